@@ -1,0 +1,103 @@
+package ir
+
+import "fmt"
+
+// Share-level ops: what the masked-wire protocols do with shares. Openings are the only communication.
+const (
+	OpOpen    Op = "open"
+	OpOpenBit Op = "openbit"
+	OpUnmask  Op = "unmask"
+	OpFinish  Op = "finish"
+	OpReluSel Op = "relusel"
+	OpMulBit  Op = "mulbit"
+	OpB2A     Op = "b2a"
+)
+
+func wantForm(v *Value, i int, f Form) error {
+	if v.Args[i].Type.Form != f {
+		return fmt.Errorf("argument %d is %v, want %v", i+1, v.Args[i].Type, f)
+	}
+	return nil
+}
+
+// masked2additive types ops that take a masked wire to additive shares of the stated width.
+func masked2additive(v *Value) (Type, error) {
+	if err := wantForm(v, 0, Masked); err != nil {
+		return Type{}, err
+	}
+	b, err := bitsAttr(v)
+	t := v.Args[0].Type
+	t.Bits, t.Form = b, Additive
+	return t, err
+}
+
+func selectByBit(v *Value) (Type, error) {
+	t, err := masked2additive(v)
+	if err != nil {
+		return t, err
+	}
+	if err := wantForm(v, 1, MaskedBit); err != nil {
+		return Type{}, err
+	}
+	t.Shape, err = BroadcastShape(t.Shape, v.Args[1].Type.Shape)
+	t.Vis = joinAll(v.Args)
+	return t, err
+}
+
+func init() {
+	bits := []AttrSpec{{"bits", AttrInt, true}}
+	register(
+		&Row{Op: OpOpen, Doc: "Open m = x/2^drop + r mod 2^bits: additive shares become a masked wire; one opening.", Level: Share, Args: 1,
+			Attrs: []AttrSpec{{"drop", AttrInt, true}, {"bits", AttrInt, true}},
+			Type: func(v *Value) (Type, error) {
+				if err := wantForm(v, 0, Additive); err != nil {
+					return Type{}, err
+				}
+				t := v.Args[0].Type
+				d := v.Attrs.Int("drop", 0)
+				b, err := bitsAttr(v)
+				if err != nil {
+					return Type{}, err
+				}
+				if d < 0 || b+d > t.Bits {
+					return Type{}, fmt.Errorf("cannot open %d bits above the lowest %d of %v", b, d, t)
+				}
+				t.Bits, t.Form = b, Masked
+				t.Scale -= d
+				return t, nil
+			}},
+		&Row{Op: OpOpenBit, Doc: "Open delta = b XOR s; one opening of one bit.", Level: Share, Args: 1,
+			Type: func(v *Value) (Type, error) {
+				t := v.Args[0].Type
+				t.Form = MaskedBit
+				return t, wantForm(v, 0, Xor)
+			}},
+		&Row{Op: OpUnmask, Doc: "Additive shares of a masked wire in its own ring or a smaller one.", Level: Share, Args: 1, Attrs: bits,
+			Type: func(v *Value) (Type, error) {
+				t, err := masked2additive(v)
+				if err == nil && t.Bits > v.Args[0].Type.Bits {
+					return t, fmt.Errorf("cannot widen %v to %d bits", v.Args[0].Type, t.Bits)
+				}
+				return t, err
+			}},
+		&Row{Op: OpFinish, Doc: "Additive shares of a masked wire with |x| < 2^(width-2) in any ring: the end of TruncOpen.", Level: Share, Args: 1, Attrs: bits, Type: masked2additive},
+		&Row{Op: OpReluSel, Doc: "delta-selected max(x, 0) of a masked wire, in any ring: the end of ReLU.", Level: Share, Args: 2, Attrs: bits, Type: selectByBit},
+		&Row{Op: OpMulBit, Doc: "b * x from a masked wire and an opened masked bit, in the wire's ring or a smaller one.", Level: Share, Args: 2, Attrs: bits,
+			Type: func(v *Value) (Type, error) {
+				t, err := selectByBit(v)
+				if err == nil && t.Bits > v.Args[0].Type.Bits {
+					return t, fmt.Errorf("cannot widen %v to %d bits", v.Args[0].Type, t.Bits)
+				}
+				return t, err
+			}},
+		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Attrs: bits,
+			Type: func(v *Value) (Type, error) {
+				b, err := bitsAttr(v)
+				if err != nil {
+					return Type{}, err
+				}
+				t := v.Args[0].Type
+				return Type{Elem: Ring, Bits: b, Shape: t.Shape, Vis: t.Vis, Form: Additive}, wantForm(v, 0, MaskedBit)
+			}},
+	)
+}
