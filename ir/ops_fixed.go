@@ -10,14 +10,14 @@ const (
 
 func init() {
 	register(
-		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Attrs: dropBits,
+		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: dropBits,
 			Type: noForm(func(v *Value) (Type, error) {
 				if v.Args[0].Type.Elem != Ring {
 					return Type{}, fmt.Errorf("needs a ring value, got %v", v.Args[0].Type)
 				}
 				return dropping(v)
 			})},
-		&Row{Op: OpShl, Doc: "x * 2^by: the same number with more fraction bits.", Level: Fixed, Args: 1, Attrs: []AttrSpec{{"by", AttrInt, true}}, Linear: true,
+		&Row{Op: OpShl, Doc: "x * 2^by: the same number with more fraction bits.", Level: Fixed, Args: 1, Eval: evalShl, Attrs: []AttrSpec{{"by", AttrInt, true}}, Linear: true,
 			Type: func(v *Value) (Type, error) {
 				t, by := v.Args[0].Type, v.Attrs.Int("by", 0)
 				if t.Elem != Ring || by < 0 || by > 63 {

@@ -107,7 +107,8 @@ func noForm(rule func(*Value) (Type, error)) func(*Value) (Type, error) {
 	}
 }
 
-var dropBits = []AttrSpec{{"drop", AttrInt, false}, {"bits", AttrInt, false}}
+// dropBits are the attributes of ops that open their argument: drop bits below, n the width at which it is opened, bits the result's width.
+var dropBits = []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}, {"bits", AttrInt, false}}
 
 func init() {
 	// swap(op, args...) lowers a comparison to ltz/eqz of a difference, negated if not.
@@ -125,10 +126,10 @@ func init() {
 		}
 	}
 	register(
-		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Type: broadcast, Linear: true},
-		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Type: broadcast, Linear: true},
-		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Type: unary, Linear: true},
-		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Linear: true,
+		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(plus[float64], plus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Eval: evalNeg, Type: unary, Linear: true},
+		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Eval: each2(times[float64], times[int64]), Linear: true,
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -136,7 +137,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Linear: true,
+		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Eval: evalMatMul, Linear: true,
 			Type: func(v *Value) (Type, error) {
 				s, err := MatMulShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -144,7 +145,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Linear: true,
+		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Eval: evalConv, Linear: true,
 			Attrs: []AttrSpec{{"strides", AttrInts, false}, {"pads", AttrInts, false}, {"dilations", AttrInts, false}, {"group", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				g, err := ConvWindow(v)
@@ -153,7 +154,7 @@ func init() {
 				}
 				return product(v, Shape{g.N, g.OC, g.OH, g.OW})
 			}},
-		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t, err := broadcast(v)
 				if err != nil || t.Elem != Ring {
@@ -162,18 +163,18 @@ func init() {
 				t.Bits, err = bitsAttr(v)
 				return t, err
 			})},
-		&Row{Op: OpMin, Doc: "Elementwise smaller of x and y, broadcasting.", Level: Composite, Args: 2, Type: noForm(broadcast),
+		&Row{Op: OpMin, Doc: "Elementwise smaller of x and y, broadcasting.", Level: Composite, Args: 2, Eval: each2(smaller[float64], smaller[int64]), Type: noForm(broadcast),
 			Lower: func(b *Builder, v *Value) *Value { // -max(-x, -y)
 				return b.E(OpNeg, nil, b.E(OpMax, nil, b.E(OpNeg, nil, v.Args[0]), b.E(OpNeg, nil, v.Args[1])))
 			}},
-		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Attrs: dropBits, Type: noForm(dropping)},
-		&Row{Op: OpLeaky, Doc: "Elementwise x if x > 0, alpha*x otherwise.", Level: Composite, Args: 1, Attrs: []AttrSpec{{"alpha", AttrFloat, true}}, Type: noForm(realOnly),
+		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Eval: evalRelu, Attrs: dropBits, Type: noForm(dropping)},
+		&Row{Op: OpLeaky, Doc: "Elementwise x if x > 0, alpha*x otherwise.", Level: Composite, Args: 1, Eval: evalLeaky, Attrs: []AttrSpec{{"alpha", AttrFloat, true}}, Type: noForm(realOnly),
 			Lower: func(b *Builder, v *Value) *Value { // alpha*x + (1-alpha)*relu(x)
 				a := v.Attrs.Float("alpha", 0)
 				x := v.Args[0]
 				return b.E(OpAdd, nil, b.E(OpMul, nil, x, b.Scalar(x, a)), b.E(OpMul, nil, b.E(OpRelu, nil, x), b.Scalar(x, 1-a)))
 			}},
-		&Row{Op: OpClip, Doc: "Elementwise min(max(x, lo), hi) with public bounds.", Level: Composite, Args: 1,
+		&Row{Op: OpClip, Doc: "Elementwise min(max(x, lo), hi) with public bounds.", Level: Composite, Args: 1, Eval: evalClip,
 			Attrs: []AttrSpec{{"lo", AttrFloat, false}, {"hi", AttrFloat, false}}, Type: noForm(unary),
 			Lower: func(b *Builder, v *Value) *Value { // with both bounds: lo + relu(x-lo) - relu(x-hi), one comparison deep
 				x := v.Args[0]
@@ -192,23 +193,23 @@ func init() {
 				}
 				return x
 			}},
-		&Row{Op: OpAbs, Doc: "Elementwise |x|.", Level: Composite, Args: 1, Type: noForm(unary),
+		&Row{Op: OpAbs, Doc: "Elementwise |x|.", Level: Composite, Args: 1, Eval: evalAbs, Type: noForm(unary),
 			Lower: func(b *Builder, v *Value) *Value { // max(x, -x)
 				return b.E(OpMax, nil, v.Args[0], b.E(OpNeg, nil, v.Args[0]))
 			}},
-		&Row{Op: OpSigmoid, Doc: "Elementwise 1/(1+exp(-x)).", Level: Composite, Args: 1, Type: noForm(realOnly)}, // lowered by the approximate pass
+		&Row{Op: OpSigmoid, Doc: "Elementwise 1/(1+exp(-x)).", Level: Composite, Args: 1, Eval: evalSigmoid, Type: noForm(realOnly)}, // lowered by the approximate pass
 
-		&Row{Op: OpLt, Doc: "Elementwise x < y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpLtz, false, false)},
-		&Row{Op: OpLe, Doc: "Elementwise x <= y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpLtz, true, true)},
-		&Row{Op: OpGt, Doc: "Elementwise x > y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpLtz, true, false)},
-		&Row{Op: OpGe, Doc: "Elementwise x >= y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpLtz, false, true)},
-		&Row{Op: OpEq, Doc: "Elementwise x == y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpEqz, false, false)},
-		&Row{Op: OpNe, Doc: "Elementwise x != y.", Level: Composite, Args: 2, Type: noForm(compare), Lower: diff(OpEqz, false, true)},
-		&Row{Op: OpLtz, Doc: "Elementwise x / 2^drop < 0: the sign bit.", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"drop", AttrInt, false}}, Type: compareZero},
-		&Row{Op: OpEqz, Doc: "Elementwise x == 0.", Level: CoreOp, Args: 1, Type: compareZero},
-		&Row{Op: OpNot, Doc: "Elementwise logical negation.", Level: CoreOp, Args: 1, Type: logic, Linear: true},
-		&Row{Op: OpXor, Doc: "Elementwise exclusive or, broadcasting.", Level: CoreOp, Args: 2, Type: logic, Linear: true},
-		&Row{Op: OpAnd, Doc: "Elementwise logical and, broadcasting.", Level: CoreOp, Args: 2,
+		&Row{Op: OpLt, Doc: "Elementwise x < y.", Level: Composite, Args: 2, Eval: evalCompare(isLess[float64], isLess[int64]), Type: noForm(compare), Lower: diff(OpLtz, false, false)},
+		&Row{Op: OpLe, Doc: "Elementwise x <= y.", Level: Composite, Args: 2, Eval: evalCompare(atMost[float64], atMost[int64]), Type: noForm(compare), Lower: diff(OpLtz, true, true)},
+		&Row{Op: OpGt, Doc: "Elementwise x > y.", Level: Composite, Args: 2, Eval: evalCompare(isMore[float64], isMore[int64]), Type: noForm(compare), Lower: diff(OpLtz, true, false)},
+		&Row{Op: OpGe, Doc: "Elementwise x >= y.", Level: Composite, Args: 2, Eval: evalCompare(atLeast[float64], atLeast[int64]), Type: noForm(compare), Lower: diff(OpLtz, false, true)},
+		&Row{Op: OpEq, Doc: "Elementwise x == y.", Level: Composite, Args: 2, Eval: evalCompare(isSame[float64], isSame[int64]), Type: noForm(compare), Lower: diff(OpEqz, false, false)},
+		&Row{Op: OpNe, Doc: "Elementwise x != y.", Level: Composite, Args: 2, Eval: evalCompare(isOther[float64], isOther[int64]), Type: noForm(compare), Lower: diff(OpEqz, false, true)},
+		&Row{Op: OpLtz, Doc: "Elementwise x / 2^drop < 0: the sign bit.", Level: CoreOp, Args: 1, Eval: evalLtz, Attrs: []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}}, Type: compareZero},
+		&Row{Op: OpEqz, Doc: "Elementwise x == 0.", Level: CoreOp, Args: 1, Eval: evalEqz, Attrs: []AttrSpec{{"n", AttrInt, false}}, Type: compareZero},
+		&Row{Op: OpNot, Doc: "Elementwise logical negation.", Level: CoreOp, Args: 1, Eval: evalNot, Type: logic, Linear: true},
+		&Row{Op: OpXor, Doc: "Elementwise exclusive or, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(nil, exclusiveBit), Type: logic, Linear: true},
+		&Row{Op: OpAnd, Doc: "Elementwise logical and, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(nil, bothBits),
 			Type: func(v *Value) (Type, error) {
 				t, err := logic(v)
 				if t.Form == MaskedBit { // two masked bits give an XOR-shared product
@@ -216,11 +217,11 @@ func init() {
 				}
 				return t, err
 			}},
-		&Row{Op: OpOr, Doc: "Elementwise logical or, broadcasting.", Level: Composite, Args: 2, Type: noForm(logic),
+		&Row{Op: OpOr, Doc: "Elementwise logical or, broadcasting.", Level: Composite, Args: 2, Eval: each2(nil, eitherBit), Type: noForm(logic),
 			Lower: func(b *Builder, v *Value) *Value { // not(not x and not y)
 				return b.E(OpNot, nil, b.E(OpAnd, nil, b.E(OpNot, nil, v.Args[0]), b.E(OpNot, nil, v.Args[1])))
 			}},
-		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				c, xy := v.Args[0].Type, v.Args[1:]
 				if c.Elem != Bool {
@@ -242,7 +243,7 @@ func init() {
 				}
 				return t, err
 			})},
-		&Row{Op: OpCast, Doc: "Convert elements: int to real, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1,
+		&Row{Op: OpCast, Doc: "Convert elements: int to real, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Eval: evalCast,
 			Attrs: []AttrSpec{{"to", AttrString, true}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t := v.Args[0].Type

@@ -160,7 +160,7 @@ func poolAxis(b *Builder, x *Value, axis, in, out, k, stride, pad, dil int) *Val
 
 func init() {
 	register(
-		&Row{Op: OpReshape, Doc: "The same elements in another shape.", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpReshape, Doc: "The same elements in another shape.", Level: CoreOp, Args: 1, Eval: same, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				s := Shape(v.Attrs.Ints("shape"))
 				if err := CheckShape(s); err != nil {
@@ -171,7 +171,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpTranspose, Doc: "Dimensions permuted: result dimension i is argument dimension perm[i].", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"perm", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpTranspose, Doc: "Dimensions permuted: result dimension i is argument dimension perm[i].", Level: CoreOp, Args: 1, Eval: evalTranspose, Attrs: []AttrSpec{{"perm", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, p := v.Args[0].Type.Shape, v.Attrs.Ints("perm")
 				if len(p) != len(in) {
@@ -189,7 +189,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpSlice, Doc: "Every step-th element from start to end in each dimension.", Level: CoreOp, Args: 1, Linear: true, View: true,
+		&Row{Op: OpSlice, Doc: "Every step-th element from start to end in each dimension.", Level: CoreOp, Args: 1, Eval: evalSlice, Linear: true, View: true,
 			Attrs: []AttrSpec{{"starts", AttrInts, true}, {"ends", AttrInts, true}, {"steps", AttrInts, true}},
 			Type: func(v *Value) (Type, error) {
 				_, _, s, err := SliceDims(v)
@@ -198,7 +198,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpConcat, Doc: "Arguments joined along an axis.", Level: CoreOp, Args: 1, Var: true, Attrs: []AttrSpec{{"axis", AttrInt, true}}, Linear: true, View: true,
+		&Row{Op: OpConcat, Doc: "Arguments joined along an axis.", Level: CoreOp, Args: 1, Var: true, Eval: evalConcat, Attrs: []AttrSpec{{"axis", AttrInt, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				t := v.Args[0].Type
 				if err := sameElem(v.Args); err != nil {
@@ -227,7 +227,7 @@ func init() {
 				}
 				return finish(v, Type{Elem: t.Elem, Scale: t.Scale, Shape: s, Form: f})
 			}},
-		&Row{Op: OpPad, Doc: "Zeros added before (first half of pads) and after (second half) each dimension.", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"pads", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpPad, Doc: "Zeros added before (first half of pads) and after (second half) each dimension.", Level: CoreOp, Args: 1, Eval: evalPad, Attrs: []AttrSpec{{"pads", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, p := v.Args[0].Type.Shape, v.Attrs.Ints("pads")
 				if len(p) != 2*len(in) {
@@ -242,7 +242,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpGather, Doc: "Elements along axis at public indices.", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"axis", AttrInt, true}, {"indices", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpGather, Doc: "Elements along axis at public indices.", Level: CoreOp, Args: 1, Eval: evalGather, Attrs: []AttrSpec{{"axis", AttrInt, true}, {"indices", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, axis := v.Args[0].Type.Shape, v.Attrs.Int("axis", 0)
 				if axis < 0 || axis >= len(in) {
@@ -258,7 +258,7 @@ func init() {
 				s[axis] = len(idx)
 				return like(v, s)
 			}},
-		&Row{Op: OpExpand, Doc: "Broadcast to a shape.", Level: CoreOp, Args: 1, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpExpand, Doc: "Broadcast to a shape.", Level: CoreOp, Args: 1, Eval: evalExpand, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				want := Shape(v.Attrs.Ints("shape"))
 				if err := CheckShape(want); err != nil {
@@ -273,8 +273,8 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpReduceSum, Doc: "Sum over axes.", Level: CoreOp, Args: 1, Attrs: reduceAttrs, Type: reduce, Linear: true},
-		&Row{Op: OpReduceMean, Doc: "Mean over axes.", Level: Composite, Args: 1, Attrs: reduceAttrs,
+		&Row{Op: OpReduceSum, Doc: "Sum over axes.", Level: CoreOp, Args: 1, Eval: evalReduceSum, Attrs: reduceAttrs, Type: reduce, Linear: true},
+		&Row{Op: OpReduceMean, Doc: "Mean over axes.", Level: Composite, Args: 1, Eval: evalReduceMean, Attrs: reduceAttrs,
 			Type: noForm(func(v *Value) (Type, error) {
 				if _, err := realOnly(v); err != nil {
 					return Type{}, err
@@ -287,7 +287,7 @@ func init() {
 				n := x.Type.Shape.Size() / max(1, sum.Type.Shape.Size())
 				return b.E(OpMul, nil, sum, b.Scalar(x, 1/float64(max(1, n))))
 			}},
-		&Row{Op: OpReduceMax, Doc: "Largest element over axes.", Level: Composite, Args: 1, Attrs: reduceAttrs,
+		&Row{Op: OpReduceMax, Doc: "Largest element over axes.", Level: Composite, Args: 1, Eval: evalReduceMax, Attrs: reduceAttrs,
 			Type: noForm(func(v *Value) (Type, error) {
 				axes, _, err := reduced(v)
 				if err != nil {
@@ -311,7 +311,7 @@ func init() {
 				}
 				return b.E(OpReshape, Attrs{Dims("shape", s)}, x)
 			}},
-		&Row{Op: OpArgMax, Doc: "Index of the largest element along axis; the first one on ties.", Level: Composite, Args: 1,
+		&Row{Op: OpArgMax, Doc: "Index of the largest element along axis; the first one on ties.", Level: Composite, Args: 1, Eval: evalArgMax,
 			Attrs: []AttrSpec{{"axis", AttrInt, true}, {"keep", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				if err := numeric(v); err != nil {
@@ -348,7 +348,7 @@ func init() {
 				return b.E(OpReshape, Attrs{Dims("shape", ReducedShape(x.Type.Shape, axes, v.Attrs.Int("keep", 0) != 0))},
 					b.E(OpExpand, Attrs{Dims("shape", ReducedShape(x.Type.Shape, axes, true))}, out))
 			}},
-		&Row{Op: OpMaxPool, Doc: "Largest element of each window of x [N,C,H,W].", Level: Composite, Args: 1, Attrs: windowAttrs,
+		&Row{Op: OpMaxPool, Doc: "Largest element of each window of x [N,C,H,W].", Level: Composite, Args: 1, Eval: evalMaxPool, Attrs: windowAttrs,
 			Type: noForm(func(v *Value) (Type, error) {
 				if err := numeric(v); err != nil {
 					return Type{}, err
@@ -373,7 +373,7 @@ func init() {
 				x := poolAxis(b, v.Args[0], 3, g.W, g.OW, g.KW, g.SW, g.PL, g.DW)
 				return poolAxis(b, x, 2, g.H, g.OH, g.KH, g.SH, g.PT, g.DH)
 			}},
-		&Row{Op: OpAvgPool, Doc: "Mean of each window of x [N,C,H,W]; padding counts only if include_pad.", Level: Composite, Args: 1,
+		&Row{Op: OpAvgPool, Doc: "Mean of each window of x [N,C,H,W]; padding counts only if include_pad.", Level: Composite, Args: 1, Eval: evalAvgPool,
 			Attrs: append([]AttrSpec{{"include_pad", AttrInt, false}}, windowAttrs...),
 			Type: noForm(func(v *Value) (Type, error) {
 				if _, err := realOnly(v); err != nil {
@@ -407,7 +407,7 @@ func init() {
 				}
 				return b.E(OpMul, nil, sum, b.Const(inv))
 			}},
-		&Row{Op: OpBatchNorm, Doc: "(x - mean) / sqrt(var + epsilon) * scale + bias per channel (dimension 1).", Level: Composite, Args: 5, // folded by the rewrite pass
+		&Row{Op: OpBatchNorm, Doc: "(x - mean) / sqrt(var + epsilon) * scale + bias per channel (dimension 1).", Level: Composite, Args: 5, Eval: evalBatchNorm, // folded by the rewrite pass
 			Attrs: []AttrSpec{{"epsilon", AttrFloat, true}},
 			Type: noForm(func(v *Value) (Type, error) {
 				x := v.Args[0].Type
@@ -425,7 +425,7 @@ func init() {
 				x.Vis = joinAll(v.Args)
 				return x, nil
 			})},
-		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis; only as the argument of an arg-max, where it vanishes.", Level: Composite, Args: 1, // dropped by the rewrite pass
+		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis; only as the argument of an arg-max, where it vanishes.", Level: Composite, Args: 1, Eval: evalSoftmax, // dropped by the rewrite pass
 			Attrs: []AttrSpec{{"axis", AttrInt, true}},
 			Type: noForm(func(v *Value) (Type, error) {
 				if _, err := NormAxes([]int{v.Attrs.Int("axis", 0)}, len(v.Args[0].Type.Shape)); err != nil {

@@ -47,7 +47,7 @@ func selectByBit(v *Value) (Type, error) {
 func init() {
 	bits := []AttrSpec{{"bits", AttrInt, true}}
 	register(
-		&Row{Op: OpOpen, Doc: "Open m = x/2^drop + r mod 2^bits: additive shares become a masked wire; one opening.", Level: Share, Args: 1,
+		&Row{Op: OpOpen, Doc: "Open m = x/2^drop + r mod 2^bits: additive shares become a masked wire; one opening.", Level: Share, Args: 1, Eval: evalTrunc,
 			Attrs: []AttrSpec{{"drop", AttrInt, true}, {"bits", AttrInt, true}},
 			Type: func(v *Value) (Type, error) {
 				if err := wantForm(v, 0, Additive); err != nil {
@@ -66,13 +66,13 @@ func init() {
 				t.Scale -= d
 				return t, nil
 			}},
-		&Row{Op: OpOpenBit, Doc: "Open delta = b XOR s; one opening of one bit.", Level: Share, Args: 1,
+		&Row{Op: OpOpenBit, Doc: "Open delta = b XOR s; one opening of one bit.", Level: Share, Args: 1, Eval: same,
 			Type: func(v *Value) (Type, error) {
 				t := v.Args[0].Type
 				t.Form = MaskedBit
 				return t, wantForm(v, 0, Xor)
 			}},
-		&Row{Op: OpUnmask, Doc: "Additive shares of a masked wire in its own ring or a smaller one.", Level: Share, Args: 1, Attrs: bits,
+		&Row{Op: OpUnmask, Doc: "Additive shares of a masked wire in its own ring or a smaller one.", Level: Share, Args: 1, Eval: same, Attrs: bits,
 			Type: func(v *Value) (Type, error) {
 				t, err := masked2additive(v)
 				if err == nil && t.Bits > v.Args[0].Type.Bits {
@@ -80,9 +80,9 @@ func init() {
 				}
 				return t, err
 			}},
-		&Row{Op: OpFinish, Doc: "Additive shares of a masked wire with |x| < 2^(width-2) in any ring: the end of TruncOpen.", Level: Share, Args: 1, Attrs: bits, Type: masked2additive},
-		&Row{Op: OpReluSel, Doc: "delta-selected max(x, 0) of a masked wire, in any ring: the end of ReLU.", Level: Share, Args: 2, Attrs: bits, Type: selectByBit},
-		&Row{Op: OpMulBit, Doc: "b * x from a masked wire and an opened masked bit, in the wire's ring or a smaller one.", Level: Share, Args: 2, Attrs: bits,
+		&Row{Op: OpFinish, Doc: "Additive shares of a masked wire with |x| < 2^(width-2) in any ring: the end of TruncOpen.", Level: Share, Args: 1, Eval: same, Attrs: bits, Type: masked2additive},
+		&Row{Op: OpReluSel, Doc: "delta-selected max(x, 0) of a masked wire, in any ring: the end of ReLU.", Level: Share, Args: 2, Eval: each2(nil, times[int64]), Attrs: bits, Type: selectByBit},
+		&Row{Op: OpMulBit, Doc: "b * x from a masked wire and an opened masked bit, in the wire's ring or a smaller one.", Level: Share, Args: 2, Eval: each2(nil, times[int64]), Attrs: bits,
 			Type: func(v *Value) (Type, error) {
 				t, err := selectByBit(v)
 				if err == nil && t.Bits > v.Args[0].Type.Bits {
@@ -90,7 +90,7 @@ func init() {
 				}
 				return t, err
 			}},
-		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Attrs: bits,
+		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Eval: same, Attrs: bits,
 			Type: func(v *Value) (Type, error) {
 				b, err := bitsAttr(v)
 				if err != nil {

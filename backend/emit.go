@@ -1,0 +1,114 @@
+// Package backend turns a fixed-level IR function into a plan: forms and protocols, material at fixed stream offsets,
+// rounds, memory, and one program per role.
+package backend
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+
+	"smpcc/backend/plan"
+	"smpcc/ir"
+)
+
+// Options are what the backend needs besides the module.
+type Options struct {
+	Compiler string            // version string for the manifest
+	FracBits int               // fraction bits of reals
+	Graph    string            // IR text at graph level, for the manifest
+	Fixed    string            // IR text at fixed level
+	Elems    map[string]string // element kind of inputs and outputs as the user declared them, by name
+}
+
+// Emit lowers a module whose function has forms (see AssignForms) to a plan.
+func Emit(m *ir.Module, opt Options) (p *plan.Plan, err error) {
+	defer ir.Recover(&err)
+	f := m.Main()
+	l := &lowerer{builder: newBuilder(len(m.Parties)), mod: m, wires: map[*ir.Value]*wire{}, bound: map[string]int{}}
+	l.plan.Manifest = l.manifest(f, opt)
+	for _, v := range f.Body {
+		pos := v.Pos.String()
+		if pos == "" {
+			pos = string(v.Op)
+		}
+		l.at(pos)
+		low := lowerings[v.Op]
+		if low == nil {
+			ir.Bug("no lowering for op %s", v.Op)
+		}
+		l.wires[v] = low(l, v)
+	}
+	for role := range l.roles {
+		l.plan.Programs = append(l.plan.Programs, l.program(role))
+	}
+	if err := l.plan.Validate(); err != nil {
+		return nil, fmt.Errorf("internal error: emitted plan: %w", err)
+	}
+	return l.plan, nil
+}
+
+// manifest describes the plan and numbers its inputs, weights and outputs.
+func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
+	src := sha256.Sum256([]byte(opt.Graph))
+	m := plan.Manifest{
+		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
+		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]),
+		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
+	}
+	for _, r := range l.mod.Policies {
+		m.Policies = append(m.Policies, plan.PolicyRef{Owner: r.Owner, File: r.File, Digest: r.Digest})
+	}
+	for _, a := range l.mod.Allowed {
+		m.Allowed = append(m.Allowed, plan.Allowance{Output: a.Output, Receiver: a.Receiver, Owner: a.Owner, Rule: a.Rule})
+	}
+	port := func(v *ir.Value, t ir.Type) plan.Port {
+		bits := t.Bits
+		if t.Elem == ir.Bool {
+			bits = 1
+		}
+		elem := t.Elem.String()
+		if e := opt.Elems[string(v.Op)+" "+v.Attrs.Str("name")]; e != "" {
+			elem = e
+		} else if e := v.Attrs.Str("elem"); e != "" {
+			elem = e
+		}
+		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
+			Shape: append([]int{}, t.Shape...), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String()}
+	}
+	for _, v := range f.Body {
+		m.RingBits = max(m.RingBits, secretBits(v))
+		switch v.Op {
+		case ir.OpInput:
+			l.bound[boundKey(v)] = len(m.Inputs)
+			m.Inputs = append(m.Inputs, port(v, v.Type))
+		case ir.OpReveal:
+			p := port(v, v.Args[0].Type)
+			p.Slot = len(m.Outputs)
+			m.Outputs = append(m.Outputs, p)
+		}
+		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
+			continue
+		}
+		note := plan.RangeNote{Value: v.String() + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits}
+		if !math.IsNaN(note.Lo) {
+			m.Ranges = append(m.Ranges, note)
+		}
+	}
+	for _, v := range f.Body {
+		if v.Op == ir.OpWeight {
+			if _, ok := l.bound[boundKey(v)]; !ok {
+				l.bound[boundKey(v)] = len(m.Inputs) + len(m.Weights)
+				m.Weights = append(m.Weights, port(v, v.Type))
+			}
+		}
+	}
+	return m
+}
+
+func secretBits(v *ir.Value) int {
+	if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring {
+		return 0
+	}
+	return v.Type.Bits
+}

@@ -1,0 +1,68 @@
+package plan
+
+import (
+	"math/bits"
+	"slices"
+)
+
+// Kinds of a MaskTree group: what its leaf provides and its merge yields.
+const (
+	KindLt   = 1 // less-than
+	KindEq   = 2 // equality
+	KindBoth = 3
+)
+
+// Vars returns the number of opened bits of a group of k chunks: lt_0..lt_(k-1) and eq_0..eq_(k-2) for KindLt,
+// eq_0..eq_(k-1) for KindEq, both in full for KindBoth. Bit order is that order.
+func Vars(k, kind int) int {
+	switch kind {
+	case KindLt:
+		return 2*k - 1
+	case KindEq:
+		return k
+	}
+	return 2 * k
+}
+
+// Terms returns the products of opened bits whose XOR is the result: for lt one per chunk, lt_j AND eq_0..eq_(j-1);
+// for eq one of all eq. Each term is a set of bits of the opened word.
+func Terms(k, kind int) (lt, eq []uint16) {
+	e := k // position of eq_0
+	if kind == KindEq {
+		e = 0
+	}
+	prefix := uint16(0)
+	for j := 0; j < k; j++ {
+		if kind != KindEq {
+			lt = append(lt, prefix|1<<j)
+		}
+		prefix |= 1 << (e + j)
+	}
+	if kind != KindLt {
+		eq = []uint16{prefix}
+	}
+	return lt, eq
+}
+
+// Monomials lists the sets of two or more mask bits whose products a merge needs, in the order of the material:
+// every subset of a term, ascending as numbers, without repetition.
+// For KindLt that is 2^k - 1 - k + 2^(k-1) - k sets: 5, 15, 37, 83, 177 for k = 3..7 (PROTOCOLS section 3).
+func Monomials(k, kind int) []uint16 {
+	var out []uint16
+	lt, eq := Terms(k, kind)
+	for _, t := range append(lt, eq...) {
+		for s := t; s != 0; s = (s - 1) & t {
+			if bits.OnesCount16(s) >= 2 {
+				out = append(out, s)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// MonoWords returns the number of words that hold the products, 64 to a word.
+func MonoWords(k, kind int) int { return (len(Monomials(k, kind)) + 63) / 64 }
+
+// MonoBits returns the number of products in word w.
+func MonoBits(k, kind, w int) int { return min(64, len(Monomials(k, kind))-64*w) }

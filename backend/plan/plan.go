@@ -1,0 +1,251 @@
+// Package plan defines what the compiler hands to party servers: per-role programs of local steps cut into rounds by
+// openings, the table of material, and a manifest that says who provides and who learns what. A plan holds no weights and
+// no data. The package imports nothing else of ours, so that a party can run a plan without the compiler.
+package plan
+
+import "fmt"
+
+// Version is the format version this package reads and writes.
+const Version = 1
+
+// A Plan is the whole computation for all roles.
+type Plan struct {
+	Manifest Manifest  `pb:"1"`
+	Items    []Item    `pb:"2"` // material, by item number
+	Nodes    []string  `pb:"3"` // source positions that steps and messages refer to
+	Programs []Program `pb:"4"` // parties 0..n-1 in order, then the dealer
+}
+
+// A Manifest is the public description of a plan.
+type Manifest struct {
+	Version  int         `pb:"1"`
+	Name     string      `pb:"2"`
+	Compiler string      `pb:"3"`
+	Parties  []string    `pb:"4"` // computing parties in order
+	Dealer   string      `pb:"5"`
+	RingBits int         `pb:"6"` // the widest ring used
+	FracBits int         `pb:"7"` // fraction bits of reals
+	Inputs   []Port      `pb:"8"`
+	Weights  []Port      `pb:"9"`
+	Outputs  []Port      `pb:"10"`
+	Policies []PolicyRef `pb:"11"`
+	Allowed  []Allowance `pb:"12"`
+	Ranges   []RangeNote `pb:"13"`
+	Source   string      `pb:"14"` // sha-256 of the graph-level IR text, hex
+	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
+}
+
+// A Port is a named tensor that enters or leaves the computation.
+type Port struct {
+	Name   string   `pb:"1"`
+	Owner  string   `pb:"2"` // provider; empty for outputs
+	To     []string `pb:"3"` // receivers; empty for inputs
+	Elem   string   `pb:"4"` // real, int or bool
+	Scale  int      `pb:"5"` // fraction bits
+	Bits   int      `pb:"6"` // ring width; values are two's complement of this many bits
+	Shape  []int    `pb:"7"`
+	Lo     float64  `pb:"8"` // range of the elements that the plan relies on
+	Hi     float64  `pb:"9"`
+	Origin string   `pb:"10"` // proved, calibrated or assumed
+	Slot   int      `pb:"11"` // unused by the text form; kept for outputs' result slot at receivers
+}
+
+// Len returns the number of elements.
+func (p Port) Len() int {
+	n := 1
+	for _, d := range p.Shape {
+		n *= d
+	}
+	return n
+}
+
+// A PolicyRef names a policy the plan was checked against.
+type PolicyRef struct {
+	Owner  string `pb:"1"`
+	File   string `pb:"2"`
+	Digest string `pb:"3"`
+}
+
+// An Allowance says why a receiver may learn an output.
+type Allowance struct {
+	Output   string `pb:"1"`
+	Receiver string `pb:"2"`
+	Owner    string `pb:"3"`
+	Rule     string `pb:"4"`
+}
+
+// A RangeNote is a range that the plan relies on; it is public.
+type RangeNote struct {
+	Value  string  `pb:"1"`
+	Node   string  `pb:"2"`
+	Lo     float64 `pb:"3"`
+	Hi     float64 `pb:"4"`
+	Origin string  `pb:"5"`
+	Bits   int     `pb:"6"` // width chosen for it
+}
+
+// A Dump is the IR text at one level.
+type Dump struct {
+	Level string `pb:"1"`
+	Text  string `pb:"2"`
+}
+
+// Scope says how long a slot or an item lives.
+type Scope int
+
+// The scopes.
+const (
+	Session Scope = iota // one run
+	Model                // from setup until the weights change
+)
+
+// Mode says how shares combine.
+type Mode int
+
+// The modes.
+const (
+	Add Mode = iota // sum mod 2^Bits
+	Xor             // bitwise
+)
+
+// An Item is one piece of correlated randomness: Len elements of Bits bits, shared among the parties.
+// Random items are drawn by each holder from its own stream at Offset. Dealt items are functions of others: all parties
+// but the last draw their share from their stream, and the last receives a correction from the dealer.
+type Item struct {
+	Scope  Scope  `pb:"1"`
+	Mode   Mode   `pb:"2"`
+	Dealt  bool   `pb:"3"`
+	Holder int    `pb:"4"` // 0: all parties; i+1: only party i draws it, the others' shares are zero
+	Len    int    `pb:"5"`
+	Bits   int    `pb:"6"` // 1..64
+	Offset int64  `pb:"7"` // byte offset in the stream of its scope, multiple of 16
+	What   string `pb:"8"` // for people: "mask of v7", "product of masks"
+}
+
+// Width returns the bytes one element takes in a stream: 1, 2, 4 or 8.
+func (it Item) Width() int { return StreamWidth(it.Bits) }
+
+// StreamWidth returns the bytes that one element of the given bits takes in a stream: 1, 2, 4 or 8.
+func StreamWidth(bits int) int {
+	switch {
+	case bits <= 8:
+		return 1
+	case bits <= 16:
+		return 2
+	case bits <= 32:
+		return 4
+	}
+	return 8
+}
+
+// A Slot is a buffer of Len words at a fixed place in its scope's slab.
+type Slot struct {
+	Scope  Scope `pb:"1"`
+	Len    int   `pb:"2"`
+	Offset int   `pb:"3"` // in words
+}
+
+// A Program is what one role runs.
+type Program struct {
+	Role    string  `pb:"1"`
+	Slots   []Slot  `pb:"2"`
+	Setup   []Round `pb:"3"` // once per model
+	Offline []Round `pb:"4"` // once per session, before inputs
+	Online  []Round `pb:"5"` // once per session
+	Words   int     `pb:"6"` // size of the session slab
+	Model   int     `pb:"7"` // size of the model slab
+}
+
+// A Round is local work followed by one simultaneous exchange: at most one message to each peer.
+type Round struct {
+	Steps []Step `pb:"1"`
+	Opens []Open `pb:"2"`
+}
+
+// An Open is one tensor in the exchange of a round. Every role in From packs Src to exact bit width and sends it to every
+// role in To; every role in To combines what it received, and its own Src if it is in From, into Dst.
+// Roles are numbered as programs are; n is the dealer.
+type Open struct {
+	Mode Mode  `pb:"1"`
+	Src  int   `pb:"2"` // slot of the own masked share; meaningful if this role is in From
+	Dst  int   `pb:"3"` // slot of the result; meaningful if this role is in To
+	Len  int   `pb:"4"`
+	Bits int   `pb:"5"` // 1..64
+	From []int `pb:"6"`
+	To   []int `pb:"7"`
+	Item int   `pb:"8"` // the item that masks it, plus 1; 0 only for corrections, which are masked by the parties' streams
+	Node int   `pb:"9"`
+	Kind Kind  `pb:"10"`
+}
+
+// Kind says what an opening is for.
+type Kind int
+
+// The kinds of openings.
+const (
+	OpenWire   Kind = iota // a masked value, to all parties
+	OpenBits               // masked bits, to all parties
+	Correction             // dealer to the last party
+	Reveal                 // an output, to its receivers
+)
+
+var kindNames = []string{"wire", "bits", "correction", "reveal"}
+
+// String returns the kind as it is printed.
+func (k Kind) String() string {
+	if k >= 0 && int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind(%d)", int(k))
+}
+
+// Bytes returns the size of one packed copy.
+func (o Open) Bytes() int { return PackedBytes(o.Len, o.Bits) }
+
+// PackedBytes returns the bytes of n elements of the given bits, packed without gaps and rounded up to a byte.
+func PackedBytes(n, bits int) int { return (n*bits + 7) / 8 }
+
+// A Step is one local operation on slots: Dst = Op(Src..., Args...). Steps operate on words mod 2^64, element by element
+// unless their row says otherwise; bits above a value's width are garbage until masked off.
+type Step struct {
+	Op   StepOp   `pb:"1"`
+	Dst  int      `pb:"2"`
+	Src  []int    `pb:"3"`
+	Args []int64  `pb:"4"` // as named by the op's row
+	Data []uint64 `pb:"5"` // constants or indices
+	Node int      `pb:"6"`
+}
+
+// NumParties returns the number of computing parties.
+func (p *Plan) NumParties() int { return len(p.Manifest.Parties) }
+
+// Roles lists the names of all roles, parties first, then the dealer.
+func (p *Plan) Roles() []string {
+	return append(append([]string{}, p.Manifest.Parties...), p.Manifest.Dealer)
+}
+
+// Phase names a part of a program.
+type Phase int
+
+// The phases in order.
+const (
+	Setup Phase = iota
+	Offline
+	Online
+)
+
+var phaseNames = []string{"setup", "offline", "online"}
+
+// String returns the phase's name.
+func (p Phase) String() string { return phaseNames[p] }
+
+// Rounds returns the rounds of a phase.
+func (p *Program) Rounds(ph Phase) []Round {
+	switch ph {
+	case Setup:
+		return p.Setup
+	case Offline:
+		return p.Offline
+	}
+	return p.Online
+}

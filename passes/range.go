@@ -1,0 +1,339 @@
+package passes
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// maxProductBits is the number of magnitude bits available at product scale: a 64-bit ring less the sign and the headroom
+// bits that TruncOpen and differences need.
+const maxProductBits = 61
+
+// limit returns the largest magnitude the widest ring can hold for values of v's kind, fracBits each factor of a product.
+func limit(e ir.Elem, fracBits int) float64 {
+	if e == ir.Real {
+		return math.Ldexp(1, maxProductBits-2*fracBits)
+	}
+	return math.Ldexp(1, maxProductBits)
+}
+
+// interval is a range before it is rounded for publication.
+type interval struct {
+	lo, hi float64
+	from   ir.Origin
+}
+
+func hull(a, b interval) interval {
+	return interval{min(a.lo, b.lo), max(a.hi, b.hi), min(a.from, b.from)}
+}
+
+// timesInterval returns the hull of products of two intervals.
+func timesInterval(a, b interval) interval {
+	p := [4]float64{a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi}
+	return interval{min(p[0], p[1], p[2], p[3]), max(p[0], p[1], p[2], p[3]), min(a.from, b.from)}
+}
+
+// rangePass gives every value an interval and its origin. Sound bounds come from declared input ranges and the L1 norms of
+// known weights; samples narrow them; what exceeds the widest ring falls back to the assumed default. Bounds derived from
+// private data are published rounded up to powers of two.
+func rangePass(m *ir.Module, opt *Options) error {
+	f := m.Main()
+	var errs diag.List
+	seen := map[*ir.Value]interval{}
+	observed, err := calibrate(m, opt)
+	if err != nil {
+		return err
+	}
+	var assumed []*ir.Value
+	for _, v := range f.Body {
+		if v.Type.Elem == ir.Bool {
+			v.Range = ir.Range{Lo: 0, Hi: 1, Origin: ir.Proved}
+			seen[v] = interval{0, 1, ir.Proved}
+			continue
+		}
+		lim := limit(v.Type.Elem, opt.FracBits)
+		iv, err := bound(m, v, seen, lim)
+		if err != nil {
+			errs.Add(v.Pos, err)
+			iv = interval{-lim, lim, ir.Assumed}
+		}
+		if o, ok := observed[v]; ok && (iv.from == ir.Assumed || o.hi-o.lo < iv.hi-iv.lo) {
+			iv = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
+			if iv.lo > iv.hi {
+				iv.lo, iv.hi = o.lo, o.hi
+			}
+		}
+		if math.IsNaN(iv.lo) || math.IsNaN(iv.hi) {
+			iv = interval{-lim, lim, ir.Assumed}
+		}
+		switch {
+		case iv.from != ir.Assumed && (iv.lo > lim || iv.hi < -lim):
+			least := min(math.Abs(iv.lo), math.Abs(iv.hi))
+			errs.Add(v.Pos, diag.Errorf(v.Pos, "%s overflows: its magnitude is at least %.6g and needs a ring of %d bits, of 64", v.Op, least, bitsNeeded(v, least, opt.FracBits)).
+				WithHint("scale the inputs down, or use fewer fraction bits (--frac-bits)"))
+			iv = interval{-lim, lim, ir.Assumed}
+		case iv.lo < -lim || iv.hi > lim:
+			iv = interval{max(iv.lo, -lim), min(iv.hi, lim), ir.Assumed}
+		}
+		seen[v] = iv
+		v.Range = publish(v, iv)
+		if iv.from == ir.Assumed {
+			assumed = append(assumed, v)
+		}
+	}
+	if opt.StrictRange && len(assumed) > 0 {
+		var names []string
+		for _, v := range assumed[:min(len(assumed), 8)] {
+			names = append(names, describe(v))
+		}
+		if n := len(assumed) - len(names); n > 0 {
+			names = append(names, fmt.Sprintf("and %d more", n))
+		}
+		errs.Add(assumed[0].Pos, diag.Errorf(assumed[0].Pos, "--strict-range: %d ranges are assumed, not proved: %s", len(assumed), strings.Join(names, "; ")).
+			WithHint("declare the inputs' ranges (--range NAME=LO..HI), or give sample inputs (--calibrate FILE)"))
+	}
+	if opt.StrictRange && len(assumed) == 0 {
+		for _, v := range f.Body {
+			if seen[v].from == ir.Calibrated {
+				errs.Add(v.Pos, diag.Errorf(v.Pos, "--strict-range: the range of %s comes from samples, not from a proof", describe(v)).
+					WithHint("declare narrower input ranges (--range NAME=LO..HI)"))
+				break
+			}
+		}
+	}
+	return errs.Err()
+}
+
+// describe names a value for people: its op and where it stands.
+func describe(v *ir.Value) string {
+	if p := v.Pos.String(); p != "" {
+		return fmt.Sprintf("%s at %s", v.Op, p)
+	}
+	return fmt.Sprintf("%s %s", v.Op, v)
+}
+
+// bitsNeeded returns the ring width that magnitude x needs at product scale.
+func bitsNeeded(v *ir.Value, x float64, fracBits int) int {
+	if v.Type.Elem == ir.Real {
+		x = math.Ldexp(x, 2*fracBits)
+	}
+	_, e := math.Frexp(x)
+	return e + 64 - maxProductBits
+}
+
+// publish rounds what derives from private data up to powers of two.
+func publish(v *ir.Value, iv interval) ir.Range {
+	r := ir.Range{Lo: iv.lo, Hi: iv.hi, Origin: iv.from}
+	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && v.Attrs.Has("lo") {
+		return r
+	}
+	r.Lo, r.Hi = -powerUp(-iv.lo), powerUp(iv.hi)
+	return r
+}
+
+// powerUp returns the least power of two at or above x, at least 1; 0 for x <= 0.
+func powerUp(x float64) float64 {
+	if x <= 0 {
+		return 0
+	}
+	if x <= 1 {
+		return 1
+	}
+	frac, e := math.Frexp(x)
+	if frac == 0.5 {
+		e--
+	}
+	return math.Ldexp(1, e)
+}
+
+// calibrate evaluates the samples and returns each value's observed interval, widened by the margin around zero.
+func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
+	if len(opt.Samples) == 0 {
+		return nil, nil
+	}
+	margin := opt.Margin
+	if margin < 1 {
+		margin = 2
+	}
+	out := map[*ir.Value]interval{}
+	for _, sample := range opt.Samples {
+		vals, err := ir.Eval(m.Main(), ir.Env{Inputs: sample, Weights: m.Weights})
+		if err != nil {
+			return nil, fmt.Errorf("calibration: %w", err)
+		}
+		for _, v := range m.Main().Body {
+			t := vals[v]
+			if t == nil || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
+				continue
+			}
+			iv, ok := out[v]
+			if !ok {
+				iv = interval{0, 0, ir.Calibrated}
+			}
+			for i := range t.Len() {
+				iv.lo, iv.hi = min(iv.lo, t.At(i)*margin), max(iv.hi, t.At(i)*margin)
+			}
+			out[v] = iv
+		}
+	}
+	return out, nil
+}
+
+// extent returns the interval of known data.
+func extent(t *ir.Tensor) (interval, error) {
+	iv := interval{0, 0, ir.Proved}
+	for i := range t.Len() {
+		x := t.At(i)
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return iv, fmt.Errorf("element %d is not a finite number", i)
+		}
+		if i == 0 {
+			iv.lo, iv.hi = x, x
+		}
+		iv.lo, iv.hi = min(iv.lo, x), max(iv.hi, x)
+	}
+	return iv, nil
+}
+
+// known returns the data of a constant or of a weight whose data the compiler has.
+func known(m *ir.Module, v *ir.Value) *ir.Tensor {
+	switch v.Op {
+	case ir.OpConst:
+		return v.Attrs.Tensor("data")
+	case ir.OpWeight:
+		return m.Weights[v.Attrs.Str("name")]
+	}
+	return nil
+}
+
+// bound returns the interval of v from those of its arguments.
+func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) (interval, error) {
+	arg := func(i int) interval { return seen[v.Args[i]] }
+	zero := interval{0, 0, ir.Proved}
+	switch v.Op {
+	case ir.OpInput:
+		if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
+			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
+			if lo > hi || math.IsNaN(lo) || math.IsNaN(hi) {
+				return interval{}, fmt.Errorf("declared range %g..%g is empty", lo, hi)
+			}
+			if a := max(-lo, hi); a > lim {
+				return interval{}, fmt.Errorf("declared range %g..%g exceeds what a 64-bit ring holds, %g", lo, hi, lim)
+			}
+			return interval{lo, hi, ir.Proved}, nil
+		}
+		return interval{-lim, lim, ir.Assumed}, nil
+	case ir.OpConst, ir.OpWeight:
+		if t := known(m, v); t != nil {
+			iv, err := extent(t)
+			if err == nil && max(-iv.lo, iv.hi) > lim {
+				err = fmt.Errorf("magnitude %g exceeds what a 64-bit ring holds, %g", max(-iv.lo, iv.hi), lim)
+			}
+			return iv, err
+		}
+		return interval{-lim, lim, ir.Assumed}, nil
+	case ir.OpAdd:
+		a, b := arg(0), arg(1)
+		return interval{a.lo + b.lo, a.hi + b.hi, min(a.from, b.from)}, nil
+	case ir.OpSub:
+		a, b := arg(0), arg(1)
+		return interval{a.lo - b.hi, a.hi - b.lo, min(a.from, b.from)}, nil
+	case ir.OpNeg:
+		a := arg(0)
+		return interval{-a.hi, -a.lo, a.from}, nil
+	case ir.OpMul:
+		p := timesInterval(arg(0), arg(1))
+		if v.Args[0] == v.Args[1] {
+			p.lo = max(p.lo, 0)
+		}
+		return p, nil
+	case ir.OpMatMul, ir.OpConv:
+		return linearBound(m, v, seen)
+	case ir.OpRelu:
+		a := arg(0)
+		return interval{max(a.lo, 0), max(a.hi, 0), a.from}, nil
+	case ir.OpMax:
+		a, b := arg(0), arg(1)
+		return interval{max(a.lo, b.lo), max(a.hi, b.hi), min(a.from, b.from)}, nil
+	case ir.OpSelect:
+		return hull(arg(1), arg(2)), nil
+	case ir.OpCast:
+		return arg(0), nil
+	case ir.OpReduceSum:
+		n := float64(v.Args[0].Type.Shape.Size()) / float64(max(1, v.Type.Shape.Size()))
+		a := arg(0)
+		return interval{a.lo * n, a.hi * n, a.from}, nil
+	case ir.OpPad:
+		return hull(arg(0), zero), nil
+	case ir.OpConcat:
+		iv := arg(0)
+		for i := range v.Args[1:] {
+			iv = hull(iv, arg(i+1))
+		}
+		return iv, nil
+	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpGather, ir.OpExpand, ir.OpReveal:
+		return arg(0), nil
+	}
+	return interval{}, fmt.Errorf("no range rule for op %s", v.Op)
+}
+
+// linearBound bounds a matrix product or convolution: with one known factor, by the sums of its positive and negative
+// entries that meet in one output element; otherwise by the number of terms.
+func linearBound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval) (interval, error) {
+	x, w := v.Args[0], v.Args[1]
+	terms := float64(x.Type.Shape[len(x.Type.Shape)-1])
+	if v.Op == ir.OpConv {
+		terms = float64(w.Type.Shape[1:].Size())
+	}
+	if d := known(m, w); d != nil {
+		groups, per := d.Shape[0], d.Shape.Size()/max(1, d.Shape[0]) // conv: one output channel each
+		at := func(g, k int) float64 { return d.At(g*per + k) }
+		if v.Op == ir.OpMatMul {
+			r := len(d.Shape)
+			k, n := d.Shape[r-2], d.Shape[r-1]
+			groups, per = d.Shape.Size()/max(1, k), k
+			at = func(g, i int) float64 { return d.At((g/n)*k*n + i*n + g%n) }
+		}
+		iv := seen[x]
+		if v.Op == ir.OpConv { // padding contributes zeros
+			iv.lo, iv.hi = min(iv.lo, 0), max(iv.hi, 0)
+		}
+		return normBound(groups, per, at, iv, seen[w].from), nil
+	}
+	if d := known(m, x); d != nil && v.Op == ir.OpMatMul {
+		k := d.Shape[len(d.Shape)-1]
+		return normBound(d.Shape.Size()/max(1, k), k, func(g, i int) float64 { return d.At(g*k + i) }, seen[w], seen[x].from), nil
+	}
+	p := timesInterval(seen[x], seen[w])
+	if v.Op == ir.OpConv {
+		p.lo, p.hi = min(p.lo, 0), max(p.hi, 0)
+	}
+	return interval{p.lo * terms, p.hi * terms, p.from}, nil
+}
+
+// normBound returns the hull over groups g of sum_k at(g,k)*x with x anywhere in iv.
+func normBound(groups, per int, at func(g, k int) float64, iv interval, from ir.Origin) interval {
+	out := interval{0, 0, min(iv.from, from)}
+	for g := range groups {
+		lo, hi := 0.0, 0.0
+		for k := range per {
+			w := at(g, k)
+			if w >= 0 {
+				lo += float64(w * iv.lo)
+				hi += float64(w * iv.hi)
+			} else {
+				lo += float64(w * iv.hi)
+				hi += float64(w * iv.lo)
+			}
+		}
+		if g == 0 {
+			out.lo, out.hi = lo, hi
+		}
+		out.lo, out.hi = min(out.lo, lo), max(out.hi, hi)
+	}
+	return out
+}

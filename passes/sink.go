@@ -1,0 +1,123 @@
+package passes
+
+import "smpcc/ir"
+
+// A pending value is u / 2^drop whose truncation has not been emitted yet.
+type pending struct {
+	u    *ir.Value
+	drop int
+}
+
+// sink moves truncations down: one per linear block, fused into the comparison that follows where there is one, none
+// before a reveal (the receiver divides). A truncation never moves below a view that repeats or picks elements, so that
+// one opening serves all of them.
+func sink(m *ir.Module, opt *Options) error {
+	pend := map[*ir.Value]pending{} // by placeholder value returned from step
+	real := map[*ir.Value]*ir.Value{}
+	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		emit := func(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
+			n, err := nf.Emit(v.Pos, op, attrs, args...)
+			if n != nil {
+				n.Range = v.Range
+			}
+			return n, err
+		}
+		// settle emits the truncation of an argument once.
+		settle := func(a *ir.Value) (*ir.Value, error) {
+			p, ok := pend[a]
+			if !ok {
+				return a, nil
+			}
+			if t := real[a]; t != nil {
+				return t, nil
+			}
+			t, err := nf.Emit(a.Pos, ir.OpTrunc, ir.Attrs{ir.I("drop", int64(p.drop))}, p.u)
+			if err != nil {
+				return nil, err
+			}
+			t.Range = a.Range
+			real[a] = t
+			return t, nil
+		}
+		// hold returns a placeholder for u / 2^drop; it is not part of the function.
+		hold := func(u *ir.Value, drop int) *ir.Value {
+			ph := &ir.Value{Op: ir.OpTrunc, Type: u.Type, Args: []*ir.Value{u}, Pos: v.Pos, Range: v.Range}
+			pend[ph] = pending{u, drop}
+			return ph
+		}
+		raw := func(a *ir.Value) (*ir.Value, int) {
+			if p, ok := pend[a]; ok {
+				return p.u, p.drop
+			}
+			return a, 0
+		}
+		// raise multiplies a by 2^by: weights are encoded again with more fraction bits, others are shifted.
+		raise := func(a *ir.Value, by int) (*ir.Value, error) {
+			if by == 0 {
+				return a, nil
+			}
+			if a.Op == ir.OpWeight {
+				w, err := nf.Emit(a.Pos, ir.OpWeight, a.Attrs.With(ir.I("scale", int64(a.Type.Scale+by))))
+				if w != nil {
+					w.Range = a.Range
+				}
+				return w, err
+			}
+			s, err := nf.Emit(a.Pos, ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, a)
+			if s != nil {
+				s.Range = a.Range
+			}
+			return s, err
+		}
+		switch v.Op {
+		case ir.OpTrunc:
+			u, d := raw(args[0])
+			return hold(u, d+v.Attrs.Int("drop", 0)), nil
+		case ir.OpNeg, ir.OpReshape, ir.OpTranspose, ir.OpReduceSum:
+			u, d := raw(args[0])
+			if d > 0 {
+				n, err := emit(v.Op, v.Attrs, u)
+				if err != nil {
+					return nil, err
+				}
+				return hold(n, d), nil
+			}
+		case ir.OpAdd, ir.OpSub, ir.OpSelect:
+			x := args[len(args)-2:]
+			a, da := raw(x[0])
+			b, db := raw(x[1])
+			d := max(da, db)
+			if d > 0 && (v.Op != ir.OpSelect || da == db) {
+				a, err := raise(a, d-da)
+				if err != nil {
+					return nil, err
+				}
+				if b, err = raise(b, d-db); err != nil {
+					return nil, err
+				}
+				n, err := emit(v.Op, v.Attrs, append(append([]*ir.Value{}, args[:len(args)-2]...), a, b)...)
+				if err != nil {
+					return nil, err
+				}
+				return hold(n, d), nil
+			}
+		case ir.OpRelu, ir.OpLtz:
+			if u, d := raw(args[0]); d > 0 {
+				return emit(v.Op, v.Attrs.With(ir.I("drop", int64(d))), u)
+			}
+		case ir.OpReveal:
+			if u, d := raw(args[0]); d > 0 {
+				return emit(v.Op, v.Attrs, u)
+			}
+		}
+		settled := make([]*ir.Value, len(args))
+		for i, a := range args {
+			t, err := settle(a)
+			if err != nil {
+				return nil, err
+			}
+			settled[i] = t
+		}
+		return emit(v.Op, v.Attrs, settled...)
+	})
+}

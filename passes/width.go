@@ -1,0 +1,138 @@
+package passes
+
+import (
+	"math"
+
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// sizes are the ring widths in use. They are few, so that a width says little about private weights.
+var sizes = []int{16, 24, 32, 40, 48, 56, 64}
+
+// roundWidth returns the least size of at least n bits, or 0 if there is none.
+func roundWidth(n, ring int) int {
+	if ring > 0 {
+		if n <= ring {
+			return ring
+		}
+		return 0
+	}
+	for _, s := range sizes {
+		if n <= s {
+			return s
+		}
+	}
+	return 0
+}
+
+// signedBits returns the least n with |x| * 2^scale + slack < 2^(n-1) for |x| <= mag.
+func signedBits(mag float64, scale int, slack float64) int {
+	_, e := math.Frexp(math.Ldexp(mag, scale) + slack) // value < 2^e
+	return max(e+1, 2)
+}
+
+// width chooses the ring width of every value, from its consumers back to the inputs: a comparison or truncation needs
+// its argument's range plus headroom, a linear op needs of its arguments what is needed of it.
+func width(m *ir.Module, opt *Options) error {
+	f := m.Main()
+	need := map[*ir.Value]int{}   // width in which the shares must be valid
+	masked := map[*ir.Value]int{} // width at which a comparison opens the value, through views
+	open := map[*ir.Value]int{}   // attribute n
+	var errs diag.List
+	want := func(v *ir.Value, n int) { need[v] = max(need[v], n) }
+	size := func(v *ir.Value, n int) int {
+		r := roundWidth(n, opt.Ring)
+		if r == 0 {
+			ring := opt.Ring
+			if ring == 0 {
+				ring = 64
+			}
+			errs.Add(v.Pos, diag.Errorf(v.Pos, "%s needs a ring of %d bits, of %d", v.Op, n, ring).
+				WithHint("use --ring auto, fewer fraction bits (--frac-bits), or narrower input ranges (--range NAME=LO..HI, --calibrate FILE)"))
+			return ring
+		}
+		return r
+	}
+	parties := float64(len(m.Parties))
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		scale := 0
+		if len(v.Args) > 0 {
+			scale = v.Args[0].Type.Scale
+		}
+		switch v.Op {
+		case ir.OpInput, ir.OpWeight, ir.OpConst:
+		case ir.OpReveal:
+			x := v.Args[0]
+			if x.Type.Elem == ir.Ring {
+				want(x, size(v, signedBits(x.Range.Abs(), scale, 1)))
+			}
+		case ir.OpTrunc:
+			x, d := v.Args[0], v.Attrs.Int("drop", 0)
+			n := size(v, 1+signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d)))
+			if k := masked[v]; k > 0 {
+				n = max(n, size(v, k+d))
+			}
+			open[v] = n
+			want(x, n)
+		case ir.OpRelu, ir.OpLtz, ir.OpEqz:
+			x, d := v.Args[0], v.Attrs.Int("drop", 0)
+			n := size(v, signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d)))
+			open[v] = n
+			want(x, n)
+			masked[x] = max(masked[x], n-d)
+		case ir.OpMax:
+			a, b := v.Args[0], v.Args[1]
+			mag := max(a.Range.Hi-b.Range.Lo, b.Range.Hi-a.Range.Lo, 0)
+			n := size(v, signedBits(mag, scale, 2*parties))
+			if n == 0 {
+				n = 64
+			}
+			open[v] = n
+			for _, x := range v.Args {
+				want(x, max(n, need[v]))
+				masked[x] = max(masked[x], n)
+			}
+		case ir.OpSelect:
+			want(v.Args[1], need[v])
+			want(v.Args[2], need[v])
+		default: // linear, or on bits
+			for _, a := range v.Args {
+				if a.Type.Elem == ir.Ring {
+					want(a, need[v])
+				}
+				if ir.Rows[v.Op].View {
+					masked[a] = max(masked[a], masked[v])
+				}
+			}
+		}
+	}
+	if err := errs.Err(); err != nil {
+		return err
+	}
+	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		attrs := v.Attrs
+		if v.Type.Elem == ir.Ring && stated(v.Op) {
+			attrs = attrs.With(ir.I("bits", int64(max(need[v], roundWidth(1, opt.Ring)))))
+		}
+		if n := open[v]; n > 0 {
+			attrs = attrs.With(ir.I("n", int64(n)))
+		}
+		n, err := nf.Emit(v.Pos, v.Op, attrs, args...)
+		if n != nil {
+			n.Range = v.Range
+		}
+		return n, err
+	})
+}
+
+// stated reports whether an op states its width in the attribute bits.
+func stated(op ir.Op) bool {
+	for _, a := range ir.Rows[op].Attrs {
+		if a.Key == "bits" {
+			return true
+		}
+	}
+	return false
+}
