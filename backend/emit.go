@@ -83,9 +83,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 			l.bound[boundKey(v)] = len(m.Inputs)
 			m.Inputs = append(m.Inputs, port(v, v.Type))
 		case ir.OpReveal:
-			p := port(v, v.Args[0].Type)
-			p.Slot = len(m.Outputs)
-			m.Outputs = append(m.Outputs, p)
+			m.Outputs = append(m.Outputs, port(v, v.Args[0].Type))
 		}
 		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
 			continue

@@ -165,7 +165,7 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 		if c.Type.Vis.IsPublic() {
 			ir.Bug("select at %v has a public condition that was not folded", v.Pos)
 		}
-		d := p.emit(v, ir.OpSub, nil, p.additive(x), p.additive(y))
+		d := p.difference(v, p.additive(x), p.additive(y))
 		delta := p.opened(p.xors(c))
 		var s *ir.Value
 		if d.Type.Form == ir.None {
@@ -197,6 +197,20 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 	}
 	ir.Bug("no protocol for op %s at %v", v.Op, v.Pos)
 	return nil
+}
+
+// difference returns x - y, folded if both are public.
+func (p *former) difference(v, x, y *ir.Value) *ir.Value {
+	d := p.emit(v, ir.OpSub, nil, x, y)
+	if !d.Type.Vis.IsPublic() {
+		return d
+	}
+	t, err := ir.Rows[ir.OpSub].Eval(d, []*ir.Tensor{x.Attrs.Tensor("data"), y.Attrs.Tensor("data")})
+	if err != nil {
+		ir.Bug("difference of constants: %v", err)
+	}
+	p.f.Body = p.f.Body[:len(p.f.Body)-1]
+	return p.emit(v, ir.OpConst, ir.Attrs{ir.T("data", t), ir.I("scale", int64(d.Type.Scale))})
 }
 
 // trunc returns the masked wire that opening a truncation's argument yields.

@@ -85,19 +85,17 @@ func constWords(t *ir.Tensor) []uint64 {
 	return out
 }
 
-// role returns a role's slot of a component of a public constant, broadcast to shape.
+// public returns a role's slot of a public constant, broadcast to shape. Constants are written offline, so that they cost
+// nothing online.
 func (l *lowerer) public(role int, t *ir.Tensor, to ir.Shape) int {
 	w := constWords(t)
 	n := to.Size()
 	if len(w) == 1 || t.Shape.Size() == n && t.Shape.Equal(to) || t.Shape.Size() == n && tailEqual(t.Shape, to) {
-		return l.constant(role, n, l.constMoment(role), w...)
+		return l.constant(role, n, atOffline, w...)
 	}
-	c := l.constant(role, t.Shape.Size(), l.constMoment(role), w...)
+	c := l.constant(role, t.Shape.Size(), atOffline, w...)
 	return l.expand(role, c, t.Shape, to)
 }
-
-// constMoment says when constants are written: offline, so that they cost nothing online.
-func (l *lowerer) constMoment(role int) moment { return atOffline }
 
 // tailEqual reports whether a and b differ only in leading ones.
 func tailEqual(a, b ir.Shape) bool {
@@ -247,6 +245,9 @@ func (l *lowerer) doReveal(v *ir.Value) *wire {
 			src[i] = l.sum(i, w.s[i], z[i])
 		}
 	}
+	item := len(l.plan.Items) - 1
+	l.plan.Manifest.Outputs[l.reveal].Item = item
+	l.reveal++
 	var to []int
 	for i, p := range l.mod.Parties {
 		for _, q := range v.Attrs.Strings("to") {
@@ -255,7 +256,7 @@ func (l *lowerer) doReveal(v *ir.Value) *wire {
 			}
 		}
 	}
-	l.open(plan.Open{Mode: mode, Len: n, Bits: bits, From: l.everyone(), To: to, Item: len(l.plan.Items), Kind: plan.Reveal}, src)
+	l.open(plan.Open{Mode: mode, Len: n, Bits: bits, From: l.everyone(), To: to, Item: item + 1, Kind: plan.Reveal}, src)
 	return w
 }
 
@@ -337,7 +338,7 @@ func (l *lowerer) xorOp(v *ir.Value) *wire {
 func (l *lowerer) not(v *ir.Value) *wire {
 	x := l.wires[v.Args[0]]
 	out := &wire{s: append([]int{}, x.s...)}
-	out.s[0] = l.xor(0, x.s[0], l.constant(0, size(v), l.constMoment(0), 1))
+	out.s[0] = l.xor(0, x.s[0], l.constant(0, size(v), atOffline, 1))
 	return out
 }
 
@@ -419,16 +420,14 @@ func (l *lowerer) unmask(v *ir.Value) *wire {
 		if i == 0 {
 			out.s[i] = l.diff(i, x.m[i], x.s[i])
 		} else {
-			out.s[i] = l.diff(i, zero, orZero(x.s[i]))
-			if x.s[i] == zero {
-				out.s[i] = zero
+			out.s[i] = zero
+			if x.s[i] != zero {
+				out.s[i] = l.diff(i, zero, x.s[i])
 			}
 		}
 	}
 	return out
 }
-
-func orZero(s int) int { return s }
 
 // unwrapped returns additive shares of the two integer readings of a wire's mask: R0 = r - 2^N top(r), R1 = r.
 func (l *lowerer) unwrapped(v *ir.Value, bits int) (r0, r1 []int, d0, d1 int) {

@@ -27,7 +27,7 @@ type evalCase struct {
 var evalCases = []evalCase{
 	{op: OpAdd, args: []*Tensor{Reals(Shape{2, 1}, 1, 2), Reals(Shape{3}, 10, 20, 30)}, want: Reals(Shape{2, 3}, 11, 21, 31, 12, 22, 32)},
 	{op: OpAdd, args: []*Tensor{Ints(Shape{}, math.MaxInt64), Ints(Shape{}, 1)}, want: Ints(Shape{}, math.MinInt64)},
-	{op: OpAdd, args: []*Tensor{Reals(Shape{0, 2}), Reals(Shape{1})}, want: Reals(Shape{0, 2})},
+	{op: OpAdd, args: []*Tensor{Reals(Shape{0, 2}), Reals(Shape{1}, 5)}, want: Reals(Shape{0, 2})},
 	{op: OpSub, args: []*Tensor{Ints(Shape{2}, 5, 6), Ints(Shape{}, 7)}, want: Ints(Shape{2}, -2, -1)},
 	{op: OpNeg, args: []*Tensor{Reals(Shape{2}, 1, -2)}, want: Reals(Shape{2}, -1, 2)},
 	{op: OpMul, args: []*Tensor{Ints(Shape{2}, 1<<62, 3), Ints(Shape{2}, 4, -5)}, want: Ints(Shape{2}, 0, -15)},

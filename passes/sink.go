@@ -63,6 +63,17 @@ func sink(m *ir.Module, opt *Options) error {
 				}
 				return w, err
 			}
+			if a.Op == ir.OpConst {
+				d := ir.NewTensor(ir.Ring, a.Type.Shape)
+				for i, x := range a.Attrs.Tensor("data").I {
+					d.I[i] = x << by
+				}
+				c, err := nf.Emit(a.Pos, ir.OpConst, ir.Attrs{ir.T("data", d), ir.I("scale", int64(a.Type.Scale+by))})
+				if c != nil {
+					c.Range = a.Range
+				}
+				return c, err
+			}
 			s, err := nf.Emit(a.Pos, ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, a)
 			if s != nil {
 				s.Range = a.Range

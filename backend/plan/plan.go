@@ -47,7 +47,7 @@ type Port struct {
 	Lo     float64  `pb:"8"` // range of the elements that the plan relies on
 	Hi     float64  `pb:"9"`
 	Origin string   `pb:"10"` // proved, calibrated or assumed
-	Slot   int      `pb:"11"` // unused by the text form; kept for outputs' result slot at receivers
+	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 }
 
 // Len returns the number of elements.

@@ -322,9 +322,15 @@ func checkConv(s *Step, n func(int) int, p *Plan) error {
 			return fmt.Errorf("%s=%d is out of range", ConvArgs[i], v)
 		}
 	}
+	if a[7] > 1<<16 || a[8] > 1<<16 || a[1] > 1<<24 {
+		return fmt.Errorf("convolution %v is too large", a)
+	}
 	N, c, h, w, oc, oh, ow, kh, kw, sh, sw, dh, dw, g := a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[13], a[14], a[15]
 	if g < 1 || c%g != 0 || oc%g != 0 || sh < 1 || sw < 1 || dh < 1 || dw < 1 || kh < 1 || kw < 1 {
 		return fmt.Errorf("convolution %v is malformed", a)
+	}
+	if unrolled := c / g * kh * kw; unrolled > 1<<24 || unrolled*max(ow, 1) > 1<<27 { // the kernel's scratch
+		return fmt.Errorf("convolution %v unrolls to too many columns", a)
 	}
 	if !product(int64(n(s.Src[0])), N, c, h, w) || !product(int64(n(s.Src[1])), oc, c/g, kh, kw) || !product(int64(n(s.Dst)), N, oc, oh, ow) {
 		return fmt.Errorf("slot lengths %d, %d, %d do not fit convolution %v", n(s.Src[0]), n(s.Src[1]), n(s.Dst), a)

@@ -1,0 +1,335 @@
+// Package smpcc compiles computation graphs to secure multi-party computation plans: the facade over frontends, passes
+// and backend. A party runs a plan without it.
+package smpcc
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"smpcc/backend"
+	"smpcc/backend/plan"
+	"smpcc/frontend/dsl"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/ir/diag"
+	"smpcc/ir/text"
+	"smpcc/passes"
+)
+
+// Version is the compiler's version; plans carry it.
+const Version = "0.1.0"
+
+// The defaults of models, which do not name parties themselves.
+const (
+	DefaultDealer   = "d"
+	DefaultFracBits = 16
+)
+
+// Options are what the user may choose when compiling.
+type Options struct {
+	Parties     int                     // number of computing parties of a model; 2 if 0
+	Dims        map[string]int          // symbolic dimensions of a model
+	Shapes      map[string]ir.Shape     // shapes of a model's inputs, from the user's data
+	Owners      map[string]string       // input or weight -> party
+	Reveal      map[string][]string     // output -> receivers
+	Public      map[string]*ir.Tensor   // inputs that are public, with their data
+	Ranges      map[string][2]float64   // declared ranges of a model's inputs
+	Policies    []string                // policy files
+	FracBits    int                     // fraction bits of reals; 16 if 0
+	Ring        int                     // ring width of all values; 0 chooses per value
+	StrictRange bool                    // refuse ranges that are not proved
+	Samples     []map[string]*ir.Tensor // sample inputs for calibration
+	Skip        []string                // passes to leave out
+	Observe     func(pass string, m *ir.Module)
+}
+
+// A Compilation is a plan and what the compiler knows besides.
+type Compilation struct {
+	Plan    *plan.Plan
+	Weights map[string]*ir.Tensor // data of the plan's weights by name; it stays with their owners
+	Graph   *ir.Module            // what the user wrote
+	Notes   []string              // defaults that applied and what is assumed, for people
+}
+
+// PartyNames returns the default names p0, p1, ... of n computing parties.
+func PartyNames(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprintf("p%d", i)
+	}
+	return out
+}
+
+// IsProgram reports whether a path names a program of the language.
+func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
+
+// Load reads a model (.onnx), a program (.smp) or IR text (.ir) as a graph-level module.
+func Load(path string, opt Options) (*ir.Module, error) {
+	switch filepath.Ext(path) {
+	case ".smp":
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0} {
+			if set {
+				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
+			}
+		}
+		return dsl.Load(path, dsl.Options{})
+	case ".ir":
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		m, err := text.Parse(path, data)
+		if err != nil {
+			return nil, err
+		}
+		if m.Weights == nil {
+			m.Weights = map[string]*ir.Tensor{}
+		}
+		return m, ir.Verify(m)
+	}
+	n := max(2, opt.Parties)
+	return onnx.Load(path, onnx.Options{
+		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(n), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
+		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges,
+	})
+}
+
+// Compile compiles the file at path.
+func Compile(path string, opt Options) (*Compilation, error) {
+	m, err := Load(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	return CompileModule(m, opt, IsProgram(path) || filepath.Ext(path) == ".ir")
+}
+
+// CompileModule compiles a graph-level module, which it changes. ownReveals says that the module's own reveals are the
+// default policy, as for programs, which the parties have read; otherwise p1 receives everything and nobody else anything.
+func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, error) {
+	if opt.FracBits == 0 {
+		opt.FracBits = DefaultFracBits
+	}
+	if opt.FracBits < 1 || opt.FracBits > 28 {
+		return nil, usage("--frac-bits %d is out of range 1..28", opt.FracBits)
+	}
+	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
+		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
+	}
+	if m.Weights == nil {
+		m.Weights = map[string]*ir.Tensor{}
+	}
+	c := &Compilation{}
+	popt := &passes.Options{FracBits: opt.FracBits, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	for _, file := range opt.Policies {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		p, err := passes.ParsePolicy(file, data)
+		if err != nil {
+			return nil, err
+		}
+		popt.Policies = append(popt.Policies, p)
+	}
+	popt.Default = c.defaultPolicy(m, popt.Policies, ownReveals)
+	if len(m.Funcs) == 0 {
+		return nil, diag.Errorf(diag.Pos{File: m.Name}, "module has no function")
+	}
+	elems := map[string]string{}
+	for _, v := range m.Main().Reveals() {
+		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
+	}
+	graph := m.String()
+	c.Graph = clone(m)
+	if opt.Observe != nil {
+		opt.Observe("input", m)
+	}
+	popt.Observe = opt.Observe
+	if err := passes.Run(m, popt); err != nil {
+		return nil, err
+	}
+	fixed := m.String()
+	c.notes(m)
+	if err := backend.AssignForms(m); err != nil {
+		return nil, err
+	}
+	if opt.Observe != nil {
+		opt.Observe("form", m)
+	}
+	p, err := backend.Emit(m, backend.Options{Compiler: "smpcc " + Version, FracBits: opt.FracBits, Graph: graph, Fixed: fixed, Elems: elems})
+	if err != nil {
+		return nil, err
+	}
+	c.Plan = p
+	c.Weights = map[string]*ir.Tensor{}
+	for _, w := range p.Manifest.Weights {
+		if t := m.Weights[w.Name]; t != nil {
+			c.Weights[w.Name] = t
+		}
+	}
+	return c, nil
+}
+
+func usage(format string, args ...any) error {
+	e := diag.Errorf(diag.Pos{}, format, args...)
+	e.Kind = diag.Usage
+	return e
+}
+
+// defaultPolicy returns the policy of owners that have none, and notes that it applies.
+func (c *Compilation) defaultPolicy(m *ir.Module, given []*passes.Policy, ownReveals bool) *passes.Policy {
+	var without []string
+	for _, o := range m.Parties {
+		if !slices.ContainsFunc(given, func(p *passes.Policy) bool { return p.Owner == o }) {
+			without = append(without, o)
+		}
+	}
+	if ownReveals {
+		var rules []passes.Rule
+		for _, v := range m.Main().Reveals() {
+			rules = append(rules, passes.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
+		}
+		if len(without) > 0 {
+			c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: the program's own reveals are the policy", strings.Join(without, ", ")))
+		}
+		return passes.NewPolicy("", rules...)
+	}
+	receiver := m.Parties[min(1, len(m.Parties)-1)]
+	if len(without) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
+	}
+	return passes.NewPolicy("", passes.Rule{Output: "*", To: []string{receiver}})
+}
+
+// notes lists the ranges that are not proved.
+func (c *Compilation) notes(m *ir.Module) {
+	count := map[ir.Origin]int{}
+	var first *ir.Value
+	for _, v := range m.Main().Body {
+		if v.Type.Elem == ir.Bool || v.Type.Vis.IsPublic() {
+			continue
+		}
+		count[v.Range.Origin]++
+		if v.Range.Origin == ir.Assumed && first == nil {
+			first = v
+		}
+	}
+	if n := count[ir.Assumed]; n > 0 {
+		where := first.Pos.Node
+		if where == "" {
+			where = first.Pos.String()
+		}
+		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges are assumed, not proved, from %s on: magnitudes up to %g fit; declare input ranges (--range NAME=LO..HI), or refuse with --strict-range", n, where, first.Range.Hi))
+	}
+	if n := count[ir.Calibrated]; n > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from sample inputs with a margin, not from a proof", n))
+	}
+}
+
+// clone copies the structure of a module, so that passes on the original leave the copy as it is.
+func clone(m *ir.Module) *ir.Module {
+	c := *m
+	c.Funcs = nil
+	for _, f := range m.Funcs {
+		nf := ir.NewFunc(f.Name)
+		nf.Holds = f.Holds
+		to := map[*ir.Value]*ir.Value{}
+		for _, v := range f.Body {
+			n := *v
+			n.Args = make([]*ir.Value, len(v.Args))
+			for i, a := range v.Args {
+				n.Args[i] = to[a]
+			}
+			nf.AdoptNumbered(&n)
+			to[v] = &n
+		}
+		c.Funcs = append(c.Funcs, nf)
+	}
+	c.Weights = map[string]*ir.Tensor{}
+	for n, t := range m.Weights {
+		c.Weights[n] = t
+	}
+	return &c
+}
+
+// Bind encodes a tensor as the words of a port of the plan: two's complement fixed point mod 2^bits. It refuses other
+// shapes and elements outside the range that the plan relies on.
+func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) {
+	fail := func(format string, args ...any) error {
+		return diag.Errorf(diag.Pos{}, "%q: %s", p.Name, fmt.Sprintf(format, args...))
+	}
+	if !slices.Equal(p.Shape, []int(t.Shape)) {
+		return nil, fail("shape is %v, the plan wants %v", t.Shape, ir.Shape(p.Shape))
+	}
+	if err := t.Check(); err != nil {
+		return nil, fail("%v", err)
+	}
+	if p.Elem != "real" && t.Elem == ir.Real {
+		return nil, fail("data is real, the plan wants %s", p.Elem)
+	}
+	for i := range t.Len() {
+		x := t.At(i)
+		if p.Elem == "bool" && x != 0 && x != 1 {
+			return nil, fail("element %d is not 0 or 1", i)
+		}
+		if p.Elem != "bool" && !(x >= p.Lo && x <= p.Hi) {
+			return nil, fail("element %d is outside the range %g..%g (%s) that the plan relies on", i, p.Lo, p.Hi, p.Origin)
+		}
+	}
+	e, err := ir.Encode(t, p.Scale)
+	if err != nil {
+		return nil, fail("%v", err)
+	}
+	out := make([]uint64, len(e.I))
+	for i, x := range e.I {
+		out[i] = uint64(x)
+	}
+	return out, nil
+}
+
+// Read decodes the words of an output port.
+func Read(p plan.Port, words []uint64) *ir.Tensor {
+	if p.Elem == "real" {
+		t := ir.NewTensor(ir.Ring, p.Shape)
+		for i, w := range words {
+			t.I[i] = int64(w)
+		}
+		return ir.Decode(t, p.Scale)
+	}
+	e := ir.Int
+	if p.Elem == "bool" {
+		e = ir.Bool
+	}
+	t := ir.NewTensor(e, p.Shape)
+	for i, w := range words {
+		t.I[i] = int64(w)
+	}
+	return t
+}
+
+// BindWeights encodes the weights of a compilation in the order of the manifest; missing ones are named in the error.
+func (c *Compilation) BindWeights() ([][]uint64, error) {
+	out := make([][]uint64, len(c.Plan.Manifest.Weights))
+	for i, p := range c.Plan.Manifest.Weights {
+		t := c.Weights[p.Name]
+		if t == nil {
+			return nil, diag.Errorf(diag.Pos{}, "weight %q of %s has no data", p.Name, p.Owner)
+		}
+		var err error
+		if out[i], err = Bind(p, t); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// DigestBytes returns the plan's digest as bytes.
+func DigestBytes(p *plan.Plan) (d [32]byte) {
+	b, _ := hex.DecodeString(p.Digest())
+	copy(d[:], b)
+	return d
+}

@@ -1,0 +1,57 @@
+package passes
+
+import (
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// withoutLowering says what to do about composite ops that have no lowering of their own, so that a pass must have removed
+// them before; sigmoid is left to approximate.
+var withoutLowering = map[ir.Op]string{
+	ir.OpBatchNorm: "its parameters must be weights or constants that the compiler can read",
+	ir.OpSoftmax:   "reveal the scores, which is what softmax is computed from, or their arg-max; the receiver computes softmax for nothing",
+}
+
+// decompose replaces composite ops by core ops, again and again until none with a lowering is left.
+func decompose(m *ir.Module, _ *Options) error {
+	old := m.Main()
+	nf := ir.NewFunc(old.Name)
+	nf.Holds = old.Holds &^ ir.Folded
+	to := map[*ir.Value]*ir.Value{}
+	var errs diag.List
+	var put func(v *ir.Value) *ir.Value // emits v, whose arguments are values of nf, lowered
+	put = func(v *ir.Value) *ir.Value {
+		row := ir.Rows[v.Op]
+		if row.Level != ir.Composite || row.Lower == nil {
+			if hint := withoutLowering[v.Op]; hint != "" {
+				errs.Add(v.Pos, diag.Errorf(v.Pos, "%s is not supported here", v.Op).WithHint("%s", hint))
+			}
+			nf.Adopt(v)
+			return v
+		}
+		made := map[*ir.Value]*ir.Value{} // what the lowering emitted -> what stands for it
+		b := &ir.Builder{F: nf, At: v, Put: func(n *ir.Value) {
+			for i, a := range n.Args {
+				if r := made[a]; r != nil {
+					n.Args[i] = r
+				}
+			}
+			made[n] = put(n)
+		}}
+		r := row.Lower(b, v)
+		if x := made[r]; x != nil {
+			return x
+		}
+		return r
+	}
+	for _, v := range old.Body {
+		n := *v
+		n.Args = make([]*ir.Value, len(v.Args))
+		for i, a := range v.Args {
+			n.Args[i] = to[a]
+		}
+		to[v] = put(&n)
+	}
+	m.Funcs[0] = nf
+	return errs.Err()
+}

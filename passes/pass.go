@@ -1,0 +1,132 @@
+// Package passes holds the ordered table of passes that take a graph from what the user wrote to fixed point with
+// widths: each pass has a name, a one-sentence doc and the invariant it ensures, and can be dumped and skipped.
+package passes
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"smpcc/ir"
+)
+
+// Options steer the passes.
+type Options struct {
+	FracBits    int                     // fraction bits of reals
+	Ring        int                     // ring width of all values; 0 chooses per value
+	StrictRange bool                    // refuse ranges that are not proved
+	Samples     []map[string]*ir.Tensor // sample inputs for calibration, by input name
+	Margin      float64                 // factor on observed magnitudes; 2 if below 1
+	Policies    []*Policy               // of the owners that have one
+	Default     *Policy                 // for owners without a policy of their own; nil refuses
+	Skip        []string                // passes to leave out
+	Observe     func(pass string, m *ir.Module)
+}
+
+// A Pass is one step of the pipeline.
+type Pass struct {
+	Name     string
+	Doc      string // one sentence, shown by "smpcc passes"
+	Run      func(m *ir.Module, opt *Options) error
+	Ensures  ir.Invariant // holds from here on; the verifier keeps checking it
+	Required bool         // later stages rely on it, so it cannot be skipped
+}
+
+// Pipeline is the table of passes in the order they run.
+func Pipeline() []Pass {
+	return []Pass{
+		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
+		{Name: "visibility", Doc: "Derive for every value who knows it and whose data it contains.", Run: visibility, Required: true},
+		{Name: "permit", Doc: "Check every reveal against the policy of every owner whose data it derives from; what no rule allows is refused.", Run: permit, Ensures: ir.Permitted, Required: true},
+		{Name: "rewrite", Doc: "Replace what is dear under encryption by what is cheap: max-pool before ReLU, batch-norm into weights, arg-max without softmax, factors into weights.", Run: rewrite},
+		{Name: "decompose", Doc: "Replace composite ops by core ops.", Run: decompose, Required: true},
+		{Name: "approximate", Doc: "Replace smooth functions by piecewise linear ones to a stated error, clamped outside their range.", Run: approximate, Ensures: ir.Core, Required: true},
+		{Name: "refold", Doc: "Fold constants and weight arithmetic that the passes before have left.", Run: fold, Required: true},
+		{Name: "cse", Doc: "Compute equal values once.", Run: cse},
+		{Name: "dce", Doc: "Drop values nothing uses.", Run: dce},
+		{Name: "range", Doc: "Give every value an interval and say where it comes from: proved, calibrated or assumed.", Run: rangePass, Ensures: ir.Ranged, Required: true},
+		{Name: "quantise", Doc: "Turn reals into fixed-point ring elements and insert truncations behind products.", Run: quantise, Ensures: ir.Quantised, Required: true},
+		{Name: "sink", Doc: "Move truncations down to one per linear block, fused into the comparison that follows; none before a reveal.", Run: sink},
+		{Name: "width", Doc: "Choose the ring width of every value from what its consumers need, rounded up to a few sizes.", Run: width, Ensures: ir.Widthed, Required: true},
+		{Name: "late-cse", Doc: "Compute equal values once, now that truncations are in place.", Run: cse},
+		{Name: "late-dce", Doc: "Drop values nothing uses any more.", Run: dce},
+	}
+}
+
+// Run runs the pipeline on m in place. After each pass the module is verified, and from permit on the reveals must stay
+// what was permitted: same names, same receivers, no owner's data added.
+func Run(m *ir.Module, opt *Options) (err error) {
+	defer ir.Recover(&err)
+	pipeline := Pipeline()
+	for _, s := range opt.Skip {
+		i := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == s })
+		switch {
+		case i < 0:
+			return fmt.Errorf("--skip: no pass is called %q; see smpcc passes", s)
+		case pipeline[i].Required:
+			return fmt.Errorf("--skip: pass %s cannot be skipped, later stages rely on it", s)
+		}
+	}
+	if err := ir.Verify(m); err != nil {
+		return err
+	}
+	var permitted map[string]string
+	for _, p := range pipeline {
+		if slices.Contains(opt.Skip, p.Name) {
+			continue
+		}
+		if err := p.Run(m, opt); err != nil {
+			return err
+		}
+		f := m.Main()
+		f.Renumber()
+		f.Holds |= p.Ensures
+		if err := ir.Verify(m); err != nil {
+			return fmt.Errorf("internal error: after pass %s: %w", p.Name, err)
+		}
+		switch now := reveals(f); {
+		case permitted == nil && f.Holds&ir.Permitted != 0:
+			permitted = now
+		case permitted != nil:
+			if err := unchanged(permitted, f); err != nil {
+				return fmt.Errorf("internal error: after pass %s: %w", p.Name, err)
+			}
+		}
+		if opt.Observe != nil {
+			opt.Observe(p.Name, m)
+		}
+	}
+	return nil
+}
+
+// reveals maps each reveal's name to its receivers and the owners it derives from.
+func reveals(f *ir.Func) map[string]string {
+	out := map[string]string{}
+	for _, v := range f.Reveals() {
+		out[v.Attrs.Str("name")] = strings.Join(v.Attrs.Strings("to"), ",") + "|" + strings.Join(v.Args[0].Type.Vis.Owners(), ",")
+	}
+	return out
+}
+
+// unchanged returns an error if a reveal appears, disappears, changes receivers or derives from an owner it did not before.
+func unchanged(permitted map[string]string, f *ir.Func) error {
+	n := 0
+	for _, v := range f.Reveals() {
+		n++
+		name := v.Attrs.Str("name")
+		was, ok := permitted[name]
+		to, owners, _ := strings.Cut(was, "|")
+		if !ok || to != strings.Join(v.Attrs.Strings("to"), ",") {
+			return fmt.Errorf("reveal %q is not the one that was permitted", name)
+		}
+		for _, o := range v.Args[0].Type.Vis.Owners() {
+			if !slices.Contains(strings.Split(owners, ","), o) {
+				return fmt.Errorf("reveal %q now derives from %s's data, which was not permitted", name, o)
+			}
+		}
+	}
+	if n != len(permitted) {
+		return fmt.Errorf("%d reveals were permitted, %d are there", len(permitted), n)
+	}
+	return nil
+}

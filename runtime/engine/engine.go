@@ -1,0 +1,358 @@
+// Package engine executes one role's program of a plan against a Transport and streams of material. It knows steps,
+// buffers, rounds and material, and nothing of models, policies or the compiler.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/material"
+	"smpcc/runtime/ring"
+)
+
+// A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
+type Transport interface {
+	// Exchange sends out[j] to every role j with len(out[j]) > 0 and returns one message of exactly want[j] bytes from every
+	// role j with want[j] > 0. All roles number exchanges alike. The transport owns out from here on, the caller owns in.
+	Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) (in [][]byte, err error)
+}
+
+// An Engine runs the program of one role. It holds no secrets and may serve many sessions at once.
+type Engine struct {
+	plan *plan.Plan
+	prog *plan.Program
+	role int
+}
+
+// New returns the engine of a role of a validated plan.
+func New(p *plan.Plan, role int) (*Engine, error) {
+	if role < 0 || role >= len(p.Programs) {
+		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
+	}
+	return &Engine{plan: p, prog: &p.Programs[role], role: role}, nil
+}
+
+// Streams are the material streams of one scope by party: a party has its own and nil for the others, the dealer has all.
+type Streams []*material.Stream
+
+// PhaseStats is what a role measured in one phase.
+type PhaseStats struct {
+	Seconds   float64
+	Rounds    int   // exchanges in which this role sent or received
+	BytesSent int64 // payload
+}
+
+// A Model is what a role keeps from setup: the opened masked weights and what is computed from them.
+type Model struct {
+	words []uint64
+	Stats PhaseStats
+}
+
+// A Session is one run whose material is ready. It can be used once.
+type Session struct {
+	x     *execution
+	used  atomic.Bool
+	Stats [3]PhaseStats // by plan.Phase; setup stays zero
+}
+
+// ErrUsed is returned by a second Online of a session: material masks one value, once.
+var ErrUsed = errors.New("session has been used; material masks one value, once: start a new session")
+
+// check returns an error unless the streams fit the role.
+func (e *Engine) check(s Streams) error {
+	n := e.plan.NumParties()
+	if len(s) != n {
+		return fmt.Errorf("material for %d parties, want %d", len(s), n)
+	}
+	for i := range s {
+		if (s[i] != nil) != (e.role == n || e.role == i) {
+			return fmt.Errorf("role %s must have the streams of its own material and of no other", e.prog.Role)
+		}
+	}
+	return nil
+}
+
+// Setup opens the masked weights, once per model. weights holds the words of the manifest's weights, nil for those of
+// other owners.
+func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [][]uint64) (*Model, error) {
+	if err := e.check(keys); err != nil {
+		return nil, err
+	}
+	man := &e.plan.Manifest
+	if len(weights) != len(man.Weights) {
+		return nil, fmt.Errorf("%d weights given, the plan has %d", len(weights), len(man.Weights))
+	}
+	if err := e.own("weight", man.Weights, weights); err != nil {
+		return nil, err
+	}
+	m := &Model{words: make([]uint64, e.prog.Model)}
+	x := &execution{e: e, model: m.words, bound: append(make([][]uint64, len(man.Inputs)), weights...)}
+	x.streams[plan.Model] = keys
+	err := x.run(ctx, t, plan.Setup, &m.Stats, nil)
+	return m, err
+}
+
+// own checks that exactly the tensors this role owns are given, at their size.
+func (e *Engine) own(what string, ports []plan.Port, data [][]uint64) error {
+	for i, p := range ports {
+		switch mine := p.Owner == e.prog.Role; {
+		case mine && data[i] == nil:
+			return fmt.Errorf("%s %q of %s is missing", what, p.Name, p.Owner)
+		case !mine && data[i] != nil:
+			return fmt.Errorf("%s %q belongs to %s, not to %s", what, p.Name, p.Owner, e.prog.Role)
+		case mine && len(data[i]) != p.Len():
+			return fmt.Errorf("%s %q has %d elements, want %d", what, p.Name, len(data[i]), p.Len())
+		}
+	}
+	return nil
+}
+
+// Offline prepares one session: everything that does not depend on inputs.
+func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Streams) (*Session, error) {
+	if err := e.check(keys); err != nil {
+		return nil, err
+	}
+	s := &Session{x: &execution{e: e, model: m.words, session: make([]uint64, e.prog.Words)}}
+	s.x.streams[plan.Session] = keys
+	return s, s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline], nil)
+}
+
+// Online runs the session on the role's inputs, in manifest order with nil for those of other owners, and returns the
+// outputs this role receives by name, as sign-extended words. The session's memory is cleared on return.
+func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (map[string][]uint64, error) {
+	if s.used.Swap(true) {
+		return nil, ErrUsed
+	}
+	defer clear(s.x.session)
+	man := &s.x.e.plan.Manifest
+	if inputs == nil {
+		inputs = make([][]uint64, len(man.Inputs))
+	}
+	if len(inputs) != len(man.Inputs) {
+		return nil, fmt.Errorf("%d inputs given, the plan has %d", len(inputs), len(man.Inputs))
+	}
+	if err := s.x.e.own("input", man.Inputs, inputs); err != nil {
+		return nil, err
+	}
+	s.x.bound = append(append([][]uint64{}, inputs...), make([][]uint64, len(man.Weights))...)
+	out := map[string][]uint64{}
+	byItem := map[int]*plan.Port{}
+	for i := range man.Outputs {
+		byItem[man.Outputs[i].Item] = &man.Outputs[i]
+	}
+	err := s.x.run(ctx, t, plan.Online, &s.Stats[plan.Online], func(o *plan.Open, d []uint64) {
+		if p := byItem[o.Item-1]; p != nil {
+			out[p.Name] = signed(d, p.Bits, p.Elem == "bool")
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Discard clears the memory of a session that will not run.
+func (s *Session) Discard() {
+	s.used.Store(true)
+	clear(s.x.session)
+}
+
+// signed copies words, read as two's complement of the given bits unless they are booleans.
+func signed(d []uint64, bits int, bool bool) []uint64 {
+	out := make([]uint64, len(d))
+	for i, x := range d {
+		if bool {
+			out[i] = x & 1
+		} else {
+			out[i] = uint64(int64(x<<(64-bits)) >> (64 - bits))
+		}
+	}
+	return out
+}
+
+// run executes a phase round by round: local steps, then one exchange.
+func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats, revealed func(*plan.Open, []uint64)) error {
+	start := time.Now()
+	defer func() { stats.Seconds += time.Since(start).Seconds() }()
+	rounds := x.e.prog.Rounds(ph)
+	for r := range rounds {
+		round := &rounds[r]
+		for i := range round.Steps {
+			if err := ctx.Err(); err != nil {
+				return x.fail(ph, r, round.Steps[i].Node, err)
+			}
+			x.step(&round.Steps[i])
+		}
+		if len(round.Opens) == 0 {
+			continue
+		}
+		out, want := x.pack(round)
+		moved := false
+		for j := range out {
+			stats.BytesSent += int64(len(out[j]))
+			moved = moved || len(out[j]) > 0 || want[j] > 0
+		}
+		var in [][]byte
+		if moved {
+			stats.Rounds++
+			var err error
+			if in, err = t.Exchange(ctx, ph, r, out, want); err != nil {
+				return x.fail(ph, r, round.Opens[0].Node, err)
+			}
+			for j := range want {
+				if want[j] > 0 && len(in[j]) != want[j] {
+					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in[j]), want[j]))
+				}
+			}
+		}
+		x.unpack(round, in, revealed)
+	}
+	return nil
+}
+
+// name returns the name of a role.
+func (e *Engine) name(role int) string { return e.plan.Programs[role].Role }
+
+// A Failure is the one error with which a session ends at a role: where it stood when it failed. It holds no data.
+type Failure struct {
+	Role  string
+	Phase plan.Phase
+	Round int
+	Node  string // what was being computed
+	Err   error
+}
+
+// Error says who failed where.
+func (f *Failure) Error() string {
+	s := fmt.Sprintf("%s: %v round %d", f.Role, f.Phase, f.Round)
+	if f.Node != "" {
+		s += " (" + f.Node + ")"
+	}
+	return s + ": " + f.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
+	f := &Failure{Role: x.e.prog.Role, Phase: ph, Round: round, Err: err}
+	if node >= 0 && node < len(x.e.plan.Nodes) {
+		f.Node = x.e.plan.Nodes[node]
+	}
+	return f
+}
+
+// pack builds one message for each peer from the openings of a round, and says how much each peer will send.
+func (x *execution) pack(round *plan.Round) (out [][]byte, want []int) {
+	roles := len(x.e.plan.Programs)
+	out, want = make([][]byte, roles), make([]int, roles)
+	size := make([]int, roles)
+	for i := range round.Opens {
+		o := &round.Opens[i]
+		for _, from := range o.From {
+			for _, to := range o.To {
+				switch {
+				case from == to:
+				case from == x.e.role:
+					size[to] += o.Bytes()
+				case to == x.e.role:
+					want[from] += o.Bytes()
+				}
+			}
+		}
+	}
+	for to := range out {
+		if size[to] == 0 {
+			continue
+		}
+		if same := x.sameMessage(round, size, to); same >= 0 { // every peer of a plain opening gets the same bytes
+			out[to] = append([]byte(nil), out[same]...)
+			continue
+		}
+		out[to] = make([]byte, 0, size[to])
+		for i := range round.Opens {
+			if o := &round.Opens[i]; has(o.From, x.e.role) && has(o.To, to) {
+				out[to] = plan.Pack(out[to], x.slot(o.Src), o.Bits)
+			}
+		}
+	}
+	return out, want
+}
+
+// sameMessage returns an earlier peer that gets the same openings as to, or -1.
+func (x *execution) sameMessage(round *plan.Round, size []int, to int) int {
+	for earlier := range to {
+		if size[earlier] != size[to] || size[earlier] == 0 {
+			continue
+		}
+		same := true
+		for i := range round.Opens {
+			o := &round.Opens[i]
+			if has(o.From, x.e.role) && has(o.To, to) != has(o.To, earlier) {
+				same = false
+			}
+		}
+		if same {
+			return earlier
+		}
+	}
+	return -1
+}
+
+// unpack combines what the peers sent with the own shares.
+func (x *execution) unpack(round *plan.Round, in [][]byte, revealed func(*plan.Open, []uint64)) {
+	at := make([]int, len(x.e.plan.Programs))
+	for i := range round.Opens {
+		o := &round.Opens[i]
+		if !has(o.To, x.e.role) {
+			continue
+		}
+		d := x.slot(o.Dst)
+		first := true
+		if has(o.From, x.e.role) {
+			ring.Bits(d, x.slot(o.Src), 0, o.Bits)
+			first = false
+		}
+		for _, from := range o.From {
+			if from == x.e.role {
+				continue
+			}
+			msg := []byte(nil)
+			if n := o.Bytes(); n > 0 {
+				msg = in[from][at[from] : at[from]+n]
+				at[from] += n
+			}
+			if first {
+				plan.Unpack(d, msg, o.Bits)
+				first = false
+				continue
+			}
+			t := x.tmp(len(d))
+			plan.Unpack(t, msg, o.Bits)
+			if o.Mode == plan.Xor {
+				ring.Xor(d, d, t)
+			} else {
+				ring.Add(d, d, t)
+			}
+		}
+		if o.Mode == plan.Add {
+			ring.Bits(d, d, 0, o.Bits)
+		}
+		if o.Kind == plan.Reveal && revealed != nil {
+			revealed(o, d)
+		}
+	}
+}
+
+func has(list []int, x int) bool {
+	for _, y := range list {
+		if y == x {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"smpcc/backend/plan"
+	"smpcc/runtime/material"
+	"smpcc/runtime/ring"
+)
+
+// An execution is the memory a role's steps run on.
+type execution struct {
+	e       *Engine
+	model   []uint64
+	session []uint64
+	streams [2][]*material.Stream // by scope, then party; nil where this role has no key
+	bound   [][]uint64            // inputs, then weights; nil where this role is not the owner
+	scratch []uint64
+}
+
+// slot returns the buffer of a slot.
+func (x *execution) slot(i int) []uint64 {
+	s := x.e.prog.Slots[i]
+	if s.Scope == plan.Model {
+		return x.model[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+	}
+	return x.session[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+}
+
+// step runs one local step. A validated plan needs no further checks; equations stand in plan.Steps.
+func (x *execution) step(s *plan.Step) {
+	d := x.slot(s.Dst)
+	src := func(i int) []uint64 { return x.slot(s.Src[i]) }
+	rest := func(from int) [][]uint64 {
+		out := make([][]uint64, 0, len(s.Src)-from)
+		for _, i := range s.Src[from:] {
+			out = append(out, x.slot(i))
+		}
+		return out
+	}
+	arg := func(i int) int { return int(s.Args[i]) }
+	switch s.Op {
+	case plan.StepInput:
+		copy(d, x.bound[arg(0)])
+	case plan.StepConst:
+		if len(s.Data) == 1 {
+			ring.Fill(d, s.Data[0])
+		} else {
+			copy(d, s.Data)
+		}
+	case plan.StepZero:
+		clear(d)
+	case plan.StepPRG:
+		x.draw(d, arg(0), x.e.role)
+	case plan.StepAdd:
+		ring.Add(d, src(0), src(1))
+	case plan.StepSub:
+		ring.Sub(d, src(0), src(1))
+	case plan.StepNeg:
+		ring.Neg(d, src(0))
+	case plan.StepMul:
+		ring.Mul(d, src(0), src(1))
+	case plan.StepShl:
+		ring.Shl(d, src(0), arg(0))
+	case plan.StepBits:
+		ring.Bits(d, src(0), arg(0), arg(1))
+	case plan.StepXor:
+		ring.Xor(d, src(0), src(1))
+	case plan.StepAnd:
+		ring.And(d, src(0), src(1))
+	case plan.StepCopy:
+		ring.Copy(d, src(0), plan.CopyOf(s))
+	case plan.StepGather:
+		ring.Gather(d, src(0), arg(0), arg(1), arg(2), s.Data)
+	case plan.StepSum:
+		ring.Sum(d, src(0), arg(0), arg(1), arg(2))
+	case plan.StepMatMul:
+		ring.MatMul(d, src(0), src(1), arg(0), arg(1), arg(2), arg(3), arg(4) != 0, arg(5) != 0)
+	case plan.StepConv:
+		ring.Conv(d, src(0), src(1), ring.Window{N: arg(0), C: arg(1), H: arg(2), W: arg(3), OC: arg(4), OH: arg(5), OW: arg(6),
+			KH: arg(7), KW: arg(8), SH: arg(9), SW: arg(10), PT: arg(11), PL: arg(12), DH: arg(13), DW: arg(14), Group: arg(15)})
+	case plan.StepDrop:
+		ring.Drop(d, src(0), arg(0), arg(1), uint64(s.Args[2]))
+	case plan.StepLeaf:
+		leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3))
+	case plan.StepMerge:
+		merge(d, src(0), src(1), rest(2), arg(0), arg(1), uint64(arg(2))&1)
+	case plan.StepGroup:
+		group(d, rest(0), arg(0))
+	case plan.StepReluSel:
+		reluSel(d, rest(0), arg(0), uint64(arg(1)))
+	case plan.StepFinish:
+		finish(d, rest(0), arg(0), uint64(arg(1)))
+	case plan.StepMulBit:
+		mulBit(d, rest(0), uint64(arg(0)))
+	case plan.StepB2A:
+		delta, sh, first := src(0), src(1), uint64(arg(0))
+		for i := range d {
+			d[i] = first*delta[i] + (1-2*delta[i])*sh[i]
+		}
+	case plan.StepPRGSum:
+		x.sum(d, arg(0))
+	case plan.StepDeal:
+		x.deal(d, src(0), arg(0))
+	case plan.StepOneHot:
+		oneHot(d, src(0), arg(0), arg(1), arg(2))
+	case plan.StepMono:
+		mono(d, src(0), arg(0), arg(1), arg(2))
+	case plan.StepUnwrap:
+		n, a := arg(0), src(0)
+		for i := range d {
+			d[i] = a[i]
+			if n < 64 {
+				d[i] -= a[i] >> (n - 1) & 1 << n
+			}
+		}
+	}
+}
+
+// draw fills d with a party's share of an item from its stream.
+func (x *execution) draw(d []uint64, item, party int) {
+	it := &x.e.plan.Items[item]
+	x.streams[it.Scope][party].Fill(d, it.Offset, it.Width(), it.Bits)
+}
+
+// tmp returns a scratch buffer of n words.
+func (x *execution) tmp(n int) []uint64 {
+	if cap(x.scratch) < n {
+		x.scratch = make([]uint64, n)
+	}
+	return x.scratch[:n]
+}
+
+// sum computes a random item as the dealer knows it: the sum or XOR of its holders' shares.
+func (x *execution) sum(d []uint64, item int) {
+	it := &x.e.plan.Items[item]
+	clear(d)
+	t := x.tmp(len(d))
+	for party := range x.e.plan.NumParties() {
+		if it.Holder != 0 && it.Holder != party+1 {
+			continue
+		}
+		x.draw(t, item, party)
+		if it.Mode == plan.Xor {
+			ring.Xor(d, d, t)
+		} else {
+			ring.Add(d, d, t)
+		}
+	}
+	ring.Bits(d, d, 0, it.Bits)
+}
+
+// deal computes the last party's share of a dealt item: the value less what the others draw.
+func (x *execution) deal(d, value []uint64, item int) {
+	it := &x.e.plan.Items[item]
+	copy(d, value)
+	t := x.tmp(len(d))
+	for party := range x.e.plan.NumParties() - 1 {
+		x.draw(t, item, party)
+		if it.Mode == plan.Xor {
+			ring.Xor(d, d, t)
+		} else {
+			ring.Sub(d, d, t)
+		}
+	}
+	ring.Bits(d, d, 0, it.Bits)
+}
+
+// reluSel: sources m, delta, [s], [R0], [R1], [sR0], [sR1].
+func reluSel(d []uint64, v [][]uint64, nbits int, first uint64) {
+	m, delta, s := v[0], v[1], v[2]
+	for i := range d {
+		t := m[i] >> (nbits - 1) & 1
+		k := 1 - 2*delta[i]
+		d[i] = m[i]*(first*delta[i]+k*s[i]) - (delta[i]*v[3+t][i] + k*v[5+t][i])
+	}
+}
+
+// finish: sources m, [R0], [R1].
+func finish(d []uint64, v [][]uint64, nbits int, first uint64) {
+	half, low := uint64(1)<<(nbits-2), lowBits(nbits)
+	for i := range d {
+		u := (v[0][i] + half) & low
+		d[i] = first*(u-half) - v[1+u>>(nbits-1)][i]
+	}
+}
+
+// mulBit: sources m, delta, [s], [r], [sr].
+func mulBit(d []uint64, v [][]uint64, first uint64) {
+	m, delta, s := v[0], v[1], v[2]
+	for i := range d {
+		k := 1 - 2*delta[i]
+		d[i] = m[i]*(first*delta[i]+k*s[i]) - (delta[i]*v[3][i] + k*v[4][i])
+	}
+}

@@ -1,0 +1,139 @@
+// Package memnet is the in-memory transport: the roles of one process exchange buffers without serialising or copying
+// them, and every byte and round is counted exactly.
+package memnet
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"smpcc/backend/plan"
+)
+
+// queue is how many messages a sender may be ahead of its receiver; protocols keep it at one.
+const queue = 2
+
+type message struct {
+	ph    plan.Phase
+	round int
+	data  []byte
+}
+
+// A Net connects the roles of one process.
+type Net struct {
+	names  []string
+	pipes  [][]chan message // [from][to]
+	failed chan struct{}    // closed by Fail
+
+	mu     sync.Mutex
+	err    error
+	cause  error
+	sent   [3][][]int64 // by phase, from, to
+	rounds [3]map[int]bool
+}
+
+// New returns a network of the named roles.
+func New(names []string) *Net {
+	n := &Net{names: names, failed: make(chan struct{})}
+	for range names {
+		row := make([]chan message, len(names))
+		for j := range row {
+			row[j] = make(chan message, queue)
+		}
+		n.pipes = append(n.pipes, row)
+	}
+	for ph := range n.sent {
+		n.rounds[ph] = map[int]bool{}
+		for range names {
+			n.sent[ph] = append(n.sent[ph], make([]int64, len(names)))
+		}
+	}
+	return n
+}
+
+// Fail ends every exchange of the network, now and later, with an error that names the role that failed.
+func (n *Net) Fail(role int, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err == nil {
+		n.cause = err
+		n.err = fmt.Errorf("%s failed", n.names[role]) // its peers learn that it failed; why is its own matter
+		close(n.failed)
+	}
+}
+
+// Cause returns the error of the role that failed first, or nil.
+func (n *Net) Cause() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cause
+}
+
+// Err returns what the peers of the role that failed first see, or nil.
+func (n *Net) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// Sent returns the payload bytes that have gone from one role to another in a phase.
+func (n *Net) Sent(ph plan.Phase, from, to int) int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.sent[ph][from][to]
+}
+
+// Rounds returns the number of exchanges of a phase in which anything moved.
+func (n *Net) Rounds(ph plan.Phase) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.rounds[ph])
+}
+
+// Role returns the transport of one role.
+func (n *Net) Role(role int) *Role { return &Role{n, role} }
+
+// A Role is one role's end of a Net.
+type Role struct {
+	net  *Net
+	role int
+}
+
+// Exchange implements engine.Transport.
+func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
+	n := r.net
+	for to, data := range out {
+		if len(data) == 0 {
+			continue
+		}
+		n.mu.Lock()
+		n.sent[ph][r.role][to] += int64(len(data))
+		n.rounds[ph][round] = true
+		n.mu.Unlock()
+		select {
+		case n.pipes[r.role][to] <- message{ph, round, data}:
+		case <-n.failed:
+			return nil, n.Err()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("sending to %s: %w", n.names[to], ctx.Err())
+		}
+	}
+	in := make([][]byte, len(want))
+	for from, size := range want {
+		if size == 0 {
+			continue
+		}
+		select {
+		case m := <-n.pipes[from][r.role]:
+			if m.ph != ph || m.round != round || len(m.data) != size {
+				return nil, fmt.Errorf("%s sent %d bytes for %v round %d, want %d bytes for %v round %d", n.names[from], len(m.data), m.ph, m.round, size, ph, round)
+			}
+			in[from] = m.data
+		case <-n.failed:
+			return nil, n.Err()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for %s: %w", n.names[from], ctx.Err())
+		}
+	}
+	return in, nil
+}
