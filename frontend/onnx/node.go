@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -20,29 +21,49 @@ type node struct {
 	attrs map[string]*pb.AttributeProto
 }
 
-// attributes indexes the node's attributes and reports those that the row does not know.
-func (n *node) attributes(row *operator) (bad bool) {
+// attributes indexes the node's attributes and reports those that the operator does not take.
+func (n *node) attributes(v *version) (bad bool) {
 	n.attrs = map[string]*pb.AttributeProto{}
-	for _, a := range n.p.Attribute {
-		name := a.GetName()
-		if len(name) > maxName {
-			name = name[:64]
-		}
-		typ, known := row.attrs[name]
-		switch {
-		case !known:
-			n.r.errs.Add(n.at, diag.Errorf(n.at, "attribute %s of %s (opset %d) is not supported", name, n.p.GetOpType(), n.opset))
-		case a.GetType() != typ && a.GetType() != pb.AttributeProto_UNDEFINED:
-			n.r.errs.Add(n.at, fmt.Errorf("attribute %s is %v, want %v", name, a.GetType(), typ))
-		case n.attrs[name] != nil:
-			n.r.errs.Add(n.at, fmt.Errorf("attribute %s appears twice", name))
-		default:
-			n.attrs[name] = a
-			continue
-		}
+	fail := func(e *diag.Error) {
+		n.r.errs.Add(n.at, e)
 		bad = true
 	}
+	for _, a := range n.p.Attribute {
+		name := short(a.GetName())
+		kind, known := v.kinds[a.GetName()]
+		switch {
+		case !known:
+			e := diag.Errorf(n.at, "attribute %s of %s (opset %d) is not supported", name, n.p.GetOpType(), n.opset)
+			if len(v.kinds) > 0 {
+				e = e.WithHint("it takes: %s", strings.Join(slices.Sorted(maps.Keys(v.kinds)), ", "))
+			}
+			fail(e)
+		case a.GetRefAttrName() != "":
+			fail(diag.Errorf(n.at, "attribute %s refers to a function's attribute, and there is no function", name))
+		case a.GetType() != kind.typ && a.GetType() != pb.AttributeProto_UNDEFINED:
+			fail(diag.Errorf(n.at, "attribute %s is %v, want %v", name, a.GetType(), kind.typ))
+		case math.IsNaN(float64(a.GetF())) || math.IsInf(float64(a.GetF()), 0) && n.p.GetOpType() != "Clip": // an infinite bound is none
+			fail(diag.Errorf(n.at, "attribute %s is not a finite number", name))
+		case n.attrs[name] != nil:
+			fail(diag.Errorf(n.at, "attribute %s appears twice", name))
+		default:
+			n.attrs[name] = a
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.kinds)) {
+		if v.kinds[name].required && !n.has(name) {
+			fail(diag.Errorf(n.at, "attribute %s is missing", name))
+		}
+	}
 	return bad
+}
+
+// short cuts a name that a file declares to what fits a message.
+func short(name string) string {
+	if len(name) > 80 {
+		name = name[:80] + "..."
+	}
+	return strings.ToValidUTF8(name, "?")
 }
 
 func (n *node) has(name string) bool { return n.attrs[name] != nil }
@@ -95,22 +116,29 @@ func (n *node) in(i int) *ir.Value {
 	return v
 }
 
-// data returns what is known of input i when compiling: an initialiser or a constant.
+// data returns input i if it is a constant or an initialiser; nil if not.
 func (n *node) data(i int) *ir.Tensor {
 	name := n.p.Input[i]
-	if v := n.r.vals[name]; v != nil && v.Op == ir.OpConst {
+	v := n.r.vals[name]
+	switch {
+	case v == nil:
+		return n.r.inits[name]
+	case v.Op == ir.OpConst:
 		return v.Attrs.Tensor("data")
-	} else if v != nil && v.Op != ir.OpWeight {
-		return nil
+	case v.Op == ir.OpWeight: // as the file holds it; what was computed from weights stays private
+		w := v.Attrs.Str("name")
+		if t := n.r.inits[w]; t == n.r.m.Weights[w] {
+			return t
+		}
 	}
-	return n.r.inits[name]
+	return nil
 }
 
 // public returns input i as a public parameter of the node, such as a shape; what says what it is.
 func (n *node) public(i int, what string) (*ir.Tensor, error) {
 	t := n.data(i)
 	if t == nil {
-		return nil, diag.Errorf(n.at, "input %d (%s) must be known when compiling: it decides the shape of the computation, which is public", i+1, what).
+		return nil, diag.Errorf(n.at, "input %d (%s) must be known when compiling: it is a public parameter of the operator", i+1, what).
 			WithHint("make it an initialiser or a constant, or give it as public data: --public NAME=FILE")
 	}
 	return t, nil
@@ -128,7 +156,10 @@ func (n *node) list(i int, attr string) ([]int, error) {
 	if t.Elem != ir.Int || len(t.Shape) > 1 {
 		return nil, fmt.Errorf("input %d (%s) is %v%v, want a list of integers", i+1, attr, t.Elem, t.Shape)
 	}
-	out := make([]int, len(t.I))
+	out, err := n.indices(len(t.I))
+	if err != nil {
+		return nil, err
+	}
 	for j, x := range t.I {
 		out[j] = clampInt(x)
 	}
@@ -156,7 +187,7 @@ func (n *node) scalar(i int, attr string) (x float64, ok bool, err error) {
 // e emits a value; one with constant arguments is computed at once.
 func (n *node) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
 	row := ir.Rows[op]
-	folds := row.Eval != nil && len(args) > 0
+	folds := len(args) > 0
 	data := make([]*ir.Tensor, len(args))
 	for i, a := range args {
 		if a.Op != ir.OpConst {
@@ -166,18 +197,44 @@ func (n *node) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error)
 		data[i] = a.Attrs.Tensor("data")
 	}
 	if !folds {
-		return n.r.f.Emit(n.at, op, attrs, args...)
+		v, err := n.r.f.Emit(n.at, op, attrs, args...)
+		if err == nil {
+			n.r.note(v)
+		}
+		return v, err
 	}
 	v := &ir.Value{Op: op, Args: args, Attrs: attrs, Pos: n.at}
 	var err error
 	if v.Type, err = row.TypeOf(v); err != nil {
 		return nil, diag.Errorf(n.at, "%s: %v", op, err)
 	}
+	if err := n.r.left.fold(v); err != nil {
+		return nil, err
+	}
 	t, err := row.Eval(v, data)
 	if err != nil {
 		return nil, err
 	}
 	return n.constant(t)
+}
+
+// tensor returns a zero tensor for a constant that the lowering computes itself.
+func (n *node) tensor(e ir.Elem, s ir.Shape) (*ir.Tensor, error) {
+	if err := ir.CheckShape(s); err != nil {
+		return nil, err
+	}
+	if err := n.r.left.take(volume(s), volume(s)); err != nil {
+		return nil, err
+	}
+	return ir.NewTensor(e, s), nil
+}
+
+// indices returns room for a list of n positions.
+func (n *node) indices(size int) ([]int, error) {
+	if err := n.r.left.take(float64(size), float64(size)); err != nil {
+		return nil, err
+	}
+	return make([]int, size), nil
 }
 
 func (n *node) constant(t *ir.Tensor) (*ir.Value, error) {

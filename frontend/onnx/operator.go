@@ -11,19 +11,39 @@ import (
 
 // An operator is the one row that describes an ONNX operator: what it takes and what it becomes.
 type operator struct {
-	name   string
-	domain string
-	doc    string
-	in     int // least number of inputs
-	max    int // most; -1 for any
-	attrs  map[string]pb.AttributeProto_AttributeType
-	lower  func(n *node) ([]*ir.Value, error)
+	name     string
+	doc      string
+	versions []version // oldest first
+	lower    func(n *node) ([]*ir.Value, error)
 }
 
-// An Operator is what `smpcc ops` shows of a row.
-type Operator struct{ Name, Domain, Doc string }
+// A version is one revision of an operator, valid from an opset on until the next revision.
+type version struct {
+	since int
+	in    int    // least number of inputs
+	max   int    // most; -1 for any
+	attrs string // name:kind, separated by blanks; kinds are i, f, s, t, is, fs, g; a kind ends in ! if the attribute is required
+	kinds map[string]attrKind
+}
 
-// operators is the table, by domain/name; the files of lowerings fill it.
+// An attrKind is the parsed kind of an attribute.
+type attrKind struct {
+	typ      pb.AttributeProto_AttributeType
+	required bool
+}
+
+var kindNames = map[string]pb.AttributeProto_AttributeType{"i": pb.AttributeProto_INT, "f": pb.AttributeProto_FLOAT, "s": pb.AttributeProto_STRING,
+	"t": pb.AttributeProto_TENSOR, "is": pb.AttributeProto_INTS, "fs": pb.AttributeProto_FLOATS, "g": pb.AttributeProto_GRAPH}
+
+// An Operator is what `smpcc ops` shows of a row.
+type Operator struct {
+	Name   string
+	Domain string
+	Since  int // the first opset that has it
+	Doc    string
+}
+
+// operators is the table by name; the files of lowerings fill it. All rows are of the standard domain.
 var operators = map[string]*operator{}
 
 // Operators lists the supported operators by name.
@@ -31,25 +51,110 @@ func Operators() []Operator {
 	var out []Operator
 	for _, k := range slices.Sorted(maps.Keys(operators)) {
 		o := operators[k]
-		out = append(out, Operator{o.name, o.domain, o.doc})
+		out = append(out, Operator{o.name, standard, o.versions[0].since, o.doc})
 	}
 	return out
 }
 
-// add fills a row. attrs are "name:kind" with kinds i, f, s, t, is, fs, g.
-func add(name string, in, max int, attrs, doc string, lower func(n *node) ([]*ir.Value, error)) {
-	kinds := map[string]pb.AttributeProto_AttributeType{"i": pb.AttributeProto_INT, "f": pb.AttributeProto_FLOAT, "s": pb.AttributeProto_STRING,
-		"t": pb.AttributeProto_TENSOR, "is": pb.AttributeProto_INTS, "fs": pb.AttributeProto_FLOATS, "g": pb.AttributeProto_GRAPH}
-	o := &operator{name: name, doc: doc, in: in, max: max, attrs: map[string]pb.AttributeProto_AttributeType{}, lower: lower}
-	for _, a := range strings.Fields(attrs) {
-		n, k, _ := strings.Cut(a, ":")
-		if _, ok := kinds[k]; !ok {
-			ir.Bug("row %s: attribute %s has no kind", name, a)
+// add enters a row.
+func add(name, doc string, lower func(n *node) ([]*ir.Value, error), versions ...version) {
+	if operators[name] != nil || len(versions) == 0 {
+		ir.Bug("operator %s has two rows or no version", name)
+	}
+	for i := range versions {
+		v := &versions[i]
+		if i > 0 && v.since <= versions[i-1].since {
+			ir.Bug("row %s: versions are not in order", name)
 		}
-		o.attrs[n] = kinds[k]
+		v.kinds = map[string]attrKind{}
+		for _, a := range strings.Fields(v.attrs) {
+			n, k, _ := strings.Cut(a, ":")
+			k, required := strings.CutSuffix(k, "!")
+			typ, ok := kindNames[k]
+			if !ok {
+				ir.Bug("row %s: attribute %s has no kind", name, a)
+			}
+			v.kinds[n] = attrKind{typ, required}
+		}
 	}
-	if operators["/"+name] != nil {
-		ir.Bug("operator %s has two rows", name)
+	operators[name] = &operator{name: name, doc: doc, versions: versions, lower: lower}
+}
+
+// at returns the version that holds in an opset, or nil if the operator is younger.
+func (o *operator) at(opset int) *version {
+	for i := len(o.versions) - 1; i >= 0; i-- {
+		if o.versions[i].since <= opset {
+			return &o.versions[i]
+		}
 	}
-	operators["/"+name] = o
+	return nil
+}
+
+// Reasons why operators are missing that a model's author can do something about.
+const (
+	hintLoop    = "unroll the loop when exporting: a plan has a fixed number of steps"
+	hintNorm    = "train with BatchNormalization, whose statistics are known when compiling"
+	hintShape   = "its result has a shape that depends on secret data; rewrite the model with Where and Mul"
+	hintQuant   = "export the model before quantisation: smpcc chooses fixed-point formats itself"
+	hintTraffic = "compute it on the owner's side before or after the secure part, or use Relu, LeakyRelu, HardSigmoid or Sigmoid"
+	hintIndex   = "secret indices need a product with a one-hot matrix: compare indices with Equal and use MatMul"
+)
+
+// advice says what to do about operators that are known and not supported.
+var advice = map[string]string{
+	"LogSoftmax":                "end the model at the logits, or put ArgMax directly on them: both orders agree",
+	"Hardmax":                   "use ArgMax",
+	"TopK":                      "use ArgMax or ReduceMax for the first one",
+	"Loop":                      hintLoop,
+	"Scan":                      hintLoop,
+	"LSTM":                      hintLoop,
+	"GRU":                       hintLoop,
+	"RNN":                       hintLoop,
+	"LayerNormalization":        hintNorm,
+	"InstanceNormalization":     hintNorm,
+	"GroupNormalization":        hintNorm,
+	"RMSNormalization":          hintNorm,
+	"LRN":                       hintNorm,
+	"MeanVarianceNormalization": hintNorm,
+	"NonZero":                   hintShape,
+	"Unique":                    hintShape,
+	"Compress":                  hintShape,
+	"NonMaxSuppression":         hintShape,
+	"QLinearConv":               hintQuant,
+	"QLinearMatMul":             hintQuant,
+	"QuantizeLinear":            hintQuant,
+	"DequantizeLinear":          hintQuant,
+	"ConvInteger":               hintQuant,
+	"MatMulInteger":             hintQuant,
+	"Gelu":                      hintTraffic,
+	"Elu":                       hintTraffic,
+	"Selu":                      hintTraffic,
+	"Celu":                      hintTraffic,
+	"Mish":                      hintTraffic,
+	"Softplus":                  hintTraffic,
+	"Softsign":                  hintTraffic,
+	"Sin":                       hintTraffic,
+	"Cos":                       hintTraffic,
+	"GatherElements":            hintIndex,
+	"GatherND":                  hintIndex,
+	"ScatterElements":           hintIndex,
+	"ScatterND":                 hintIndex,
+	"OneHot":                    hintIndex,
+	"RandomNormal":              "sample before compiling and pass the numbers as an input",
+	"RandomUniform":             "sample before compiling and pass the numbers as an input",
+	"Bernoulli":                 "sample before compiling and pass the numbers as an input",
+	"SoftmaxCrossEntropyLoss":   "export the model for inference, without its loss",
+	"NegativeLogLikelihoodLoss": "export the model for inference, without its loss",
+	"SequenceConstruct":         "export without sequences: use Concat and Split",
+	"StringNormalizer":          "map strings to numbers before the model",
+	"CategoryMapper":            "map strings to numbers before the model",
+	"TreeEnsembleClassifier":    "rewrite the trees with Gather, Less and Where",
+	"LinearClassifier":          "export as Gemm and ArgMax",
+	"LinearRegressor":           "export as Gemm",
+	"Scaler":                    "export as Sub and Mul",
+	"ZipMap":                    "export without ZipMap (zipmap=False): it only renames the outputs",
+	"FusedConv":                 "export without runtime optimisations",
+	"FusedMatMul":               "export without runtime optimisations",
+	"ReverseSequence":           hintLoop,
+	"DynamicQuantizeLinear":     hintQuant,
 }

@@ -3,27 +3,27 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"smpcc/ir"
 )
 
 // Layers: products, convolutions, pooling, normalisation.
 
-// windowPads returns pads [top, left, bottom, right] of a 2-D window and whether extra cells at the end were needed for
-// ceil_mode. spatial is the input's height and width, k the kernel, s the strides, d the dilations.
-func (n *node) windowPads(spatial, k, s, d []int) (pads []int, extra bool, err error) {
+// windowPads returns the pads before (first half) and after each dimension of a window, and the cells after it that ceil_mode
+// adds. spatial is the input's height and width, k the kernel, s the strides, d the dilations.
+func (n *node) windowPads(spatial, k, s, d []int) (pads, extra []int, err error) {
 	rank := len(spatial)
-	pads = n.ints("pads")
-	if pads == nil {
+	if pads = n.ints("pads"); pads == nil {
 		pads = make([]int, 2*rank)
 	}
 	if len(pads) != 2*rank {
-		return nil, false, fmt.Errorf("pads has %d entries, want %d", len(pads), 2*rank)
+		return nil, nil, fmt.Errorf("pads has %d entries, want %d", len(pads), 2*rank)
 	}
 	for _, l := range [][]int{k, s, d, pads} {
 		for _, x := range l {
 			if x < 0 || x > 1<<20 {
-				return nil, false, fmt.Errorf("window parameter %d is out of range", x)
+				return nil, nil, fmt.Errorf("window parameter %d is out of range", x)
 			}
 		}
 	}
@@ -43,19 +43,20 @@ func (n *node) windowPads(spatial, k, s, d []int) (pads []int, extra bool, err e
 			pads[rank+i] = total - pads[i]
 		}
 	default:
-		return nil, false, fmt.Errorf("auto_pad=%s is not supported", auto)
+		return nil, nil, fmt.Errorf("auto_pad=%s is not supported", auto)
 	}
-	if n.int("ceil_mode", 0) != 0 {
-		pads = append([]int(nil), pads...)
-		for i := range rank {
-			span := spatial[i] + pads[i] + pads[rank+i] - ((k[i]-1)*d[i] + 1)
-			if span < 0 {
-				continue
-			}
-			if rest := span % s[i]; rest != 0 && (span/s[i]+1)*s[i] < spatial[i]+pads[i] { // the last window starts inside
-				pads[rank+i] += s[i] - rest
-				extra = true
-			}
+	extra = make([]int, rank)
+	for i := range rank {
+		room := spatial[i] + pads[i] + pads[rank+i] - ((k[i]-1)*d[i] + 1)
+		if room < 0 {
+			return nil, nil, fmt.Errorf("window %v with dilations %v is larger than the padded input %v", k, d, spatial)
+		}
+		if rest := room % s[i]; n.int("ceil_mode", 0) != 0 && rest != 0 && (room/s[i]+1)*s[i] < spatial[i]+pads[i] { // the last window starts inside
+			extra[i] = s[i] - rest
+		}
+		// type rules walk every offset of every window of a dimension
+		if err := n.r.left.take(0, float64(k[i])*float64((room+extra[i])/s[i]+1)); err != nil {
+			return nil, nil, err
 		}
 	}
 	return pads, extra, nil
@@ -168,9 +169,6 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 		if rank < 1 || rank > 2 {
 			return nil, fmt.Errorf("input %v: only 1-D and 2-D pooling is supported", x.Type.Shape)
 		}
-		if !n.has("kernel_shape") {
-			return nil, errors.New("attribute kernel_shape is missing")
-		}
 		k, err := ones("kernel_shape", n.ints("kernel_shape"), rank)
 		if err != nil {
 			return nil, err
@@ -192,13 +190,20 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 			return nil, err
 		}
 		k, s, d, pads = lift(flat, k, s, d, pads)
-		attrs := ir.Attrs{ir.Dims("kernel", k), ir.Dims("strides", s), ir.Dims("pads", pads), ir.Dims("dilations", d)}
-		if op == ir.OpAvgPool {
-			include := n.int("count_include_pad", 0)
-			if include != 0 && extra {
-				return nil, errors.New("ceil_mode together with count_include_pad is not supported")
+		include := n.int("count_include_pad", 0) != 0
+		if include && slices.Max(extra) > 0 { // pads count and the cells of ceil_mode do not: make pads part of the input
+			full := []int{0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]}
+			if x, err = n.e(ir.OpPad, ir.Attrs{ir.Dims("pads", full)}, x); err != nil {
+				return nil, err
 			}
-			attrs = append(ir.Attrs{ir.I("include_pad", int64(include))}, attrs...)
+			pads, include = make([]int, 4), false
+		}
+		for i, e := range extra {
+			pads[4-len(extra)+i] += e
+		}
+		attrs := ir.Attrs{ir.Dims("kernel", k), ir.Dims("strides", s), ir.Dims("pads", pads), ir.Dims("dilations", d)}
+		if op == ir.OpAvgPool && include {
+			attrs = append(attrs, ir.I("include_pad", 1))
 		}
 		y, err := n.e(op, attrs, x)
 		return one(n.unflat(y, flat, err))
@@ -289,21 +294,33 @@ func matMul(n *node) ([]*ir.Value, error) {
 	return one(n.reshape(y, s))
 }
 
+func batchNorm(n *node) ([]*ir.Value, error) {
+	if err := n.want("training_mode", 0, 0); err != nil {
+		return nil, err
+	}
+	if n.opset < 7 {
+		if err := n.want("is_test", 0, 1); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.want("spatial", 1, 1); err != nil {
+		return nil, err
+	}
+	return one(n.e(ir.OpBatchNorm, ir.Attrs{ir.F("epsilon", n.float("epsilon", float64(float32(1e-5))))}, n.in(0), n.in(1), n.in(2), n.in(3), n.in(4)))
+}
+
 func init() {
-	add("Conv", 2, 3, "auto_pad:s dilations:is group:i kernel_shape:is pads:is strides:is", "1-D and 2-D convolution with groups, dilations and pads.", conv)
-	add("MaxPool", 1, 1, "auto_pad:s ceil_mode:i dilations:is kernel_shape:is pads:is storage_order:i strides:is", "Largest element of each window.", pool(ir.OpMaxPool))
-	add("AveragePool", 1, 1, "auto_pad:s ceil_mode:i count_include_pad:i dilations:is kernel_shape:is pads:is strides:is", "Mean of each window.", pool(ir.OpAvgPool))
-	add("GlobalAveragePool", 1, 1, "", "Mean over all spatial dimensions.", globalPool(ir.OpReduceMean))
-	add("GlobalMaxPool", 1, 1, "", "Largest element over all spatial dimensions.", globalPool(ir.OpReduceMax))
-	add("Gemm", 2, 3, "alpha:f beta:f transA:i transB:i", "alpha * A * B + beta * C.", gemm)
-	add("MatMul", 2, 2, "", "Matrix product; leading dimensions are batches.", matMul)
-	add("BatchNormalization", 5, 5, "epsilon:f momentum:f training_mode:i spatial:i", "Normalisation with the statistics of training.", func(n *node) ([]*ir.Value, error) {
-		if err := n.want("training_mode", 0, 0); err != nil {
-			return nil, err
-		}
-		if err := n.want("spatial", 1, 1); err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpBatchNorm, ir.Attrs{ir.F("epsilon", n.float("epsilon", float64(float32(1e-5))))}, n.in(0), n.in(1), n.in(2), n.in(3), n.in(4)))
-	})
+	maxPool, avgPool := "auto_pad:s kernel_shape:is! pads:is strides:is ", "auto_pad:s count_include_pad:i kernel_shape:is! pads:is strides:is "
+	add("Conv", "1-D and 2-D convolution with groups, dilations and pads.", conv,
+		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is pads:is strides:is"})
+	add("MaxPool", "Largest element of each window.", pool(ir.OpMaxPool), version{since: 1, in: 1, max: 1, attrs: maxPool},
+		version{since: 8, in: 1, max: 1, attrs: maxPool + "storage_order:i"}, version{since: 10, in: 1, max: 1, attrs: maxPool + "storage_order:i ceil_mode:i dilations:is"})
+	add("AveragePool", "Mean of each window.", pool(ir.OpAvgPool), version{since: 1, in: 1, max: 1, attrs: maxPool}, version{since: 7, in: 1, max: 1, attrs: avgPool},
+		version{since: 10, in: 1, max: 1, attrs: avgPool + "ceil_mode:i"}, version{since: 19, in: 1, max: 1, attrs: avgPool + "ceil_mode:i dilations:is"})
+	add("GlobalAveragePool", "Mean over all spatial dimensions.", globalPool(ir.OpReduceMean), version{since: 1, in: 1, max: 1})
+	add("GlobalMaxPool", "Largest element over all spatial dimensions.", globalPool(ir.OpReduceMax), version{since: 1, in: 1, max: 1})
+	add("Gemm", "alpha * A * B + beta * C.", gemm, version{since: 6, in: 3, max: 3, attrs: "alpha:f beta:f broadcast:i transA:i transB:i"}, version{since: 7, in: 3, max: 3, attrs: "alpha:f beta:f transA:i transB:i"}, version{since: 11, in: 2, max: 3, attrs: "alpha:f beta:f transA:i transB:i"})
+	add("MatMul", "Matrix product; leading dimensions are batches.", matMul, version{since: 1, in: 2, max: 2})
+	add("BatchNormalization", "Normalisation with the statistics of training.", batchNorm, version{since: 6, in: 5, max: 5, attrs: "epsilon:f is_test:i momentum:f spatial:i"}, version{since: 7, in: 5, max: 5, attrs: "epsilon:f momentum:f spatial:i"},
+		version{since: 9, in: 5, max: 5, attrs: "epsilon:f momentum:f"}, version{since: 14, in: 5, max: 5, attrs: "epsilon:f momentum:f training_mode:i"})
 }

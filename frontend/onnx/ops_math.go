@@ -12,24 +12,21 @@ import (
 // Arithmetic, comparison, logic and activations.
 
 // simple adds an operator that is one IR op on all of its inputs.
-func simple(name string, in int, op ir.Op, doc string) {
-	add(name, in, in, "", doc, func(n *node) ([]*ir.Value, error) {
+func simple(name string, since, in int, op ir.Op, doc string) {
+	add(name, doc, func(n *node) ([]*ir.Value, error) {
 		args := make([]*ir.Value, in)
 		for i := range args {
 			args[i] = n.in(i)
 		}
 		return one(n.e(op, nil, args...))
-	})
+	}, version{since: since, in: in, max: in})
 }
 
 // variadic adds an operator that folds its inputs pairwise; finish ends it.
 func variadic(name string, op ir.Op, doc string, finish func(n *node, x *ir.Value) (*ir.Value, error)) {
-	add(name, 1, -1, "", doc, func(n *node) ([]*ir.Value, error) {
+	add(name, doc, func(n *node) ([]*ir.Value, error) {
 		xs := make([]*ir.Value, len(n.p.Input))
 		for i := range xs {
-			if !n.given(i) {
-				return nil, fmt.Errorf("input %d is missing", i+1)
-			}
 			xs[i] = n.in(i)
 		}
 		for len(xs) > 1 { // a balanced tree: its depth is rounds
@@ -47,235 +44,311 @@ func variadic(name string, op ir.Op, doc string, finish func(n *node, x *ir.Valu
 			return xs, nil
 		}
 		return one(finish(n, xs[0]))
-	})
+	}, version{since: 6, in: 1, max: -1})
 }
 
-// constant adds an operator that is evaluated when compiling and has no protocol.
-func constantOnly(name, attrs, doc string, fn func(float64) float64) {
-	add(name, 1, 1, attrs, doc+" Of constants and initialisers only.", func(n *node) ([]*ir.Value, error) {
-		t := n.data(0)
+// fixedOnly adds an operator that has no protocol: it is computed while reading, of constants and weights alone.
+func fixedOnly(name string, since int, doc string, fn func(float64) float64) {
+	add(name, doc+" Of constants and initialisers only.", func(n *node) ([]*ir.Value, error) {
+		t, err := n.fixed(0)
+		if err != nil {
+			return nil, err
+		}
 		if t == nil {
-			return nil, diag.Errorf(n.at, "%s of a value that is not known when compiling is not supported", name).
-				WithHint("compute it on the owner's side, or rewrite the model with Relu, Sigmoid, MatMul and the like (smpcc ops)")
+			return nil, diag.Errorf(n.at, "%s of a value that is not known when compiling is not supported", name).WithHint(hintTraffic)
 		}
-		return one(n.derived(0, t, fn))
-	})
+		return one(n.derived(0, n.in(0), t, fn))
+	}, version{since: since, in: 1, max: 1})
 }
 
-// derived returns fn of every element of known input i: a constant, or a weight of the same owner.
-func (n *node) derived(i int, t *ir.Tensor, fn func(float64) float64) (*ir.Value, error) {
-	out := ir.NewTensor(t.Elem, t.Shape)
-	for j := range t.Len() {
-		y := fn(t.At(j))
-		if math.IsNaN(y) || math.IsInf(y, 0) {
-			return nil, fmt.Errorf("element %d of input %d has no finite result", j, i+1)
-		}
-		if t.Elem == ir.Real {
-			out.F[j] = y
-		} else {
-			out.I[j] = int64(y)
-		}
-	}
-	v := n.in(i)
-	if v.Op != ir.OpWeight {
-		return n.constant(out)
-	}
-	name := v.Attrs.Str("name") + "." + n.p.GetOpType()
-	for k := 2; n.r.inits[name] != nil || n.r.m.Weights[name] != nil; k++ {
-		name = fmt.Sprintf("%s.%s%d", v.Attrs.Str("name"), n.p.GetOpType(), k)
-	}
-	n.r.m.Weights[name] = out
-	return n.r.f.Emit(n.at, ir.OpWeight, ir.Attrs{ir.S("name", name), ir.S("owner", v.Attrs.Str("owner")), ir.S("elem", "real"), ir.Dims("shape", out.Shape)})
-}
+// legacy is the version of arithmetic from before operands broadcast as in numpy.
+var legacy = version{since: 6, in: 2, max: 2, attrs: "axis:i broadcast:i"}
 
-func init() {
-	simple("Add", 2, ir.OpAdd, "Elementwise sum, broadcasting.")
-	simple("Sub", 2, ir.OpSub, "Elementwise difference, broadcasting.")
-	simple("Mul", 2, ir.OpMul, "Elementwise product, broadcasting.")
-	simple("Neg", 1, ir.OpNeg, "Elementwise negation.")
-	simple("Abs", 1, ir.OpAbs, "Elementwise magnitude.")
-	simple("Relu", 1, ir.OpRelu, "Elementwise max(x, 0).")
-	simple("Sigmoid", 1, ir.OpSigmoid, "Elementwise 1/(1+exp(-x)), piecewise linear within 4.2e-4.")
-	simple("Less", 2, ir.OpLt, "Elementwise x < y.")
-	simple("LessOrEqual", 2, ir.OpLe, "Elementwise x <= y.")
-	simple("Greater", 2, ir.OpGt, "Elementwise x > y.")
-	simple("GreaterOrEqual", 2, ir.OpGe, "Elementwise x >= y.")
-	simple("Not", 1, ir.OpNot, "Elementwise logical negation.")
-	simple("And", 2, ir.OpAnd, "Elementwise logical and.")
-	simple("Or", 2, ir.OpOr, "Elementwise logical or.")
-	simple("Xor", 2, ir.OpXor, "Elementwise exclusive or.")
-	simple("Where", 3, ir.OpSelect, "Elementwise choice by a condition.")
-	add("Equal", 2, 2, "", "Elementwise x == y.", func(n *node) ([]*ir.Value, error) {
+// aligned lowers arithmetic of two operands; before opset 7 the second one starts at dimension axis of the first.
+func aligned(op func(n *node, x, y *ir.Value) (*ir.Value, error)) func(n *node) ([]*ir.Value, error) {
+	return func(n *node) ([]*ir.Value, error) {
 		x, y := n.in(0), n.in(1)
-		if x.Type.Elem == ir.Bool && y.Type.Elem == ir.Bool {
-			d, err := n.e(ir.OpXor, nil, x, y)
+		if n.has("axis") {
+			a, err := n.axis("axis", 0, len(x.Type.Shape))
 			if err != nil {
 				return nil, err
 			}
-			return one(n.e(ir.OpNot, nil, d))
+			s := append(ir.Shape{}, y.Type.Shape...)
+			for a+len(s) < len(x.Type.Shape) {
+				s = append(s, 1)
+			}
+			if y, err = n.reshape(y, s); err != nil {
+				return nil, err
+			}
 		}
+		return one(op(n, x, y))
+	}
+}
+
+// divide lowers Div: by the reciprocals of a divisor that is known when compiling.
+func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
+	t, err := n.r.evaluate(y)
+	switch {
+	case err != nil:
+		return nil, err
+	case t == nil:
+		return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").WithHint("divide by a constant or an initialiser, or reveal both and divide there")
+	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == ir.Int && t.Elem == ir.Int:
+		return n.quotient(x, y)
+	case t.Elem != ir.Real:
+		return nil, diag.Errorf(n.at, "division of integers that are not known when compiling is not supported").WithHint("cast both to float")
+	}
+	inv, err := n.derived(1, y, t, func(d float64) float64 { return 1 / d })
+	if err != nil {
+		return nil, err
+	}
+	return n.e(ir.OpMul, nil, x, inv)
+}
+
+// quotient divides integer constants, as arithmetic on shapes does: towards zero.
+func (n *node) quotient(x, y *ir.Value) (*ir.Value, error) {
+	s, err := ir.BroadcastShape(x.Type.Shape, y.Type.Shape)
+	if err != nil {
+		return nil, err
+	}
+	if x, err = n.expand(x, s); err != nil {
+		return nil, err
+	}
+	if y, err = n.expand(y, s); err != nil {
+		return nil, err
+	}
+	q, err := n.tensor(ir.Int, s)
+	if err != nil {
+		return nil, err
+	}
+	for i := range q.I {
+		d := y.Attrs.Tensor("data").I[i]
+		if d == 0 {
+			return nil, errors.New("division by zero")
+		}
+		q.I[i] = x.Attrs.Tensor("data").I[i] / d
+	}
+	return n.constant(q)
+}
+
+// power lowers Pow with a small whole exponent to products.
+func power(n *node) ([]*ir.Value, error) {
+	k, _, err := n.scalar(1, "exponent")
+	if err != nil {
+		return nil, err
+	}
+	t, err := n.fixed(0)
+	if err != nil {
+		return nil, err
+	}
+	if t != nil {
+		return one(n.derived(0, n.in(0), t, func(x float64) float64 { return math.Pow(x, k) }))
+	}
+	if k != math.Trunc(k) || k < 1 || k > 8 {
+		return nil, fmt.Errorf("exponent %g is not supported, want a whole number from 1 to 8", k)
+	}
+	return one(n.power(n.in(0), int(k)))
+}
+
+// power returns x^k for k >= 1 by squaring: its depth is rounds.
+func (n *node) power(x *ir.Value, k int) (*ir.Value, error) {
+	if k == 1 {
+		return x, nil
+	}
+	y, err := n.power(x, k/2)
+	if err != nil {
+		return nil, err
+	}
+	if y, err = n.e(ir.OpMul, nil, y, y); err != nil || k%2 == 0 {
+		return y, err
+	}
+	return n.e(ir.OpMul, nil, y, x)
+}
+
+// parametricRelu lowers PRelu: relu(x) + slope * (x - relu(x)).
+func parametricRelu(n *node) ([]*ir.Value, error) {
+	x, s := n.in(0), n.in(1)
+	r, err := n.e(ir.OpRelu, nil, x)
+	if err != nil {
+		return nil, err
+	}
+	u, err := n.e(ir.OpSub, nil, x, r)
+	if err != nil {
+		return nil, err
+	}
+	if u, err = n.e(ir.OpMul, nil, u, s); err != nil {
+		return nil, err
+	}
+	if !u.Type.Shape.Equal(x.Type.Shape) {
+		return nil, fmt.Errorf("slope %v does not broadcast to %v", s.Type.Shape, x.Type.Shape)
+	}
+	return one(n.e(ir.OpAdd, nil, r, u))
+}
+
+func clip(n *node) ([]*ir.Value, error) {
+	var attrs ir.Attrs
+	for i, name := range []string{"min", "max"} {
+		x, ok, err := n.scalar(i+1, name)
+		if err != nil {
+			return nil, err
+		}
+		if ok && math.Abs(x) < 1e30 { // the largest float stands for no bound
+			attrs = append(attrs, ir.F([]string{"lo", "hi"}[i], x))
+		}
+	}
+	return one(n.e(ir.OpClip, attrs, n.in(0)))
+}
+
+// hardSigmoid returns alpha*x + beta bounded to 0..1.
+func (n *node) hardSigmoid(x *ir.Value, alpha, beta float64) (*ir.Value, error) {
+	y, err := n.scale(x, alpha)
+	if err != nil {
+		return nil, err
+	}
+	b, err := n.number(y, beta)
+	if err != nil {
+		return nil, err
+	}
+	if y, err = n.e(ir.OpAdd, nil, y, b); err != nil {
+		return nil, err
+	}
+	return n.e(ir.OpClip, ir.Attrs{ir.F("lo", 0), ir.F("hi", 1)}, y)
+}
+
+// softmax lowers Softmax; before opset 13 the dimensions from axis on are one.
+func softmax(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	s := x.Type.Shape
+	if n.opset >= 13 {
+		a, err := n.axis("axis", -1, len(s))
+		if err != nil {
+			return nil, err
+		}
+		return one(n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", int64(a))}, x))
+	}
+	a, err := n.axis("axis", 1, len(s))
+	if err != nil {
+		return nil, err
+	}
+	if a == len(s)-1 {
+		return one(n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", int64(a))}, x))
+	}
+	if x, err = n.reshape(x, ir.Shape{s[:a].Size(), s[a:].Size()}); err != nil {
+		return nil, err
+	}
+	if x, err = n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 1)}, x); err != nil {
+		return nil, err
+	}
+	return one(n.reshape(x, s))
+}
+
+func cast(n *node) ([]*ir.Value, error) {
+	e, err := elemOf(int32(n.int("to", 0)))
+	if err != nil {
+		return nil, err
+	}
+	x := n.in(0)
+	switch {
+	case x.Type.Elem == e:
+		return one(x, nil)
+	case x.Op != ir.OpConst && e == ir.Bool: // x != 0
+		zero, err := n.number(x, 0)
+		if err != nil {
+			return nil, err
+		}
+		return one(n.e(ir.OpNe, nil, x, zero))
+	case x.Op != ir.OpConst && x.Type.Elem == ir.Real:
+		return nil, diag.Errorf(n.at, "rounding a secret real to an integer is not supported").WithHint("keep it as float, or compare it with thresholds")
+	case x.Op != ir.OpConst:
+		return one(n.e(ir.OpCast, ir.Attrs{ir.S("to", e.String())}, x))
+	}
+	t := x.Attrs.Tensor("data")
+	out, err := n.tensor(e, t.Shape)
+	if err != nil {
+		return nil, err
+	}
+	for i := range t.Len() {
+		switch y := t.At(i); {
+		case e == ir.Real:
+			out.F[i] = y
+		case e == ir.Bool && y != 0:
+			out.I[i] = 1
+		case e == ir.Int && t.Elem != ir.Real:
+			out.I[i] = t.I[i]
+		case e == ir.Int:
+			if !(math.Abs(y) < 1<<62) {
+				return nil, fmt.Errorf("element %d does not fit an integer", i)
+			}
+			out.I[i] = int64(y)
+		}
+	}
+	return one(n.constant(out))
+}
+
+// equal lowers Equal, also of bits.
+func equal(n *node) ([]*ir.Value, error) {
+	x, y := n.in(0), n.in(1)
+	if x.Type.Elem != ir.Bool || y.Type.Elem != ir.Bool {
 		return one(n.e(ir.OpEq, nil, x, y))
-	})
+	}
+	d, err := n.e(ir.OpXor, nil, x, y)
+	if err != nil {
+		return nil, err
+	}
+	return one(n.e(ir.OpNot, nil, d))
+}
+
+func init() {
+	add("Add", "Elementwise sum, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpAdd, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
+	add("Sub", "Elementwise difference, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpSub, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
+	add("Mul", "Elementwise product, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpMul, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
+	simple("Neg", 6, 1, ir.OpNeg, "Elementwise negation.")
+	simple("Abs", 6, 1, ir.OpAbs, "Elementwise magnitude.")
+	simple("Relu", 6, 1, ir.OpRelu, "Elementwise max(x, 0).")
+	simple("Sigmoid", 6, 1, ir.OpSigmoid, "Elementwise 1/(1+exp(-x)), approximated.")
+	simple("Less", 7, 2, ir.OpLt, "Elementwise x < y.")
+	simple("LessOrEqual", 12, 2, ir.OpLe, "Elementwise x <= y.")
+	simple("Greater", 7, 2, ir.OpGt, "Elementwise x > y.")
+	simple("GreaterOrEqual", 12, 2, ir.OpGe, "Elementwise x >= y.")
+	simple("Not", 1, 1, ir.OpNot, "Elementwise logical negation.")
+	simple("And", 7, 2, ir.OpAnd, "Elementwise logical and.")
+	simple("Or", 7, 2, ir.OpOr, "Elementwise logical or.")
+	simple("Xor", 7, 2, ir.OpXor, "Elementwise exclusive or.")
+	simple("Where", 9, 3, ir.OpSelect, "Elementwise choice by a condition.")
 	variadic("Max", ir.OpMax, "Elementwise largest of the inputs.", nil)
 	variadic("Min", ir.OpMin, "Elementwise smallest of the inputs.", nil)
 	variadic("Sum", ir.OpAdd, "Elementwise sum of the inputs.", nil)
 	variadic("Mean", ir.OpAdd, "Elementwise mean of the inputs.", func(n *node, x *ir.Value) (*ir.Value, error) {
 		return n.scale(x, 1/float64(len(n.p.Input)))
 	})
-	add("Div", 2, 2, "", "Elementwise quotient by a divisor that is known when compiling.", func(n *node) ([]*ir.Value, error) {
-		t := n.data(1)
-		x := n.in(0)
-		switch {
-		case t == nil:
-			return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").WithHint("divide by a constant or an initialiser, or reveal both and divide there")
-		case x.Op == ir.OpConst && n.in(1).Op == ir.OpConst && x.Type.Elem == ir.Int: // shape arithmetic: truncated quotient
-			s, err := ir.BroadcastShape(x.Type.Shape, t.Shape)
-			if err != nil {
-				return nil, err
-			}
-			a, err := n.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", s)}, x)
-			if err != nil {
-				return nil, err
-			}
-			b, err := n.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", s)}, n.in(1))
-			if err != nil {
-				return nil, err
-			}
-			q := ir.NewTensor(ir.Int, s)
-			for i := range q.I {
-				d := b.Attrs.Tensor("data").I[i]
-				if d == 0 {
-					return nil, errors.New("division by zero")
-				}
-				q.I[i] = a.Attrs.Tensor("data").I[i] / d
-			}
-			return one(n.constant(q))
-		case t.Elem != ir.Real:
-			return nil, errors.New("integer division of a private value is not supported")
-		}
-		inv, err := n.derived(1, t, func(d float64) float64 { return 1 / d })
-		if err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpMul, nil, x, inv))
-	})
-	add("Pow", 2, 2, "", "Elementwise power with a whole exponent from 1 to 8 that is known when compiling.", func(n *node) ([]*ir.Value, error) {
-		k, _, err := n.scalar(1, "exponent")
-		if err != nil {
-			return nil, err
-		}
-		if t := n.data(0); t != nil {
-			return one(n.derived(0, t, func(x float64) float64 { return math.Pow(x, k) }))
-		}
-		if k != math.Trunc(k) || k < 1 || k > 8 {
-			return nil, fmt.Errorf("exponent %g is not supported, want a whole number from 1 to 8", k)
-		}
-		x := n.in(0)
-		y := x
-		for range int(k) - 1 {
-			if y, err = n.e(ir.OpMul, nil, y, x); err != nil {
-				return nil, err
-			}
-		}
-		return one(y, nil)
-	})
-	add("LeakyRelu", 1, 1, "alpha:f", "Elementwise x if x > 0, alpha*x otherwise.", func(n *node) ([]*ir.Value, error) {
+	add("Equal", "Elementwise x == y.", equal, version{since: 7, in: 2, max: 2})
+	add("Div", "Elementwise quotient by a divisor that is known when compiling.", aligned(divide), legacy, version{since: 7, in: 2, max: 2})
+	add("Pow", "Elementwise power with a whole exponent from 1 to 8 that is known when compiling.", power, version{since: 7, in: 2, max: 2})
+	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 7, in: 2, max: 2})
+	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
+	add("Softmax", "Only in front of an arg-max, where it vanishes.", softmax, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
+	add("Cast", "Conversion: int to real, numbers to bool, bool to number; reals to int if they are public.", cast,
+		version{since: 6, in: 1, max: 1, attrs: "to:i!"}, version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"}, version{since: 24, in: 1, max: 1, attrs: "to:i! saturate:i round_mode:s"})
+	add("LeakyRelu", "Elementwise x if x > 0, alpha*x otherwise.", func(n *node) ([]*ir.Value, error) {
 		return one(n.e(ir.OpLeaky, ir.Attrs{ir.F("alpha", n.float("alpha", float64(float32(0.01))))}, n.in(0)))
-	})
-	add("PRelu", 2, 2, "", "Elementwise x if x > 0, slope*x otherwise.", func(n *node) ([]*ir.Value, error) { // slope*x + (1 - slope)*relu(x)
-		x, s := n.in(0), n.in(1)
-		r, err := n.e(ir.OpRelu, nil, x)
+	}, version{since: 6, in: 1, max: 1, attrs: "alpha:f"})
+	add("HardSigmoid", "Elementwise alpha*x + beta bounded to 0..1.", func(n *node) ([]*ir.Value, error) {
+		return one(n.hardSigmoid(n.in(0), n.float("alpha", float64(float32(0.2))), n.float("beta", 0.5)))
+	}, version{since: 6, in: 1, max: 1, attrs: "alpha:f beta:f"})
+	add("HardSwish", "Elementwise x * (x/6 + 1/2 bounded to 0..1).", func(n *node) ([]*ir.Value, error) {
+		h, err := n.hardSigmoid(n.in(0), 1.0/6, 0.5)
 		if err != nil {
 			return nil, err
 		}
-		u, err := n.e(ir.OpSub, nil, x, r)
-		if err != nil {
-			return nil, err
-		}
-		if u, err = n.e(ir.OpMul, nil, u, s); err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpAdd, nil, r, u))
-	})
-	add("Clip", 1, 3, "min:f max:f", "Elementwise bounds, which are public.", func(n *node) ([]*ir.Value, error) {
-		var attrs ir.Attrs
-		for i, name := range []string{"min", "max"} {
-			x, ok, err := n.scalar(i+1, name)
-			if err != nil {
-				return nil, err
-			}
-			if ok && math.Abs(x) < 1e30 { // the largest float stands for no bound
-				attrs = append(attrs, ir.F([]string{"lo", "hi"}[i], x))
-			}
-		}
-		return one(n.e(ir.OpClip, attrs, n.in(0)))
-	})
-	add("HardSigmoid", 1, 1, "alpha:f beta:f", "Elementwise alpha*x + beta bounded to 0..1.", func(n *node) ([]*ir.Value, error) {
-		x, err := n.scale(n.in(0), n.float("alpha", float64(float32(0.2))))
-		if err != nil {
-			return nil, err
-		}
-		b, err := n.number(x, n.float("beta", 0.5))
-		if err != nil {
-			return nil, err
-		}
-		if x, err = n.e(ir.OpAdd, nil, x, b); err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpClip, ir.Attrs{ir.F("lo", 0), ir.F("hi", 1)}, x))
-	})
-	add("Softmax", 1, 1, "axis:i", "Only in front of an arg-max, where it vanishes.", func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		rank := len(x.Type.Shape)
-		def := -1
-		if n.opset < 13 {
-			def = 1
-		}
-		a, err := n.axis("axis", def, rank)
-		if err != nil {
-			return nil, err
-		}
-		if n.opset < 13 && a != rank-1 {
-			return nil, fmt.Errorf("axis=%d of an input of rank %d flattens dimensions in opset %d, which is not supported", a, rank, n.opset)
-		}
-		return one(n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", int64(a))}, x))
-	})
-	constantOnly("Sqrt", "", "Elementwise square root.", math.Sqrt)
-	constantOnly("Exp", "", "Elementwise exponential.", math.Exp)
-	constantOnly("Log", "", "Elementwise logarithm.", math.Log)
-	constantOnly("Reciprocal", "", "Elementwise 1/x.", func(x float64) float64 { return 1 / x })
-	constantOnly("Floor", "", "Elementwise floor.", math.Floor)
-	constantOnly("Ceil", "", "Elementwise ceiling.", math.Ceil)
-	constantOnly("Round", "", "Elementwise rounding, halves to even.", math.RoundToEven)
-	constantOnly("Tanh", "", "Elementwise tanh.", math.Tanh)
-	constantOnly("Erf", "", "Elementwise error function.", math.Erf)
-	add("Cast", 1, 1, "to:i saturate:i", "Conversion: int to real, bool to number, and reals that are known when compiling.", func(n *node) ([]*ir.Value, error) {
-		e, err := elemOf(int32(n.int("to", 0)))
-		if err != nil {
-			return nil, err
-		}
-		x := n.in(0)
-		if x.Type.Elem == e {
-			return one(x, nil)
-		}
-		t := n.data(0)
-		if x.Op != ir.OpConst { // a weight stays private
-			return one(n.e(ir.OpCast, ir.Attrs{ir.S("to", e.String())}, x))
-		}
-		out := ir.NewTensor(e, t.Shape)
-		for i := range t.Len() {
-			switch y := t.At(i); {
-			case e == ir.Real:
-				out.F[i] = y
-			case e == ir.Bool && y != 0:
-				out.I[i] = 1
-			case e == ir.Int:
-				if !(math.Abs(y) < 1<<62) {
-					return nil, fmt.Errorf("element %d does not fit an integer", i)
-				}
-				out.I[i] = int64(y)
-			}
-		}
-		return one(n.constant(out))
-	})
+		return one(n.e(ir.OpMul, nil, n.in(0), h))
+	}, version{since: 14, in: 1, max: 1})
+	fixedOnly("Sqrt", 6, "Elementwise square root.", math.Sqrt)
+	fixedOnly("Exp", 6, "Elementwise exponential.", math.Exp)
+	fixedOnly("Log", 6, "Elementwise logarithm.", math.Log)
+	fixedOnly("Reciprocal", 6, "Elementwise 1/x.", func(x float64) float64 { return 1 / x })
+	fixedOnly("Floor", 6, "Elementwise floor.", math.Floor)
+	fixedOnly("Ceil", 6, "Elementwise ceiling.", math.Ceil)
+	fixedOnly("Round", 11, "Elementwise rounding, halves to even.", math.RoundToEven)
+	fixedOnly("Tanh", 6, "Elementwise tanh.", math.Tanh)
+	fixedOnly("Erf", 9, "Elementwise error function.", math.Erf)
 }

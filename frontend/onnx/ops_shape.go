@@ -3,8 +3,11 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"math"
 
+	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // Structure: views, shapes, reductions, constants.
@@ -21,6 +24,23 @@ func span(n int) []int {
 // cut emits x[starts:ends:steps] in all dimensions.
 func (n *node) cut(x *ir.Value, starts, ends, steps []int) (*ir.Value, error) {
 	return n.e(ir.OpSlice, ir.Attrs{ir.Dims("starts", starts), ir.Dims("ends", ends), ir.Dims("steps", steps)}, x)
+}
+
+// expand broadcasts x to a shape.
+func (n *node) expand(x *ir.Value, s ir.Shape) (*ir.Value, error) {
+	if x.Type.Shape.Equal(s) {
+		return x, nil
+	}
+	return n.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", s)}, x)
+}
+
+// every returns starts, ends and steps of a cut that keeps everything.
+func every(in ir.Shape) (starts, ends, steps []int) {
+	steps = make([]int, len(in))
+	for i := range steps {
+		steps[i] = 1
+	}
+	return make([]int, len(in)), append([]int{}, in...), steps
 }
 
 func reshape(n *node) ([]*ir.Value, error) {
@@ -79,10 +99,7 @@ func slice(n *node) ([]*ir.Value, error) {
 		axes = span(len(starts))
 	}
 	if steps == nil {
-		steps = make([]int, len(starts))
-		for i := range steps {
-			steps[i] = 1
-		}
+		_, _, steps = every(starts)
 	}
 	if len(ends) != len(starts) || len(axes) != len(starts) || len(steps) != len(starts) {
 		return nil, errors.New("starts, ends, axes and steps have different lengths")
@@ -91,10 +108,7 @@ func slice(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, to, by := make([]int, len(in)), append([]int{}, in...), make([]int, len(in))
-	for i := range by {
-		by[i] = 1
-	}
+	from, to, by := every(in)
 	for i, a := range axes {
 		d, s, e, st := in[a], starts[i], ends[i], steps[i]
 		if s < 0 {
@@ -135,6 +149,9 @@ func pad(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return nil, errors.New("padding with a value that is not finite is not supported")
+	}
 	axes := span(len(in))
 	if n.given(3) {
 		list, err := n.list(3, "axes")
@@ -149,10 +166,7 @@ func pad(n *node) ([]*ir.Value, error) {
 		return nil, fmt.Errorf("pads has %d entries, want %d", len(pads), 2*len(axes))
 	}
 	full := make([]int, 2*len(in))
-	from, to, by := make([]int, len(in)), append([]int{}, in...), make([]int, len(in))
-	for i := range by {
-		by[i] = 1
-	}
+	from, to, by := every(in)
 	for i, a := range axes { // a negative pad cuts
 		lo, hi := pads[i], pads[len(axes)+i]
 		if lo < -in[a] || hi < -in[a] || lo > 1<<20 || hi > 1<<20 || lo+hi < -in[a] {
@@ -175,18 +189,11 @@ func pad(n *node) ([]*ir.Value, error) {
 		return nil, errors.New("padding bits with a value is not supported")
 	}
 	// the value where the padding is, zero elsewhere
-	inner := ir.NewTensor(x.Type.Elem, x.Type.Shape)
-	fill := func(t *ir.Tensor, v float64) {
-		for i := range t.F {
-			t.F[i] = v
-		}
-		for i := range t.I {
-			t.I[i] = int64(v)
-		}
-	}
-	fill(inner, -value)
-	c, err := n.constant(inner)
+	c, err := n.number(x, -value)
 	if err != nil {
+		return nil, err
+	}
+	if c, err = n.expand(c, x.Type.Shape); err != nil {
 		return nil, err
 	}
 	if c, err = n.e(ir.OpPad, ir.Attrs{ir.Dims("pads", full)}, c); err != nil {
@@ -216,7 +223,10 @@ func gather(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]int, idx.Len())
+	list, err := n.indices(idx.Len())
+	if err != nil {
+		return nil, err
+	}
 	for i, k := range idx.I {
 		if k < int64(-in[a]) || k >= int64(in[a]) {
 			return nil, fmt.Errorf("index %d is out of range for dimension %d of %v", k, a, in)
@@ -324,9 +334,6 @@ func reduction(op ir.Op, negate bool) func(n *node) ([]*ir.Value, error) {
 
 func argMax(negate bool) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
-		if err := n.want("select_last_index", 0, 0); err != nil {
-			return nil, err
-		}
 		x := n.in(0)
 		a, err := n.axis("axis", 0, len(x.Type.Shape))
 		if err != nil {
@@ -337,7 +344,24 @@ func argMax(negate bool) func(n *node) ([]*ir.Value, error) {
 				return nil, err
 			}
 		}
-		return one(n.e(ir.OpArgMax, ir.Attrs{ir.I("axis", int64(a)), ir.I("keep", int64(n.int("keepdims", 1)))}, x))
+		last := n.int("select_last_index", 0) != 0
+		size := x.Type.Shape[a]
+		if last { // the first of the mirrored ones
+			from, to, by := every(x.Type.Shape)
+			from[a], to[a], by[a] = size-1, -1, -1
+			if x, err = n.cut(x, from, to, by); err != nil {
+				return nil, err
+			}
+		}
+		y, err := n.e(ir.OpArgMax, ir.Attrs{ir.I("axis", int64(a)), ir.I("keep", int64(n.int("keepdims", 1)))}, x)
+		if err != nil || !last {
+			return one(y, err)
+		}
+		top, err := n.number(y, float64(size-1))
+		if err != nil {
+			return nil, err
+		}
+		return one(n.e(ir.OpSub, nil, top, y))
 	}
 }
 
@@ -352,15 +376,21 @@ func split(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	parts := len(n.p.Output)
+	if n.has("num_outputs") && n.int("num_outputs", 0) != parts {
+		return nil, fmt.Errorf("num_outputs=%d, but the node has %d outputs", n.int("num_outputs", 0), parts)
+	}
 	if sizes == nil {
-		k := n.int("num_outputs", len(n.p.Output))
-		if k < 1 || k > in[a] {
-			return nil, fmt.Errorf("cannot split dimension %d of %v into %d parts", a, in, k)
+		if parts < 1 || n.opset < 18 && in[a]%parts != 0 {
+			return nil, fmt.Errorf("cannot split dimension %d of %v into %d equal parts", a, in, parts)
 		}
-		each := (in[a] + k - 1) / k
-		for at := 0; at < in[a]; at += each {
-			sizes = append(sizes, min(each, in[a]-at))
+		each := (in[a] + parts - 1) / parts
+		for i := range parts {
+			sizes = append(sizes, max(0, min(each, in[a]-i*each)))
 		}
+	}
+	if len(sizes) != parts {
+		return nil, fmt.Errorf("split has %d entries, but the node has %d outputs", len(sizes), parts)
 	}
 	var out []*ir.Value
 	at := 0
@@ -368,10 +398,7 @@ func split(n *node) ([]*ir.Value, error) {
 		if size < 0 || at+size > in[a] {
 			return nil, fmt.Errorf("split %v does not fit dimension %d of %v", sizes, a, in)
 		}
-		from, to, by := make([]int, len(in)), append([]int{}, in...), make([]int, len(in))
-		for i := range by {
-			by[i] = 1
-		}
+		from, to, by := every(in)
 		from[a], to[a] = at, at+size
 		v, err := n.cut(x, from, to, by)
 		if err != nil {
@@ -386,13 +413,6 @@ func split(n *node) ([]*ir.Value, error) {
 	return out, nil
 }
 
-func concat(n *node, axis int, xs []*ir.Value) (*ir.Value, error) {
-	if len(xs) == 1 {
-		return xs[0], nil
-	}
-	return n.e(ir.OpConcat, ir.Attrs{ir.I("axis", int64(axis))}, xs...)
-}
-
 // constantNode reads the one attribute of a Constant node.
 func constantNode(n *node) ([]*ir.Value, error) {
 	if len(n.attrs) != 1 {
@@ -401,7 +421,7 @@ func constantNode(n *node) ([]*ir.Value, error) {
 	for name, a := range n.attrs {
 		switch name {
 		case "value":
-			t, err := decodeTensor(a.GetT(), n.r.dir)
+			t, err := n.held(a.GetT())
 			if err != nil {
 				return nil, err
 			}
@@ -423,180 +443,248 @@ func constantNode(n *node) ([]*ir.Value, error) {
 	return nil, errors.New("value is missing")
 }
 
+// held decodes a tensor attribute, which counts against what a file may hold.
+func (n *node) held(p *pb.TensorProto) (*ir.Tensor, error) {
+	if p == nil {
+		return nil, errors.New("value is missing")
+	}
+	t, err := decodeTensor(p, n.r.dir)
+	if err != nil {
+		return nil, err
+	}
+	return t, n.r.hold(t)
+}
+
+// fill lowers ConstantOfShape.
+func fill(n *node) ([]*ir.Value, error) {
+	dims, err := n.list(0, "shape")
+	if err != nil {
+		return nil, err
+	}
+	if len(dims) > maxRank {
+		return nil, fmt.Errorf("shape has %d dimensions, at most %d are allowed", len(dims), maxRank)
+	}
+	v := ir.Reals(ir.Shape{1}, 0)
+	if a := n.attrs["value"]; a != nil {
+		if v, err = n.held(a.GetT()); err != nil {
+			return nil, err
+		}
+		if v.Len() != 1 {
+			return nil, fmt.Errorf("value has %d elements, want one", v.Len())
+		}
+	}
+	c, err := n.constant(&ir.Tensor{Elem: v.Elem, Shape: ir.Shape{}, F: v.F, I: v.I})
+	if err != nil {
+		return nil, err
+	}
+	return one(n.expand(c, dims))
+}
+
+// shape lowers Shape: dimensions are public.
+func shape(n *node) ([]*ir.Value, error) {
+	s := n.in(0).Type.Shape
+	bound := func(x int) int {
+		if x < 0 {
+			x += len(s)
+		}
+		return max(0, min(x, len(s)))
+	}
+	from, to := bound(n.int("start", 0)), bound(n.int("end", len(s)))
+	t := ir.NewTensor(ir.Int, ir.Shape{max(0, to-from)})
+	for i := range t.I {
+		t.I[i] = int64(s[from+i])
+	}
+	return one(n.constant(t))
+}
+
+// maxRange bounds the result of Range.
+const maxRange = 1 << 24
+
+// series lowers Range: public numbers from start to limit.
+func series(n *node) ([]*ir.Value, error) {
+	var p [3]*ir.Tensor
+	for i, what := range []string{"start", "limit", "delta"} {
+		var err error
+		if p[i], err = n.public(i, what); err != nil {
+			return nil, err
+		}
+		if p[i].Len() != 1 || p[i].Elem != p[0].Elem || p[i].Elem == ir.Bool {
+			return nil, fmt.Errorf("%s is not a number of the kind of the others", what)
+		}
+	}
+	a, b, d := p[0].At(0), p[1].At(0), p[2].At(0)
+	size := math.Ceil((b - a) / d)
+	if d == 0 || !(size < maxRange) || math.IsInf(a, 0) {
+		return nil, fmt.Errorf("range %g..%g by %g does not end, or not within %d elements", a, b, d, maxRange)
+	}
+	t, err := n.tensor(p[0].Elem, ir.Shape{int(max(0, size))})
+	if err != nil {
+		return nil, err
+	}
+	for i := range t.Len() {
+		if t.Elem == ir.Real {
+			t.F[i] = a + float64(float64(i)*d) // converted, so that no CPU fuses it: the same bits everywhere
+		} else {
+			t.I[i] = p[0].I[0] + int64(i)*p[2].I[0]
+		}
+	}
+	return one(n.constant(t))
+}
+
+func flatten(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	s := x.Type.Shape
+	a := n.int("axis", 1)
+	if a < 0 {
+		a += len(s)
+	}
+	if a < 0 || a > len(s) {
+		return nil, fmt.Errorf("axis %d is out of range for %v", n.int("axis", 1), s)
+	}
+	return one(n.reshape(x, ir.Shape{s[:a].Size(), s[a:].Size()}))
+}
+
+func transpose(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	perm := n.ints("perm")
+	if perm == nil {
+		for i := range x.Type.Shape {
+			perm = append(perm, len(x.Type.Shape)-1-i)
+		}
+	}
+	return one(n.transpose(x, perm...))
+}
+
+func join(n *node) ([]*ir.Value, error) {
+	xs := make([]*ir.Value, len(n.p.Input))
+	for i := range xs {
+		xs[i] = n.in(i)
+	}
+	a, err := n.axis("axis", 1, len(xs[0].Type.Shape))
+	if err != nil || len(xs) == 1 {
+		return one(xs[0], err)
+	}
+	return one(n.e(ir.OpConcat, ir.Attrs{ir.I("axis", int64(a))}, xs...))
+}
+
+func broadcast(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	dims, err := n.list(1, "shape")
+	if err != nil {
+		return nil, err
+	}
+	if len(dims) > maxRank {
+		return nil, fmt.Errorf("shape has %d dimensions, at most %d are allowed", len(dims), maxRank)
+	}
+	s, err := ir.BroadcastShape(x.Type.Shape, dims)
+	if err != nil {
+		return nil, err
+	}
+	return one(n.expand(x, s))
+}
+
+// tile repeats x along each dimension.
+func tile(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	reps, err := n.list(1, "repeats")
+	if err != nil {
+		return nil, err
+	}
+	if len(reps) != len(x.Type.Shape) {
+		return nil, fmt.Errorf("repeats %v do not fit %v", reps, x.Type.Shape)
+	}
+	for a, k := range reps {
+		if k == 1 {
+			continue
+		}
+		d := x.Type.Shape[a]
+		if k < 0 || k > maxRange || k*d > maxRange {
+			return nil, fmt.Errorf("repeats %v are out of range", reps)
+		}
+		idx, err := n.indices(k * d)
+		if err != nil {
+			return nil, err
+		}
+		for i := range idx {
+			idx[i] = i % d
+		}
+		if x, err = n.e(ir.OpGather, ir.Attrs{ir.I("axis", int64(a)), ir.Dims("indices", idx)}, x); err != nil {
+			return nil, err
+		}
+	}
+	return one(x, nil)
+}
+
+// dropout is the identity in inference.
+func dropout(n *node) ([]*ir.Value, error) {
+	if n.given(2) {
+		t, err := n.public(2, "training_mode")
+		if err != nil {
+			return nil, err
+		}
+		if t.Len() != 1 || t.At(0) != 0 {
+			return nil, errors.New("training_mode is not supported")
+		}
+	}
+	return one(n.in(0), nil)
+}
+
+// choose lowers If: the condition is public, so one branch takes the node's place.
+func choose(n *node) ([]*ir.Value, error) {
+	c := n.data(0)
+	switch {
+	case c == nil:
+		return nil, diag.Errorf(n.at, "a branch on a value that is not known when compiling is not supported: which branch runs would be seen").
+			WithHint("compute both and choose with Where, or give the condition as public data: --public NAME=FILE")
+	case c.Elem != ir.Bool || c.Len() != 1:
+		return nil, fmt.Errorf("condition is %v%v, want one bool", c.Elem, c.Shape)
+	case c.I[0] != 0:
+		return n.branch(n.attrs["then_branch"].GetG())
+	}
+	return n.branch(n.attrs["else_branch"].GetG())
+}
+
 func init() {
-	same := func(n *node) ([]*ir.Value, error) { return one(n.in(0), nil) }
-	add("Identity", 1, 1, "", "The input itself.", same)
-	add("Dropout", 1, 3, "ratio:f seed:i is_test:i", "The input itself, as in inference.", func(n *node) ([]*ir.Value, error) {
-		if n.given(2) {
-			t, err := n.public(2, "training_mode")
-			if err != nil {
-				return nil, err
-			}
-			if t.Len() != 1 || t.At(0) != 0 {
-				return nil, errors.New("training_mode is not supported")
-			}
-		}
-		return same(n)
-	})
-	add("Constant", 0, 0, "value:t value_float:f value_floats:fs value_int:i value_ints:is", "A public constant.", constantNode)
-	add("ConstantOfShape", 1, 1, "value:t", "A public constant of one value.", func(n *node) ([]*ir.Value, error) {
-		dims, err := n.list(0, "shape")
-		if err != nil {
-			return nil, err
-		}
-		s := ir.Shape(dims)
-		if err := ir.CheckShape(s); err != nil {
-			return nil, err
-		}
-		v := ir.Reals(ir.Shape{1}, 0)
-		if a := n.attrs["value"]; a != nil {
-			if v, err = decodeTensor(a.GetT(), n.r.dir); err != nil {
-				return nil, err
-			}
-			if v.Len() != 1 {
-				return nil, fmt.Errorf("value has %d elements, want one", v.Len())
-			}
-		}
-		c, err := n.constant(&ir.Tensor{Elem: v.Elem, Shape: ir.Shape{}, F: v.F, I: v.I})
-		if err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", s)}, c))
-	})
-	add("Shape", 1, 1, "start:i end:i", "The input's dimensions, which are public.", func(n *node) ([]*ir.Value, error) {
-		s := n.in(0).Type.Shape
-		bound := func(x int) int {
-			if x < 0 {
-				x += len(s)
-			}
-			return max(0, min(x, len(s)))
-		}
-		from, to := bound(n.int("start", 0)), bound(n.int("end", len(s)))
-		t := ir.NewTensor(ir.Int, ir.Shape{max(0, to-from)})
-		for i := range t.I {
-			t.I[i] = int64(s[from+i])
-		}
-		return one(n.constant(t))
-	})
-	add("Size", 1, 1, "", "The input's number of elements, which is public.", func(n *node) ([]*ir.Value, error) {
+	add("If", "The branch that a public condition chooses.", choose, version{since: 1, in: 1, max: 1, attrs: "then_branch:g! else_branch:g!"})
+	add("Identity", "The input itself.", func(n *node) ([]*ir.Value, error) { return one(n.in(0), nil) }, version{since: 1, in: 1, max: 1})
+	add("Dropout", "The input itself, as in inference.", dropout, version{since: 6, in: 1, max: 1, attrs: "is_test:i ratio:f"}, version{since: 7, in: 1, max: 1, attrs: "ratio:f"}, version{since: 12, in: 1, max: 3, attrs: "seed:i"})
+	add("Constant", "A public constant.", constantNode, version{since: 1, attrs: "value:t!"}, version{since: 12, attrs: "value:t value_float:f value_floats:fs value_int:i value_ints:is"})
+	add("ConstantOfShape", "A public constant of one value.", fill, version{since: 9, in: 1, max: 1, attrs: "value:t"})
+	add("Shape", "The input's dimensions, which are public.", shape, version{since: 1, in: 1, max: 1}, version{since: 15, in: 1, max: 1, attrs: "start:i end:i"})
+	add("Size", "The input's number of elements, which is public.", func(n *node) ([]*ir.Value, error) {
 		return one(n.constant(ir.Ints(ir.Shape{}, int64(n.in(0).Type.Shape.Size()))))
-	})
-	add("Range", 3, 3, "", "Public numbers from start to limit.", func(n *node) ([]*ir.Value, error) {
-		var p [3]*ir.Tensor
-		for i, what := range []string{"start", "limit", "delta"} {
-			var err error
-			if p[i], err = n.public(i, what); err != nil {
-				return nil, err
-			}
-			if p[i].Len() != 1 || p[i].Elem != p[0].Elem {
-				return nil, fmt.Errorf("%s is not a number of one kind", what)
-			}
-		}
-		a, b, d := p[0].At(0), p[1].At(0), p[2].At(0)
-		if !(d != 0 && (b-a)/d < 1<<24) {
-			return nil, fmt.Errorf("range %g..%g by %g is empty or too long", a, b, d)
-		}
-		var list []float64
-		for i := 0; (a+float64(i)*d < b) == (d > 0) && a+float64(i)*d != b; i++ {
-			list = append(list, a+float64(i)*d)
-		}
-		t := ir.NewTensor(p[0].Elem, ir.Shape{len(list)})
-		for i, x := range list {
-			if t.Elem == ir.Real {
-				t.F[i] = x
-			} else {
-				t.I[i] = int64(x)
-			}
-		}
-		return one(n.constant(t))
-	})
-	add("Flatten", 1, 1, "axis:i", "Dimensions joined to two.", func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		s := x.Type.Shape
-		a := n.int("axis", 1)
-		if a < 0 {
-			a += len(s)
-		}
-		if a < 0 || a > len(s) {
-			return nil, fmt.Errorf("axis %d is out of range for %v", n.int("axis", 1), s)
-		}
-		return one(n.reshape(x, ir.Shape{s[:a].Size(), s[a:].Size()}))
-	})
-	add("Reshape", 1, 2, "shape:is allowzero:i", "The same elements in another shape, which is public.", reshape)
-	add("Transpose", 1, 1, "perm:is", "Dimensions permuted.", func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		perm := n.ints("perm")
-		if perm == nil {
-			for i := range x.Type.Shape {
-				perm = append(perm, len(x.Type.Shape)-1-i)
-			}
-		}
-		return one(n.transpose(x, perm...))
-	})
-	add("Squeeze", 1, 2, "axes:is", "Dimensions of length one removed.", squeezed)
-	add("Unsqueeze", 1, 2, "axes:is", "Dimensions of length one inserted.", unsqueezed)
-	add("Concat", 1, -1, "axis:i", "Inputs joined along an axis.", func(n *node) ([]*ir.Value, error) {
-		xs := make([]*ir.Value, len(n.p.Input))
-		for i := range xs {
-			if !n.given(i) {
-				return nil, fmt.Errorf("input %d is missing", i+1)
-			}
-			xs[i] = n.in(i)
-		}
-		a, err := n.axis("axis", 0, len(xs[0].Type.Shape))
-		if err != nil {
-			return nil, err
-		}
-		return one(concat(n, a, xs))
-	})
-	add("Split", 1, 2, "axis:i split:is num_outputs:i", "Parts along an axis.", split)
-	add("Slice", 1, 5, "starts:is ends:is axes:is", "Every step-th element between public bounds.", slice)
-	add("Gather", 2, 2, "axis:i", "Slices at public indices.", gather)
-	add("Pad", 1, 4, "mode:s pads:is value:f", "A public value around the input; negative pads cut.", pad)
-	add("Expand", 2, 2, "", "Broadcast to a public shape.", func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		dims, err := n.list(1, "shape")
-		if err != nil {
-			return nil, err
-		}
-		if len(dims) > maxRank {
-			return nil, fmt.Errorf("shape has %d dimensions, at most %d are allowed", len(dims), maxRank)
-		}
-		s, err := ir.BroadcastShape(x.Type.Shape, dims)
-		if err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", s)}, x))
-	})
-	add("Tile", 2, 2, "", "The input repeated along each dimension.", func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		reps, err := n.list(1, "repeats")
-		if err != nil {
-			return nil, err
-		}
-		if len(reps) != len(x.Type.Shape) {
-			return nil, fmt.Errorf("repeats %v do not fit %v", reps, x.Type.Shape)
-		}
-		for a, k := range reps {
-			d := x.Type.Shape[a]
-			if k < 0 || k*d > 1<<24 {
-				return nil, fmt.Errorf("repeats %v are out of range", reps)
-			}
-			idx := make([]int, k*d)
-			for i := range idx {
-				idx[i] = i % d
-			}
-			if x, err = n.e(ir.OpGather, ir.Attrs{ir.I("axis", int64(a)), ir.Dims("indices", idx)}, x); err != nil {
-				return nil, err
-			}
-		}
-		return one(x, nil)
-	})
-	reduce := "axes:is keepdims:i noop_with_empty_axes:i"
-	add("ReduceSum", 1, 2, reduce, "Sum over axes.", reduction(ir.OpReduceSum, false))
-	add("ReduceMean", 1, 2, reduce, "Mean over axes.", reduction(ir.OpReduceMean, false))
-	add("ReduceMax", 1, 2, reduce, "Largest element over axes.", reduction(ir.OpReduceMax, false))
-	add("ReduceMin", 1, 2, reduce, "Smallest element over axes.", reduction(ir.OpReduceMax, true))
-	add("ArgMax", 1, 1, "axis:i keepdims:i select_last_index:i", "Index of the largest element; the first on ties.", argMax(false))
-	add("ArgMin", 1, 1, "axis:i keepdims:i select_last_index:i", "Index of the smallest element; the first on ties.", argMax(true))
+	}, version{since: 1, in: 1, max: 1})
+	add("Range", "Public numbers from start to limit.", series, version{since: 11, in: 3, max: 3})
+	add("Flatten", "Dimensions joined to two.", flatten, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
+	add("Reshape", "The same elements in another shape, which is public.", reshape, version{since: 5, in: 2, max: 2}, version{since: 14, in: 2, max: 2, attrs: "allowzero:i"})
+	add("Transpose", "Dimensions permuted.", transpose, version{since: 1, in: 1, max: 1, attrs: "perm:is"})
+	add("Squeeze", "Dimensions of length one removed.", squeezed, version{since: 1, in: 1, max: 1, attrs: "axes:is"}, version{since: 13, in: 1, max: 2})
+	add("Unsqueeze", "Dimensions of length one inserted.", unsqueezed, version{since: 1, in: 1, max: 1, attrs: "axes:is!"}, version{since: 13, in: 2, max: 2})
+	add("Concat", "Inputs joined along an axis.", join, version{since: 4, in: 1, max: -1, attrs: "axis:i!"})
+	add("Split", "Parts along an axis.", split, version{since: 2, in: 1, max: 1, attrs: "axis:i split:is"}, version{since: 13, in: 1, max: 2, attrs: "axis:i"},
+		version{since: 18, in: 1, max: 2, attrs: "axis:i num_outputs:i"})
+	add("Slice", "Every step-th element between public bounds.", slice, version{since: 1, in: 1, max: 1, attrs: "starts:is! ends:is! axes:is"}, version{since: 10, in: 3, max: 5})
+	add("Gather", "Slices at public indices.", gather, version{since: 1, in: 2, max: 2, attrs: "axis:i"})
+	add("Pad", "A public value around the input; negative pads cut.", pad, version{since: 2, in: 1, max: 1, attrs: "mode:s pads:is! value:f"},
+		version{since: 11, in: 2, max: 3, attrs: "mode:s"}, version{since: 18, in: 2, max: 4, attrs: "mode:s"})
+	add("Expand", "Broadcast to a public shape.", broadcast, version{since: 8, in: 2, max: 2})
+	add("Tile", "The input repeated along each dimension.", tile, version{since: 6, in: 2, max: 2})
+	for _, r := range []struct {
+		name, doc string
+		listed    int // the opset from which on axes are an input
+		lower     func(n *node) ([]*ir.Value, error)
+	}{
+		{"ReduceSum", "Sum over axes.", 13, reduction(ir.OpReduceSum, false)},
+		{"ReduceMean", "Mean over axes.", 18, reduction(ir.OpReduceMean, false)},
+		{"ReduceMax", "Largest element over axes.", 18, reduction(ir.OpReduceMax, false)},
+		{"ReduceMin", "Smallest element over axes.", 18, reduction(ir.OpReduceMax, true)},
+	} {
+		add(r.name, r.doc, r.lower, version{since: 1, in: 1, max: 1, attrs: "axes:is keepdims:i"}, version{since: r.listed, in: 1, max: 2, attrs: "keepdims:i noop_with_empty_axes:i"})
+	}
+	for _, r := range []struct {
+		name, doc string
+		negate    bool
+	}{{"ArgMax", "Index of the largest element; the first on ties, or the last if asked for.", false}, {"ArgMin", "Index of the smallest element; the first on ties, or the last if asked for.", true}} {
+		add(r.name, r.doc, argMax(r.negate), version{since: 1, in: 1, max: 1, attrs: "axis:i keepdims:i"}, version{since: 12, in: 1, max: 1, attrs: "axis:i keepdims:i select_last_index:i"})
+	}
 }

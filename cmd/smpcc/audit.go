@@ -1,0 +1,230 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc/backend/plan"
+	"smpcc/ir"
+)
+
+// An audit says who provides what, who learns what and why it is allowed, and what becomes public besides. It is computed
+// from the plan alone: from its openings, not from what the compiler says it meant.
+type audit struct {
+	PlanDigest   string         `json:"plan_digest"`
+	SourceDigest string         `json:"source_digest"`
+	Compiler     string         `json:"compiler"`
+	Parties      []string       `json:"parties"`
+	Dealer       string         `json:"dealer"`
+	Provides     []auditPort    `json:"provides"`
+	Learns       []auditOutput  `json:"learns"`
+	Policies     []auditPolicy  `json:"policies"`
+	Openings     []auditOpening `json:"openings"`
+	Public       []string       `json:"public"`
+	Ranges       []auditRange   `json:"ranges"`
+	Assumed      []string       `json:"assumed_ranges"`
+	Trust        []string       `json:"trust"`
+}
+
+type auditPort struct {
+	Owner string  `json:"owner"`
+	Kind  string  `json:"kind"`
+	Name  string  `json:"name"`
+	Type  string  `json:"type"`
+	Lo    float64 `json:"lo"`
+	Hi    float64 `json:"hi"`
+	From  string  `json:"range_origin"`
+}
+
+type auditOutput struct {
+	Receiver string   `json:"receiver"`
+	Output   string   `json:"output"`
+	Type     string   `json:"type"`
+	Because  []string `json:"because"`
+}
+
+type auditPolicy struct {
+	Owner  string `json:"owner"`
+	File   string `json:"file"`
+	Digest string `json:"digest"`
+}
+
+type auditOpening struct {
+	Phase string `json:"phase"`
+	Kind  string `json:"kind"`
+	Count int    `json:"count"`
+	Bits  int64  `json:"bits"`
+	Mask  string `json:"mask"`
+}
+
+type auditRange struct {
+	Origin string `json:"origin"`
+	Count  int    `json:"count"`
+}
+
+// newAudit reads an audit off a plan.
+func newAudit(p *plan.Plan) *audit {
+	m := &p.Manifest
+	a := &audit{PlanDigest: p.Digest(), SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer, Assumed: assumed(p)}
+	typ := func(t plan.Port) string {
+		s := t.Elem
+		if len(t.Shape) > 0 {
+			s += ir.Shape(t.Shape).String()
+		}
+		return s
+	}
+	for _, t := range m.Inputs {
+		a.Provides = append(a.Provides, auditPort{t.Owner, "input", t.Name, typ(t), t.Lo, t.Hi, t.Origin})
+	}
+	for _, t := range m.Weights {
+		a.Provides = append(a.Provides, auditPort{t.Owner, "weight", t.Name, typ(t), t.Lo, t.Hi, t.Origin})
+	}
+	for _, t := range m.Outputs {
+		for _, to := range t.To {
+			o := auditOutput{Receiver: to, Output: t.Name, Type: typ(t)}
+			for _, w := range m.Allowed {
+				if w.Output == t.Name && w.Receiver == to {
+					o.Because = append(o.Because, w.Owner+": "+w.Rule)
+				}
+			}
+			if o.Because == nil {
+				o.Because = []string{"derives from nobody's data"}
+			}
+			a.Learns = append(a.Learns, o)
+		}
+	}
+	for _, r := range m.Policies {
+		a.Policies = append(a.Policies, auditPolicy(r))
+	}
+	masks := []string{plan.OpenWire: "a fresh uniform mask each", plan.OpenBits: "a fresh uniform mask each", plan.Correction: "the other parties' streams", plan.Reveal: "fresh shares of zero each"}
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		for kind := plan.OpenWire; kind <= plan.Reveal; kind++ {
+			o := auditOpening{Phase: ph.String(), Kind: kind.String(), Mask: masks[kind]}
+			seen := map[int]bool{}
+			for i := range p.Programs {
+				for _, round := range p.Programs[i].Rounds(ph) {
+					for _, x := range round.Opens {
+						if x.Kind == kind && !seen[x.Item] {
+							seen[x.Item] = true
+							o.Count++
+							o.Bits += int64(x.Len) * int64(x.Bits)
+						}
+					}
+				}
+			}
+			if o.Count > 0 {
+				a.Openings = append(a.Openings, o)
+			}
+		}
+	}
+	counts := map[string]int{}
+	for _, r := range m.Ranges {
+		counts[r.Origin]++
+	}
+	for _, o := range sortedKeys(counts) {
+		a.Ranges = append(a.Ranges, auditRange{o, counts[o]})
+	}
+	a.Public = []string{
+		"the structure of the computation, its operators and constants, and all shapes",
+		"fixed-point formats: ring widths and fraction bits, which are chosen from the ranges below",
+		"the ranges that the plan relies on; those that derive from weights or samples are rounded up to powers of two",
+		"this plan and its digest; the number and the time of runs",
+		"the policies' digests",
+	}
+	a.Trust = []string{
+		"semi-honest: every role follows its program; a role that deviates can spoil results and may learn more",
+		fmt.Sprintf("the dealer %s sees no input, no weight and no message of the online phase; it must not collude with a party", m.Dealer),
+		fmt.Sprintf("up to %d of the %d parties may collude without learning more than their own data and outputs say", len(m.Parties)-1, len(m.Parties)),
+		"truncation rounds at random by at most one unit in the last place (more with more parties), and the rounding depends on a share's low bits",
+	}
+	return a
+}
+
+func auditCommand() *cobra.Command {
+	var s source
+	var format string
+	c := &cobra.Command{
+		Use:   "audit PLAN|MODEL|PROGRAM",
+		Short: "Who provides what, who learns what and why the policy allows it, what becomes public besides",
+		Args:  exactly(1, "one PLAN, MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if format != "text" && format != "json" {
+			return usagef("--format %s: want text or json", format)
+		}
+		p, _, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		a := newAudit(p)
+		if format == "json" {
+			b, err := json.MarshalIndent(a, "", "  ")
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", b)
+			return err
+		}
+		return a.text(c.OutOrStdout())
+	}
+	return c
+}
+
+// text writes the audit for a person.
+func (a *audit) text(w io.Writer) error {
+	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
+	fmt.Fprintf(w, "\nWho provides what\n")
+	t := newTable(w, "  owner", "what", "name", "type", "range")
+	for _, p := range a.Provides {
+		t.row("  "+p.Owner, p.Kind, p.Name, p.Type, fmt.Sprintf("%g..%g %s", p.Lo, p.Hi, p.From))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\nWho learns what, and why it is allowed\n")
+	for _, o := range a.Learns {
+		fmt.Fprintf(w, "  %s learns %s (%s)\n", o.Receiver, o.Output, o.Type)
+		for _, b := range o.Because {
+			fmt.Fprintf(w, "    %s\n", b)
+		}
+	}
+	fmt.Fprintf(w, "\nPolicies\n")
+	for _, p := range a.Policies {
+		fmt.Fprintf(w, "  %s: %s, sha-256 %s\n", p.Owner, p.File, p.Digest)
+	}
+	fmt.Fprintf(w, "\nWhat is sent, all of it masked\n")
+	t = newTable(w, "  phase", "kind", "tensors", "bits", "masked by")
+	for _, o := range a.Openings {
+		t.row("  "+o.Phase, o.Kind, fmt.Sprint(o.Count), fmt.Sprint(o.Bits), o.Mask)
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	list := func(title string, items []string) {
+		fmt.Fprintf(w, "\n%s\n", title)
+		for _, s := range items {
+			fmt.Fprintf(w, "  - %s\n", s)
+		}
+	}
+	list("What becomes public besides", a.Public)
+	list("What this rests on", a.Trust)
+	fmt.Fprintf(w, "\nRanges\n")
+	for _, r := range a.Ranges {
+		fmt.Fprintf(w, "  %d %s\n", r.Count, r.Origin)
+	}
+	const shown = 20
+	for i, s := range a.Assumed {
+		if i == shown {
+			fmt.Fprintf(w, "    ... %d more; --format json lists all\n", len(a.Assumed)-shown)
+			break
+		}
+		fmt.Fprintf(w, "    %s\n", s)
+	}
+	return nil
+}

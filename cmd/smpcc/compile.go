@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc/backend/plan"
+	"smpcc/frontend/dsl"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/passes"
+)
+
+func compileCommand() *cobra.Command {
+	var s source
+	var out string
+	c := &cobra.Command{
+		Use:   "compile MODEL|PROGRAM [-o PLAN]",
+		Short: "Compile a model or program to a plan",
+		Long: `Compile writes the plan, which all parties may read, and beside it one file of weights for each owner, which stays with
+that owner: PLAN.OWNER.weights.npz.`,
+		Args: exactly(1, "one MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.Flags().StringVarP(&out, "output", "o", "", "`PLAN` file to write (default: the source's name with .plan)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		path := args[0]
+		if is, err := isPlan(path); err != nil {
+			return err
+		} else if is {
+			return usagef("%s is a plan already", path)
+		}
+		if out == "" {
+			out = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) + ".plan"
+		}
+		bar := newProgress(c.ErrOrStderr())
+		bar.stage("compiling")
+		p, comp, err := s.load(c, path, nil)
+		bar.done()
+		if err != nil {
+			return err
+		}
+		owners := map[string]map[string]*ir.Tensor{}
+		for _, w := range p.Manifest.Weights {
+			if t := comp.Weights[w.Name]; t != nil {
+				if owners[w.Owner] == nil {
+					owners[w.Owner] = map[string]*ir.Tensor{}
+				}
+				owners[w.Owner][w.Name] = t
+			}
+		}
+		var written []string
+		undo := func(err error) error {
+			for _, f := range written {
+				err = errors.Join(err, os.Remove(f))
+			}
+			return err
+		}
+		for _, o := range sortedKeys(owners) {
+			f := weightsFile(out, o)
+			if err := writeWeights(f, owners[o]); err != nil {
+				return undo(err)
+			}
+			written = append(written, f)
+		}
+		if err := plan.WriteFile(out, p); err != nil {
+			return undo(err)
+		}
+		w := c.OutOrStdout()
+		fmt.Fprintf(w, "%s: plan %s\n", out, p.Digest())
+		for _, f := range written {
+			fmt.Fprintf(w, "%s: weights, for their owner only\n", f)
+		}
+		cost := p.Cost()
+		on := cost.Phases[plan.Online]
+		most := int64(0)
+		for _, n := range on.Sent {
+			most = max(most, n)
+		}
+		_, err = fmt.Fprintf(w, "online: %d rounds, at most %s per party; offline: %s of corrections; see smpcc cost and smpcc audit\n", on.Rounds, bytesText(most), bytesText(cost.Dealt))
+		return err
+	}
+	return c
+}
+
+func passesCommand() *cobra.Command {
+	return &cobra.Command{Use: "passes", Short: "List the passes in the order they run", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
+		t := newTable(c.OutOrStdout(), "pass", "skip", "does")
+		for _, p := range passes.Pipeline() {
+			may := "yes"
+			if p.Required {
+				may = "no"
+			}
+			t.row(p.Name, may, p.Doc)
+		}
+		return t.flush()
+	}}
+}
+
+func opsCommand() *cobra.Command {
+	return &cobra.Command{Use: "ops", Short: "List the operators of models, the functions of programs, the ops of the IR and the steps of plans", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
+		w := c.OutOrStdout()
+		t := newTable(w, "ONNX operator", "becomes")
+		for _, o := range onnx.Operators() {
+			t.row(o.Name, o.Doc)
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		t = newTable(w, "function", "takes", "is")
+		for _, b := range dsl.Builtins() {
+			t.row(b.Name, b.Params, b.Doc)
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		t = newTable(w, "IR op", "level", "means")
+		for _, r := range ir.Ops() {
+			t.row(string(r.Op), r.Level.String(), r.Doc)
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		t = newTable(w, "plan step", "means")
+		for op := plan.StepInvalid + 1; plan.Steps[op] != nil; op++ {
+			t.row(plan.Steps[op].Name, plan.Steps[op].Doc)
+		}
+		return t.flush()
+	}}
+}

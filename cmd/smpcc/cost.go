@@ -1,0 +1,187 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"smpcc/backend/plan"
+)
+
+// A network is a profile for estimates of time.
+type network struct {
+	rtt       time.Duration
+	bandwidth float64 // bits per second and direction
+}
+
+// parseNet reads lan, wan or rtt=40ms,bw=100mbit.
+func parseNet(s string) (network, error) {
+	switch s {
+	case "lan":
+		return network{200 * time.Microsecond, 1e9}, nil
+	case "wan":
+		return network{40 * time.Millisecond, 1e8}, nil
+	}
+	var n network
+	for _, f := range strings.Split(s, ",") {
+		k, v, _ := strings.Cut(f, "=")
+		var err error
+		switch k {
+		case "rtt":
+			n.rtt, err = time.ParseDuration(v)
+		case "bw":
+			unit := 0.0
+			for suffix, u := range map[string]float64{"kbit": 1e3, "mbit": 1e6, "gbit": 1e9} {
+				if rest, ok := strings.CutSuffix(v, suffix); ok {
+					unit, v = u, rest
+				}
+			}
+			n.bandwidth, err = strconv.ParseFloat(v, 64)
+			n.bandwidth *= unit
+		default:
+			err = fmt.Errorf("unknown key")
+		}
+		if err != nil {
+			return n, usagef("--net %s: want lan, wan or rtt=40ms,bw=100mbit", s)
+		}
+	}
+	if n.rtt <= 0 || !(n.bandwidth > 0) {
+		return n, usagef("--net %s: want a positive rtt and bw, as in rtt=40ms,bw=100mbit", s)
+	}
+	return n, nil
+}
+
+// seconds estimates the time on the network: rounds of half a round trip, and the bytes of the busiest sender.
+func (n network) seconds(p plan.PhaseCost) float64 {
+	most := int64(0)
+	for _, b := range p.Sent {
+		most = max(most, b)
+	}
+	return float64(p.Rounds)*n.rtt.Seconds()/2 + float64(most)*8/n.bandwidth
+}
+
+type linkCost struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Bytes int64  `json:"bytes"`
+}
+
+type phaseReport struct {
+	Rounds    int              `json:"rounds"`
+	Messages  int              `json:"messages"`
+	BytesSent map[string]int64 `json:"bytes_sent"`
+	Links     []linkCost       `json:"links"`
+	Seconds   float64          `json:"network_seconds"`
+}
+
+type costReport struct {
+	PlanDigest    string                 `json:"plan_digest"`
+	Phases        map[string]phaseReport `json:"phases"`
+	MaterialBytes map[string]int64       `json:"material_bytes"`
+	DealtBytes    int64                  `json:"dealt_bytes"`
+	MemoryBytes   map[string]int64       `json:"memory_bytes"`
+	MACs          int64                  `json:"macs"`
+	PerOp         []nodeStats            `json:"per_op"`
+	Assumed       []string               `json:"assumed_ranges"`
+}
+
+func costCommand() *cobra.Command {
+	var s source
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "cost PLAN|MODEL|PROGRAM",
+		Short: "What a plan sends, waits for, keeps and multiplies, before running it",
+		Long:  "Cost computes rounds, bytes per link, material, memory and multiplications from the plan, exactly, per op and in total. Time is an estimate of the network's share.",
+		Args:  exactly(1, "one PLAN, MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		net, err := parseNet(s.net)
+		if err != nil {
+			return err
+		}
+		p, _, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		w, roles, cost := c.OutOrStdout(), p.Roles(), p.Cost()
+		if asJSON {
+			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Assumed: assumed(p)}
+			for i, role := range roles {
+				r.MaterialBytes[role] = cost.Material[i]
+				r.MemoryBytes[role] = 8 * int64(cost.Words[i]+cost.Model[i])
+			}
+			for ph := plan.Setup; ph <= plan.Online; ph++ {
+				pc := cost.Phases[ph]
+				x := phaseReport{Rounds: pc.Rounds, Messages: pc.Messages, BytesSent: map[string]int64{}, Links: []linkCost{}, Seconds: net.seconds(pc)}
+				for i, role := range roles {
+					x.BytesSent[role] = pc.Sent[i]
+					for j, to := range roles {
+						if n := pc.Links[i][j]; n > 0 {
+							x.Links = append(x.Links, linkCost{role, to, n})
+						}
+					}
+				}
+				r.Phases[ph.String()] = x
+			}
+			b, err := json.MarshalIndent(r, "", "  ")
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(w, "%s\n", b)
+			return err
+		}
+		t := newTable(w, append(append([]string{"phase", "rounds", "messages"}, roles...), "network time")...)
+		for ph := plan.Setup; ph <= plan.Online; ph++ {
+			pc := cost.Phases[ph]
+			row := []string{ph.String(), fmt.Sprint(pc.Rounds), fmt.Sprint(pc.Messages)}
+			for _, n := range pc.Sent {
+				row = append(row, bytesText(n))
+			}
+			t.row(append(row, fmt.Sprintf("%.3g s", net.seconds(pc)))...)
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		t = newTable(w, "role", "memory", "expanded from keys")
+		for i, role := range roles {
+			t.row(role, bytesText(8*int64(cost.Words[i]+cost.Model[i])), bytesText(cost.Material[i]))
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "\ncorrections to %s: %s for a session; multiplications online: %d per party\n\n", roles[len(roles)-2], bytesText(cost.Dealt), cost.MACs)
+		t = newTable(w, "node", "rounds", "online", "offline", "setup", "multiplications")
+		for _, n := range cost.Nodes {
+			t.row(n.Node, fmt.Sprint(n.Rounds), bytesText(n.Online), bytesText(n.Offline), bytesText(n.Setup), fmt.Sprint(n.MACs))
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		if a := assumed(p); len(a) > 0 {
+			fmt.Fprintf(w, "\nassumed, not proved (%d):\n", len(a))
+			for _, s := range a {
+				fmt.Fprintln(w, "  "+s)
+			}
+		}
+		return nil
+	}
+	return c
+}
+
+// assumed lists the ranges of a plan that are not proved.
+func assumed(p *plan.Plan) []string {
+	out := []string{}
+	for _, r := range p.Manifest.Ranges {
+		if r.Origin != "proved" {
+			out = append(out, fmt.Sprintf("%s %s: %g..%g %s, %d bits", r.Value, r.Node, r.Lo, r.Hi, r.Origin, r.Bits))
+		}
+	}
+	return out
+}

@@ -1,0 +1,434 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/jpeg" // decoders register themselves
+	_ "image/png"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"codeberg.org/sbinet/npyio"
+	"codeberg.org/sbinet/npyio/npz"
+
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// Limits on data files.
+const (
+	maxData   = 1 << 30 // bytes
+	maxPixels = 1 << 26
+)
+
+// A preprocessing says how pixels become numbers: (x/255 - mean) / std, after inverting if asked.
+type preprocessing struct {
+	mean, std float64
+	invert    bool
+}
+
+// parsePreprocessing reads mean:M,std:S,invert.
+func parsePreprocessing(s string) (preprocessing, error) {
+	p := preprocessing{std: 1}
+	for _, f := range strings.Split(s, ",") {
+		k, v, _ := strings.Cut(f, ":")
+		var err error
+		switch k {
+		case "mean":
+			p.mean, err = strconv.ParseFloat(v, 64)
+		case "std":
+			p.std, err = strconv.ParseFloat(v, 64)
+		case "invert":
+			p.invert = true
+		default:
+			err = errors.New("unknown key")
+		}
+		if err != nil || p.std == 0 {
+			return p, fmt.Errorf("%q is not a preprocessing: want mean:M,std:S or invert", f)
+		}
+	}
+	return p, nil
+}
+
+// readTensor reads a data file by its extension. Images become [1,C,H,W], CSV [rows,columns], JSON what it nests.
+func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
+	defer func() { // a decoder that trips over a malformed file must not take the program down
+		if r := recover(); r != nil {
+			t, err = nil, fmt.Errorf("malformed file: %v", r)
+		}
+		if err != nil {
+			err = diag.Errorf(diag.Pos{File: path}, "%v", trimPath(path, err))
+		}
+	}()
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxData {
+		return nil, fmt.Errorf("not a file of at most %d bytes", maxData)
+	}
+	ext := strings.ToLower(filepath.Ext(path))
+	if ext == ".pb" {
+		t, _, err := onnx.ReadTensor(path)
+		return t, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	switch ext {
+	case ".npy":
+		return readNpy(f, st.Size())
+	case ".npz":
+		return readNpz(f, st.Size())
+	case ".csv":
+		return readCSV(f)
+	case ".json":
+		return readJSON(f)
+	case ".png", ".jpg", ".jpeg":
+		return readImage(f, pre)
+	}
+	return nil, fmt.Errorf("unknown kind of file %q; data comes as .npy, .npz, .pb, .csv, .json, .png or .jpg", ext)
+}
+
+// trimPath removes the path from an error that names it, since the diagnosis begins with it.
+func trimPath(path string, err error) string {
+	s := err.Error()
+	for _, p := range []string{"open " + path + ": ", "stat " + path + ": ", path + ": "} {
+		s = strings.ReplaceAll(s, p, "")
+	}
+	return s
+}
+
+func readNpy(r io.Reader, size int64) (*ir.Tensor, error) {
+	n, err := npyio.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("not a .npy file: %v", err)
+	}
+	d := n.Header.Descr
+	if d.Fortran {
+		return nil, errors.New("array is in Fortran order; save it in C order (numpy.ascontiguousarray)")
+	}
+	shape := ir.Shape(append([]int{}, d.Shape...))
+	if err := ir.CheckShape(shape); err != nil {
+		return nil, err
+	}
+	if int64(shape.Size()) > size {
+		return nil, fmt.Errorf("array of shape %v is larger than its file", shape)
+	}
+	typ := npyio.TypeFrom(d.Type)
+	if typ == nil {
+		return nil, fmt.Errorf("elements of type %q are not supported", d.Type)
+	}
+	data := reflect.New(reflect.SliceOf(typ))
+	if err := n.Read(data.Interface()); err != nil {
+		return nil, err
+	}
+	s := data.Elem()
+	if s.Len() != shape.Size() {
+		return nil, fmt.Errorf("holds %d elements, shape %v needs %d", s.Len(), shape, shape.Size())
+	}
+	e := ir.Int
+	switch typ.Kind() {
+	case reflect.Float32, reflect.Float64:
+		e = ir.Real
+	case reflect.Bool:
+		e = ir.Bool
+	}
+	t := ir.NewTensor(e, shape)
+	for i := range s.Len() {
+		switch x := s.Index(i); {
+		case x.CanFloat():
+			t.F[i] = x.Float()
+		case x.CanInt():
+			t.I[i] = x.Int()
+		case x.CanUint():
+			if x.Uint() > math.MaxInt64 {
+				return nil, fmt.Errorf("element %d does not fit 63 bits", i)
+			}
+			t.I[i] = int64(x.Uint())
+		case x.Kind() == reflect.Bool:
+			if x.Bool() {
+				t.I[i] = 1
+			}
+		default:
+			return nil, fmt.Errorf("elements of type %q are not supported", d.Type)
+		}
+	}
+	return t, nil
+}
+
+// readNpz reads the only array of an archive.
+func readNpz(f *os.File, size int64) (*ir.Tensor, error) {
+	z, err := npz.NewReader(f, size)
+	if err != nil {
+		return nil, err
+	}
+	keys := z.Keys()
+	if len(keys) != 1 {
+		return nil, fmt.Errorf("holds %d arrays, want one", len(keys))
+	}
+	r, err := z.Open(keys[0])
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return readNpy(r, maxData)
+}
+
+// readCSV reads numbers; a first line that is not numeric is a header.
+func readCSV(f io.Reader) (*ir.Tensor, error) {
+	r := csv.NewReader(f)
+	r.TrimLeadingSpace = true
+	rows, err := r.ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) > 0 {
+		if _, err := strconv.ParseFloat(strings.TrimSpace(rows[0][0]), 64); err != nil {
+			rows = rows[1:]
+		}
+	}
+	if len(rows) == 0 {
+		return nil, errors.New("holds no numbers")
+	}
+	t := ir.NewTensor(ir.Real, ir.Shape{len(rows), len(rows[0])})
+	for i, row := range rows {
+		for j, s := range row {
+			x, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+			if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+				return nil, fmt.Errorf("row %d, column %d is not a number", i+1, j+1)
+			}
+			t.F[i*len(row)+j] = x
+		}
+	}
+	return t, nil
+}
+
+func readJSON(f io.Reader) (*ir.Tensor, error) {
+	var x any
+	d := json.NewDecoder(f)
+	d.UseNumber()
+	if err := d.Decode(&x); err != nil {
+		return nil, fmt.Errorf("not JSON: %v", err)
+	}
+	shape := ir.Shape{}
+	for y := x; ; {
+		l, ok := y.([]any)
+		if !ok {
+			break
+		}
+		shape = append(shape, len(l))
+		if len(l) == 0 {
+			break
+		}
+		y = l[0]
+	}
+	if err := ir.CheckShape(shape); err != nil {
+		return nil, err
+	}
+	var words []string
+	bools := true
+	var walk func(y any, s ir.Shape) error
+	walk = func(y any, s ir.Shape) error {
+		if l, ok := y.([]any); ok {
+			if len(s) == 0 || len(l) != s[0] {
+				return errors.New("lists are not of one length")
+			}
+			for _, z := range l {
+				if err := walk(z, s[1:]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if len(s) != 0 {
+			return errors.New("lists are not of one depth")
+		}
+		switch v := y.(type) {
+		case json.Number:
+			bools = false
+			words = append(words, v.String())
+		case bool:
+			words = append(words, map[bool]string{false: "0", true: "1"}[v])
+		default:
+			return errors.New("want numbers or booleans, in lists")
+		}
+		return nil
+	}
+	if err := walk(x, shape); err != nil {
+		return nil, err
+	}
+	ints := ir.NewTensor(ir.Int, shape)
+	if bools {
+		ints.Elem = ir.Bool
+	}
+	whole := true
+	for i, w := range words {
+		n, err := strconv.ParseInt(w, 10, 64)
+		if err != nil {
+			whole = false
+			break
+		}
+		ints.I[i] = n
+	}
+	if whole {
+		return ints, nil
+	}
+	t := ir.NewTensor(ir.Real, shape)
+	for i, w := range words {
+		n, err := strconv.ParseFloat(w, 64)
+		if err != nil {
+			return nil, fmt.Errorf("element %d is out of range", i)
+		}
+		t.F[i] = n
+	}
+	return t, nil
+}
+
+// readImage reads a picture as [1,1,H,W] if it is grey and [1,3,H,W] otherwise.
+func readImage(f io.ReadSeeker, pre preprocessing) (*ir.Tensor, error) {
+	c, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	if c.Width*c.Height > maxPixels {
+		return nil, fmt.Errorf("picture of %dx%d is too large", c.Width, c.Height)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	m, _, err := image.Decode(f)
+	if err != nil {
+		return nil, err
+	}
+	b := m.Bounds()
+	w, h := b.Dx(), b.Dy()
+	channels := 3
+	switch m.(type) {
+	case *image.Gray, *image.Gray16:
+		channels = 1
+	}
+	t := ir.NewTensor(ir.Real, ir.Shape{1, channels, h, w})
+	for y := range h {
+		for x := range w {
+			r, g, bl, _ := m.At(b.Min.X+x, b.Min.Y+y).RGBA()
+			for k, v := range []uint32{r, g, bl}[:channels] {
+				p := float64(v) / 65535
+				if pre.invert {
+					p = 1 - p
+				}
+				t.F[(k*h+y)*w+x] = (p - pre.mean) / pre.std
+			}
+		}
+	}
+	return t, nil
+}
+
+// fit reshapes data to the dimensions a model declares where only ones are missing or joined: [28,28] to [N,1,28,28], a
+// CSV row to a vector, a table to a batch.
+func fit(t *ir.Tensor, dims []string) *ir.Tensor {
+	known, unknown := 1, -1
+	want := make(ir.Shape, len(dims))
+	for i, d := range dims {
+		n, err := strconv.Atoi(d)
+		switch {
+		case err == nil:
+			want[i] = n
+			known *= n
+		case unknown >= 0:
+			return t
+		default:
+			unknown = i
+		}
+	}
+	if len(t.Shape) == len(dims) {
+		same := true
+		for i := range dims {
+			same = same && (i == unknown || t.Shape[i] == want[i])
+		}
+		if same {
+			return t
+		}
+	}
+	if unknown >= 0 {
+		if known == 0 || t.Len()%known != 0 {
+			return t
+		}
+		want[unknown] = t.Len() / known
+	}
+	if want.Size() != t.Len() {
+		return t
+	}
+	squeeze := func(s ir.Shape) (out ir.Shape) {
+		for _, d := range s {
+			if d != 1 {
+				out = append(out, d)
+			}
+		}
+		return out
+	}
+	if !squeeze(want).Equal(squeeze(t.Shape)) {
+		return t
+	}
+	return &ir.Tensor{Elem: t.Elem, Shape: want, F: t.F, I: t.I}
+}
+
+// weightsFile names the file that holds an owner's weights of a plan.
+func weightsFile(plan, owner string) string { return plan + "." + owner + ".weights.npz" }
+
+// writeWeights writes one archive per owner next to the plan, readable by its user only.
+func writeWeights(path string, tensors map[string]*ir.Tensor) error {
+	tmp := path + ".part"
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := npz.NewWriter(f)
+	var errs error
+	for _, n := range sortedKeys(tensors) {
+		errs = errors.Join(errs, w.Write(n, tensors[n].F))
+	}
+	errs = errors.Join(errs, w.Close(), f.Close())
+	if errs != nil {
+		return errors.Join(errs, os.Remove(tmp))
+	}
+	return os.Rename(tmp, path)
+}
+
+// readWeights reads an owner's weights, whose shapes the plan knows.
+func readWeights(path string, shapes map[string]ir.Shape) (out map[string]*ir.Tensor, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: malformed file: %v", path, r)
+		}
+	}()
+	z, err := npz.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	out = map[string]*ir.Tensor{}
+	for _, n := range sortedKeys(shapes) {
+		var data []float64
+		if err := z.Read(n, &data); err != nil {
+			return nil, fmt.Errorf("%s: weight %q: %w", path, n, err)
+		}
+		t := &ir.Tensor{Elem: ir.Real, Shape: shapes[n], F: data}
+		if err := t.Check(); err != nil {
+			return nil, fmt.Errorf("%s: weight %q: %w", path, n, err)
+		}
+		out[n] = t
+	}
+	return out, nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"smpcc/ir"
+	"smpcc/ir/text"
+)
+
+func inspectCommand() *cobra.Command {
+	var s source
+	var level, party, format string
+	c := &cobra.Command{
+		Use:   "inspect PLAN|MODEL|PROGRAM",
+		Short: "Print the IR at any level, or a party's program",
+		Long: `Inspect prints what the compiler made: the graph as the user wrote it, the fixed-point form with widths, the share-level
+form with every opening, or the plan itself. Each line carries owners and the position in the user's source. The text of
+the IR levels can be read back: save it as FILE.ir and inspect that.`,
+		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.Flags().StringVar(&level, "level", "share", "graph, fixed, share or plan")
+	c.Flags().StringVar(&party, "party", "", "with --level plan: only the program of `PARTY`")
+	c.Flags().StringVar(&format, "format", "text", "text, dot or json")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		w := c.OutOrStdout()
+		p, _, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		if level == "plan" {
+			switch format {
+			case "text":
+				return p.Text(w, party)
+			case "json":
+				return p.JSON(w)
+			}
+			return usagef("--format %s: a plan prints as text or json", format)
+		}
+		if party != "" {
+			return usagef("--party is for --level plan")
+		}
+		for _, d := range p.Manifest.Dumps {
+			if d.Level != level {
+				continue
+			}
+			if format == "text" {
+				_, err := fmt.Fprint(w, d.Text)
+				return err
+			}
+			m, err := text.Parse(args[0]+" ("+level+")", []byte(d.Text))
+			if err != nil {
+				return err
+			}
+			switch format {
+			case "dot":
+				return ir.DOT(w, m)
+			case "json":
+				return ir.JSON(w, m)
+			}
+			return usagef("--format %s: want text, dot or json", format)
+		}
+		return usagef("--level %s: want graph, fixed, share or plan", level)
+	}
+	return c
+}

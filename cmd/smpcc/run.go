@@ -1,0 +1,411 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/ir/diag"
+	"smpcc/runtime/local"
+)
+
+func runCommand() *cobra.Command {
+	var s source
+	var inputs []string
+	var transport, out, stats string
+	var float bool
+	c := &cobra.Command{
+		Use:   "run MODEL|PROGRAM|PLAN --input NAME=FILE ...",
+		Short: "Compile if needed and run all roles on this machine",
+		Long: `Run compiles a model (.onnx) or program (.smp), or takes a plan, and runs every role on this machine: in this process, or
+with --transport grpc as separate processes that talk over loopback with certificates made for the run.
+
+Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
+		Args: exactly(1, "one MODEL, PROGRAM or PLAN"),
+	}
+	s.flags(c)
+	f := c.Flags()
+	f.StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`")
+	f.StringVar(&transport, "transport", "memory", "memory: one process; grpc: one process per role")
+	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors")
+	f.StringVar(&stats, "stats", "", "`FILE` to write measurements to, as JSON")
+	f.BoolVar(&float, "float", false, "also print the plaintext result")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if transport != "memory" && transport != "grpc" {
+			return usagef("--transport %s: want memory or grpc", transport)
+		}
+		path := args[0]
+		if is, err := isPlan(path); err != nil {
+			return err
+		} else if is && float {
+			return usagef("--float: a plan holds no weights and no reals to compare with; run the model instead")
+		}
+		data, err := s.read(path, "input", inputs)
+		if err != nil {
+			return err
+		}
+		bar := newProgress(c.ErrOrStderr())
+		bar.stage("compiling")
+		p, comp, err := s.load(c, path, data)
+		if err != nil {
+			bar.done()
+			return err
+		}
+		j := &job{plan: p, comp: comp, path: path, inputs: data, transport: transport}
+		if err := j.run(c.Context(), bar); err != nil {
+			return err
+		}
+		if comp != nil {
+			if j.want, err = ir.Run(comp.Graph, data); err != nil {
+				return err
+			}
+		}
+		if err := j.print(c.OutOrStdout(), float); err != nil {
+			return err
+		}
+		if out != "" {
+			if err := j.write(out); err != nil {
+				return err
+			}
+		}
+		if stats != "" {
+			b, err := json.MarshalIndent(j.stats(float), "", "  ")
+			if err != nil {
+				return err
+			}
+			return plan.WriteAtomic(stats, append(b, '\n'), 0o644)
+		}
+		return nil
+	}
+	return c
+}
+
+// A job is one run of a plan on this machine and what came of it.
+type job struct {
+	plan      *plan.Plan
+	comp      *smpcc.Compilation // nil for plans
+	path      string
+	inputs    map[string]*ir.Tensor
+	transport string
+
+	phases  [3]local.Phase
+	outputs map[string]map[string]*ir.Tensor // by receiver, then name
+	want    map[string]*ir.Tensor            // plaintext results by name; nil if unknown
+}
+
+// bind encodes the inputs and refuses names the plan does not have.
+func (j *job) bind() ([][]uint64, error) {
+	var out [][]uint64
+	var names []string
+	for _, p := range j.plan.Manifest.Inputs {
+		names = append(names, p.Name)
+		t := j.inputs[p.Name]
+		if t == nil {
+			return nil, usagef("input %q of %s (%s%v) has no data; give --input %s=FILE", p.Name, p.Owner, p.Elem, ir.Shape(p.Shape), p.Name)
+		}
+		dims := make([]string, len(p.Shape))
+		for i, d := range p.Shape {
+			dims[i] = fmt.Sprint(d)
+		}
+		t = fit(t, dims)
+		j.inputs[p.Name] = t
+		w, err := smpcc.Bind(p, t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	for _, n := range sortedKeys(j.inputs) {
+		if !slices.Contains(names, n) {
+			return nil, usagef("--input %s: there is no input of that name; there is %s", n, strings.Join(names, ", "))
+		}
+	}
+	return out, nil
+}
+
+// weights encodes the weights, from the compilation or from the files beside the plan.
+func (j *job) weights() ([][]uint64, error) {
+	if j.comp != nil {
+		return j.comp.BindWeights()
+	}
+	return planWeights(j.plan, j.path, "")
+}
+
+// planWeights reads the weights beside a plan and encodes them; with an owner, only that owner's, nil for others.
+func planWeights(p *plan.Plan, path, owner string) ([][]uint64, error) {
+	shapes := map[string]map[string]ir.Shape{}
+	for _, w := range p.Manifest.Weights {
+		if shapes[w.Owner] == nil {
+			shapes[w.Owner] = map[string]ir.Shape{}
+		}
+		shapes[w.Owner][w.Name] = w.Shape
+	}
+	out := make([][]uint64, len(p.Manifest.Weights))
+	for _, o := range sortedKeys(shapes) {
+		if owner != "" && o != owner {
+			continue
+		}
+		file := weightsFile(path, o)
+		if owner != "" {
+			file = path
+		}
+		data, err := readWeights(file, shapes[o])
+		if err != nil {
+			return nil, diag.Errorf(diag.Pos{File: file}, "the weights of %s cannot be read: %s", o, trimPath(file, err)).WithHint("smpcc compile -o writes them beside the plan; they stay with their owner")
+		}
+		for i, w := range p.Manifest.Weights {
+			if w.Owner == o {
+				if out[i], err = smpcc.Bind(w, data[w.Name]); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+func (j *job) run(ctx context.Context, bar *progress) error {
+	defer bar.done()
+	in, err := j.bind()
+	if err != nil {
+		return err
+	}
+	w, err := j.weights()
+	if err != nil {
+		return err
+	}
+	if j.transport == "grpc" {
+		return j.runProcesses(ctx, bar, in, w)
+	}
+	bar.stage("setup")
+	r, err := local.New(ctx, j.plan, w)
+	if err != nil {
+		return err
+	}
+	bar.stage("running")
+	res, err := r.Run(ctx, in)
+	if err != nil {
+		return err
+	}
+	j.phases = [3]local.Phase{r.Setup, res.Offline, res.Online}
+	j.collect(func(role int) map[string][]uint64 { return res.Outputs[role] })
+	return nil
+}
+
+// collect decodes what each receiver got.
+func (j *job) collect(of func(role int) map[string][]uint64) {
+	j.outputs = map[string]map[string]*ir.Tensor{}
+	for role, name := range j.plan.Manifest.Parties {
+		for _, p := range j.plan.Manifest.Outputs {
+			if words := of(role)[p.Name]; words != nil {
+				if j.outputs[name] == nil {
+					j.outputs[name] = map[string]*ir.Tensor{}
+				}
+				j.outputs[name][p.Name] = smpcc.Read(p, words)
+			}
+		}
+	}
+}
+
+// worst returns the largest difference of an output to the plaintext result, over all receivers.
+func (j *job) worst(name string) float64 {
+	worst := 0.0
+	for _, got := range j.outputs {
+		g, w := got[name], j.want[name]
+		if g == nil || w == nil {
+			continue
+		}
+		for i := range g.Len() {
+			worst = max(worst, math.Abs(g.At(i)-w.At(i)))
+		}
+	}
+	return worst
+}
+
+// print shows outputs as their receivers see them, then what the run took.
+func (j *job) print(w io.Writer, float bool) error {
+	for _, p := range j.plan.Manifest.Outputs {
+		t := j.outputs[p.To[0]][p.Name]
+		fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), render(t))
+		if s := classes(t); s != "" {
+			fmt.Fprintf(w, "  class: %s\n", s)
+		}
+		if j.want != nil {
+			if float {
+				fmt.Fprintf(w, "  in the clear: %s\n", render(j.want[p.Name]))
+			}
+			fmt.Fprintf(w, "  largest error against float: %.3g\n", j.worst(p.Name))
+		}
+	}
+	fmt.Fprintln(w)
+	names := j.plan.Roles()
+	tw := newTable(w, append(append([]string{"phase", "rounds"}, names...), "seconds")...)
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		x := j.phases[ph]
+		row := []string{ph.String(), fmt.Sprint(x.Rounds)}
+		for _, n := range x.Sent {
+			row = append(row, bytesText(n))
+		}
+		tw.row(append(row, fmt.Sprintf("%.3f", x.Seconds))...)
+	}
+	if err := tw.flush(); err != nil {
+		return err
+	}
+	c := j.plan.Cost()
+	fmt.Fprintf(w, "material: %s of corrections for %s, everything else from keys; used once\n", bytesText(c.Dealt), names[len(names)-2])
+	_, err := fmt.Fprintf(w, "plan %s\n", j.plan.Digest()[:16])
+	return err
+}
+
+// classes names the largest score of each row of a table of scores.
+func classes(t *ir.Tensor) string {
+	if t == nil || t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] < 3 {
+		return ""
+	}
+	var out []string
+	for r := range t.Shape[0] {
+		best := 0
+		for k := range t.Shape[1] {
+			if t.F[r*t.Shape[1]+k] > t.F[r*t.Shape[1]+best] {
+				best = k
+			}
+		}
+		out = append(out, fmt.Sprint(best))
+	}
+	return strings.Join(out, " ")
+}
+
+// render prints a small tensor in full and a large one in part.
+func render(t *ir.Tensor) string {
+	const shown = 20
+	var parts []string
+	for i := range t.Len() {
+		if i == shown {
+			parts = append(parts, fmt.Sprintf("... %d elements", t.Len()))
+			break
+		}
+		if t.Elem == ir.Real {
+			parts = append(parts, fmt.Sprintf("%.5g", t.F[i]))
+		} else if t.Elem == ir.Bool {
+			parts = append(parts, fmt.Sprint(t.I[i] != 0))
+		} else {
+			parts = append(parts, fmt.Sprint(t.I[i]))
+		}
+	}
+	if len(t.Shape) == 0 {
+		return parts[0]
+	}
+	return t.Shape.String() + " " + strings.Join(parts, " ")
+}
+
+// write stores the outputs as ONNX tensors, one folder per receiver.
+func (j *job) write(dir string) error {
+	for _, who := range sortedKeys(j.outputs) {
+		sub := filepath.Join(dir, who)
+		if err := os.MkdirAll(sub, 0o755); err != nil {
+			return err
+		}
+		for _, name := range sortedKeys(j.outputs[who]) {
+			if err := onnx.WriteTensor(filepath.Join(sub, fileName(name)+".pb"), name, j.outputs[who][name]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// fileName turns an output's name, which a model chooses, into a file name inside the folder.
+func fileName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == '\\' || r == ':' || r < ' ' {
+			return '_'
+		}
+		return r
+	}, strings.TrimLeft(name, "."))
+}
+
+// A phaseStats is one phase in the JSON of --stats.
+type phaseStats struct {
+	Seconds   float64          `json:"seconds"`
+	Rounds    int              `json:"rounds"`
+	BytesSent map[string]int64 `json:"bytes_sent"`
+}
+
+// A nodeStats is one row of per_op.
+type nodeStats struct {
+	Node    string `json:"node"`
+	Rounds  int    `json:"rounds"`
+	Online  int64  `json:"online_bytes"`
+	Offline int64  `json:"offline_bytes"`
+	Setup   int64  `json:"setup_bytes"`
+	MACs    int64  `json:"macs"`
+}
+
+type runStats struct {
+	PlanDigest  string      `json:"plan_digest"`
+	Parties     []string    `json:"parties"`
+	RingBits    int         `json:"ring_bits"`
+	FracBits    int         `json:"frac_bits"`
+	Setup       phaseStats  `json:"setup"`
+	Offline     phaseStats  `json:"offline"`
+	Online      phaseStats  `json:"online"`
+	PeakRSS     int64       `json:"peak_rss_bytes"`
+	PerOp       []nodeStats `json:"per_op"`
+	MaxAbsError *float64    `json:"max_abs_error,omitempty"`
+}
+
+func (j *job) stats(float bool) runStats {
+	m := &j.plan.Manifest
+	roles := j.plan.Roles()
+	ph := func(i plan.Phase) phaseStats {
+		s := phaseStats{Seconds: j.phases[i].Seconds, Rounds: j.phases[i].Rounds, BytesSent: map[string]int64{}}
+		for r, n := range j.phases[i].Sent {
+			s.BytesSent[roles[r]] = n
+		}
+		return s
+	}
+	s := runStats{PlanDigest: j.plan.Digest(), Parties: m.Parties, RingBits: m.RingBits, FracBits: m.FracBits,
+		Setup: ph(plan.Setup), Offline: ph(plan.Offline), Online: ph(plan.Online), PeakRSS: peakRSS(), PerOp: nodeRows(j.plan.Cost())}
+	if float && j.want != nil {
+		worst := 0.0
+		for _, p := range m.Outputs {
+			worst = max(worst, j.worst(p.Name))
+		}
+		s.MaxAbsError = &worst
+	}
+	return s
+}
+
+func nodeRows(c *plan.Cost) []nodeStats {
+	out := []nodeStats{}
+	for _, n := range c.Nodes {
+		out = append(out, nodeStats(n))
+	}
+	return out
+}
+
+// peakRSS returns the largest resident size of this process.
+func peakRSS() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	if runtime.GOOS == "darwin" { // bytes there, KiB elsewhere
+		return int64(u.Maxrss)
+	}
+	return int64(u.Maxrss) * 1024
+}

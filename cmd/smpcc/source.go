@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
+type source struct {
+	dims, owners, reveals, public, ranges, images []string
+	policies, skip, dumps                         []string
+	net, ring, calibrate                          string
+	frac, parties                                 int
+	strict                                        bool
+}
+
+// flags adds the compile flags of the command line contract.
+func (s *source) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringArrayVar(&s.dims, "dim", nil, "value of a symbolic dimension, `N=8`")
+	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
+	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
+	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
+	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`")
+	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.StringArrayVar(&s.policies, "policy", nil, "policy `FILE` of an owner; without one the default policy applies, which is printed")
+	f.StringArrayVar(&s.skip, "skip", nil, "leave a `PASS` out")
+	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
+	f.StringVar(&s.net, "net", "lan", "network profile: lan, wan or rtt=40ms,bw=100mbit")
+	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
+	f.StringVar(&s.calibrate, "calibrate", "", "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2")
+	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
+	f.IntVar(&s.parties, "parties", 0, "number of computing parties of a model (default 2)")
+	f.BoolVar(&s.strict, "strict-range", false, "refuse ranges that are not proved")
+}
+
+// options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
+func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
+	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
+		return opt, usagef("--parties %d is out of range 2..64", s.parties)
+	}
+	if s.ring != "auto" {
+		n, err := strconv.Atoi(s.ring)
+		if err != nil {
+			return opt, usagef("--ring %s: want auto or a number of bits", s.ring)
+		}
+		opt.Ring = n
+	}
+	if _, err := parseNet(s.net); err != nil {
+		return opt, err
+	}
+	dims, err := pairs("dim", s.dims)
+	if err != nil {
+		return opt, err
+	}
+	opt.Dims = map[string]int{}
+	for k, v := range dims {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return opt, usagef("--dim %s=%s: want a positive number", k, v)
+		}
+		opt.Dims[k] = n
+	}
+	if opt.Owners, err = pairs("owner", s.owners); err != nil {
+		return opt, err
+	}
+	reveals, err := pairs("reveal", s.reveals)
+	if err != nil {
+		return opt, err
+	}
+	opt.Reveal = map[string][]string{}
+	for k, v := range reveals {
+		opt.Reveal[k] = strings.Split(v, ",")
+	}
+	ranges, err := pairs("range", s.ranges)
+	if err != nil {
+		return opt, err
+	}
+	opt.Ranges = map[string][2]float64{}
+	for k, v := range ranges {
+		a, b, ok := strings.Cut(v, "..")
+		lo, err1 := strconv.ParseFloat(a, 64)
+		hi, err2 := strconv.ParseFloat(b, 64)
+		if !ok || err1 != nil || err2 != nil || !(lo <= hi) {
+			return opt, usagef("--range %s=%s: want NAME=LO..HI with LO <= HI", k, v)
+		}
+		opt.Ranges[k] = [2]float64{lo, hi}
+	}
+	public, err := s.read(path, "public", s.public)
+	if err != nil {
+		return opt, err
+	}
+	opt.Public = public
+	opt.Shapes = map[string]ir.Shape{}
+	for k, t := range data {
+		opt.Shapes[k] = t.Shape
+	}
+	if s.calibrate != "" {
+		arg := s.calibrate
+		if !strings.Contains(arg, "=") {
+			names, err := inputNames(path)
+			if err != nil {
+				return opt, err
+			}
+			if len(names) != 1 {
+				return opt, usagef("--calibrate %s: the model has %d inputs; write NAME=FILE", arg, len(names))
+			}
+			arg = names[0] + "=" + arg
+		}
+		sample, err := s.read(path, "calibrate", []string{arg})
+		if err != nil {
+			return opt, err
+		}
+		opt.Samples = []map[string]*ir.Tensor{sample}
+		for k, t := range sample {
+			if opt.Shapes[k] == nil {
+				opt.Shapes[k] = t.Shape
+			}
+		}
+	}
+	if len(s.dumps) > 0 {
+		out := c.OutOrStdout()
+		opt.Observe = func(pass string, m *ir.Module) {
+			for _, d := range s.dumps {
+				if d == "all" || d == pass {
+					fmt.Fprintf(out, "; after %s\n%s\n", pass, m)
+				}
+			}
+		}
+	}
+	return opt, nil
+}
+
+// inputNames lists the inputs of a model.
+func inputNames(path string) ([]string, error) {
+	if filepath.Ext(path) != ".onnx" {
+		return nil, usagef("%s is not a model: write NAME=FILE", path)
+	}
+	infos, err := onnx.Inputs(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, i := range infos {
+		out = append(out, i.Name)
+	}
+	return out, nil
+}
+
+// read reads data files given as NAME=FILE, fitted to what the model declares.
+func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, error) {
+	files, err := pairs(flag, list)
+	if err != nil {
+		return nil, err
+	}
+	images, err := pairs("image", s.images)
+	if err != nil {
+		return nil, err
+	}
+	dims := map[string][]string{}
+	if filepath.Ext(path) == ".onnx" && len(files) > 0 {
+		infos, err := onnx.Inputs(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range infos {
+			dims[i.Name] = i.Dims
+		}
+	}
+	out := map[string]*ir.Tensor{}
+	for _, name := range sortedKeys(files) {
+		pre := preprocessing{std: 1}
+		if images[name] != "" {
+			if pre, err = parsePreprocessing(images[name]); err != nil {
+				return nil, usageError{err}
+			}
+		}
+		t, err := readTensor(files[name], pre)
+		if err != nil {
+			return nil, err
+		}
+		if d, ok := dims[name]; ok {
+			t = fit(t, d)
+		}
+		out[name] = t
+	}
+	return out, nil
+}
+
+// isPlan reports whether a file is a plan, by its first bytes.
+func isPlan(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, notFound(path, err)
+	}
+	defer f.Close()
+	b := make([]byte, 16)
+	n, _ := f.Read(b)
+	return plan.IsPlan(b[:n]), nil
+}
+
+func notFound(path string, err error) error {
+	return diag.Errorf(diag.Pos{File: path}, "%s", trimPath(path, err)).WithHint("give a model (.onnx), a program (.smp) or a plan")
+}
+
+// load compiles a model or program, or reads a plan. The compilation is nil for plans.
+func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
+	is, err := isPlan(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if is {
+		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "parties", "strict-range"} {
+			if c.Flags().Changed(f) {
+				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
+			}
+		}
+		p, err := plan.ReadFile(path)
+		return p, nil, err
+	}
+	opt, err := s.options(c, path, data)
+	if err != nil {
+		return nil, nil, err
+	}
+	comp, err := smpcc.Compile(path, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range comp.Notes {
+		fmt.Fprintf(c.ErrOrStderr(), "note: %s\n", n)
+	}
+	return comp.Plan, comp, nil
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// A table aligns columns.
+type table struct{ w *tabwriter.Writer }
+
+func newTable(w io.Writer, head ...string) *table {
+	t := &table{tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)}
+	t.row(head...)
+	return t
+}
+
+func (t *table) row(cells ...string) {
+	fmt.Fprintln(t.w, strings.TrimRight(strings.Join(cells, "\t"), "\t "))
+}
+
+func (t *table) flush() error { return t.w.Flush() }
+
+// bytesText renders a number of bytes exactly, and for large ones also as a person says it.
+func bytesText(n int64) string {
+	switch {
+	case n < 10_000:
+		return fmt.Sprintf("%d B", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d B (%.1f kB)", n, float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d B (%.1f MB)", n, float64(n)/1e6)
+}
+
+// A progress shows on a terminal what takes longer than a second; elsewhere it shows nothing.
+type progress struct {
+	bar  *progressbar.ProgressBar
+	stop chan struct{}
+}
+
+func newProgress(w io.Writer) *progress {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	p := &progress{bar: progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true)), stop: make(chan struct{})}
+	go func() {
+		for t := time.NewTimer(time.Second); ; t.Reset(100 * time.Millisecond) {
+			select {
+			case <-p.stop:
+				t.Stop()
+				return
+			case <-t.C:
+				_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to fail
+			}
+		}
+	}()
+	return p
+}
+
+// stage says what is going on.
+func (p *progress) stage(what string) {
+	if p.bar != nil {
+		p.bar.Describe(what)
+	}
+}
+
+// done removes the bar.
+func (p *progress) done() {
+	if p.bar == nil {
+		return
+	}
+	close(p.stop)
+	_ = p.bar.Finish()
+	p.bar = nil
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/runtime/local"
+)
+
+// A testResult is one data set of one folder.
+type testResult struct {
+	Dir    string  `json:"dir"`
+	Set    string  `json:"set"`
+	Status string  `json:"status"` // passed, failed or skipped
+	Why    string  `json:"why,omitempty"`
+	Error  float64 `json:"max_abs_error"`
+	Rounds int     `json:"online_rounds"`
+	Bytes  int64   `json:"online_bytes_per_party"`
+}
+
+func testCommand() *cobra.Command {
+	var s source
+	var atol, rtol float64
+	var file string
+	c := &cobra.Command{
+		Use:   "test DIR...",
+		Short: "Run ONNX test-data folders under secure execution",
+		Long: `Test takes folders with model.onnx and test_data_set_*/input_*.pb, output_*.pb, runs each set under secure execution and
+compares. A set fails if an element differs by more than atol + rtol * |expected|. Models with operators that smpcc does
+not have are skipped, with the reason.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("smpcc test takes one or more folders")
+			}
+			return nil
+		},
+	}
+	s.flags(c)
+	c.Flags().Float64Var(&atol, "atol", 0.001, "absolute tolerance")
+	c.Flags().Float64Var(&rtol, "rtol", 0.001, "relative tolerance")
+	c.Flags().StringVar(&file, "json", "", "`FILE` to write results to, as JSON")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var all []testResult
+		count := map[string]int{}
+		for _, dir := range args {
+			for _, r := range s.testDir(c, dir, atol, rtol) {
+				all = append(all, r)
+				count[r.Status]++
+				line := fmt.Sprintf("%-7s %s", r.Status, filepath.Join(r.Dir, r.Set))
+				if r.Status == "passed" {
+					line += fmt.Sprintf("  error %.2g, %d rounds, %s per party", r.Error, r.Rounds, bytesText(r.Bytes))
+				} else {
+					line += "  " + strings.ReplaceAll(r.Why, "\n", "\n        ")
+				}
+				fmt.Fprintln(c.OutOrStdout(), line)
+			}
+		}
+		if file != "" {
+			b, err := json.MarshalIndent(all, "", "  ")
+			if err != nil {
+				return err
+			}
+			if err := plan.WriteAtomic(file, append(b, '\n'), 0o644); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%d passed, %d failed, %d skipped\n", count["passed"], count["failed"], count["skipped"])
+		switch {
+		case count["failed"] > 0:
+			return silentError{errors.New("tests failed")}
+		case count["passed"] == 0:
+			return fmt.Errorf("no test ran")
+		}
+		return nil
+	}
+	return c
+}
+
+// testDir runs all sets of a folder.
+func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []testResult {
+	fail := func(set, status string, err error) testResult {
+		return testResult{Dir: dir, Set: set, Status: status, Why: err.Error()}
+	}
+	model := filepath.Join(dir, "model.onnx")
+	if _, err := os.Stat(model); err != nil {
+		return []testResult{fail("", "failed", errors.New("no model.onnx in this folder"))}
+	}
+	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
+	if err != nil || len(sets) == 0 {
+		return []testResult{fail("", "failed", errors.New("no test_data_set_* in this folder"))}
+	}
+	sort.Strings(sets)
+	ins, err := onnx.Inputs(model)
+	if err == nil {
+		var outs []onnx.InputInfo
+		if outs, err = onnx.Outputs(model); err == nil {
+			var results []testResult
+			for _, set := range sets {
+				r, err := s.testSet(c, model, set, ins, outs, atol, rtol)
+				r.Dir, r.Set = dir, filepath.Base(set)
+				if err != nil {
+					r.Status, r.Why = "failed", err.Error()
+					if strings.Contains(r.Why, "not supported") {
+						r.Status = "skipped"
+					}
+				}
+				results = append(results, r)
+			}
+			return results
+		}
+	}
+	return []testResult{fail("", "failed", err)}
+}
+
+// readSet reads NAME_0.pb, NAME_1.pb, ... of a set, named by the tensors or by position.
+func readSet(set, kind string, infos []onnx.InputInfo) (map[string]*ir.Tensor, error) {
+	out := map[string]*ir.Tensor{}
+	for i, info := range infos {
+		t, name, err := onnx.ReadTensor(filepath.Join(set, fmt.Sprintf("%s_%d.pb", kind, i)))
+		if err != nil {
+			return nil, err
+		}
+		for _, other := range infos {
+			if other.Name == name {
+				info = other
+			}
+		}
+		out[info.Name] = t
+	}
+	return out, nil
+}
+
+func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.InputInfo, atol, rtol float64) (r testResult, err error) {
+	in, err := readSet(set, "input", ins)
+	if err != nil {
+		return r, err
+	}
+	want, err := readSet(set, "output", outs)
+	if err != nil {
+		return r, err
+	}
+	opt, err := s.options(c, model, in)
+	if err != nil {
+		return r, err
+	}
+	comp, err := smpcc.Compile(model, opt)
+	if err != nil {
+		return r, err
+	}
+	j := &job{plan: comp.Plan, comp: comp, inputs: in, want: want}
+	if err := j.runLocal(c.Context()); err != nil {
+		return r, err
+	}
+	r.Rounds = j.phases[plan.Online].Rounds
+	for _, n := range j.phases[plan.Online].Sent {
+		r.Bytes = max(r.Bytes, n)
+	}
+	for _, p := range comp.Plan.Manifest.Outputs {
+		got, w := j.outputs[p.To[0]][p.Name], want[p.Name]
+		if !got.Shape.Equal(w.Shape) {
+			return r, fmt.Errorf("output %q has shape %v, want %v", p.Name, got.Shape, w.Shape)
+		}
+		for i := range w.Len() {
+			d := math.Abs(got.At(i) - w.At(i))
+			r.Error = max(r.Error, d)
+			if !(d <= atol+rtol*math.Abs(w.At(i))) {
+				return r, fmt.Errorf("output %q: element %d is %.6g, want %.6g", p.Name, i, got.At(i), w.At(i))
+			}
+		}
+	}
+	r.Status = "passed"
+	return r, nil
+}
+
+// runLocal runs the job in this process.
+func (j *job) runLocal(ctx context.Context) error {
+	in, err := j.bind()
+	if err != nil {
+		return err
+	}
+	w, err := j.weights()
+	if err != nil {
+		return err
+	}
+	r, err := local.New(ctx, j.plan, w)
+	if err != nil {
+		return err
+	}
+	res, err := r.Run(ctx, in)
+	if err != nil {
+		return err
+	}
+	j.phases = [3]local.Phase{r.Setup, res.Offline, res.Online}
+	j.collect(func(role int) map[string][]uint64 { return res.Outputs[role] })
+	return nil
+}
