@@ -1,22 +1,44 @@
 package backend
 
 import (
+	"fmt"
+
 	"smpcc/backend/plan"
 	"smpcc/ir"
 )
 
-// chunkBits is the width of a MaskTree chunk.
-const chunkBits = 4
-
-// singleGroup is the most chunks merged in one level; with more, groups of up to groupSize are merged first, and their
-// results in a second level, one round later.
+// The ways to cut a mask into chunks. Six chunks of 4 bits or fewer merge in one level. Wider masks either go through two
+// levels of 4-bit chunks, one round more, or through one level of up to seven chunks of 6 or 7 bits, whose one-hots are four
+// to five times the material. Material is made before the inputs are there and a round is not, so the wide chunks serve as
+// long as they stay small.
 const (
-	singleGroup = 6
-	groupSize   = 4
+	narrowChunk = 4
+	singleGroup = 6       // 4-bit chunks merged in one level
+	groupSize   = 4       // 4-bit chunks of a group when there are two levels
+	wideLimit   = 1 << 20 // bytes of wide one-hots for one comparison of a tensor
 )
 
+// chunking returns the bits of a chunk for comparing n elements of the given bits.
+func chunking(bits, n int) int {
+	if bits <= narrowChunk*singleGroup {
+		return narrowChunk
+	}
+	for _, c := range []int{6, 7} {
+		if k := (bits + c - 1) / c; k <= plan.MaxGroup {
+			size := 0
+			for _, w := range plan.HotWords(bits, c, 0, k) {
+				size += w.Bits / 8
+			}
+			if size*n <= wideLimit {
+				return c
+			}
+		}
+	}
+	return narrowChunk
+}
+
 // compare computes XOR shares of the sign bit (ltz) or of equality with zero (eqz) of a masked wire x = m - r mod 2^N:
-// MSB(x) = top(m) XOR top(r) XOR [low(m) < low(r)]. Rounds: 1 up to 6 chunks, 2 beyond. (PROTOCOLS section 3, MaskTree.)
+// MSB(x) = top(m) XOR top(r) XOR [low(m) < low(r)]. Rounds: 1, or 2 for many elements wider than 24 bits. (MaskTree: leaves of CrypTFlow2, one-time tables of TinyTable, products of ABY2.0.)
 func (l *lowerer) compare(v *ir.Value) *wire {
 	x := v.Args[0]
 	w, N, n := l.wires[x], x.Type.Bits, size(v)
@@ -47,9 +69,10 @@ func (l *lowerer) compare(v *ir.Value) *wire {
 
 // tree compares the lowest bits of m and r: leaves per group of chunks, merged in one or two levels.
 func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
-	chunks := (bits + chunkBits - 1) / chunkBits
+	chunk := chunking(bits, n)
+	chunks := (bits + chunk - 1) / chunk
 	groups := 1
-	if chunks > singleGroup {
+	if chunk == narrowChunk && chunks > singleGroup {
 		groups = (chunks + groupSize - 1) / groupSize
 	}
 	var results [][]int // by group, then party
@@ -60,7 +83,7 @@ func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
 		if kind == plan.KindEq || g == groups-1 {
 			gk = kind
 		}
-		leaf := l.leaves(v, w, bits, from, k, gk, n)
+		leaf := l.leaves(v, w, bits, chunk, from, k, gk, n)
 		results = append(results, l.merge(leaf, k, gk, n))
 		from += k
 	}
@@ -86,14 +109,14 @@ func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
 
 // leaves computes XOR shares of the chunk comparisons from..from+k-1 of m against one-hots of r's chunks. One-hots of one
 // wire serve every comparison of it.
-func (l *lowerer) leaves(v *ir.Value, w *wire, bits, from, k, kind, n int) []int {
+func (l *lowerer) leaves(v *ir.Value, w *wire, bits, chunk, from, k, kind, n int) []int {
 	x := v.Args[0]
 	var words [][]int
-	for at := from; at < from+k; at += 4 {
-		c := min(4, from+k-at)
-		args := []int64{int64(bits), int64(at), int64(c)}
-		words = append(words, l.once(memoKey{"onehot", x, bits<<16 | at<<8 | c}, func() []int {
-			return l.deal(plan.Xor, n, 16*c, l.op(l.dealer, plan.StepOneHot, n, args, w.k), "one-hot of mask chunks")
+	for i, hot := range plan.HotWords(bits, chunk, from, k) {
+		args := []int64{int64(bits), int64(chunk), int64(from), int64(k), int64(i)}
+		key := memoKey{fmt.Sprintf("one-hot of %d/%d at %d+%d", bits, chunk, hot.First, hot.Base), x, hot.Count}
+		words = append(words, l.once(key, func() []int {
+			return l.deal(plan.Xor, n, hot.Bits, l.op(l.dealer, plan.StepOneHot, n, args, w.k), "one-hot of mask chunks")
 		}))
 	}
 	out := make([]int, l.parties)
@@ -102,7 +125,7 @@ func (l *lowerer) leaves(v *ir.Value, w *wire, bits, from, k, kind, n int) []int
 		for _, word := range words {
 			src = append(src, word[i])
 		}
-		out[i] = l.op(i, plan.StepLeaf, n, []int64{int64(bits), int64(from), int64(k), int64(kind)}, src...)
+		out[i] = l.op(i, plan.StepLeaf, n, []int64{int64(bits), int64(chunk), int64(from), int64(k), int64(kind)}, src...)
 	}
 	return out
 }

@@ -66,3 +66,36 @@ func MonoWords(k, kind int) int { return (len(Monomials(k, kind)) + 63) / 64 }
 
 // MonoBits returns the number of products in word w.
 func MonoBits(k, kind, w int) int { return min(64, len(Monomials(k, kind))-64*w) }
+
+// A HotWord says what one word of one-hots holds: chunks First..First+Count-1, each 2^chunk bits behind the other, or, for
+// chunks of more than 64 values, the values Base..Base+63 of chunk First.
+type HotWord struct {
+	First, Count int
+	Base         int
+	Bits         int // bits in use
+}
+
+// HotWords lists the words that hold the one-hots of chunks from..from+k-1 of the lowest bits of a mask, chunk bits each
+// (4, 6 or 7), most significant chunk first; the first chunk of all may be narrower. Four chunks of 4 bits share a word, one
+// chunk of 6 bits fills one, one of 7 bits two.
+func HotWords(bits, chunk, from, k int) []HotWord {
+	var out []HotWord
+	if chunk == 4 {
+		for j := from; j < from+k; j += 4 {
+			n := min(4, from+k-j)
+			out = append(out, HotWord{First: j, Count: n, Bits: 16 * n})
+		}
+		return out
+	}
+	chunks := (bits + chunk - 1) / chunk
+	for j := from; j < from+k; j++ {
+		width := chunk
+		if j == 0 {
+			width = bits - (chunks-1)*chunk
+		}
+		for base := 0; base < 1<<width; base += 64 {
+			out = append(out, HotWord{First: j, Count: 1, Base: base, Bits: min(64, 1<<width)})
+		}
+	}
+	return out
+}

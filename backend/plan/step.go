@@ -133,12 +133,14 @@ var Steps = map[StepOp]*StepRow{
 		}
 		return sameLen(s, n)
 	}},
-	StepLeaf: {Name: "leaf", Doc: "a is public, b... are XOR shares of one-hot chunks of r's lowest bits, 16 bits a chunk, 4 chunks a word, most significant chunk first. " +
-		"For chunks from..from+k-1 of the ceil(bits/4) chunks: d holds lt_j = [a_j < r_j] in bits 0..k-1 and eq_j = [a_j = r_j] behind it; kind 1: lt and all eq but the last, 2: only eq, 3: lt and eq",
-		Src: 2, Var: true, Args: []string{"bits", "from", "k", "kind"}, check: func(s *Step, n func(int) int, p *Plan) error {
-			bits, from, k := s.Args[0], s.Args[1], s.Args[2]
-			if bits < 1 || bits > 64 || k < 1 || k > MaxGroup || from < 0 || from+k > (bits+3)/4 || s.Args[3] < 1 || s.Args[3] > 3 || len(s.Src)-1 != (int(k)+3)/4 {
-				return fmt.Errorf("chunks %v with %d one-hot words are out of range", s.Args, len(s.Src)-1)
+	StepLeaf: {Name: "leaf", Doc: "a is public, b... are XOR shares of one-hots of the chunks of r's lowest bits, chunk bits each, most significant first, in the words that HotWords lists. " +
+		"For chunks from..from+k-1: d holds lt_j = [a_j < r_j] in bits 0..k-1 and eq_j = [a_j = r_j] behind it; kind 1: lt and all eq but the last, 2: only eq, 3: lt and eq",
+		Src: 2, Var: true, Args: []string{"bits", "chunk", "from", "k", "kind"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if err := checkChunks(s.Args[0], s.Args[1], s.Args[2], s.Args[3], MaxGroup); err != nil {
+				return err
+			}
+			if words := len(HotWords(int(s.Args[0]), int(s.Args[1]), int(s.Args[2]), int(s.Args[3]))); s.Args[4] < 1 || s.Args[4] > 3 || len(s.Src)-1 != words {
+				return fmt.Errorf("chunks %v need %d one-hot words, got %d", s.Args, words, len(s.Src)-1)
 			}
 			return sameLen(s, n)
 		}},
@@ -170,11 +172,13 @@ var Steps = map[StepOp]*StepRow{
 
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},
 	StepDeal:   {Name: "deal", Doc: "d = a minus (or XOR) the shares of item that all parties but the last draw, mod 2^bits: the last party's share", Src: 1, Args: []string{"item"}, Dealer: true, check: checkItem},
-	StepOneHot: {Name: "onehot", Doc: "d = one-hot of chunks from..from+count-1 (at most 4) of the lowest bits of a, in the layout leaf reads", Src: 1, Args: []string{"bits", "from", "count"}, Dealer: true,
+	StepOneHot: {Name: "onehot", Doc: "d = word number word of HotWords(bits, chunk, from, k): one-hots of chunks of the lowest bits of a, as leaf reads them", Src: 1, Args: []string{"bits", "chunk", "from", "k", "word"}, Dealer: true,
 		check: func(s *Step, n func(int) int, p *Plan) error {
-			b, f, c := s.Args[0], s.Args[1], s.Args[2]
-			if b < 1 || b > 64 || f < 0 || c < 1 || c > 4 || f+c > (b+3)/4 {
-				return fmt.Errorf("chunks %v are out of range", s.Args)
+			if err := checkChunks(s.Args[0], s.Args[1], s.Args[2], s.Args[3], MaxGroup); err != nil {
+				return err
+			}
+			if words := len(HotWords(int(s.Args[0]), int(s.Args[1]), int(s.Args[2]), int(s.Args[3]))); s.Args[4] < 0 || s.Args[4] >= int64(words) {
+				return fmt.Errorf("word %d of %d", s.Args[4], words)
 			}
 			return sameLen(s, n)
 		}},
@@ -227,6 +231,14 @@ func argRange(i int, lo, hi int64) func(*Step, func(int) int, *Plan) error {
 		}
 		return sameLen(s, n)
 	}
+}
+
+// checkChunks checks that chunks from..from+k-1 of the lowest bits exist.
+func checkChunks(bits, chunk, from, k, most int64) error {
+	if bits < 1 || bits > 64 || chunk != 4 && chunk != 6 && chunk != 7 || from < 0 || k < 1 || k > most || from+k > (bits+chunk-1)/chunk {
+		return fmt.Errorf("chunks %d..%d of %d bits out of %d are out of range", from, from+k-1, chunk, bits)
+	}
+	return nil
 }
 
 func checkItem(s *Step, n func(int) int, p *Plan) error {

@@ -23,7 +23,7 @@ const (
 	maxName   = 1 << 12
 	maxRank   = 16
 	maxDepth  = 16 // nested branches
-	minOpset  = 1 // rows say from where on each operator is
+	minOpset  = 1  // rows say from where on each operator is
 	maxOpset  = 24
 	minFormat = 3 // versions of the file format
 	maxFormat = 13

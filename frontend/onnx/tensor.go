@@ -64,73 +64,81 @@ func decodeTensor(t *pb.TensorProto, dir string) (*ir.Tensor, error) {
 	if t.Segment != nil {
 		return nil, errors.New("tensor segments are not supported")
 	}
-	n := shape.Size()
+	if len(shape) > maxRank {
+		return nil, fmt.Errorf("has %d dimensions, at most %d are allowed", len(shape), maxRank)
+	}
+	if t.Segment != nil {
+		return nil, errors.New("tensor segments are not supported")
+	}
 	typ := pb.TensorProto_DataType(t.GetDataType())
+	size := shape.Size() * width(typ)
 	raw := t.RawData
 	if t.GetDataLocation() == pb.TensorProto_EXTERNAL {
 		if dir == "" {
-			return nil, errors.New("external data needs a model file")
+			return nil, errors.New("data is in another file, which only a model file can have")
 		}
-		if raw, err = external(t, dir, n*width(typ)); err != nil {
+		if raw, err = external(t, dir, size); err != nil {
 			return nil, err
 		}
 	}
-	if raw != nil {
-		if len(raw) != n*width(typ) {
-			return nil, fmt.Errorf("holds %d bytes, shape %v of %v needs %d", len(raw), shape, typ, n*width(typ))
-		}
-		return rawTensor(raw, typ, e, shape)
+	typed := len(t.FloatData) + len(t.DoubleData) + len(t.Int32Data) + len(t.Int64Data) + len(t.Uint64Data)
+	switch {
+	case typed > 0 && len(raw) > 0:
+		return nil, errors.New("holds both raw and typed data")
+	case typed > 0 || raw == nil:
+		return typedTensor(t, typ, e, shape)
+	case len(raw) != size:
+		return nil, fmt.Errorf("holds %d bytes, shape %v of %v needs %d", len(raw), shape, typ, size)
 	}
-	out := &ir.Tensor{Elem: e, Shape: shape}
-	bad := func(have int) (*ir.Tensor, error) {
-		return nil, fmt.Errorf("holds %d elements, shape %v needs %d", have, shape, n)
-	}
+	return rawTensor(raw, typ, e, shape)
+}
+
+// smallest and largest values of the types that int32_data holds, except for the 16-bit floats, which travel as bits.
+var int32Bounds = map[pb.TensorProto_DataType][2]int32{
+	pb.TensorProto_INT8: {-1 << 7, 1<<7 - 1}, pb.TensorProto_UINT8: {0, 1<<8 - 1}, pb.TensorProto_INT16: {-1 << 15, 1<<15 - 1}, pb.TensorProto_UINT16: {0, 1<<16 - 1},
+	pb.TensorProto_BOOL: {0, 1}, pb.TensorProto_FLOAT16: {0, 1<<16 - 1}, pb.TensorProto_BFLOAT16: {0, 1<<16 - 1}, pb.TensorProto_INT32: {math.MinInt32, math.MaxInt32},
+}
+
+// typedTensor reads the repeated field that belongs to the type.
+func typedTensor(t *pb.TensorProto, typ pb.TensorProto_DataType, e ir.Elem, shape ir.Shape) (*ir.Tensor, error) {
+	n := shape.Size()
+	have := len(t.Int32Data) // small types travel there
 	switch typ {
 	case pb.TensorProto_FLOAT:
-		if len(t.FloatData) != n {
-			return bad(len(t.FloatData))
-		}
-		out.F = make([]float64, n)
-		for i, x := range t.FloatData {
-			out.F[i] = float64(x)
-		}
+		have = len(t.FloatData)
 	case pb.TensorProto_DOUBLE:
-		if len(t.DoubleData) != n {
-			return bad(len(t.DoubleData))
-		}
-		out.F = append([]float64{}, t.DoubleData...)
+		have = len(t.DoubleData)
 	case pb.TensorProto_INT64:
-		if len(t.Int64Data) != n {
-			return bad(len(t.Int64Data))
-		}
-		out.I = append([]int64{}, t.Int64Data...)
+		have = len(t.Int64Data)
 	case pb.TensorProto_UINT32, pb.TensorProto_UINT64:
-		if len(t.Uint64Data) != n {
-			return bad(len(t.Uint64Data))
-		}
-		out.I = make([]int64, n)
-		for i, x := range t.Uint64Data {
-			if x > math.MaxInt64 {
-				return nil, fmt.Errorf("element %d does not fit 63 bits", i)
+		have = len(t.Uint64Data)
+	}
+	if have != n {
+		return nil, fmt.Errorf("holds %d elements, shape %v needs %d", have, shape, n)
+	}
+	out := ir.NewTensor(e, shape)
+	for i := range n {
+		switch typ {
+		case pb.TensorProto_FLOAT:
+			out.F[i] = float64(t.FloatData[i])
+		case pb.TensorProto_DOUBLE:
+			out.F[i] = t.DoubleData[i]
+		case pb.TensorProto_INT64:
+			out.I[i] = t.Int64Data[i]
+		case pb.TensorProto_UINT32, pb.TensorProto_UINT64:
+			if x := t.Uint64Data[i]; x > math.MaxInt64 || typ == pb.TensorProto_UINT32 && x > math.MaxUint32 {
+				return nil, fmt.Errorf("element %d does not fit %v, or not 63 bits", i, typ)
 			}
-			out.I[i] = int64(x)
-		}
-	default: // small types travel in int32_data
-		if len(t.Int32Data) != n {
-			return bad(len(t.Int32Data))
-		}
-		if e == ir.Real {
-			out.F = make([]float64, n)
-			for i, x := range t.Int32Data {
+			out.I[i] = int64(t.Uint64Data[i])
+		default:
+			x, bounds := t.Int32Data[i], int32Bounds[typ]
+			if x < bounds[0] || x > bounds[1] {
+				return nil, fmt.Errorf("element %d does not fit %v", i, typ)
+			}
+			if e == ir.Real {
 				out.F[i] = halfFloat(uint16(x), typ)
-			}
-			break
-		}
-		out.I = make([]int64, n)
-		for i, x := range t.Int32Data {
-			out.I[i] = int64(x)
-			if e == ir.Bool && x != 0 {
-				out.I[i] = 1
+			} else {
+				out.I[i] = int64(x)
 			}
 		}
 	}
@@ -214,11 +222,11 @@ func external(t *pb.TensorProto, dir string, size int) ([]byte, error) {
 			length, err = strconv.ParseInt(kv.GetValue(), 10, 64)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("external data: %s=%q is not a number", kv.GetKey(), kv.GetValue())
+			return nil, fmt.Errorf("external data: %s=%q is not a number", kv.GetKey(), short(kv.GetValue()))
 		}
 	}
 	if !filepath.IsLocal(location) {
-		return nil, fmt.Errorf("external data %q is not inside the model's directory", location)
+		return nil, fmt.Errorf("external data %q is not inside the model's directory", short(location))
 	}
 	if length != int64(size) || offset < 0 {
 		return nil, fmt.Errorf("external data has %d bytes at %d, the tensor needs %d", length, offset, size)
@@ -228,17 +236,21 @@ func external(t *pb.TensorProto, dir string, size int) ([]byte, error) {
 		return nil, err
 	}
 	defer root.Close()
+	st, err := root.Stat(location) // before opening: opening a pipe would wait
+	if err != nil {
+		return nil, fmt.Errorf("external data: %w", err)
+	}
+	if !st.Mode().IsRegular() || offset > st.Size()-length {
+		return nil, fmt.Errorf("external data %q does not hold %d bytes at %d", short(location), length, offset)
+	}
 	f, err := root.Open(location)
 	if err != nil {
 		return nil, fmt.Errorf("external data: %w", err)
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() < offset+length {
-		return nil, fmt.Errorf("external data %q does not hold %d bytes at %d", location, length, offset)
-	}
 	buf := make([]byte, size)
 	if _, err := f.ReadAt(buf, offset); err != nil && !(errors.Is(err, io.EOF) && size == 0) {
-		return nil, fmt.Errorf("external data %q: %w", location, err)
+		return nil, fmt.Errorf("external data %q: %w", short(location), err)
 	}
 	return buf, nil
 }
@@ -268,18 +280,22 @@ func ReadTensor(path string) (*ir.Tensor, string, error) {
 
 // WriteTensor writes an ONNX tensor file: float for reals, int64 for integers, bool for bits.
 func WriteTensor(path, name string, t *ir.Tensor) error {
-	p := &pb.TensorProto{Name: &name}
+	if err := t.Check(); err != nil {
+		return err
+	}
+	p := &pb.TensorProto{Name: &name, RawData: []byte{}}
 	for _, d := range t.Shape {
 		p.Dims = append(p.Dims, int64(d))
 	}
-	typ := pb.TensorProto_INT64
+	typ := map[ir.Elem]pb.TensorProto_DataType{ir.Real: pb.TensorProto_FLOAT, ir.Bool: pb.TensorProto_BOOL, ir.Int: pb.TensorProto_INT64}[t.Elem]
+	if typ == pb.TensorProto_UNDEFINED {
+		return fmt.Errorf("a %v tensor has no ONNX form", t.Elem)
+	}
 	for i := range t.Len() {
 		switch t.Elem {
 		case ir.Real:
-			typ = pb.TensorProto_FLOAT
 			p.RawData = binary.LittleEndian.AppendUint32(p.RawData, math.Float32bits(float32(t.F[i])))
 		case ir.Bool:
-			typ = pb.TensorProto_BOOL
 			p.RawData = append(p.RawData, byte(t.I[i]))
 		default:
 			p.RawData = binary.LittleEndian.AppendUint64(p.RawData, uint64(t.I[i]))
@@ -293,19 +309,23 @@ func WriteTensor(path, name string, t *ir.Tensor) error {
 	return os.WriteFile(path, data, 0o644)
 }
 
-// readFile reads a file of at most maxFile bytes.
+// readFile reads a regular file of at most maxFile bytes.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
+	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() || st.Size() > maxFile {
 		return nil, fmt.Errorf("%s: not a file of at most %d bytes", path, maxFile)
 	}
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	buf := make([]byte, st.Size())
+	if _, err := io.ReadFull(f, buf); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return buf, nil
 }

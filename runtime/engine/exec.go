@@ -80,7 +80,7 @@ func (x *execution) step(s *plan.Step) {
 	case plan.StepDrop:
 		ring.Drop(d, src(0), arg(0), arg(1), uint64(s.Args[2]))
 	case plan.StepLeaf:
-		leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3))
+		leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3), arg(4))
 	case plan.StepMerge:
 		merge(d, src(0), src(1), rest(2), arg(0), arg(1), uint64(arg(2))&1)
 	case plan.StepGroup:
@@ -101,7 +101,7 @@ func (x *execution) step(s *plan.Step) {
 	case plan.StepDeal:
 		x.deal(d, src(0), arg(0))
 	case plan.StepOneHot:
-		oneHot(d, src(0), arg(0), arg(1), arg(2))
+		oneHot(d, src(0), arg(0), arg(1), plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)])
 	case plan.StepMono:
 		mono(d, src(0), arg(0), arg(1), arg(2))
 	case plan.StepUnwrap:
