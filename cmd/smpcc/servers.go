@@ -3,10 +3,409 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/ir"
+	"smpcc/runtime/engine"
+	"smpcc/runtime/keys"
+	"smpcc/runtime/local"
+	"smpcc/runtime/server"
 )
 
-func serverCommands() []*cobra.Command { return nil }
+func serverCommands() []*cobra.Command {
+	group := func(use, short string, subs ...*cobra.Command) *cobra.Command {
+		c := &cobra.Command{Use: use, Short: short, Args: func(c *cobra.Command, args []string) error {
+			return usagef("%s needs a subcommand; see %s --help", c.CommandPath(), c.CommandPath())
+		}, RunE: func(*cobra.Command, []string) error { return nil }}
+		c.AddCommand(subs...)
+		return c
+	}
+	return []*cobra.Command{
+		group("party", "Run a party's server", serveCommand(false)),
+		group("dealer", "Run the dealer's server", serveCommand(true)),
+		inferCommand(),
+		group("keys", "Make certificates", keysDevCommand()),
+	}
+}
 
-func (j *job) runProcesses(context.Context, *progress, [][]uint64, [][]uint64) error { return errors.New("unfinished") }
+func serveCommand(dealer bool) *cobra.Command {
+	var config string
+	who := "party"
+	if dealer {
+		who = "dealer"
+	}
+	c := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Serve the " + who + "'s role of one plan until interrupted",
+		Long: `Serve runs one role of one plan for others. The configuration is YAML:
+
+  listen: 0.0.0.0:7101              # address to answer on
+  plan: model.plan                  # the plan; all roles must have the same file
+  servers: {p0: host:port, ...}     # where the other roles answer
+  tls: {ca: ca.crt, cert: p0.crt, key: p0.key}
+  state: state/                     # keeps session ids from being used twice; do not delete or copy
+  policy: p0.policy.yaml            # parties that own data: the plan must have been compiled under this policy
+  weights: model.plan.p0.weights.npz
+  clients: [p0-client]              # certificates that may open sessions, give inputs and read outputs of this party
+  timeout: 30s                      # of each exchange
+  input_timeout: 10m                # how long a session waits for this party's input
+
+There is no mode without certificates and no default policy.`,
+		Args: exactly(0, "no arguments"),
+	}
+	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if config == "" {
+			return usagef("%s: --config FILE is missing", c.CommandPath())
+		}
+		cfg, err := server.ReadConfig(config)
+		if err != nil {
+			return err
+		}
+		if cfg.Plan == "" {
+			return fmt.Errorf("%s: plan is missing", config)
+		}
+		p, err := plan.ReadFile(cfg.Plan)
+		if err != nil {
+			return err
+		}
+		var weights [][]uint64
+		if !dealer {
+			_, name, err := keys.Load(cfg.TLS)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == name }) {
+				if cfg.Weights == "" {
+					return fmt.Errorf("%s: %s owns weights of this plan; add weights: FILE", config, name)
+				}
+				if weights, err = planWeights(p, cfg.Weights, name); err != nil {
+					return err
+				}
+			}
+		}
+		s, err := server.New(cfg, p, weights, dealer, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", config, err)
+		}
+		return s.Serve(c.Context(), nil)
+	}
+	return c
+}
+
+func keysDevCommand() *cobra.Command {
+	var roles []string
+	c := &cobra.Command{
+		Use:   "dev DIR",
+		Short: "Make an authority and certificates for trying things out",
+		Long:  "Dev writes ca.crt and, for every role NAME and its client NAME-client, a certificate and key. The authority's key is not kept.",
+		Args:  exactly(1, "one DIR"),
+	}
+	c.Flags().StringSliceVar(&roles, "roles", []string{"p0", "p1", "d"}, "`NAMES` of the roles")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		var names []string
+		for _, r := range roles {
+			names = append(names, r, keys.ClientName(r))
+		}
+		if err := keys.Dev(args[0], names); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(c.OutOrStdout(), "%s: ca.crt and certificates for %s\n", args[0], strings.Join(names, ", "))
+		return err
+	}
+	return c
+}
+
+func inferCommand() *cobra.Command {
+	var config string
+	var inputs, images []string
+	var session uint64
+	c := &cobra.Command{
+		Use:   "infer --config FILE PLAN --input NAME=FILE ...",
+		Short: "Open a session at the party servers, give inputs and print outputs",
+		Long: `Infer acts for the parties in acts_for of its configuration: it gives their inputs to their servers and reads their
+outputs. It opens a session at the first party, or joins one that another client has opened with --session N.
+
+  servers: {p0: host:port, p1: host:port}
+  tls: {ca: ca.crt, cert: p1-client.crt, key: p1-client.key}
+  acts_for: [p1]`,
+		Args: exactly(1, "one PLAN"),
+	}
+	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	c.Flags().StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`")
+	c.Flags().StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	c.Flags().Uint64Var(&session, "session", 0, "number of a session that is open")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if config == "" {
+			return usagef("smpcc infer: --config FILE is missing")
+		}
+		cfg, err := server.ReadConfig(config)
+		if err != nil {
+			return err
+		}
+		p, err := plan.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		data, err := (&source{images: images}).read(args[0], "input", inputs)
+		if err != nil {
+			return err
+		}
+		words, err := bindOwn(p, cfg.ActsFor, data)
+		if err != nil {
+			return err
+		}
+		cl, err := server.NewClient(cfg, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", config, err)
+		}
+		defer cl.Close()
+		if session == 0 {
+			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+			defer cancel()
+			if session, err = cl.Open(ctx); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "session %d\n", session)
+		}
+		for _, who := range cfg.ActsFor {
+			if err := cl.Input(c.Context(), session, who, words); err != nil {
+				return err
+			}
+		}
+		w := c.OutOrStdout()
+		for _, who := range cfg.ActsFor {
+			r, err := cl.Result(c.Context(), session, who)
+			if err != nil {
+				return err
+			}
+			for _, port := range p.Manifest.Outputs {
+				if out := r.Outputs[port.Name]; out != nil {
+					t := smpcc.Read(port, out)
+					fmt.Fprintf(w, "%s to %s: %s\n", port.Name, who, render(t))
+					if s := classes(t); s != "" {
+						fmt.Fprintf(w, "  class: %s\n", s)
+					}
+				}
+			}
+			fmt.Fprintf(w, "%s: online %d rounds, %s sent, %.3f s; offline %s sent, %.3f s\n", who, r.Online.Rounds, bytesText(r.Online.BytesSent), r.Online.Seconds, bytesText(r.Offline.BytesSent), r.Offline.Seconds)
+		}
+		return nil
+	}
+	return c
+}
+
+// bindOwn encodes the inputs of the parties that a client acts for; nil for those of others.
+func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor) ([][]uint64, error) {
+	out := make([][]uint64, len(p.Manifest.Inputs))
+	used := map[string]bool{}
+	for i, port := range p.Manifest.Inputs {
+		if !slices.Contains(owners, port.Owner) {
+			continue
+		}
+		t := data[port.Name]
+		if t == nil {
+			return nil, usagef("input %q of %s (%s%v) has no data; give --input %s=FILE", port.Name, port.Owner, port.Elem, ir.Shape(port.Shape), port.Name)
+		}
+		used[port.Name] = true
+		dims := make([]string, len(port.Shape))
+		for k, d := range port.Shape {
+			dims[k] = fmt.Sprint(d)
+		}
+		var err error
+		if out[i], err = smpcc.Bind(port, fit(t, dims)); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range sortedKeys(data) {
+		if !used[n] {
+			return nil, usagef("--input %s: this client gives no input of that name; it acts for %s", n, strings.Join(owners, ", "))
+		}
+	}
+	return out, nil
+}
+
+// runProcesses runs the job with one process per role on loopback, with certificates made for this run.
+func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]uint64) (err error) {
+	dir, err := os.MkdirTemp("", "smpcc-run-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	roles := j.plan.Roles()
+	var names []string
+	for _, r := range roles {
+		names = append(names, r, keys.ClientName(r))
+	}
+	certs := filepath.Join(dir, "keys")
+	if err := keys.Dev(certs, names); err != nil {
+		return err
+	}
+	planFile := filepath.Join(dir, "run.plan")
+	if err := plan.WriteFile(planFile, j.plan); err != nil {
+		return err
+	}
+	if err := j.copyWeights(planFile); err != nil {
+		return err
+	}
+	addrs := map[string]string{}
+	for _, r := range roles {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		addrs[r] = l.Addr().String()
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	client := keys.ClientName(roles[0])
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	exited := make(chan error, len(roles))
+	bar.stage("starting servers")
+	var started []*exec.Cmd
+	defer func() {
+		for _, c := range started {
+			_ = c.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+		}
+		for range started {
+			<-exited
+		}
+	}()
+	for i, r := range roles {
+		cfg := server.Config{Listen: addrs[r], Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r), State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
+		for _, p := range j.plan.Manifest.Policies {
+			if p.Owner == r {
+				cfg.PolicyDigest = p.Digest
+			}
+		}
+		if slices.ContainsFunc(j.plan.Manifest.Weights, func(w plan.Port) bool { return w.Owner == r }) {
+			cfg.Weights = weightsFile(planFile, r)
+		}
+		data, err := yaml.Marshal(cfg)
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(dir, r+".yaml")
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			return err
+		}
+		kind := "party"
+		if i == len(roles)-1 {
+			kind = "dealer"
+		}
+		var log strings.Builder
+		c := exec.Command(exe, kind, "serve", "--config", file)
+		c.Stderr = &log
+		if err := c.Start(); err != nil {
+			return err
+		}
+		started = append(started, c)
+		go func() {
+			err := c.Wait()
+			if ctx.Err() == nil {
+				err = fmt.Errorf("server of %s ended: %w\n%s", r, errors.Join(err, errors.New("see its log")), strings.TrimSpace(log.String()))
+				cancel()
+			}
+			exited <- err
+		}()
+	}
+	cl, err := server.NewClient(&server.Config{Servers: addrs, TLS: keys.DevFiles(certs, client), ActsFor: j.plan.Manifest.Parties}, j.plan)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	wait, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	for _, r := range roles {
+		if err := cl.Ready(wait, r); err != nil {
+			return j.serverError(exited, &started, err)
+		}
+	}
+	bar.stage("running")
+	session, err := cl.Open(ctx)
+	if err != nil {
+		return j.serverError(exited, &started, err)
+	}
+	for _, who := range j.plan.Manifest.Parties {
+		if err := cl.Input(ctx, session, who, in); err != nil {
+			return j.serverError(exited, &started, err)
+		}
+	}
+	results := make([]*server.RoleResult, len(roles))
+	for ph := range j.phases {
+		j.phases[ph] = local.Phase{Sent: make([]int64, len(roles))}
+	}
+	for i, r := range roles {
+		if results[i], err = cl.Result(ctx, session, r); err != nil {
+			return j.serverError(exited, &started, err)
+		}
+		for ph, s := range []engine.PhaseStats{results[i].Setup, results[i].Offline, results[i].Online} {
+			x := &j.phases[ph]
+			x.Seconds, x.Rounds = max(x.Seconds, s.Seconds), max(x.Rounds, s.Rounds)
+			x.Sent[i] = s.BytesSent
+		}
+	}
+	j.collect(func(role int) map[string][]uint64 { return results[role].Outputs })
+	cancel()
+	return nil
+}
+
+// serverError prefers the report of a server that has ended to the error of the client that misses it.
+func (j *job) serverError(exited chan error, started *[]*exec.Cmd, err error) error {
+	select {
+	case e := <-exited:
+		*started = (*started)[:len(*started)-1] // one less to wait for
+		return e
+	case <-time.After(200 * time.Millisecond):
+		return err
+	}
+}
+
+// copyWeights writes the weights beside a plan for its servers.
+func (j *job) copyWeights(planFile string) error {
+	owners := map[string]map[string]*ir.Tensor{}
+	for _, w := range j.plan.Manifest.Weights {
+		if owners[w.Owner] == nil {
+			owners[w.Owner] = map[string]*ir.Tensor{}
+		}
+		if j.comp != nil {
+			owners[w.Owner][w.Name] = j.comp.Weights[w.Name]
+		}
+	}
+	for _, o := range sortedKeys(owners) {
+		if j.comp != nil {
+			if err := writeWeights(weightsFile(planFile, o), owners[o]); err != nil {
+				return err
+			}
+			continue
+		}
+		data, err := os.ReadFile(weightsFile(j.path, o))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(weightsFile(planFile, o), data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

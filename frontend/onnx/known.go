@@ -110,15 +110,13 @@ func (n *node) derived(i int, v *ir.Value, t *ir.Tensor, fn func(float64) float6
 
 // weight emits a weight under a name that is not taken.
 func (r *reader) weight(pos diag.Pos, name, owner string, t *ir.Tensor) (*ir.Value, error) {
-	base := name
-	for k := r.copies[base] + 1; ; k++ {
+	free := func(name string) bool {
+		own := r.inits[name] // never the name of an initialiser still to come
+		return r.m.Weights[name] == nil && (own == nil || own == t)
+	}
+	for base, k := name, max(2, r.copies[name]); !free(name); k++ {
+		name = fmt.Sprintf("%s.%d", base, k)
 		r.copies[base] = k
-		if k > 1 {
-			name = fmt.Sprintf("%s.%d", base, k)
-		}
-		if own := r.inits[name]; r.m.Weights[name] == nil && (own == nil || own == t) { // never the name of an initialiser still to come
-			break
-		}
 	}
 	v, err := r.f.Emit(pos, ir.OpWeight, ir.Attrs{ir.S("name", name), ir.S("owner", owner), ir.S("elem", t.Elem.String()), ir.Dims("shape", t.Shape)})
 	if err == nil {

@@ -51,6 +51,9 @@ func decodeTensor(t *pb.TensorProto, dir string) (*ir.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(t.Dims) > maxRank {
+		return nil, fmt.Errorf("has %d dimensions, at most %d are allowed", len(t.Dims), maxRank)
+	}
 	shape := ir.Shape{}
 	for _, d := range t.Dims {
 		if d < 0 || d > math.MaxInt32 {
@@ -60,12 +63,6 @@ func decodeTensor(t *pb.TensorProto, dir string) (*ir.Tensor, error) {
 	}
 	if err := ir.CheckShape(shape); err != nil {
 		return nil, err
-	}
-	if t.Segment != nil {
-		return nil, errors.New("tensor segments are not supported")
-	}
-	if len(shape) > maxRank {
-		return nil, fmt.Errorf("has %d dimensions, at most %d are allowed", len(shape), maxRank)
 	}
 	if t.Segment != nil {
 		return nil, errors.New("tensor segments are not supported")

@@ -1,77 +1,122 @@
 package ring
 
-// MatMul computes d[b] = a[b] x c[b] for each of batch row-major matrices, m by k times k by n. oneA and oneC say that the
-// same a or c serves every batch. d must not overlap a or c.
-func MatMul(d, a, c []uint64, batch, m, k, n int, oneA, oneC bool) {
-	for b := range batch {
-		x, y := a, c
-		if !oneA {
-			x = a[b*m*k:]
-		}
-		if !oneC {
-			y = c[b*k*n:]
-		}
-		out := d[b*m*n : (b+1)*m*n]
-		split(m, m*k*n, func(lo, hi int) {
-			clear(out[lo*n : hi*n])
-			kernel(out[lo*n:hi*n], x[lo*k:hi*k], y[:k*n], hi-lo, k, n, n)
-		})
+// MatMul computes d[t] = a[t] x b[t] for each t < batch of row-major matrices: a is m by k, b is k by n, d is m by n.
+// oneA and oneB say that the same a or b serves every t. d must not overlap a or b.
+func MatMul(d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) {
+	if n == 0 || batch == 0 {
+		return
 	}
+	stepA, stepB := m*k, k*n
+	if oneA {
+		stepA = 0
+	}
+	if oneB {
+		stepB = 0
+	}
+	if batch*m < workers() { // too few rows to share out, as in a product with one vector: share out the columns
+		split(n, batch*m*k*n, func(lo, hi int) {
+			for t := range batch {
+				multiply(d[t*m*n+lo:], a[t*stepA:], b[min(t*stepB+lo, len(b)):], m, k, hi-lo, n, k, n)
+			}
+		})
+		return
+	}
+	split(batch*m, batch*m*k*n, func(lo, hi int) {
+		for lo < hi { // rows lo..hi-1 of all products: the rest of one matrix at a time
+			t, i := lo/m, lo%m
+			rows := min(m-i, hi-lo)
+			multiply(d[lo*n:], a[t*stepA+i*k:], b[t*stepB:], rows, k, n, n, k, n)
+			lo += rows
+		}
+	})
 }
 
-// kernel adds the product of a (m by k) and c (k by n) to d (m by n, rows ld words apart). It is the one place where the
-// product runs, so that a faster core replaces it for all of MatMul and Conv.
+// multiply computes d = a x b, rows of d, a and b beginning ldd, lda and ldb words apart.
+func multiply(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
+	for i := range m {
+		clear(d[i*ldd : i*ldd+n])
+	}
+	kernel(d, a, b, m, k, n, ldd, lda, ldb)
+}
+
+// kernel adds the product of a (m by k) and b (k by n) to d (m by n), whose rows begin ldd, lda and ldb words apart; n may
+// not exceed ldd or ldb. All of MatMul and Conv multiplies here, so that one assignment puts a faster core under both.
+// The slices may end with the last element of the last row.
 var kernel = portable
 
-// Block sizes: a block of c of blockK by blockN words (128 KiB) stays in the second-level cache, a row of it in the first.
+// Block sizes: blockK by blockN words of b (128 KiB) stay in the second-level cache, a row of it in the first.
 const (
 	blockK = 64
 	blockN = 256
 )
 
-// portable is the kernel in plain Go: four rows of d per pass over a row of c, so that each word of c is loaded once for
-// four multiplications.
-func portable(d, a, c []uint64, m, k, n, ld int) {
-	if n == 1 && ld == 1 {
+// portable is the kernel in plain Go: four rows of d in one pass over a row of b, so that a word of b is loaded once for
+// four multiplications. Rows left over take four rows of b in one pass, so that a word of d is stored once for four.
+func portable(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
+	if n == 1 && ldb == 1 { // a matrix times a vector
 		for i := range m {
-			d[i] += dot(a[i*k:(i+1)*k], c[:k])
+			d[i*ldd] += dot(a[i*lda:i*lda+k], b[:k])
 		}
 		return
 	}
-	for j0 := 0; j0 < n; j0 += blockN {
-		j1 := min(n, j0+blockN)
-		for k0 := 0; k0 < k; k0 += blockK {
-			k1 := min(k, k0+blockK)
+	for j := 0; j < n; j += blockN {
+		width := min(n-j, blockN)
+		for p := 0; p < k; p += blockK {
+			depth := min(k-p, blockK)
+			block := b[p*ldb+j:]
 			i := 0
 			for ; i+4 <= m; i += 4 {
-				d0 := d[i*ld+j0 : i*ld+j1]
-				d1 := d[(i+1)*ld+j0 : (i+1)*ld+j1]
-				d2 := d[(i+2)*ld+j0 : (i+2)*ld+j1]
-				d3 := d[(i+3)*ld+j0 : (i+3)*ld+j1]
-				for p := k0; p < k1; p++ {
-					row := c[p*n+j0 : p*n+j1]
-					a0, a1, a2, a3 := a[i*k+p], a[(i+1)*k+p], a[(i+2)*k+p], a[(i+3)*k+p]
-					e0, e1, e2, e3 := d0[:len(row)], d1[:len(row)], d2[:len(row)], d3[:len(row)]
-					for j, y := range row {
-						e0[j] += a0 * y
-						e1[j] += a1 * y
-						e2[j] += a2 * y
-						e3[j] += a3 * y
-					}
-				}
+				at := i*ldd + j
+				four(d[at:at+width], d[at+ldd:at+ldd+width], d[at+2*ldd:at+2*ldd+width], d[at+3*ldd:at+3*ldd+width], a[i*lda+p:], block, depth, lda, ldb)
 			}
 			for ; i < m; i++ {
-				e := d[i*ld+j0 : i*ld+j1]
-				for p := k0; p < k1; p++ {
-					x := a[i*k+p]
-					row := c[p*n+j0 : p*n+j1]
-					e := e[:len(row)]
-					for j, y := range row {
-						e[j] += x * y
-					}
-				}
+				at := i*ldd + j
+				one(d[at:at+width], a[i*lda+p:i*lda+p+depth], block, ldb)
 			}
 		}
+	}
+}
+
+// four adds to four rows of d, of one length, the products of four rows of a, lda apart, with depth rows of b.
+func four(d0, d1, d2, d3, a, b []uint64, depth, lda, ldb int) {
+	a0, a1, a2, a3 := a[:depth], a[lda:lda+depth], a[2*lda:2*lda+depth], a[3*lda:3*lda+depth]
+	for p := range a0 {
+		row := b[p*ldb : p*ldb+len(d0)]
+		e0, e1, e2, e3 := d0[:len(row)], d1[:len(row)], d2[:len(row)], d3[:len(row)] // says to the compiler that j is in range
+		x0, x1, x2, x3 := a0[p], a1[p], a2[p], a3[p]
+		for j, y := range row {
+			e0[j] += x0 * y
+			e1[j] += x1 * y
+			e2[j] += x2 * y
+			e3[j] += x3 * y
+		}
+	}
+}
+
+// one adds to d the product of the row a with len(a) rows of b.
+func one(d, a, b []uint64, ldb int) {
+	n := len(d)
+	p := 0
+	for ; p+4 <= len(a); p += 4 {
+		at := p * ldb
+		r0, r1, r2, r3 := b[at:at+n], b[at+ldb:at+ldb+n], b[at+2*ldb:at+2*ldb+n], b[at+3*ldb:at+3*ldb+n]
+		x0, x1, x2, x3 := a[p], a[p+1], a[p+2], a[p+3]
+		e := d[:len(r0)]
+		r1, r2, r3 = r1[:len(r0)], r2[:len(r0)], r3[:len(r0)]
+		for j, y := range r0 {
+			e[j] += x0*y + x1*r1[j] + x2*r2[j] + x3*r3[j]
+		}
+	}
+	for ; p < len(a); p++ {
+		axpy(d, b[p*ldb:p*ldb+n], a[p])
+	}
+}
+
+// axpy computes d += x * a.
+func axpy(d, a []uint64, x uint64) {
+	a = a[:len(d)]
+	for j := range d {
+		d[j] += x * a[j]
 	}
 }
 

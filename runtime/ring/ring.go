@@ -1,15 +1,11 @@
-// Package ring holds the kernels of share arithmetic: tensors over Z_2^64 as slices of words. Widths below 64 are the
-// caller's: bits above a width are garbage until masked off. Lengths are the caller's promise.
+// Package ring holds the kernels of share arithmetic: tensors over Z_2^64 as row-major slices of words. Widths below 64 are
+// the caller's: bits above a width are garbage until masked off. Lengths are the caller's promise: a validated plan keeps it.
+//
+// Time and memory access depend on shapes and public indices only, never on the words: no kernel branches on its data or
+// skips zeros.
 package ring
 
-import (
-	"runtime"
-	"sync"
-
-	"smpcc/backend/plan"
-)
-
-// Add computes d = a + b; d may be a or b.
+// Add computes d = a + b elementwise; d may be a or b.
 func Add(d, a, b []uint64) {
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
@@ -90,64 +86,18 @@ func Fill(d []uint64, w uint64) {
 	}
 }
 
-// Copy computes d[dst + i.dststrides] = a[src + i.srcstrides] for every index i below dims; other words of d stay.
-func Copy(d, a []uint64, c plan.Copy) {
-	for _, n := range c.Dims {
-		if n == 0 {
-			return
+// Sum computes d[o,i] = sum over j < axis of a[o,j,i] for o < outer, i < inner. d must not overlap a.
+func Sum(d, a []uint64, outer, axis, inner int) {
+	if inner == 1 { // the sums run along the rows
+		for o := range outer {
+			var s uint64
+			for _, w := range a[o*axis : (o+1)*axis] {
+				s += w
+			}
+			d[o] = s
 		}
-	}
-	rank := len(c.Dims)
-	if rank == 0 {
-		d[c.Dst] = a[c.Src]
 		return
 	}
-	n, ss, ds := c.Dims[rank-1], c.SrcStrides[rank-1], c.DstStrides[rank-1]
-	idx := make([]int64, rank-1)
-	src, dst := c.Src, c.Dst
-	for {
-		switch {
-		case ss == 1 && ds == 1:
-			copy(d[dst:dst+n], a[src:src+n])
-		case ss == 0 && ds == 1:
-			Fill(d[dst:dst+n], a[src])
-		default:
-			for i, s, t := int64(0), src, dst; i < n; i, s, t = i+1, s+ss, t+ds {
-				d[t] = a[s]
-			}
-		}
-		k := rank - 2
-		for ; k >= 0; k-- {
-			idx[k]++
-			src += c.SrcStrides[k]
-			dst += c.DstStrides[k]
-			if idx[k] < c.Dims[k] {
-				break
-			}
-			src -= c.SrcStrides[k] * c.Dims[k]
-			dst -= c.DstStrides[k] * c.Dims[k]
-			idx[k] = 0
-		}
-		if k < 0 {
-			return
-		}
-	}
-}
-
-// Gather computes d[o,j,i] = a[o,idx[j],i] for o < outer, i < inner; a has axis elements in the middle.
-func Gather(d, a []uint64, outer, axis, inner int, idx []uint64) {
-	at := 0
-	for o := range outer {
-		for _, j := range idx {
-			from := (o*axis + int(j)) * inner
-			copy(d[at:at+inner], a[from:from+inner])
-			at += inner
-		}
-	}
-}
-
-// Sum computes d[o,i] = sum over j < axis of a[o,j,i].
-func Sum(d, a []uint64, outer, axis, inner int) {
 	clear(d)
 	for o := range outer {
 		row := d[o*inner : (o+1)*inner]
@@ -156,21 +106,4 @@ func Sum(d, a []uint64, outer, axis, inner int) {
 			Add(row, row, a[from:from+inner])
 		}
 	}
-}
-
-// parallelWork is the number of multiplications from which a product is worth a second goroutine.
-const parallelWork = 1 << 20
-
-// split calls fn on contiguous parts of 0..n-1, at once if the work is large.
-func split(n, work int, fn func(lo, hi int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 || work < parallelWork {
-		fn(0, n)
-		return
-	}
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() { fn(w*n/workers, (w+1)*n/workers) })
-	}
-	wg.Wait()
 }

@@ -1,0 +1,221 @@
+package onnx
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	pb "smpcc/frontend/onnx/onnxpb"
+	"smpcc/ir"
+)
+
+// An opCase is a model of one or a few nodes that computes y, or y0, y1, ...
+type opCase struct {
+	name  string
+	opset int64 // 17 if zero
+	nodes []*pb.NodeProto
+	x     map[string]*ir.Tensor // secret inputs
+	w     map[string]*ir.Tensor // initialisers
+	y     []*ir.Tensor
+}
+
+type tensors = map[string]*ir.Tensor
+
+func nodes(n ...*pb.NodeProto) []*pb.NodeProto { return n }
+func out(t ...*ir.Tensor) []*ir.Tensor         { return t }
+
+// model builds the case's model.
+func (c opCase) model() (*pb.ModelProto, []string) {
+	names := []string{"y"}
+	if len(c.y) > 1 {
+		names = nil
+		for i := range c.y {
+			names = append(names, fmt.Sprintf("y%d", i))
+		}
+	}
+	g := graph(strings.Join(names, " "), c.nodes...)
+	for _, k := range slices.Sorted(maps.Keys(c.x)) {
+		g.Input = append(g.Input, tensorInfo(k, c.x[k]))
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.w)) {
+		g.Initializer = append(g.Initializer, protoOf(k, c.w[k]))
+	}
+	opset := c.opset
+	if opset == 0 {
+		opset = 17
+	}
+	return modelOf(opset, g), names
+}
+
+var (
+	row3  = reals(dims(3), -1, 0, 2)
+	mat23 = reals(dims(2, 3), 1, 2, 3, 4, 5, 6)
+	mat32 = reals(dims(3, 2), 1, 0, 0, 1, 1, 1)
+	plane = reals(dims(1, 1, 3, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	one22 = reals(dims(1, 1, 2, 2), 1, 1, 1, 1)
+)
+
+var opCases = []opCase{
+	{name: "Add broadcast", nodes: nodes(nd("Add", "x w", "y")), x: tensors{"x": mat23}, w: tensors{"w": row3}, y: out(reals(dims(2, 3), 0, 2, 5, 3, 5, 8))},
+	{name: "Add axis, opset 6", opset: 6, nodes: nodes(nd("Add", "x w", "y", ai("axis", 0), ai("broadcast", 1))), x: tensors{"x": mat23}, w: tensors{"w": reals(dims(2), 10, 20)}, y: out(reals(dims(2, 3), 11, 12, 13, 24, 25, 26))},
+	{name: "Sub", nodes: nodes(nd("Sub", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(1)}, y: out(reals(dims(3), -2, -1, 1))},
+	{name: "Mul secret", nodes: nodes(nd("Mul", "x z", "y")), x: tensors{"x": row3, "z": row3}, y: out(reals(dims(3), 1, 0, 4))},
+	{name: "Div weight", nodes: nodes(nd("Div", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": reals(dims(3), 2, 4, 8)}, y: out(reals(dims(3), -0.5, 0, 0.25))},
+	{name: "Div constant", nodes: nodes(nd("Constant", "", "c", at("value", num(4))), nd("Div", "x c", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -0.25, 0, 0.5))},
+	{name: "Div by function of weights", nodes: nodes(nd("Constant", "", "e", at("value", num(1))), nd("Add", "w e", "v"), nd("Sqrt", "v", "s"), nd("Div", "x s", "y")),
+		x: tensors{"x": row3}, w: tensors{"w": reals(dims(3), 3, 8, 15)}, y: out(reals(dims(3), -0.5, 0, 0.5))},
+	{name: "Div weights", nodes: nodes(nd("Div", "w v", "u"), nd("Add", "x u", "y")), x: tensors{"x": row3}, w: tensors{"w": num(1), "v": num(4)}, y: out(reals(dims(3), -0.75, 0.25, 2.25))},
+	{name: "Neg", nodes: nodes(nd("Neg", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 1, 0, -2))},
+	{name: "Abs int", nodes: nodes(nd("Abs", "x", "y")), x: tensors{"x": list(-3, 4)}, y: out(list(3, 4))},
+	{name: "Pow", nodes: nodes(nd("Constant", "", "k", at("value", num(3))), nd("Pow", "x k", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -1, 0, 8))},
+	{name: "Pow 8", nodes: nodes(nd("Constant", "", "k", ai("value_int", 8)), nd("Pow", "x k", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 1, 0, 256))},
+	{name: "Relu", nodes: nodes(nd("Relu", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 0, 0, 2))},
+	{name: "LeakyRelu", nodes: nodes(nd("LeakyRelu", "x", "y", af("alpha", 0.5))), x: tensors{"x": row3}, y: out(reals(dims(3), -0.5, 0, 2))},
+	{name: "PRelu", nodes: nodes(nd("PRelu", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": reals(dims(1), 0.25)}, y: out(reals(dims(3), -0.25, 0, 2))},
+	{name: "Clip attributes", opset: 6, nodes: nodes(nd("Clip", "x", "y", af("min", -0.5), af("max", 1))), x: tensors{"x": row3}, y: out(reals(dims(3), -0.5, 0, 1))},
+	{name: "Clip only max, from an initialiser", nodes: nodes(nd("Clip", "x _ hi", "y")), x: tensors{"x": row3}, w: tensors{"hi": num(1)}, y: out(reals(dims(3), -1, 0, 1))},
+	{name: "Clip without bounds", nodes: nodes(nd("Clip", "x", "y")), x: tensors{"x": row3}, y: out(row3)},
+	{name: "Sigmoid", nodes: nodes(nd("Sigmoid", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 0.2689414, 0.5, 0.8807971))},
+	{name: "HardSigmoid", nodes: nodes(nd("HardSigmoid", "x", "y", af("alpha", 0.5))), x: tensors{"x": row3}, y: out(reals(dims(3), 0, 0.5, 1))},
+	{name: "HardSwish", nodes: nodes(nd("HardSwish", "x", "y")), x: tensors{"x": reals(dims(3), -3, 0, 3)}, y: out(reals(dims(3), 0, 0, 3))},
+	{name: "Softmax", nodes: nodes(nd("Softmax", "x", "y")), x: tensors{"x": reals(dims(2, 2), 1, 1, 0, 1)}, y: out(reals(dims(2, 2), 0.5, 0.5, 0.2689414, 0.7310586))},
+	{name: "Softmax flattens, opset 11", opset: 11, nodes: nodes(nd("Softmax", "x", "y")), x: tensors{"x": reals(dims(1, 2, 2), 1, 1, 1, 1)}, y: out(reals(dims(1, 2, 2), 0.25, 0.25, 0.25, 0.25))},
+	{name: "Max of three", nodes: nodes(nd("Max", "x w z", "y")), x: tensors{"x": row3, "z": reals(dims(3), 0, -5, 5)}, w: tensors{"w": num(-0.5)}, y: out(reals(dims(3), 0, 0, 5))},
+	{name: "Min", nodes: nodes(nd("Min", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(0.5)}, y: out(reals(dims(3), -1, 0, 0.5))},
+	{name: "Sum", nodes: nodes(nd("Sum", "x x x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -3, 0, 6))},
+	{name: "Mean", nodes: nodes(nd("Mean", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(1)}, y: out(reals(dims(3), 0, 0.5, 1.5))},
+	{name: "Less", nodes: nodes(nd("Less", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(0)}, y: out(bools(dims(3), 1, 0, 0))},
+	{name: "LessOrEqual", nodes: nodes(nd("LessOrEqual", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(0)}, y: out(bools(dims(3), 1, 1, 0))},
+	{name: "Greater", nodes: nodes(nd("Greater", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(0)}, y: out(bools(dims(3), 0, 0, 1))},
+	{name: "GreaterOrEqual", nodes: nodes(nd("GreaterOrEqual", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": num(0)}, y: out(bools(dims(3), 0, 1, 1))},
+	{name: "Equal", nodes: nodes(nd("Equal", "x w", "y")), x: tensors{"x": list(1, 2)}, w: tensors{"w": list(1, 3)}, y: out(bools(dims(2), 1, 0))},
+	{name: "Equal bool", nodes: nodes(nd("Equal", "x w", "y")), x: tensors{"x": bools(dims(2), 1, 0)}, w: tensors{"w": bools(dims(2), 1, 1)}, y: out(bools(dims(2), 1, 0))},
+	{name: "logic", nodes: nodes(nd("And", "x z", "a"), nd("Or", "x z", "o"), nd("Xor", "a o", "e"), nd("Not", "e", "y")), x: tensors{"x": bools(dims(4), 0, 0, 1, 1), "z": bools(dims(4), 0, 1, 0, 1)}, y: out(bools(dims(4), 1, 0, 0, 1))},
+	{name: "Where", nodes: nodes(nd("Where", "c x w", "y")), x: tensors{"c": bools(dims(3), 1, 0, 1), "x": row3}, w: tensors{"w": num(9)}, y: out(reals(dims(3), -1, 9, 2))},
+	{name: "Cast int to float", nodes: nodes(nd("Cast", "x", "y", ai("to", 1))), x: tensors{"x": list(1, -2)}, y: out(reals(dims(2), 1, -2))},
+	{name: "Cast to bool", nodes: nodes(nd("Cast", "x", "y", ai("to", 9))), x: tensors{"x": row3}, y: out(bools(dims(3), 1, 0, 1))},
+	{name: "Cast bool to int", nodes: nodes(nd("Cast", "x", "y", ai("to", 7))), x: tensors{"x": bools(dims(2), 0, 1)}, y: out(list(0, 1))},
+
+	{name: "Conv", nodes: nodes(nd("Conv", "x w b", "y")), x: tensors{"x": plane}, w: tensors{"w": one22, "b": reals(dims(1), 1)}, y: out(reals(dims(1, 1, 2, 2), 13, 17, 25, 29))},
+	{name: "Conv pads and strides", nodes: nodes(nd("Conv", "x w", "y", ais("pads", 1, 0, 0, 1), ais("strides", 2, 2))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 2, 2), 3, 3, 24, 15))},
+	{name: "Conv dilations", nodes: nodes(nd("Conv", "x w", "y", ais("dilations", 2, 2))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 1, 1), 20))},
+	{name: "Conv SAME_UPPER", nodes: nodes(nd("Conv", "x w", "y", as("auto_pad", "SAME_UPPER"))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 3, 3), 12, 16, 9, 24, 28, 15, 15, 17, 9))},
+	{name: "Conv SAME_LOWER", nodes: nodes(nd("Conv", "x w", "y", as("auto_pad", "SAME_LOWER"))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 3, 3), 1, 3, 5, 5, 12, 16, 11, 24, 28))},
+	{name: "Conv VALID", nodes: nodes(nd("Conv", "x w", "y", as("auto_pad", "VALID"))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 2, 2), 12, 16, 24, 28))},
+	{name: "Conv groups", nodes: nodes(nd("Conv", "x w", "y", ai("group", 2))), x: tensors{"x": reals(dims(1, 2, 1, 1), 3, 5)}, w: tensors{"w": reals(dims(2, 1, 1, 1), 10, 100)}, y: out(reals(dims(1, 2, 1, 1), 30, 500))},
+	{name: "Conv 1-D", nodes: nodes(nd("Conv", "x w b", "y", ais("pads", 1, 0))), x: tensors{"x": reals(dims(1, 1, 3), 1, 2, 3)}, w: tensors{"w": reals(dims(1, 1, 2), 1, 10), "b": reals(dims(1), 100)}, y: out(reals(dims(1, 1, 3), 110, 121, 132))},
+	{name: "MaxPool", nodes: nodes(nd("MaxPool", "x", "y", ais("kernel_shape", 2, 2))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), 5, 6, 8, 9))},
+	{name: "MaxPool negative with pads", nodes: nodes(nd("Neg", "x", "n"), nd("MaxPool", "n", "y", ais("kernel_shape", 2, 2), ais("strides", 2, 2), ais("pads", 1, 1, 0, 0))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), -1, -2, -4, -5))},
+	{name: "MaxPool ceil", nodes: nodes(nd("MaxPool", "x", "y", ais("kernel_shape", 2, 2), ais("strides", 2, 2), ai("ceil_mode", 1))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), 5, 6, 8, 9))},
+	{name: "MaxPool 1-D dilations", nodes: nodes(nd("MaxPool", "x", "y", ais("kernel_shape", 2), ais("dilations", 2))), x: tensors{"x": reals(dims(1, 1, 4), 1, 5, 2, 3)}, y: out(reals(dims(1, 1, 2), 2, 5))},
+	{name: "AveragePool", nodes: nodes(nd("AveragePool", "x", "y", ais("kernel_shape", 2, 2))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), 3, 4, 6, 7))},
+	{name: "AveragePool without pads counted", nodes: nodes(nd("AveragePool", "x", "y", ais("kernel_shape", 2, 2), ais("strides", 2, 2), ais("pads", 1, 1, 0, 0))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), 1, 2.5, 5.5, 7))},
+	{name: "AveragePool with pads counted", nodes: nodes(nd("AveragePool", "x", "y", ais("kernel_shape", 2, 2), ais("strides", 2, 2), ais("pads", 1, 1, 0, 0), ai("count_include_pad", 1))), x: tensors{"x": plane},
+		y: out(reals(dims(1, 1, 2, 2), 0.25, 1.25, 2.75, 7))},
+	{name: "AveragePool ceil", nodes: nodes(nd("AveragePool", "x", "y", ais("kernel_shape", 2), ais("strides", 2), ai("ceil_mode", 1))), x: tensors{"x": reals(dims(1, 1, 3), 2, 4, 9)}, y: out(reals(dims(1, 1, 2), 3, 9))},
+	{name: "AveragePool ceil with pads counted", nodes: nodes(nd("AveragePool", "x", "y", ais("kernel_shape", 3), ais("strides", 2), ais("pads", 1, 1), ai("ceil_mode", 1), ai("count_include_pad", 1))), x: tensors{"x": reals(dims(1, 1, 4), 3, 6, 9, 12)},
+		y: out(reals(dims(1, 1, 3), 3, 9, 6))}, // the last window holds 12, one pad, and a cell that does not count
+	{name: "GlobalAveragePool", nodes: nodes(nd("GlobalAveragePool", "x", "y")), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 1, 1), 5))},
+	{name: "GlobalMaxPool", nodes: nodes(nd("GlobalMaxPool", "x", "y")), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 1, 1), 9))},
+	{name: "Gemm", nodes: nodes(nd("Gemm", "x w b", "y", af("alpha", 2), af("beta", 0.5), ai("transA", 1), ai("transB", 1))), x: tensors{"x": mat23}, w: tensors{"w": reals(dims(1, 2), 1, 10), "b": num(4)}, y: out(reals(dims(3, 1), 84, 106, 128))},
+	{name: "MatMul", nodes: nodes(nd("MatMul", "x w", "y")), x: tensors{"x": mat23}, w: tensors{"w": mat32}, y: out(reals(dims(2, 2), 4, 5, 10, 11))},
+	{name: "MatMul vector left", nodes: nodes(nd("MatMul", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": mat32}, y: out(reals(dims(2), 1, 2))},
+	{name: "MatMul vector right", nodes: nodes(nd("MatMul", "w x", "y")), x: tensors{"x": row3}, w: tensors{"w": mat23}, y: out(reals(dims(2), 5, 8))},
+	{name: "MatMul vectors", nodes: nodes(nd("MatMul", "x x", "y")), x: tensors{"x": row3}, y: out(num(5))},
+	{name: "BatchNormalization", nodes: nodes(nd("BatchNormalization", "x s b m v", "y", af("epsilon", 0))), x: tensors{"x": reals(dims(1, 2), 3, 10)},
+		w: tensors{"s": reals(dims(2), 2, 1), "b": reals(dims(2), 1, 0), "m": reals(dims(2), 1, 2), "v": reals(dims(2), 4, 16)}, y: out(reals(dims(1, 2), 3, 2))},
+
+	{name: "Flatten", nodes: nodes(nd("Flatten", "x", "y", ai("axis", -1))), x: tensors{"x": plane}, y: out(reals(dims(3, 3), plane.F...))},
+	{name: "Reshape -1 and 0", nodes: nodes(nd("Reshape", "x s", "y")), x: tensors{"x": mat23}, w: tensors{"s": list(0, -1, 1)}, y: out(reals(dims(2, 3, 1), mat23.F...))},
+	{name: "Reshape by shape arithmetic", nodes: nodes(nd("Shape", "x", "s"), nd("Constant", "", "i", ais("value_ints", 0)), nd("Gather", "s i", "n"), nd("Constant", "", "m", ais("value_ints", -1)), nd("Concat", "n m", "t", ai("axis", 0)), nd("Reshape", "x t", "y")),
+		x: tensors{"x": reals(dims(2, 3, 1), mat23.F...)}, y: out(mat23)},
+	{name: "Reshape by division", nodes: nodes(nd("Size", "x", "s"), nd("Constant", "", "k", ai("value_int", 2)), nd("Div", "s k", "h"), nd("Constant", "", "a", ais("value_ints", 0)), nd("Unsqueeze", "h a", "u"), nd("Constant", "", "two", ais("value_ints", 2)), nd("Concat", "u two", "t", ai("axis", 0)), nd("Reshape", "x t", "y")),
+		x: tensors{"x": mat23}, y: out(reals(dims(3, 2), mat23.F...))},
+	{name: "Shape part", nodes: nodes(nd("Shape", "x", "y", ai("start", -1))), x: tensors{"x": mat23}, y: out(list(3))},
+	{name: "Transpose", nodes: nodes(nd("Transpose", "x", "y")), x: tensors{"x": mat23}, y: out(reals(dims(3, 2), 1, 4, 2, 5, 3, 6))},
+	{name: "Squeeze all", nodes: nodes(nd("Squeeze", "x", "y")), x: tensors{"x": reals(dims(1, 2, 1), 1, 2)}, y: out(reals(dims(2), 1, 2))},
+	{name: "Squeeze axes, opset 11", opset: 11, nodes: nodes(nd("Squeeze", "x", "y", ais("axes", -1))), x: tensors{"x": reals(dims(1, 2, 1), 1, 2)}, y: out(reals(dims(1, 2), 1, 2))},
+	{name: "Unsqueeze", nodes: nodes(nd("Unsqueeze", "x a", "y")), x: tensors{"x": row3}, w: tensors{"a": list(0, -1)}, y: out(reals(dims(1, 3, 1), row3.F...))},
+	{name: "Unsqueeze, opset 11", opset: 11, nodes: nodes(nd("Unsqueeze", "x", "y", ais("axes", 1))), x: tensors{"x": row3}, y: out(reals(dims(3, 1), row3.F...))},
+	{name: "Concat", nodes: nodes(nd("Concat", "x w x", "y", ai("axis", -1))), x: tensors{"x": row3}, w: tensors{"w": reals(dims(1), 7)}, y: out(reals(dims(7), -1, 0, 2, 7, -1, 0, 2))},
+	{name: "Split sizes", nodes: nodes(nd("Split", "x s", "y0 y1")), x: tensors{"x": row3}, w: tensors{"s": list(1, 2)}, y: out(reals(dims(1), -1), reals(dims(2), 0, 2))},
+	{name: "Split uneven, opset 18", opset: 18, nodes: nodes(nd("Split", "x", "y0 y1", ai("num_outputs", 2))), x: tensors{"x": row3}, y: out(reals(dims(2), -1, 0), reals(dims(1), 2))},
+	{name: "Split attribute, opset 11", opset: 11, nodes: nodes(nd("Split", "x", "y0 y1", ais("split", 2, 1))), x: tensors{"x": row3}, y: out(reals(dims(2), -1, 0), reals(dims(1), 2))},
+	{name: "Slice backwards", nodes: nodes(nd("Slice", "x s e a t", "y")), x: tensors{"x": row3}, w: tensors{"s": list(-1), "e": list(-1 << 62), "a": list(0), "t": list(-2)}, y: out(reals(dims(2), 2, -1))},
+	{name: "Slice attributes, opset 9", opset: 9, nodes: nodes(nd("Slice", "x", "y", ais("starts", 1), ais("ends", 1<<62), ais("axes", 1))), x: tensors{"x": mat23}, y: out(reals(dims(2, 2), 2, 3, 5, 6))},
+	{name: "Gather", nodes: nodes(nd("Gather", "x i", "y", ai("axis", 1))), x: tensors{"x": mat23}, w: tensors{"i": list(-1, 0)}, y: out(reals(dims(2, 2), 3, 1, 6, 4))},
+	{name: "Gather scalar", nodes: nodes(nd("Gather", "x i", "y")), x: tensors{"x": mat23}, w: tensors{"i": ints(dims(), 1)}, y: out(reals(dims(3), 4, 5, 6))},
+	{name: "Pad", nodes: nodes(nd("Pad", "x p v", "y")), x: tensors{"x": row3}, w: tensors{"p": list(1, 2), "v": num(7)}, y: out(reals(dims(6), 7, -1, 0, 2, 7, 7))},
+	{name: "Pad cuts", nodes: nodes(nd("Pad", "x p", "y")), x: tensors{"x": row3}, w: tensors{"p": list(-1, 1)}, y: out(reals(dims(3), 0, 2, 0))},
+	{name: "Pad axes, opset 18", opset: 18, nodes: nodes(nd("Pad", "x p _ a", "y")), x: tensors{"x": mat23}, w: tensors{"p": list(0, 1), "a": list(-1)}, y: out(reals(dims(2, 4), 1, 2, 3, 0, 4, 5, 6, 0))},
+	{name: "Pad attributes, opset 10", opset: 10, nodes: nodes(nd("Pad", "x", "y", ais("pads", 1, 0), af("value", 2))), x: tensors{"x": row3}, y: out(reals(dims(4), 2, -1, 0, 2))},
+	{name: "Expand", nodes: nodes(nd("Expand", "x s", "y")), x: tensors{"x": row3}, w: tensors{"s": list(2, 1)}, y: out(reals(dims(2, 3), -1, 0, 2, -1, 0, 2))},
+	{name: "Tile", nodes: nodes(nd("Tile", "x r", "y")), x: tensors{"x": reals(dims(1, 2), 1, 2)}, w: tensors{"r": list(2, 2)}, y: out(reals(dims(2, 4), 1, 2, 1, 2, 1, 2, 1, 2))},
+	{name: "Identity and Dropout", nodes: nodes(nd("Identity", "x", "i"), nd("Dropout", "i", "y mask")), x: tensors{"x": row3}, y: out(row3)},
+	{name: "Constant floats", nodes: nodes(nd("Constant", "", "c", afs("value_floats", 1, 2, 3)), nd("Add", "x c", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 0, 2, 5))},
+	{name: "ConstantOfShape", nodes: nodes(nd("Shape", "x", "s"), nd("ConstantOfShape", "s", "c", at("value", reals(dims(1), 5))), nd("Mul", "x c", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -5, 0, 10))},
+	{name: "Range", nodes: nodes(nd("Constant", "", "a", af("value_float", 5)), nd("Constant", "", "b", af("value_float", 0)), nd("Constant", "", "d", af("value_float", -2)), nd("Range", "a b d", "r"), nd("Add", "x r", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 4, 3, 3))},
+	{name: "rounding of constants", nodes: nodes(nd("Constant", "", "c", afs("value_floats", -1.5, 2.5, 0.4)), nd("Floor", "c", "f"), nd("Ceil", "c", "g"), nd("Round", "c", "h"), nd("Sum", "x f g h", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -6, 7, 3))},
+	{name: "ReduceSum", nodes: nodes(nd("ReduceSum", "x a", "y", ai("keepdims", 0))), x: tensors{"x": mat23}, w: tensors{"a": list(-1)}, y: out(reals(dims(2), 6, 15))},
+	{name: "ReduceSum of nothing", nodes: nodes(nd("ReduceSum", "x _", "y", ai("noop_with_empty_axes", 1))), x: tensors{"x": mat23}, y: out(mat23)},
+	{name: "ReduceSum, opset 11", opset: 11, nodes: nodes(nd("ReduceSum", "x", "y")), x: tensors{"x": mat23}, y: out(reals(dims(1, 1), 21))},
+	{name: "ReduceMean", nodes: nodes(nd("ReduceMean", "x", "y", ais("axes", 0))), x: tensors{"x": mat23}, y: out(reals(dims(1, 3), 2.5, 3.5, 4.5))},
+	{name: "ReduceMax", nodes: nodes(nd("ReduceMax", "x", "y", ais("axes", 0), ai("keepdims", 0))), x: tensors{"x": mat23}, y: out(reals(dims(3), 4, 5, 6))},
+	{name: "ReduceMin, opset 18", opset: 18, nodes: nodes(nd("ReduceMin", "x a", "y", ai("keepdims", 0))), x: tensors{"x": mat23}, w: tensors{"a": list(1)}, y: out(reals(dims(2), 1, 4))},
+	{name: "ArgMax", nodes: nodes(nd("ArgMax", "x", "y", ai("axis", 1), ai("keepdims", 0))), x: tensors{"x": reals(dims(2, 3), 1, 3, 3, 2, 1, 0)}, y: out(list(1, 0))},
+	{name: "ArgMax last", nodes: nodes(nd("ArgMax", "x", "y", ai("axis", 1), ai("keepdims", 0), ai("select_last_index", 1))), x: tensors{"x": reals(dims(2, 3), 1, 3, 3, 2, 1, 0)}, y: out(list(2, 0))},
+	{name: "ArgMin", nodes: nodes(nd("ArgMin", "x", "y")), x: tensors{"x": row3}, y: out(list(0))},
+	{name: "If", nodes: nodes(nd("Constant", "", "c", at("value", bools(dims(), 1))),
+		nd("If", "c", "y", ag("then_branch", graph("t", nd("Constant", "", "k", af("value_float", 2)), nd("Mul", "x k", "t"))), ag("else_branch", graph("e", nd("Hardmax", "x", "e"))))), x: tensors{"x": row3}, y: out(reals(dims(3), -2, 0, 4))},
+	{name: "If twice with the same inner names, nested", nodes: nodes(nd("Constant", "", "c", at("value", bools(dims(), 0))),
+		nd("If", "c", "u", ag("then_branch", graph("q")), ag("else_branch", graph("t", nd("Relu", "x", "t")))),
+		nd("If", "c", "y", ag("then_branch", graph("q")), ag("else_branch", graph("v", nd("If", "c", "v", ag("then_branch", graph("q")), ag("else_branch", graph("t", nd("Neg", "u", "t")))))))), x: tensors{"x": row3}, y: out(reals(dims(3), 0, 0, -2))},
+}
+
+// TestOperators evaluates small models in the clear.
+func TestOperators(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range opCases {
+		for _, n := range c.nodes {
+			seen[n.GetOpType()] = true
+		}
+		t.Run(c.name, func(t *testing.T) {
+			model, names := c.model()
+			data := encode(t, model)
+			for _, opt := range []Options{{}, {PublicWeights: true}} {
+				m, err := LoadBytes("small.onnx", data, opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if opt.PublicWeights && len(m.Weights) > 0 {
+					t.Errorf("public weights: %d weights are left", len(m.Weights))
+				}
+				got, err := ir.Run(m, c.x)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, name := range names {
+					if err := near(got[name], c.y[i], 1e-6); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+			}
+			// with every input public, all of it is computed while reading
+			m, err := LoadBytes("small.onnx", data, Options{Public: c.x, PublicWeights: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(m.Main().Body); n > 2*len(names) {
+				t.Errorf("of constants alone, %d values are left", n)
+			}
+		})
+	}
+	constants := []string{"Exp", "Log", "Reciprocal", "Tanh", "Erf"} // like Sqrt
+	for _, o := range Operators() {
+		if !seen[o.Name] && !slices.Contains(constants, o.Name) {
+			t.Errorf("operator %s has no case", o.Name)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package grpcnet
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"smpcc/runtime/keys"
+)
+
+// Limits of connections.
+const (
+	window     = 16 << 20  // flow control
+	buffer     = 256 << 10 // read and write buffers
+	maxFrame   = chunkSize + headerSize
+	maxControl = 64 << 20 // bytes of a control request or reply
+	maxWaiting = 256      // streams that wait for their session
+)
+
+const (
+	meshMethod    = "/smpcc.Mesh/Exchange"
+	controlPrefix = "/smpcc.Control/"
+)
+
+// A Handler answers a control request of an authenticated peer.
+type Handler func(ctx context.Context, peer string, req []byte) ([]byte, error)
+
+// A Node is one process's end of the network: a server, and connections to others. Every connection is mutual TLS; there
+// is no other mode.
+type Node struct {
+	name     string
+	tls      *tls.Config
+	handlers map[string]Handler
+	server   *grpc.Server
+
+	mu      sync.Mutex
+	conns   map[string]*grpc.ClientConn // by name and address
+	waiting map[string]chan *incoming   // by session key: streams and sessions meet here
+	closed  chan struct{}
+	once    sync.Once
+}
+
+// NewNode returns the node of the role named in the certificate. handlers answer control requests by method; nil for a
+// node that only calls.
+func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
+	n := &Node{name: name, tls: conf, handlers: handlers, conns: map[string]*grpc.ClientConn{}, waiting: map[string]chan *incoming{}, closed: make(chan struct{})}
+	if handlers != nil {
+		n.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(conf)), grpc.ForceServerCodecV2(codec{}),
+			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
+			grpc.MaxRecvMsgSize(maxControl), grpc.MaxSendMsgSize(maxControl), grpc.MaxConcurrentStreams(1024), grpc.MaxHeaderListSize(16<<10),
+			grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
+			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+		n.server.RegisterService(&grpc.ServiceDesc{ServiceName: "smpcc.Mesh", HandlerType: (*any)(nil),
+			Streams: []grpc.StreamDesc{{StreamName: "Exchange", Handler: n.accept, ServerStreams: true, ClientStreams: true}}}, n)
+		control := &grpc.ServiceDesc{ServiceName: "smpcc.Control", HandlerType: (*any)(nil)}
+		for method, h := range handlers {
+			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: answer(h)})
+		}
+		n.server.RegisterService(control, n)
+	}
+	return n
+}
+
+// Serve answers on l until Close.
+func (n *Node) Serve(l net.Listener) error { return n.server.Serve(l) }
+
+// Close ends all streams and connections.
+func (n *Node) Close() {
+	n.once.Do(func() { close(n.closed) })
+	if n.server != nil {
+		n.server.Stop()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.conns {
+		_ = c.Close() // closing; there is nobody left to tell
+	}
+	n.conns = map[string]*grpc.ClientConn{}
+}
+
+// peerName returns the name in the caller's certificate.
+func peerName(ctx context.Context) (string, error) {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return "", errors.New("caller is unknown")
+	}
+	info, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok {
+		return "", errors.New("caller does not use TLS")
+	}
+	return keys.PeerName(info.State)
+}
+
+// answer adapts a Handler to gRPC.
+func answer(h Handler) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+	return func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		name, err := peerName(ctx)
+		if err != nil {
+			return nil, status.Error(codes.Unauthenticated, err.Error())
+		}
+		var f frame
+		if err := dec(&f); err != nil {
+			return nil, err
+		}
+		out, err := h(ctx, name, f.bytes())
+		if err != nil {
+			return nil, status.Error(codes.FailedPrecondition, err.Error())
+		}
+		return &frame{out: out}, nil
+	}
+}
+
+// conn returns the connection to a named peer at an address, which must show a certificate of that name.
+func (n *Node) conn(name, addr string) (*grpc.ClientConn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	k := name + " " + addr
+	if c := n.conns[k]; c != nil {
+		return c, nil
+	}
+	conf := n.tls.Clone()
+	conf.ServerName = name
+	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxControl), grpc.MaxCallSendMsgSize(maxControl)),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}))
+	if err != nil {
+		return nil, err
+	}
+	n.conns[k] = c
+	return c, nil
+}
+
+// A RemoteError is what a peer answered to a control request.
+type RemoteError struct {
+	Peer string
+	Msg  string
+}
+
+// Error says who answered what.
+func (e *RemoteError) Error() string { return e.Peer + ": " + e.Msg }
+
+// Call sends a control request to a named peer and returns its reply.
+func (n *Node) Call(ctx context.Context, name, addr, method string, req []byte) ([]byte, error) {
+	c, err := n.conn(name, addr)
+	if err != nil {
+		return nil, err
+	}
+	var reply frame
+	if err := c.Invoke(ctx, controlPrefix+method, &frame{out: req}, &reply, grpc.WaitForReady(true)); err != nil {
+		s := status.Convert(err)
+		switch s.Code() {
+		case codes.FailedPrecondition:
+			return nil, &RemoteError{name, s.Message()}
+		case codes.Unavailable, codes.DeadlineExceeded:
+			return nil, fmt.Errorf("%s at %s cannot be reached: %s; is its server running, and does its certificate come from the same authority?", name, addr, s.Message())
+		}
+		return nil, fmt.Errorf("%s at %s: %s", name, addr, s.Message())
+	}
+	return reply.bytes(), nil
+}
+
+// sessionKey names a stream: which plan, which session, from whom.
+func sessionKey(digest [32]byte, purpose string, session uint64, from string) string {
+	return hex.EncodeToString(digest[:]) + " " + purpose + " " + strconv.FormatUint(session, 10) + " " + from
+}
+
+// An incoming is a stream that a peer opened, and how to end it.
+type incoming struct {
+	stream grpc.ServerStream
+	done   chan struct{} // closed when the session is over; the handler then returns
+	once   sync.Once
+}
+
+func (i *incoming) end() { i.once.Do(func() { close(i.done) }) }
+
+// meet returns the place where the stream and the session of a key find each other.
+func (n *Node) meet(key string) (chan *incoming, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.waiting[key]
+	if c == nil {
+		if len(n.waiting) >= maxWaiting {
+			return nil, fmt.Errorf("more than %d streams wait for their sessions", maxWaiting)
+		}
+		c = make(chan *incoming)
+		n.waiting[key] = c
+	}
+	return c, nil
+}
+
+func (n *Node) forget(key string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.waiting, key)
+}
+
+// joinTimeout bounds how long a stream waits for its session to begin here.
+const joinTimeout = 30 * time.Second
+
+// accept takes a peer's stream and waits for the session it belongs to.
+func (n *Node) accept(_ any, s grpc.ServerStream) error {
+	name, err := peerName(s.Context())
+	if err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
+	}
+	md, _ := metadata.FromIncomingContext(s.Context())
+	one := func(k string) string {
+		if v := md.Get(k); len(v) == 1 {
+			return v[0]
+		}
+		return ""
+	}
+	raw, err := hex.DecodeString(one("smpcc-plan"))
+	id, err2 := strconv.ParseUint(one("smpcc-session"), 10, 64)
+	if err != nil || err2 != nil || len(raw) != 32 || one("smpcc-to") != n.name {
+		return status.Errorf(codes.InvalidArgument, "stream is not for %s", n.name)
+	}
+	purpose := one("smpcc-purpose")
+	if purpose != "setup" && purpose != "session" {
+		return status.Error(codes.InvalidArgument, "stream has no purpose")
+	}
+	key := sessionKey([32]byte(raw), purpose, id, name)
+	c, err := n.meet(key)
+	if err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
+	}
+	defer n.forget(key)
+	in := &incoming{stream: s, done: make(chan struct{})}
+	t := time.NewTimer(joinTimeout)
+	defer t.Stop()
+	select {
+	case c <- in:
+	case <-t.C:
+		return status.Errorf(codes.FailedPrecondition, "%s has no %s %d of plan %x", n.name, purpose, id, raw[:8])
+	case <-s.Context().Done():
+		return s.Context().Err()
+	case <-n.closed:
+		return status.Error(codes.Unavailable, "server stops")
+	}
+	select {
+	case <-in.done:
+		return nil
+	case <-n.closed:
+		return status.Error(codes.Unavailable, "server stops")
+	}
+}

@@ -1,0 +1,339 @@
+package grpcnet
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"smpcc/backend/plan"
+)
+
+// A frame on a stream is a header and a part of a message. The header: kind, phase, two zero bytes, round (32 bits), size of
+// the message and place of the part in it (64 bits each), little-endian.
+const (
+	headerSize = 24
+	chunkSize  = 512 << 10
+	kindData   = 1
+	kindAbort  = 2
+	maxReason  = 1 << 10
+)
+
+// A SessionConfig says which session a transport serves.
+type SessionConfig struct {
+	Roles   []string          // by role number: parties, then the dealer
+	Role    int               // ours
+	Addrs   map[string]string // of the roles that we dial: those with lower numbers
+	Digest  [32]byte
+	Purpose string // setup or session
+	Session uint64
+	Timeout time.Duration // for each exchange
+	// Patience is the timeout for the first online message of a peer, which may still wait for its input; Timeout if 0.
+	Patience time.Duration
+}
+
+// A link is the stream to one peer.
+type link struct {
+	name string
+	send func(m any) error
+	recv func(m any) error
+	end  func() // cuts the stream
+	// done says that nothing more will be sent, and leaves what is on its way in peace; nil where end does that.
+	done func()
+	// heard says that a message of the online phase has come.
+	heard bool
+}
+
+// A Transport carries one session's messages; it implements engine.Transport.
+type Transport struct {
+	cfg   SessionConfig
+	links []*link // by role; nil for ourselves
+	once  sync.Once
+}
+
+// A PeerError says which peer failed. It ends the session.
+type PeerError struct {
+	Peer string
+	Err  error
+}
+
+// Error names the peer.
+func (e *PeerError) Error() string { return e.Peer + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PeerError) Unwrap() error { return e.Err }
+
+// Session connects to all other roles: to those with lower numbers by dialling, from those with higher numbers by waiting
+// for their streams. Both sides name plan, purpose and session, and certificates prove who they are.
+func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	t := &Transport{cfg: cfg, links: make([]*link, len(cfg.Roles))}
+	fail := func(peer string, err error) (*Transport, error) {
+		t.cut()
+		return nil, &PeerError{peer, err}
+	}
+	for role, name := range cfg.Roles[:cfg.Role] {
+		c, err := n.conn(name, cfg.Addrs[name])
+		if err != nil {
+			return fail(name, err)
+		}
+		sctx, stop := context.WithCancel(metadata.NewOutgoingContext(context.Background(), metadata.Pairs("smpcc-plan", hex.EncodeToString(cfg.Digest[:]),
+			"smpcc-purpose", cfg.Purpose, "smpcc-session", strconv.FormatUint(cfg.Session, 10), "smpcc-to", name)))
+		unhook := context.AfterFunc(ctx, stop) // the time to connect is bounded, the stream's is not
+		s, err := c.NewStream(sctx, &grpc.StreamDesc{StreamName: "Exchange", ServerStreams: true, ClientStreams: true}, meshMethod, grpc.WaitForReady(true))
+		if !unhook() || err != nil {
+			stop()
+			if err == nil {
+				err = ctx.Err()
+			}
+			return fail(name, fmt.Errorf("cannot be reached at %s: %s", cfg.Addrs[name], status.Convert(err).Message()))
+		}
+		t.links[role] = &link{name: name, send: s.SendMsg, recv: s.RecvMsg, end: stop, done: func() {
+			_ = s.CloseSend() // fails only if the stream is dead already
+			go func() {       // the acceptor ends the stream when it has read everything
+				defer stop()
+				t := time.AfterFunc(cfg.Timeout, stop)
+				defer t.Stop()
+				var f frame
+				if s.RecvMsg(&f) == nil {
+					f.free()
+				}
+			}()
+		}}
+	}
+	for role := cfg.Role + 1; role < len(cfg.Roles); role++ {
+		name := cfg.Roles[role]
+		key := sessionKey(cfg.Digest, cfg.Purpose, cfg.Session, name)
+		c, err := n.meet(key)
+		if err != nil {
+			return fail(name, err)
+		}
+		select {
+		case in := <-c:
+			t.links[role] = &link{name: name, send: in.stream.SendMsg, recv: in.stream.RecvMsg, end: in.end}
+		case <-ctx.Done():
+			n.forget(key)
+			return fail(name, fmt.Errorf("did not connect within %v", cfg.Timeout))
+		case <-n.closed:
+			return fail(name, errors.New("this server stops"))
+		}
+	}
+	return t, nil
+}
+
+// Exchange implements engine.Transport: sends and receives run side by side, so that messages larger than the flow control
+// window cannot block each other. The first failure ends the exchange.
+func (t *Transport) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
+	in := make([][]byte, len(want))
+	errs := make(chan error, 2*len(t.links))
+	jobs := 0
+	for j, l := range t.links {
+		if l == nil {
+			continue
+		}
+		if len(out[j]) > 0 {
+			jobs++
+			go func() { errs <- wrap(l, l.write(ph, round, out[j])) }()
+		}
+		if want[j] > 0 {
+			jobs++
+			go func() {
+				var err error
+				in[j], err = l.read(ph, round, want[j])
+				errs <- wrap(l, err)
+			}()
+		}
+	}
+	timeout := t.cfg.Timeout
+	for j, l := range t.links {
+		if l != nil && want[j] > 0 && ph == plan.Online && !l.heard {
+			l.heard = true
+			timeout = max(timeout, t.cfg.Patience)
+		}
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for ; jobs > 0; jobs-- {
+		var err error
+		select {
+		case err = <-errs:
+		case <-timer.C:
+			err = fmt.Errorf("no answer from %s within %v", t.awaited(want), timeout)
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return in, nil
+}
+
+// awaited names the peers that an exchange waits for.
+func (t *Transport) awaited(want []int) string {
+	s := ""
+	for j := range want {
+		if want[j] > 0 && t.links[j] != nil {
+			if s != "" {
+				s += ", "
+			}
+			s += t.links[j].name
+		}
+	}
+	return s
+}
+
+func wrap(l *link, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PeerError{l.name, err}
+}
+
+func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
+	h := make([]byte, headerSize, headerSize+min(chunkSize, size-at))
+	h[0], h[1] = kind, byte(ph)
+	binary.LittleEndian.PutUint32(h[4:], uint32(round))
+	binary.LittleEndian.PutUint64(h[8:], uint64(size))
+	binary.LittleEndian.PutUint64(h[16:], uint64(at))
+	return h
+}
+
+// write sends a message in parts.
+func (l *link) write(ph plan.Phase, round int, msg []byte) error {
+	for at := 0; at < len(msg); at += chunkSize {
+		part := msg[at:min(len(msg), at+chunkSize)]
+		if err := l.send(&frame{out: append(header(kindData, ph, round, len(msg), at), part...)}); err != nil {
+			if errors.Is(err, io.EOF) { // the stream's status says why
+				var f frame
+				if rerr := l.recv(&f); rerr != nil {
+					err = rerr
+				} else {
+					defer f.free()
+				}
+			}
+			return cause(err)
+		}
+	}
+	return nil
+}
+
+// cause makes a gRPC error readable.
+func cause(err error) error {
+	if errors.Is(err, io.EOF) {
+		return errors.New("ended the session")
+	}
+	if s, ok := status.FromError(err); ok {
+		return fmt.Errorf("connection lost: %s", s.Message())
+	}
+	return err
+}
+
+// read receives one message of exactly size bytes. Nothing that the peer announces decides how much memory it takes.
+func (l *link) read(ph plan.Phase, round, size int) ([]byte, error) {
+	msg := make([]byte, size)
+	for at := 0; at < size; {
+		var f frame
+		if err := l.recv(&f); err != nil {
+			return nil, cause(err)
+		}
+		n, err := l.part(&f, ph, round, msg, at)
+		f.free()
+		if err != nil {
+			return nil, err
+		}
+		at += n
+	}
+	return msg, nil
+}
+
+// part checks one frame and copies its bytes into the message.
+func (l *link) part(f *frame, ph plan.Phase, round int, msg []byte, at int) (int, error) {
+	total := f.in.Len()
+	if total < headerSize || total > maxFrame {
+		return 0, fmt.Errorf("sent a frame of %d bytes", total)
+	}
+	r := f.in.Reader()
+	defer r.Close()
+	var h [headerSize]byte
+	if _, err := io.ReadFull(r, h[:]); err != nil {
+		return 0, err
+	}
+	n := total - headerSize
+	if h[0] == kindAbort {
+		text := make([]byte, min(n, maxReason))
+		if _, err := io.ReadFull(r, text); err != nil {
+			return 0, err
+		}
+		if !utf8.Valid(text) {
+			text = []byte("no reason given")
+		}
+		return 0, fmt.Errorf("ended the session: %s", text)
+	}
+	size, place := binary.LittleEndian.Uint64(h[8:]), binary.LittleEndian.Uint64(h[16:])
+	gotRound := binary.LittleEndian.Uint32(h[4:])
+	if h[0] != kindData || plan.Phase(h[1]) != ph || int64(gotRound) != int64(round) || size != uint64(len(msg)) || place != uint64(at) || n == 0 || n > len(msg)-at {
+		return 0, fmt.Errorf("sent part %d..%d of a message of %d bytes for phase %d round %d, want byte %d of %d for %v round %d", place, place+uint64(n), size, h[1], gotRound, at, len(msg), ph, round)
+	}
+	_, err := io.ReadFull(r, msg[at:at+n])
+	return n, err
+}
+
+// Abort tells all peers why the session ends, as far as they can still be reached, and ends it. reason must hold no data.
+func (t *Transport) Abort(reason string) {
+	var wg sync.WaitGroup
+	for _, l := range t.links {
+		if l == nil {
+			continue
+		}
+		wg.Go(func() {
+			text := []byte(reason)[:min(len(reason), maxReason)]
+			_ = l.send(&frame{out: append(header(kindAbort, 0, 0, len(text), 0), text...)}) // best effort: the peer may be what failed
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		time.Sleep(50 * time.Millisecond) // let the frames leave before the streams are cut
+	case <-time.After(time.Second):
+	}
+	t.cut()
+}
+
+// Close ends the streams after a session that went well: what is on its way still arrives.
+func (t *Transport) Close() {
+	t.once.Do(func() {
+		for _, l := range t.links {
+			switch {
+			case l == nil:
+			case l.done != nil:
+				l.done()
+			default:
+				l.end()
+			}
+		}
+	})
+}
+
+// cut ends the streams at once.
+func (t *Transport) cut() {
+	t.once.Do(func() {
+		for _, l := range t.links {
+			if l != nil {
+				l.end()
+			}
+		}
+	})
+}
