@@ -143,8 +143,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	for _, v := range m.Main().Reveals() {
 		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
 	}
-	graph := m.String()
 	c.Graph = clone(m)
+	relocate(c.Graph)
+	graph := c.Graph.String()
 	if opt.Observe != nil {
 		opt.Observe("input", m)
 	}
@@ -152,8 +153,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if err := passes.Run(m, popt); err != nil {
 		return nil, err
 	}
-	fixed := m.String()
 	c.notes(m)
+	relocate(m)
+	fixed := m.String()
 	if err := backend.AssignForms(m); err != nil {
 		return nil, err
 	}
@@ -227,6 +229,18 @@ func (c *Compilation) notes(m *ir.Module) {
 	}
 	if n := count[ir.Calibrated]; n > 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from sample inputs with a margin, not from a proof", n))
+	}
+}
+
+// relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an
+// auditor who compiles it again elsewhere gets another digest.
+func relocate(m *ir.Module) {
+	for _, f := range m.Funcs {
+		for _, v := range f.Body {
+			if v.Pos.File != "" {
+				v.Pos.File = filepath.Base(v.Pos.File)
+			}
+		}
 	}
 }
 

@@ -35,9 +35,9 @@ type Pass struct {
 // Pipeline is the table of passes in the order they run.
 func Pipeline() []Pass {
 	return []Pass{
-		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
 		{Name: "visibility", Doc: "Derive for every value who knows it and whose data it contains.", Run: visibility, Required: true},
 		{Name: "permit", Doc: "Check every reveal against the policy of every owner whose data it derives from; what no rule allows is refused.", Run: permit, Ensures: ir.Permitted, Required: true},
+		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
 		{Name: "rewrite", Doc: "Replace what is dear under encryption by what is cheap: max-pool before ReLU, batch-norm into weights, arg-max without softmax, factors into weights.", Run: rewrite},
 		{Name: "decompose", Doc: "Replace composite ops by core ops.", Run: decompose, Required: true},
 		{Name: "approximate", Doc: "Replace smooth functions by piecewise linear ones to a stated error, clamped outside their range.", Run: approximate, Ensures: ir.Core, Required: true},

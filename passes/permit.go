@@ -53,20 +53,23 @@ func permit(m *ir.Module, opt *Options) error {
 		output := v.Attrs.Str("name")
 		from := origins(v)
 		for _, to := range v.Attrs.Strings("to") {
+			refused := map[string]int{} // by owner: all of its data that is refused, told of at the first
 			for _, src := range from {
 				owner, source := src[0].Attrs.Str("owner"), src[0].Attrs.Str("name")
 				if owner == to && len(v.Args[0].Type.Vis.Owners()) == 1 {
 					allow(m, ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: "own data"})
 					continue
 				}
-				p := policies[owner]
+				p, why, i := policies[owner], "", -1
 				if p == nil {
-					errs.Add(v.Pos, refusal(src, v, to, "%s has no policy, and without one nothing is allowed", owner))
-					continue
+					why = owner + " has no policy, and without one nothing is allowed"
+				} else if i = slices.IndexFunc(p.Allow, func(r Rule) bool { return r.allows(output, to, source) }); i < 0 {
+					why = fmt.Sprintf("the policy of %s (%s) has no rule for it", owner, p.File)
 				}
-				i := slices.IndexFunc(p.Allow, func(r Rule) bool { return r.allows(output, to, source) })
 				if i < 0 {
-					errs.Add(v.Pos, refusal(src, v, to, "the policy of %s (%s) has no rule for it", owner, p.File))
+					if refused[owner]++; refused[owner] == 1 {
+						errs.Add(v.Pos, refusal(src, v, to, why))
+					}
 					continue
 				}
 				allow(m, ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: p.Allow[i].String() + " (" + p.File + ")"})
@@ -113,7 +116,7 @@ func origins(v *ir.Value) [][]*ir.Value {
 const maxSteps = 12
 
 // refusal says what would reach whom, on which path, and which rule would allow it.
-func refusal(path []*ir.Value, reveal *ir.Value, to, why string, args ...any) *diag.Error {
+func refusal(path []*ir.Value, reveal *ir.Value, to, why string) *diag.Error {
 	src := path[0]
 	output, source, owner := reveal.Attrs.Str("name"), src.Attrs.Str("name"), src.Attrs.Str("owner")
 	var steps []string
@@ -137,7 +140,7 @@ func refusal(path []*ir.Value, reveal *ir.Value, to, why string, args ...any) *d
 		}
 	}
 	e := diag.Errorf(reveal.Pos, "refused: output %q would tell %s about %s %q of %s; %s\n\tpath: %s",
-		output, to, src.Op, source, owner, fmt.Sprintf(why, args...), strings.Join(steps, "\n\t   -> "))
+		output, to, src.Op, source, owner, why, strings.Join(steps, "\n\t   -> "))
 	e.Kind = diag.Policy
 	return e.WithHint("if %s agrees, its policy needs under allow: the rule {output: %s, to: [%s]}", owner, output, to)
 }

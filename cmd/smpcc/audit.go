@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -188,8 +189,18 @@ func (a *audit) text(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(w, "\nWho learns what, and why it is allowed\n")
-	for _, o := range a.Learns {
-		fmt.Fprintf(w, "  %s learns %s (%s)\n", o.Receiver, o.Output, o.Type)
+	for i, o := range a.Learns {
+		who, told := o.Receiver, false // receivers of one output for the same reasons share a paragraph
+		for k, p := range a.Learns {
+			if p.Output == o.Output && slices.Equal(p.Because, o.Because) && k != i {
+				told = told || k < i
+				who += ", " + p.Receiver
+			}
+		}
+		if told {
+			continue
+		}
+		fmt.Fprintf(w, "  %s: %s (%s)\n", who, o.Output, o.Type)
 		for _, b := range o.Because {
 			fmt.Fprintf(w, "    %s\n", b)
 		}

@@ -6,20 +6,31 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 )
 
 // keySize is the size of a key in bytes: AES-256.
 const keySize = 32
 
-// A Key is a secret from which streams are expanded. No form of printing shows its content.
-type Key struct{ b [keySize]byte }
+// errEmpty is the refusal to work with the zero Key: streams of a known key hide nothing.
+var errEmpty = errors.New("empty key: make one with NewMaster or read one with ReadMaster")
+
+// A Key is a secret from which streams are expanded. No form of printing shows its content. The zero Key is empty: nothing
+// can be expanded from it.
+//
+// The content stands behind a pointer because fmt calls no methods on unexported fields: it would print a key inside another
+// struct byte by byte, but prints a pointer there as an address.
+type Key struct{ b *[keySize]byte }
 
 const hidden = "material.Key(hidden)"
 
@@ -35,73 +46,120 @@ func (Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 // MarshalText hides the content from encoders.
 func (Key) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// Bytes returns the content: for the one place that sends a key to its party over TLS.
-func (k Key) Bytes() []byte { return append([]byte(nil), k.b[:]...) }
-
-// KeyOf returns the key with the given content.
-func KeyOf(b []byte) (Key, error) {
-	var k Key
-	if len(b) != keySize {
-		return k, fmt.Errorf("key has %d bytes, want %d", len(b), keySize)
+// Bytes returns the content, nil for the empty key. It is the one place that exports the secret, and exists because a
+// dealer sends each party its key of a session over TLS. Nothing else may call it, and nobody may print or log the result.
+func (k Key) Bytes() []byte {
+	if k.b == nil {
+		return nil
 	}
-	copy(k.b[:], b)
-	return k, nil
+	return append([]byte(nil), k.b[:]...)
+}
+
+// Equal reports whether two keys have the same content, in a time that does not tell where they differ.
+func (k Key) Equal(other Key) bool { return subtle.ConstantTimeCompare(k.Bytes(), other.Bytes()) == 1 }
+
+// KeyOf returns the key with the given content, of which it keeps a copy.
+func KeyOf(b []byte) (Key, error) {
+	if len(b) != keySize {
+		return Key{}, fmt.Errorf("key has %d bytes, want %d", len(b), keySize)
+	}
+	return Key{(*[keySize]byte)(append([]byte(nil), b...))}, nil
 }
 
 // NewMaster returns a fresh key from crypto/rand.
 func NewMaster() (Key, error) {
-	var k Key
-	_, err := rand.Read(k.b[:])
-	return k, err
+	k := Key{new([keySize]byte)}
+	if _, err := rand.Read(k.b[:]); err != nil {
+		return Key{}, fmt.Errorf("no randomness for a key: %w", err)
+	}
+	return k, nil
 }
 
-// Derive returns the key of one purpose, plan, session and party: HKDF-SHA256 (RFC 5869) with the master as secret and
-// purpose, digest, session and role, in a form that no other combination has, as info.
+// Derive returns the key of one purpose, plan, session and role: HKDF-SHA256 (RFC 5869) with the master as secret and the
+// four as info. Every part of info has a fixed length or its length before it, so no two combinations share one. The key
+// derived from the empty key is empty.
 func Derive(master Key, purpose string, digest [32]byte, session uint64, role int) Key {
-	info := binary.LittleEndian.AppendUint32([]byte("smpcc material 1"), uint32(len(purpose)))
+	if master.b == nil {
+		return Key{}
+	}
+	info := binary.LittleEndian.AppendUint64([]byte("smpcc material 1"), uint64(len(purpose)))
 	info = append(append(info, purpose...), digest[:]...)
 	info = binary.LittleEndian.AppendUint64(info, session)
 	info = binary.LittleEndian.AppendUint64(info, uint64(role))
 	out, err := hkdf.Key(sha256.New, master.b[:], nil, string(info), keySize)
 	if err != nil {
-		panic("material: HKDF of 32 bytes failed: " + err.Error()) // only for outputs above 8160 bytes
+		return Key{} // HKDF refuses only outputs above 8160 bytes
 	}
-	k, _ := KeyOf(out)
-	return k
+	return Key{(*[keySize]byte)(out)}
 }
 
-// WriteMaster writes a key to a new file that only its owner may read.
+// WriteMaster writes a key to a new file that only its owner may read. It never overwrites: an old key may be needed to
+// run what was dealt from it.
 func WriteMaster(path string, k Key) error {
+	if k.b == nil {
+		return errEmpty
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: a key is never overwritten; move it away or choose another name", err)
+	} else if err != nil {
 		return err
 	}
 	_, err = f.WriteString(hex.EncodeToString(k.b[:]) + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path)) // half a key helps nobody
+	}
+	return syncDir(filepath.Dir(path))
 }
 
-// ReadMaster reads a key and refuses a file that others may read.
+// syncDir makes a new file's name durable.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // directories cannot be synced there
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// maxKeyFile is the size above which a file is not read to look for a key.
+const maxKeyFile = 1 << 10
+
+// ReadMaster reads a key and refuses a file that others may read. Errors never quote the file.
 func ReadMaster(path string) (Key, error) {
-	var k Key
-	st, err := os.Stat(path)
+	st, err := os.Stat(path) // before opening: a pipe would make that wait
 	if err != nil {
-		return k, err
+		return Key{}, err
 	}
-	if st.Mode().Perm()&0o077 != 0 {
-		return k, fmt.Errorf("%s: others may read this key (mode %v); make it private: chmod 600 %s", path, st.Mode().Perm(), path)
+	if !st.Mode().IsRegular() {
+		return Key{}, notKey(path)
 	}
-	if st.Size() > 1<<10 {
-		return k, fmt.Errorf("%s: not a key file", path)
-	}
-	data, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
-		return k, err
+		return Key{}, err
+	}
+	defer f.Close()
+	if st, err = f.Stat(); err != nil { // of the file that is read, should the name mean another by now
+		return Key{}, err
+	}
+	if perm := st.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" { // no such bits there
+		return Key{}, fmt.Errorf("%s: others may use this key (mode %#o): if nobody has read it, make it private with chmod 600 %s; otherwise make a new one", path, perm, path)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
+	if err != nil {
+		return Key{}, err
 	}
 	b, err := hex.DecodeString(strings.TrimSpace(string(data)))
 	if err != nil || len(b) != keySize {
-		return k, fmt.Errorf("%s: not a key file: want %d hexadecimal digits", path, 2*keySize)
+		return Key{}, notKey(path)
 	}
 	return KeyOf(b)
+}
+
+func notKey(path string) error {
+	return fmt.Errorf("%s: not a key file: want a line of %d hexadecimal digits, as WriteMaster makes", path, 2*keySize)
 }
 
 // OpenMaster reads the key at path, or makes and writes a fresh one if there is none.
@@ -111,7 +169,10 @@ func OpenMaster(path string) (Key, error) {
 		return k, err
 	}
 	if k, err = NewMaster(); err != nil {
-		return k, err
+		return Key{}, err
 	}
-	return k, WriteMaster(path, k)
+	if err := WriteMaster(path, k); err != nil {
+		return Key{}, err
+	}
+	return k, nil
 }

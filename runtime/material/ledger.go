@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -15,48 +17,75 @@ var ErrUsed = errors.New("session id has been used")
 var sessions = []byte("sessions")
 
 // A Ledger records, on disk, the highest session id used with each plan. Ids strictly increase; an id counts as used from
-// before its material is touched, so that after any crash the material of a session in progress is dead.
+// before its material is touched, so that after any crash the material of a session in progress is dead. It may be used by
+// several goroutines.
+//
+// The file is as precious as the key: material derived under one key with a ledger deleted, or restored from a backup, is
+// used a second time. Whoever loses a ledger needs a new master key.
 type Ledger struct{ db *bbolt.DB }
 
-// OpenLedger opens or makes the ledger file. Only one process may have it open.
+// lockWait is how long OpenLedger waits for another process to let go of the file.
+const lockWait = 2 * time.Second
+
+// OpenLedger opens the ledger file, or makes it. Only one process may have it open, so that none can use an id that
+// another has just recorded.
 func OpenLedger(path string) (*Ledger, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 2 * time.Second})
-	if err != nil {
-		return nil, fmt.Errorf("ledger %s: %w (is another server using it?)", path, err)
+	_, statErr := os.Stat(path)
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	switch {
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, fmt.Errorf("ledger %s is open in another process: stop that server, or give this one its own ledger and its own master key", path)
+	case err != nil:
+		return nil, fmt.Errorf("ledger %s: %w; if it is damaged, do not delete it alone: take a new ledger together with a new master key", path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		_, err := tx.CreateBucketIfNotExists(sessions)
 		return err
 	})
+	if err == nil && statErr != nil { // a new file: its name, too, must outlive a crash
+		err = syncDir(filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), db.Close())
 	}
 	return &Ledger{db}, nil
 }
 
-// Use records session for the plan. When it returns nil the record is on disk; an id at or below the last one is refused.
+// Use records session for the plan. When it returns nil the record is on disk, and this call alone may touch the session's
+// material. An id at or below the last one is refused with ErrUsed; the first is 1. After any other error the id may or may
+// not be recorded: take the next one.
 func (l *Ledger) Use(digest [32]byte, session uint64) error {
-	return l.db.Update(func(tx *bbolt.Tx) error {
+	return l.db.Update(func(tx *bbolt.Tx) error { // returns after the file is synced
 		b := tx.Bucket(sessions)
-		if last := lastOf(b, digest); session <= last {
-			return fmt.Errorf("%w: session %d of this plan, the last one was %d; its material would reveal inputs: start a new session", ErrUsed, session, last)
+		last, err := lastOf(b, digest)
+		if err != nil {
+			return err
+		}
+		if session <= last {
+			return fmt.Errorf("%w: session %d, the last one of this plan was %d; using its material twice would reveal inputs: start a new session with id %d or above",
+				ErrUsed, session, last, last+1)
 		}
 		return b.Put(digest[:], binary.BigEndian.AppendUint64(nil, session))
 	})
 }
 
-func lastOf(b *bbolt.Bucket, digest [32]byte) uint64 {
-	if v := b.Get(digest[:]); len(v) == 8 {
-		return binary.BigEndian.Uint64(v)
+// lastOf returns the last session id of the plan, 0 for none. A record of another form is not taken for none.
+func lastOf(b *bbolt.Bucket, digest [32]byte) (uint64, error) {
+	v := b.Get(digest[:])
+	switch len(v) {
+	case 0:
+		return 0, nil
+	case 8:
+		return binary.BigEndian.Uint64(v), nil
 	}
-	return 0
+	return 0, fmt.Errorf("the ledger's record of plan %x has %d bytes, want 8: take a new ledger together with a new master key", digest[:4], len(v))
 }
 
 // Last returns the last session id used with the plan, 0 for none.
 func (l *Ledger) Last(digest [32]byte) (last uint64, err error) {
 	err = l.db.View(func(tx *bbolt.Tx) error {
-		last = lastOf(tx.Bucket(sessions), digest)
-		return nil
+		last, err = lastOf(tx.Bucket(sessions), digest)
+		return err
 	})
 	return last, err
 }

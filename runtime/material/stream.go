@@ -4,14 +4,20 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"fmt"
+	"sync"
 )
 
-// A Stream is the keystream of AES-256-CTR under one key, read at any offset. One key schedule serves it for life: making
-// one costs as much as sixty blocks. A Stream may be used by several goroutines.
+// A Stream is the keystream of AES-256-CTR under one key, read at any offset: block i is the encryption of i as a
+// big-endian number of 16 bytes. One key schedule serves it for life: making one costs as much as sixty blocks. It has no
+// position, so it may be used again in any order and by several goroutines at once.
 type Stream struct{ block cipher.Block }
 
 // NewStream returns the stream of a key.
 func NewStream(k Key) (*Stream, error) {
+	if k.b == nil {
+		return nil, errEmpty
+	}
 	b, err := aes.NewCipher(k.b[:])
 	if err != nil {
 		return nil, err
@@ -19,48 +25,65 @@ func NewStream(k Key) (*Stream, error) {
 	return &Stream{b}, nil
 }
 
+const hiddenStream = "material.Stream(hidden)"
+
 // String hides the content.
-func (*Stream) String() string { return "material.Stream(hidden)" }
+func (*Stream) String() string { return hiddenStream }
 
 // GoString hides the content.
-func (*Stream) GoString() string { return "material.Stream(hidden)" }
+func (*Stream) GoString() string { return hiddenStream }
 
-// chunk is the number of keystream bytes made at once.
+// Format hides the content from every verb.
+func (*Stream) Format(f fmt.State, _ rune) { fmt.Fprint(f, hiddenStream) }
+
+// chunk is the number of keystream bytes made at once: they stay in the first-level cache until unpacked.
 const chunk = 16 << 10
 
-var zeros [chunk]byte
+var (
+	zeros  [chunk]byte
+	chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+)
 
 // Fill sets dst[i] to the little-endian integer of width bytes (1, 2, 4 or 8) at byte offset + i*width of the keystream,
-// mod 2^bits. offset must be a multiple of 16, the cipher's block.
+// mod 2^bits, 1 <= bits <= 64. offset is a multiple of 16, the cipher's block, and not negative.
 func (s *Stream) Fill(dst []uint64, offset int64, width, bits int) {
 	var iv [aes.BlockSize]byte
-	binary.BigEndian.PutUint64(iv[8:], uint64(offset)/aes.BlockSize)
+	binary.BigEndian.PutUint64(iv[8:], uint64(offset)/aes.BlockSize) // an int64 of bytes never carries into the upper half
 	ctr := cipher.NewCTR(s.block, iv[:])
+	buf := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(buf)
+	if skip := int(uint64(offset) % aes.BlockSize); skip != 0 {
+		ctr.XORKeyStream(buf[:skip], zeros[:skip]) // never give the bytes of another offset: they may mask another value
+	}
 	mask := ^uint64(0) >> (64 - bits)
-	var buf [chunk]byte
 	for len(dst) > 0 {
 		n := min(len(dst), chunk/width)
 		b := buf[:n*width]
 		ctr.XORKeyStream(b, zeros[:len(b)])
-		d := dst[:n]
-		switch width {
-		case 1:
-			for i := range d {
-				d[i] = uint64(b[i]) & mask
-			}
-		case 2:
-			for i := range d {
-				d[i] = uint64(binary.LittleEndian.Uint16(b[2*i:])) & mask
-			}
-		case 4:
-			for i := range d {
-				d[i] = uint64(binary.LittleEndian.Uint32(b[4*i:])) & mask
-			}
-		default:
-			for i := range d {
-				d[i] = binary.LittleEndian.Uint64(b[8*i:]) & mask
-			}
-		}
+		unpack(dst[:n], b, width, mask)
 		dst = dst[n:]
+	}
+}
+
+// unpack sets d[i] to the i-th integer of width bytes in b, reduced by mask.
+func unpack(d []uint64, b []byte, width int, mask uint64) {
+	switch width {
+	case 1:
+		b = b[:len(d)]
+		for i := range d {
+			d[i] = uint64(b[i]) & mask
+		}
+	case 2:
+		for i := range d {
+			d[i] = uint64(binary.LittleEndian.Uint16(b[2*i:])) & mask
+		}
+	case 4:
+		for i := range d {
+			d[i] = uint64(binary.LittleEndian.Uint32(b[4*i:])) & mask
+		}
+	default:
+		for i := range d {
+			d[i] = binary.LittleEndian.Uint64(b[8*i:]) & mask
+		}
 	}
 }
