@@ -93,6 +93,12 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 			m.Ranges = append(m.Ranges, note)
 		}
 	}
+	path, _ := CriticalPath(f)
+	for _, v := range path {
+		if n := len(m.Critical); n == 0 || m.Critical[n-1] != v.Pos.String() {
+			m.Critical = append(m.Critical, v.Pos.String())
+		}
+	}
 	for _, v := range f.Body {
 		if v.Op == ir.OpWeight {
 			if _, ok := l.bound[boundKey(v)]; !ok {

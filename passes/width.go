@@ -62,7 +62,11 @@ func width(m *ir.Module, opt *Options) error {
 			scale = v.Args[0].Type.Scale
 		}
 		switch v.Op {
-		case ir.OpInput, ir.OpWeight, ir.OpConst:
+		case ir.OpInput, ir.OpWeight: // also where less is needed of it, data must fit its port
+			if v.Type.Elem == ir.Ring {
+				want(v, size(v, signedBits(v.Range.Abs(), v.Type.Scale, 1)))
+			}
+		case ir.OpConst:
 		case ir.OpReveal:
 			x := v.Args[0]
 			if x.Type.Elem == ir.Ring {

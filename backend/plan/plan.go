@@ -33,6 +33,7 @@ type Manifest struct {
 	Ranges   []RangeNote `pb:"13"`
 	Source   string      `pb:"14"` // sha-256 of the graph-level IR text, hex
 	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
+	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
 }
 
 // A Port is a named tensor that enters or leaves the computation.

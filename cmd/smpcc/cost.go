@@ -164,6 +164,9 @@ func costCommand() *cobra.Command {
 		if err := t.flush(); err != nil {
 			return err
 		}
+		if c := p.Manifest.Critical; len(c) > 0 {
+			fmt.Fprintf(w, "\nthe rounds wait for: %s\n", strings.Join(c, " -> "))
+		}
 		if a := assumed(p); len(a) > 0 {
 			fmt.Fprintf(w, "\nassumed, not proved (%d):\n", len(a))
 			for _, s := range a {

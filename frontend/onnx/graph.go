@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
@@ -15,6 +16,19 @@ var errReported = errors.New("reported before")
 // defined reports whether a name has a definition, good or bad.
 func (r *reader) defined(name string) bool {
 	return r.vals[name] != nil || r.inits[name] != nil || r.broken[name] || r.absent[name] != nil
+}
+
+// fresh returns an error if a name cannot be defined: it is malformed, or has a definition already.
+func (r *reader) fresh(name string) error {
+	switch {
+	case name == "" || len(name) > maxName:
+		return fmt.Errorf("name is empty or longer than %d bytes", maxName)
+	case !utf8.ValidString(name):
+		return errors.New("name is not UTF-8")
+	case r.defined(name):
+		return errors.New("name is defined twice")
+	}
+	return nil
 }
 
 // define notes that the innermost branch defines a name.
@@ -64,9 +78,8 @@ func (r *reader) node(p *pb.NodeProto, index int, later map[string]int) {
 			if o == "" {
 				continue
 			}
-			if r.defined(o) {
-				err = fmt.Errorf("output %q is defined twice", short(o))
-				r.errs.Add(n.at, err)
+			if err := r.fresh(o); err != nil {
+				r.errs.Add(n.at, fmt.Errorf("output %q: %w", short(o), err))
 				continue
 			}
 			r.define(o)
@@ -120,7 +133,8 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	}
 	v := row.at(r.opset)
 	if v == nil {
-		return nil, diag.Errorf(n.at, "operator %s of opset %d is not supported, only that of opset %d on", op, r.opset, row.versions[0].since).WithHint("convert the model to opset 17")
+		return nil, diag.Errorf(n.at, "operator %s of opset %d is not supported, only that of opset %d on", op, r.opset, row.versions[0].since).
+			WithHint("convert the model to opset 17")
 	}
 	bad := n.attributes(v)
 	for _, in := range p.Input {
@@ -132,7 +146,8 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 			return nil, r.absent[in]
 		case !r.defined(in):
 			if at, ok := later[in]; ok && at >= index {
-				return nil, diag.Errorf(n.at, "input %q is computed by this or a later node", short(in)).WithHint("nodes must come after those they read; if they cannot, the graph has a cycle")
+				return nil, diag.Errorf(n.at, "input %q is computed by this or a later node", short(in)).
+					WithHint("nodes must come after those they read; if they cannot, the graph has a cycle")
 			}
 			return nil, fmt.Errorf("input %q is neither an input, an initialiser nor computed by a node", short(in))
 		}

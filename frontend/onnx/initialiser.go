@@ -12,12 +12,8 @@ func (r *reader) initialisers(g *pb.GraphProto) {
 	for _, t := range g.Initializer {
 		name := t.GetName()
 		pos := r.pos(fmt.Sprintf("initialiser %q", short(name)))
-		if name == "" || len(name) > maxName {
-			r.errs.Add(pos, fmt.Errorf("name is empty or longer than %d bytes", maxName))
-			continue
-		}
-		if r.defined(name) {
-			r.errs.Add(pos, fmt.Errorf("name appears twice"))
+		if err := r.fresh(name); err != nil {
+			r.errs.Add(pos, err)
 			continue
 		}
 		d, err := decodeTensor(t, r.dir)

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -71,12 +72,12 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		r.broken[name] = true
 	}
 	t := v.GetType().GetTensorType()
-	if t == nil || name == "" || len(name) > maxName {
-		fail(fmt.Errorf("is not a named tensor"))
+	if t == nil {
+		fail(errors.New("is not a tensor"))
 		return
 	}
-	if r.defined(name) {
-		fail(fmt.Errorf("name appears twice"))
+	if err := r.fresh(name); err != nil {
+		r.errs.Add(pos, err)
 		return
 	}
 	r.define(name)
@@ -119,7 +120,8 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 			case isBound:
 				k = bound
 			case n == "?":
-				fail(diag.Errorf(pos, "dimension %d of %s is not known", i, dimNames(t.Shape)).WithHint("give the input's data (--input %s=FILE), or export the model with shapes", name))
+				fail(diag.Errorf(pos, "dimension %d of %s is not known", i, dimNames(t.Shape)).
+					WithHint("give the input's data (--input %s=FILE), or export the model with shapes", name))
 				return
 			default:
 				fail(diag.Errorf(pos, "dimension %s of %s is not known", n, dimNames(t.Shape)).WithHint("set it: --dim %s=1", n))

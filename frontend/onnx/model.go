@@ -5,7 +5,6 @@ package onnx
 import (
 	"fmt"
 	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,22 +31,6 @@ const (
 
 // standard is the domain of ONNX's own operators; files may also leave it out.
 const standard = "ai.onnx"
-
-// Options say how a model's names map to parties and data.
-type Options struct {
-	Dims          map[string]int        // symbolic dimension -> value
-	Shapes        map[string]ir.Shape   // shapes of inputs given by the user's data; they bind symbolic dimensions too
-	Parties       []string              // computing parties; p0 and p1 if empty
-	Dealer        string                // d if empty
-	WeightOwner   string                // owner of float initialisers
-	InputOwner    string                // owner of inputs
-	Owners        map[string]string     // input or initialiser -> party
-	Reveal        map[string][]string   // output -> receivers
-	DefaultReveal []string              // receivers of other outputs
-	Public        map[string]*ir.Tensor // inputs that are public, with their data
-	PublicWeights bool                  // float initialisers are public constants
-	Ranges        map[string][2]float64 // declared ranges of inputs
-}
 
 // An InputInfo describes an input or output of a model as the file declares it.
 type InputInfo struct {
@@ -78,7 +61,8 @@ func parse(name string, data []byte) (*pb.ModelProto, error) {
 		return nil, diag.Errorf(pos, "not an ONNX model").WithHint("export the model as .onnx; programs of the language end in .smp")
 	}
 	if v := model.GetIrVersion(); v < minFormat || v > maxFormat {
-		return nil, diag.Errorf(pos, "version %d of the ONNX format is not supported, want %d to %d", v, minFormat, maxFormat).WithHint("export the model again with a current exporter, or convert it")
+		return nil, diag.Errorf(pos, "version %d of the ONNX format is not supported, want %d to %d", v, minFormat, maxFormat).
+			WithHint("export the model again with a current exporter, or convert it")
 	}
 	if len(model.Functions) > 0 {
 		return nil, diag.Errorf(pos, "model has %d local functions, which are not supported", len(model.Functions)).WithHint("inline them when exporting")
@@ -189,7 +173,8 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 		}
 	}
 	if opset < minOpset || opset > maxOpset {
-		return nil, diag.Errorf(diag.Pos{File: name}, "opset %d is not supported, want %d to %d", opset, minOpset, maxOpset).WithHint("export or convert the model to opset 17")
+		return nil, diag.Errorf(diag.Pos{File: name}, "opset %d is not supported, want %d to %d", opset, minOpset, maxOpset).
+			WithHint("export or convert the model to opset 17")
 	}
 	r.opset = int(opset)
 	r.model(model.Graph)
@@ -197,7 +182,10 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	if err := r.errs.Err(); err != nil {
 		return nil, err
 	}
-	return r.m, ir.Verify(r.m)
+	if err := ir.Verify(r.m); err != nil {
+		return nil, err
+	}
+	return r.m, nil
 }
 
 // domain returns the name of an operator domain; the standard one may be left out.
@@ -252,61 +240,5 @@ func (r *reader) model(g *pb.GraphProto) {
 	}
 	if len(g.Output) == 0 {
 		r.errs.Add(r.pos(""), fmt.Errorf("model has no outputs"))
-	}
-}
-
-// flags reports names in the options that the model does not have.
-func (r *reader) flags(inputs, outputs, symbols map[string]bool) {
-	check := func(flag, name, what string, known map[string]bool) {
-		if !known[name] {
-			list := slices.Sorted(maps.Keys(known))
-			if len(list) > 12 {
-				list = append(list[:12], "...")
-			}
-			for i := range list {
-				list[i] = short(list[i])
-			}
-			e := &diag.Error{Kind: diag.Usage, Pos: r.pos(""), Msg: fmt.Sprintf("%s %s: the model has no %s of that name", flag, name, what)}
-			if len(list) > 0 {
-				e.Hint = "it has: " + strings.Join(list, ", ")
-			}
-			r.errs.Add(r.pos(""), e)
-		}
-	}
-	party := func(flag, name string) {
-		if !slices.Contains(r.opt.Parties, name) {
-			r.errs.Add(r.pos(""), &diag.Error{Kind: diag.Usage, Pos: r.pos(""), Msg: fmt.Sprintf("%s: %q is not a party", flag, name), Hint: "the parties are " + strings.Join(r.opt.Parties, ", ")})
-		}
-	}
-	party("owner of weights", r.opt.WeightOwner)
-	party("owner of inputs", r.opt.InputOwner)
-	for _, p := range r.opt.DefaultReveal {
-		party("receiver of outputs", p)
-	}
-	for _, n := range slices.Sorted(maps.Keys(r.opt.Dims)) {
-		check("--dim", n, "symbolic dimension", symbols)
-	}
-	owned := maps.Clone(inputs)
-	for n := range r.inits {
-		owned[n] = true
-	}
-	for _, n := range slices.Sorted(maps.Keys(r.opt.Owners)) {
-		check("--owner", n, "input or initialiser", owned)
-		party("--owner "+n, r.opt.Owners[n])
-	}
-	for _, n := range slices.Sorted(maps.Keys(r.opt.Reveal)) {
-		check("--reveal", n, "output", outputs)
-		for _, p := range r.opt.Reveal[n] {
-			party("--reveal "+n, p)
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(r.opt.Public)) {
-		check("--public", n, "input", inputs)
-	}
-	for _, n := range slices.Sorted(maps.Keys(r.opt.Ranges)) {
-		check("--range", n, "input", inputs)
-		if x := r.opt.Ranges[n]; !(x[0] <= x[1]) || math.IsInf(x[0], 0) || math.IsInf(x[1], 0) {
-			r.errs.Add(r.pos(""), &diag.Error{Kind: diag.Usage, Pos: r.pos(""), Msg: fmt.Sprintf("--range %s: %g..%g is not an interval", n, x[0], x[1]), Hint: "write it as lo:hi with lo <= hi"})
-		}
 	}
 }

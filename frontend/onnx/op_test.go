@@ -50,11 +50,12 @@ func (c opCase) model() (*pb.ModelProto, []string) {
 }
 
 var (
-	row3  = reals(dims(3), -1, 0, 2)
-	mat23 = reals(dims(2, 3), 1, 2, 3, 4, 5, 6)
-	mat32 = reals(dims(3, 2), 1, 0, 0, 1, 1, 1)
-	plane = reals(dims(1, 1, 3, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9)
-	one22 = reals(dims(1, 1, 2, 2), 1, 1, 1, 1)
+	row3      = reals(dims(3), -1, 0, 2)
+	row3Above = reals(dims(3), 0, 0, 2) // row3 where it is more than -1/2
+	mat23     = reals(dims(2, 3), 1, 2, 3, 4, 5, 6)
+	mat32     = reals(dims(3, 2), 1, 0, 0, 1, 1, 1)
+	plane     = reals(dims(1, 1, 3, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	one22     = reals(dims(1, 1, 2, 2), 1, 1, 1, 1)
 )
 
 var opCases = []opCase{
@@ -97,6 +98,11 @@ var opCases = []opCase{
 	{name: "Cast int to float", nodes: nodes(nd("Cast", "x", "y", ai("to", 1))), x: tensors{"x": list(1, -2)}, y: out(reals(dims(2), 1, -2))},
 	{name: "Cast to bool", nodes: nodes(nd("Cast", "x", "y", ai("to", 9))), x: tensors{"x": row3}, y: out(bools(dims(3), 1, 0, 1))},
 	{name: "Cast bool to int", nodes: nodes(nd("Cast", "x", "y", ai("to", 7))), x: tensors{"x": bools(dims(2), 0, 1)}, y: out(list(0, 1))},
+
+	{name: "ThresholdedRelu", nodes: nodes(nd("ThresholdedRelu", "x", "y", af("alpha", -0.5))), x: tensors{"x": row3}, y: out(row3Above)},
+	{name: "Sign", nodes: nodes(nd("Sign", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -1, 0, 1))},
+	{name: "Sign int", nodes: nodes(nd("Sign", "x", "y")), x: tensors{"x": list(-5, 7)}, y: out(list(-1, 1))},
+	{name: "CastLike", nodes: nodes(nd("CastLike", "x z", "y")), x: tensors{"x": list(1, -2), "z": row3}, y: out(reals(dims(2), 1, -2))},
 
 	{name: "Conv", nodes: nodes(nd("Conv", "x w b", "y")), x: tensors{"x": plane}, w: tensors{"w": one22, "b": reals(dims(1), 1)}, y: out(reals(dims(1, 1, 2, 2), 13, 17, 25, 29))},
 	{name: "Conv pads and strides", nodes: nodes(nd("Conv", "x w", "y", ais("pads", 1, 0, 0, 1), ais("strides", 2, 2))), x: tensors{"x": plane}, w: tensors{"w": one22}, y: out(reals(dims(1, 1, 2, 2), 3, 3, 24, 15))},
@@ -167,6 +173,12 @@ var opCases = []opCase{
 	{name: "ArgMax", nodes: nodes(nd("ArgMax", "x", "y", ai("axis", 1), ai("keepdims", 0))), x: tensors{"x": reals(dims(2, 3), 1, 3, 3, 2, 1, 0)}, y: out(list(1, 0))},
 	{name: "ArgMax last", nodes: nodes(nd("ArgMax", "x", "y", ai("axis", 1), ai("keepdims", 0), ai("select_last_index", 1))), x: tensors{"x": reals(dims(2, 3), 1, 3, 3, 2, 1, 0)}, y: out(list(2, 0))},
 	{name: "ArgMin", nodes: nodes(nd("ArgMin", "x", "y")), x: tensors{"x": row3}, y: out(list(0))},
+	{name: "ReduceL1", nodes: nodes(nd("ReduceL1", "x", "y", ai("keepdims", 0))), x: tensors{"x": row3}, y: out(num(3))},
+	{name: "ReduceSumSquare", nodes: nodes(nd("ReduceSumSquare", "x", "y", ais("axes", 1), ai("keepdims", 0))), x: tensors{"x": mat23}, y: out(reals(dims(2), 14, 77))},
+	{name: "ReduceSumSquare of nothing", opset: 18, nodes: nodes(nd("ReduceSumSquare", "x", "y", ai("noop_with_empty_axes", 1))), x: tensors{"x": row3}, y: out(reals(dims(3), 1, 0, 4))},
+	{name: "DepthToSpace", nodes: nodes(nd("DepthToSpace", "x", "y", ai("blocksize", 2))), x: tensors{"x": reals(dims(1, 4, 1, 2), 0, 1, 2, 3, 4, 5, 6, 7)}, y: out(reals(dims(1, 1, 2, 4), 0, 2, 1, 3, 4, 6, 5, 7))},
+	{name: "DepthToSpace CRD", nodes: nodes(nd("DepthToSpace", "x", "y", ai("blocksize", 2), as("mode", "CRD"))), x: tensors{"x": reals(dims(1, 8, 1, 1), 0, 1, 2, 3, 4, 5, 6, 7)}, y: out(reals(dims(1, 2, 2, 2), 0, 1, 2, 3, 4, 5, 6, 7))},
+	{name: "SpaceToDepth", nodes: nodes(nd("SpaceToDepth", "x", "y", ai("blocksize", 2))), x: tensors{"x": reals(dims(1, 1, 2, 4), 0, 2, 1, 3, 4, 6, 5, 7)}, y: out(reals(dims(1, 4, 1, 2), 0, 1, 2, 3, 4, 5, 6, 7))},
 	{name: "If", nodes: nodes(nd("Constant", "", "c", at("value", bools(dims(), 1))),
 		nd("If", "c", "y", ag("then_branch", graph("t", nd("Constant", "", "k", af("value_float", 2)), nd("Mul", "x k", "t"))), ag("else_branch", graph("e", nd("Hardmax", "x", "e"))))), x: tensors{"x": row3}, y: out(reals(dims(3), -2, 0, 4))},
 	{name: "If twice with the same inner names, nested", nodes: nodes(nd("Constant", "", "c", at("value", bools(dims(), 0))),

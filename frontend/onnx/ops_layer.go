@@ -158,12 +158,9 @@ func conv(n *node) ([]*ir.Value, error) {
 	return one(n.unflat(y, flat, err))
 }
 
-// pool lowers MaxPool and AveragePool.
+// pool lowers MaxPool and AveragePool. storage_order concerns only the indices, which have no lowering.
 func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
-		if err := n.want("storage_order", 0, 0); err != nil {
-			return nil, err
-		}
 		x := n.in(0)
 		rank := len(x.Type.Shape) - 2
 		if rank < 1 || rank > 2 {
@@ -314,13 +311,21 @@ func init() {
 	add("Conv", "1-D and 2-D convolution with groups, dilations and pads.", conv,
 		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is pads:is strides:is"})
 	add("MaxPool", "Largest element of each window.", pool(ir.OpMaxPool), version{since: 1, in: 1, max: 1, attrs: maxPool},
-		version{since: 8, in: 1, max: 1, attrs: maxPool + "storage_order:i"}, version{since: 10, in: 1, max: 1, attrs: maxPool + "storage_order:i ceil_mode:i dilations:is"})
-	add("AveragePool", "Mean of each window.", pool(ir.OpAvgPool), version{since: 1, in: 1, max: 1, attrs: maxPool}, version{since: 7, in: 1, max: 1, attrs: avgPool},
+		version{since: 8, in: 1, max: 1, attrs: maxPool + "storage_order:i"},
+		version{since: 10, in: 1, max: 1, attrs: maxPool + "storage_order:i ceil_mode:i dilations:is"})
+	add("AveragePool", "Mean of each window.", pool(ir.OpAvgPool),
+		version{since: 1, in: 1, max: 1, attrs: maxPool},
+		version{since: 7, in: 1, max: 1, attrs: avgPool},
 		version{since: 10, in: 1, max: 1, attrs: avgPool + "ceil_mode:i"}, version{since: 19, in: 1, max: 1, attrs: avgPool + "ceil_mode:i dilations:is"})
 	add("GlobalAveragePool", "Mean over all spatial dimensions.", globalPool(ir.OpReduceMean), version{since: 1, in: 1, max: 1})
 	add("GlobalMaxPool", "Largest element over all spatial dimensions.", globalPool(ir.OpReduceMax), version{since: 1, in: 1, max: 1})
-	add("Gemm", "alpha * A * B + beta * C.", gemm, version{since: 6, in: 3, max: 3, attrs: "alpha:f beta:f broadcast:i transA:i transB:i"}, version{since: 7, in: 3, max: 3, attrs: "alpha:f beta:f transA:i transB:i"}, version{since: 11, in: 2, max: 3, attrs: "alpha:f beta:f transA:i transB:i"})
+	add("Gemm", "alpha * A * B + beta * C.", gemm,
+		version{since: 6, in: 3, max: 3, attrs: "alpha:f beta:f broadcast:i transA:i transB:i"},
+		version{since: 7, in: 3, max: 3, attrs: "alpha:f beta:f transA:i transB:i"},
+		version{since: 11, in: 2, max: 3, attrs: "alpha:f beta:f transA:i transB:i"})
 	add("MatMul", "Matrix product; leading dimensions are batches.", matMul, version{since: 1, in: 2, max: 2})
-	add("BatchNormalization", "Normalisation with the statistics of training.", batchNorm, version{since: 6, in: 5, max: 5, attrs: "epsilon:f is_test:i momentum:f spatial:i"}, version{since: 7, in: 5, max: 5, attrs: "epsilon:f momentum:f spatial:i"},
+	add("BatchNormalization", "Normalisation with the statistics of training.", batchNorm,
+		version{since: 6, in: 5, max: 5, attrs: "epsilon:f is_test:i momentum:f spatial:i"},
+		version{since: 7, in: 5, max: 5, attrs: "epsilon:f momentum:f spatial:i"},
 		version{since: 9, in: 5, max: 5, attrs: "epsilon:f momentum:f"}, version{since: 14, in: 5, max: 5, attrs: "epsilon:f momentum:f training_mode:i"})
 }

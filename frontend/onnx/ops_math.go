@@ -92,7 +92,8 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 	case err != nil:
 		return nil, err
 	case t == nil:
-		return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").WithHint("divide by a constant or an initialiser, or reveal both and divide there")
+		return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").
+			WithHint("divide by a constant or an initialiser, or reveal both and divide there")
 	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == ir.Int && t.Elem == ir.Int:
 		return n.quotient(x, y)
 	case t.Elem != ir.Real:
@@ -247,20 +248,24 @@ func cast(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := n.in(0)
+	return one(n.convert(n.in(0), e))
+}
+
+// convert returns x with another kind of elements.
+func (n *node) convert(x *ir.Value, e ir.Elem) (*ir.Value, error) {
 	switch {
 	case x.Type.Elem == e:
-		return one(x, nil)
+		return x, nil
 	case x.Op != ir.OpConst && e == ir.Bool: // x != 0
 		zero, err := n.number(x, 0)
 		if err != nil {
 			return nil, err
 		}
-		return one(n.e(ir.OpNe, nil, x, zero))
+		return n.e(ir.OpNe, nil, x, zero)
 	case x.Op != ir.OpConst && x.Type.Elem == ir.Real:
 		return nil, diag.Errorf(n.at, "rounding a secret real to an integer is not supported").WithHint("keep it as float, or compare it with thresholds")
 	case x.Op != ir.OpConst:
-		return one(n.e(ir.OpCast, ir.Attrs{ir.S("to", e.String())}, x))
+		return n.e(ir.OpCast, ir.Attrs{ir.S("to", e.String())}, x)
 	}
 	t := x.Attrs.Tensor("data")
 	out, err := n.tensor(e, t.Shape)
@@ -282,7 +287,44 @@ func cast(n *node) ([]*ir.Value, error) {
 			out.I[i] = int64(y)
 		}
 	}
-	return one(n.constant(out))
+	return n.constant(out)
+}
+
+// sign lowers Sign: (x > 0) - (x < 0).
+func sign(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	zero, err := n.number(x, 0)
+	if err != nil {
+		return nil, err
+	}
+	var bits [2]*ir.Value
+	for i, op := range []ir.Op{ir.OpGt, ir.OpLt} {
+		if bits[i], err = n.e(op, nil, x, zero); err != nil {
+			return nil, err
+		}
+		if bits[i], err = n.convert(bits[i], x.Type.Elem); err != nil {
+			return nil, err
+		}
+	}
+	return one(n.e(ir.OpSub, nil, bits[0], bits[1]))
+}
+
+// thresholdedRelu lowers ThresholdedRelu: x where x > alpha, zero elsewhere.
+func thresholdedRelu(n *node) ([]*ir.Value, error) {
+	x := n.in(0)
+	alpha, err := n.number(x, n.float("alpha", 1))
+	if err != nil {
+		return nil, err
+	}
+	zero, err := n.number(x, 0)
+	if err != nil {
+		return nil, err
+	}
+	above, err := n.e(ir.OpGt, nil, x, alpha)
+	if err != nil {
+		return nil, err
+	}
+	return one(n.e(ir.OpSelect, nil, above, x, zero))
 }
 
 // equal lowers Equal, also of bits.
@@ -299,9 +341,15 @@ func equal(n *node) ([]*ir.Value, error) {
 }
 
 func init() {
-	add("Add", "Elementwise sum, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpAdd, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
-	add("Sub", "Elementwise difference, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpSub, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
-	add("Mul", "Elementwise product, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpMul, nil, x, y) }), legacy, version{since: 7, in: 2, max: 2})
+	add("Add", "Elementwise sum, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpAdd, nil, x, y) }),
+		legacy,
+		version{since: 7, in: 2, max: 2})
+	add("Sub", "Elementwise difference, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpSub, nil, x, y) }),
+		legacy,
+		version{since: 7, in: 2, max: 2})
+	add("Mul", "Elementwise product, broadcasting.", aligned(func(n *node, x, y *ir.Value) (*ir.Value, error) { return n.e(ir.OpMul, nil, x, y) }),
+		legacy,
+		version{since: 7, in: 2, max: 2})
 	simple("Neg", 6, 1, ir.OpNeg, "Elementwise negation.")
 	simple("Abs", 6, 1, ir.OpAbs, "Elementwise magnitude.")
 	simple("Relu", 6, 1, ir.OpRelu, "Elementwise max(x, 0).")
@@ -328,7 +376,9 @@ func init() {
 	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
 	add("Softmax", "Only in front of an arg-max, where it vanishes.", softmax, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
 	add("Cast", "Conversion: int to real, numbers to bool, bool to number; reals to int if they are public.", cast,
-		version{since: 6, in: 1, max: 1, attrs: "to:i!"}, version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"}, version{since: 24, in: 1, max: 1, attrs: "to:i! saturate:i round_mode:s"})
+		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
+		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
+		version{since: 24, in: 1, max: 1, attrs: "to:i! saturate:i round_mode:s"})
 	add("LeakyRelu", "Elementwise x if x > 0, alpha*x otherwise.", func(n *node) ([]*ir.Value, error) {
 		return one(n.e(ir.OpLeaky, ir.Attrs{ir.F("alpha", n.float("alpha", float64(float32(0.01))))}, n.in(0)))
 	}, version{since: 6, in: 1, max: 1, attrs: "alpha:f"})
@@ -342,6 +392,11 @@ func init() {
 		}
 		return one(n.e(ir.OpMul, nil, n.in(0), h))
 	}, version{since: 14, in: 1, max: 1})
+	add("ThresholdedRelu", "Elementwise x if x > alpha, 0 otherwise.", thresholdedRelu, version{since: 10, in: 1, max: 1, attrs: "alpha:f"})
+	add("Sign", "Elementwise -1, 0 or 1.", sign, version{since: 9, in: 1, max: 1})
+	add("CastLike", "Conversion to the kind of the second input's elements, as Cast does.", func(n *node) ([]*ir.Value, error) {
+		return one(n.convert(n.in(0), n.in(1).Type.Elem))
+	}, version{since: 15, in: 2, max: 2}, version{since: 19, in: 2, max: 2, attrs: "saturate:i"}, version{since: 24, in: 2, max: 2, attrs: "saturate:i round_mode:s"})
 	fixedOnly("Sqrt", 6, "Elementwise square root.", math.Sqrt)
 	fixedOnly("Exp", 6, "Elementwise exponential.", math.Exp)
 	fixedOnly("Log", 6, "Elementwise logarithm.", math.Log)

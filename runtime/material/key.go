@@ -28,9 +28,13 @@ var errEmpty = errors.New("empty key: make one with NewMaster or read one with R
 // A Key is a secret from which streams are expanded. No form of printing shows its content. The zero Key is empty: nothing
 // can be expanded from it.
 //
-// The content stands behind a pointer because fmt calls no methods on unexported fields: it would print a key inside another
-// struct byte by byte, but prints a pointer there as an address.
-type Key struct{ b *[keySize]byte }
+// The content stands behind a function because fmt calls no methods on unexported fields: it would print a key inside
+// another struct byte by byte, and follows a pointer for some verbs. It prints a function as an address. It also makes keys
+// impossible to compare with ==, which would take a time that tells where they differ.
+type Key struct{ content func() *[keySize]byte }
+
+// keyOf returns the key with content b, which becomes the key's own.
+func keyOf(b *[keySize]byte) Key { return Key{func() *[keySize]byte { return b }} }
 
 const hidden = "material.Key(hidden)"
 
@@ -49,10 +53,10 @@ func (Key) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // Bytes returns the content, nil for the empty key. It is the one place that exports the secret, and exists because a
 // dealer sends each party its key of a session over TLS. Nothing else may call it, and nobody may print or log the result.
 func (k Key) Bytes() []byte {
-	if k.b == nil {
+	if k.content == nil {
 		return nil
 	}
-	return append([]byte(nil), k.b[:]...)
+	return append([]byte(nil), k.content()[:]...)
 }
 
 // Equal reports whether two keys have the same content, in a time that does not tell where they differ.
@@ -63,40 +67,40 @@ func KeyOf(b []byte) (Key, error) {
 	if len(b) != keySize {
 		return Key{}, fmt.Errorf("key has %d bytes, want %d", len(b), keySize)
 	}
-	return Key{(*[keySize]byte)(append([]byte(nil), b...))}, nil
+	return keyOf((*[keySize]byte)(append([]byte(nil), b...))), nil
 }
 
 // NewMaster returns a fresh key from crypto/rand.
 func NewMaster() (Key, error) {
-	k := Key{new([keySize]byte)}
-	if _, err := rand.Read(k.b[:]); err != nil {
+	b := new([keySize]byte)
+	if _, err := rand.Read(b[:]); err != nil {
 		return Key{}, fmt.Errorf("no randomness for a key: %w", err)
 	}
-	return k, nil
+	return keyOf(b), nil
 }
 
 // Derive returns the key of one purpose, plan, session and role: HKDF-SHA256 (RFC 5869) with the master as secret and the
 // four as info. Every part of info has a fixed length or its length before it, so no two combinations share one. The key
 // derived from the empty key is empty.
 func Derive(master Key, purpose string, digest [32]byte, session uint64, role int) Key {
-	if master.b == nil {
+	if master.content == nil {
 		return Key{}
 	}
 	info := binary.LittleEndian.AppendUint64([]byte("smpcc material 1"), uint64(len(purpose)))
 	info = append(append(info, purpose...), digest[:]...)
 	info = binary.LittleEndian.AppendUint64(info, session)
 	info = binary.LittleEndian.AppendUint64(info, uint64(role))
-	out, err := hkdf.Key(sha256.New, master.b[:], nil, string(info), keySize)
+	out, err := hkdf.Key(sha256.New, master.content()[:], nil, string(info), keySize)
 	if err != nil {
 		return Key{} // HKDF refuses only outputs above 8160 bytes
 	}
-	return Key{(*[keySize]byte)(out)}
+	return keyOf((*[keySize]byte)(out))
 }
 
 // WriteMaster writes a key to a new file that only its owner may read. It never overwrites: an old key may be needed to
 // run what was dealt from it.
 func WriteMaster(path string, k Key) error {
-	if k.b == nil {
+	if k.content == nil {
 		return errEmpty
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -105,7 +109,7 @@ func WriteMaster(path string, k Key) error {
 	} else if err != nil {
 		return err
 	}
-	_, err = f.WriteString(hex.EncodeToString(k.b[:]) + "\n")
+	_, err = f.WriteString(hex.EncodeToString(k.content()[:]) + "\n")
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(path)) // half a key helps nobody
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // ErrUsed is wrapped by the refusal of a session id that is not above all earlier ones.
@@ -30,10 +31,13 @@ const lockWait = 2 * time.Second
 // OpenLedger opens the ledger file, or makes it. Only one process may have it open, so that none can use an id that
 // another has just recorded.
 func OpenLedger(path string) (*Ledger, error) {
-	_, statErr := os.Stat(path)
+	st, statErr := os.Stat(path)
+	if statErr == nil && st.Size() == 0 { // would be taken for a new one, with every id free again
+		return nil, fmt.Errorf("ledger %s is empty: if sessions have run with this master key, take a new ledger together with a new key; if none has, delete it", path)
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("ledger %s is open in another process: stop that server, or give this one its own ledger and its own master key", path)
 	case err != nil:
 		return nil, fmt.Errorf("ledger %s: %w; if it is damaged, do not delete it alone: take a new ledger together with a new master key", path, err)

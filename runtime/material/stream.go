@@ -15,10 +15,10 @@ type Stream struct{ block cipher.Block }
 
 // NewStream returns the stream of a key.
 func NewStream(k Key) (*Stream, error) {
-	if k.b == nil {
+	if k.content == nil {
 		return nil, errEmpty
 	}
-	b, err := aes.NewCipher(k.b[:])
+	b, err := aes.NewCipher(k.content()[:])
 	if err != nil {
 		return nil, err
 	}

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"math"
 
-	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
-	"smpcc/ir/diag"
 )
 
-// Structure: views, shapes, reductions, constants.
+// Views: elements move, none changes.
 
 // span returns the list 0, 1, ... n-1.
 func span(n int) []int {
@@ -302,69 +300,6 @@ func unsqueezed(n *node) ([]*ir.Value, error) {
 	return one(n.reshape(x, s))
 }
 
-// reduction lowers a reduction; negate computes the op of -x and negates the result, which turns max into min.
-func reduction(op ir.Op, negate bool) func(n *node) ([]*ir.Value, error) {
-	return func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		axes, err := n.list(1, "axes")
-		if err != nil {
-			return nil, err
-		}
-		if len(axes) == 0 {
-			if n.int("noop_with_empty_axes", 0) != 0 {
-				return one(x, nil)
-			}
-			axes = span(len(x.Type.Shape))
-		}
-		if axes, err = ir.NormAxes(axes, len(x.Type.Shape)); err != nil {
-			return nil, err
-		}
-		if negate {
-			if x, err = n.e(ir.OpNeg, nil, x); err != nil {
-				return nil, err
-			}
-		}
-		y, err := n.e(op, ir.Attrs{ir.Dims("axes", axes), ir.I("keep", int64(n.int("keepdims", 1)))}, x)
-		if err != nil || !negate {
-			return one(y, err)
-		}
-		return one(n.e(ir.OpNeg, nil, y))
-	}
-}
-
-func argMax(negate bool) func(n *node) ([]*ir.Value, error) {
-	return func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
-		a, err := n.axis("axis", 0, len(x.Type.Shape))
-		if err != nil {
-			return nil, err
-		}
-		if negate {
-			if x, err = n.e(ir.OpNeg, nil, x); err != nil {
-				return nil, err
-			}
-		}
-		last := n.int("select_last_index", 0) != 0
-		size := x.Type.Shape[a]
-		if last { // the first of the mirrored ones
-			from, to, by := every(x.Type.Shape)
-			from[a], to[a], by[a] = size-1, -1, -1
-			if x, err = n.cut(x, from, to, by); err != nil {
-				return nil, err
-			}
-		}
-		y, err := n.e(ir.OpArgMax, ir.Attrs{ir.I("axis", int64(a)), ir.I("keep", int64(n.int("keepdims", 1)))}, x)
-		if err != nil || !last {
-			return one(y, err)
-		}
-		top, err := n.number(y, float64(size-1))
-		if err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpSub, nil, top, y))
-	}
-}
-
 func split(n *node) ([]*ir.Value, error) {
 	x := n.in(0)
 	in := x.Type.Shape
@@ -411,124 +346,6 @@ func split(n *node) ([]*ir.Value, error) {
 		return nil, fmt.Errorf("split %v does not fit dimension %d of %v", sizes, a, in)
 	}
 	return out, nil
-}
-
-// constantNode reads the one attribute of a Constant node.
-func constantNode(n *node) ([]*ir.Value, error) {
-	if len(n.attrs) != 1 {
-		return nil, fmt.Errorf("has %d values, want one", len(n.attrs))
-	}
-	for name, a := range n.attrs {
-		switch name {
-		case "value":
-			t, err := n.held(a.GetT())
-			if err != nil {
-				return nil, err
-			}
-			return one(n.constant(t))
-		case "value_float":
-			return one(n.constant(ir.Reals(ir.Shape{}, float64(a.GetF()))))
-		case "value_floats":
-			t := ir.NewTensor(ir.Real, ir.Shape{len(a.Floats)})
-			for i, x := range a.Floats {
-				t.F[i] = float64(x)
-			}
-			return one(n.constant(t))
-		case "value_int":
-			return one(n.constant(ir.Ints(ir.Shape{}, a.GetI())))
-		case "value_ints":
-			return one(n.constant(ir.Ints(ir.Shape{len(a.Ints)}, append([]int64{}, a.Ints...)...)))
-		}
-	}
-	return nil, errors.New("value is missing")
-}
-
-// held decodes a tensor attribute, which counts against what a file may hold.
-func (n *node) held(p *pb.TensorProto) (*ir.Tensor, error) {
-	if p == nil {
-		return nil, errors.New("value is missing")
-	}
-	t, err := decodeTensor(p, n.r.dir)
-	if err != nil {
-		return nil, err
-	}
-	return t, n.r.hold(t)
-}
-
-// fill lowers ConstantOfShape.
-func fill(n *node) ([]*ir.Value, error) {
-	dims, err := n.list(0, "shape")
-	if err != nil {
-		return nil, err
-	}
-	if len(dims) > maxRank {
-		return nil, fmt.Errorf("shape has %d dimensions, at most %d are allowed", len(dims), maxRank)
-	}
-	v := ir.Reals(ir.Shape{1}, 0)
-	if a := n.attrs["value"]; a != nil {
-		if v, err = n.held(a.GetT()); err != nil {
-			return nil, err
-		}
-		if v.Len() != 1 {
-			return nil, fmt.Errorf("value has %d elements, want one", v.Len())
-		}
-	}
-	c, err := n.constant(&ir.Tensor{Elem: v.Elem, Shape: ir.Shape{}, F: v.F, I: v.I})
-	if err != nil {
-		return nil, err
-	}
-	return one(n.expand(c, dims))
-}
-
-// shape lowers Shape: dimensions are public.
-func shape(n *node) ([]*ir.Value, error) {
-	s := n.in(0).Type.Shape
-	bound := func(x int) int {
-		if x < 0 {
-			x += len(s)
-		}
-		return max(0, min(x, len(s)))
-	}
-	from, to := bound(n.int("start", 0)), bound(n.int("end", len(s)))
-	t := ir.NewTensor(ir.Int, ir.Shape{max(0, to-from)})
-	for i := range t.I {
-		t.I[i] = int64(s[from+i])
-	}
-	return one(n.constant(t))
-}
-
-// maxRange bounds the result of Range.
-const maxRange = 1 << 24
-
-// series lowers Range: public numbers from start to limit.
-func series(n *node) ([]*ir.Value, error) {
-	var p [3]*ir.Tensor
-	for i, what := range []string{"start", "limit", "delta"} {
-		var err error
-		if p[i], err = n.public(i, what); err != nil {
-			return nil, err
-		}
-		if p[i].Len() != 1 || p[i].Elem != p[0].Elem || p[i].Elem == ir.Bool {
-			return nil, fmt.Errorf("%s is not a number of the kind of the others", what)
-		}
-	}
-	a, b, d := p[0].At(0), p[1].At(0), p[2].At(0)
-	size := math.Ceil((b - a) / d)
-	if d == 0 || !(size < maxRange) || math.IsInf(a, 0) {
-		return nil, fmt.Errorf("range %g..%g by %g does not end, or not within %d elements", a, b, d, maxRange)
-	}
-	t, err := n.tensor(p[0].Elem, ir.Shape{int(max(0, size))})
-	if err != nil {
-		return nil, err
-	}
-	for i := range t.Len() {
-		if t.Elem == ir.Real {
-			t.F[i] = a + float64(float64(i)*d) // converted, so that no CPU fuses it: the same bits everywhere
-		} else {
-			t.I[i] = p[0].I[0] + int64(i)*p[2].I[0]
-		}
-	}
-	return one(n.constant(t))
 }
 
 func flatten(n *node) ([]*ir.Value, error) {
@@ -615,76 +432,58 @@ func tile(n *node) ([]*ir.Value, error) {
 	return one(x, nil)
 }
 
-// dropout is the identity in inference.
-func dropout(n *node) ([]*ir.Value, error) {
-	if n.given(2) {
-		t, err := n.public(2, "training_mode")
+// blocks lowers DepthToSpace and SpaceToDepth, which move squares of cells from channels to the plane and back.
+func blocks(toSpace bool) func(n *node) ([]*ir.Value, error) {
+	return func(n *node) ([]*ir.Value, error) {
+		x := n.in(0)
+		s, k := x.Type.Shape, n.int("blocksize", 0)
+		mode := n.str("mode", "DCR")
+		if len(s) != 4 || k < 1 || k > 1<<14 || mode != "DCR" && mode != "CRD" {
+			return nil, fmt.Errorf("input %v with blocksize %d and mode %q is not supported", s, k, short(mode))
+		}
+		b, c, h, w := s[0], s[1], s[2], s[3]
+		if toSpace && c%(k*k) != 0 || !toSpace && (h%k != 0 || w%k != 0) {
+			return nil, fmt.Errorf("blocks of %dx%d do not fit %v", k, k, s)
+		}
+		split, perm, joined := ir.Shape{b, k, k, c / (k * k), h, w}, []int{0, 3, 4, 1, 5, 2}, ir.Shape{b, c / (k * k), h * k, w * k}
+		switch {
+		case !toSpace:
+			split, perm, joined = ir.Shape{b, c, h / k, k, w / k, k}, []int{0, 3, 5, 1, 2, 4}, ir.Shape{b, c * k * k, h / k, w / k}
+		case mode == "CRD":
+			split, perm = ir.Shape{b, c / (k * k), k, k, h, w}, []int{0, 1, 4, 2, 5, 3}
+		}
+		y, err := n.reshape(x, split)
 		if err != nil {
 			return nil, err
 		}
-		if t.Len() != 1 || t.At(0) != 0 {
-			return nil, errors.New("training_mode is not supported")
+		if y, err = n.transpose(y, perm...); err != nil {
+			return nil, err
 		}
+		return one(n.reshape(y, joined))
 	}
-	return one(n.in(0), nil)
-}
-
-// choose lowers If: the condition is public, so one branch takes the node's place.
-func choose(n *node) ([]*ir.Value, error) {
-	c := n.data(0)
-	switch {
-	case c == nil:
-		return nil, diag.Errorf(n.at, "a branch on a value that is not known when compiling is not supported: which branch runs would be seen").
-			WithHint("compute both and choose with Where, or give the condition as public data: --public NAME=FILE")
-	case c.Elem != ir.Bool || c.Len() != 1:
-		return nil, fmt.Errorf("condition is %v%v, want one bool", c.Elem, c.Shape)
-	case c.I[0] != 0:
-		return n.branch(n.attrs["then_branch"].GetG())
-	}
-	return n.branch(n.attrs["else_branch"].GetG())
 }
 
 func init() {
-	add("If", "The branch that a public condition chooses.", choose, version{since: 1, in: 1, max: 1, attrs: "then_branch:g! else_branch:g!"})
-	add("Identity", "The input itself.", func(n *node) ([]*ir.Value, error) { return one(n.in(0), nil) }, version{since: 1, in: 1, max: 1})
-	add("Dropout", "The input itself, as in inference.", dropout, version{since: 6, in: 1, max: 1, attrs: "is_test:i ratio:f"}, version{since: 7, in: 1, max: 1, attrs: "ratio:f"}, version{since: 12, in: 1, max: 3, attrs: "seed:i"})
-	add("Constant", "A public constant.", constantNode, version{since: 1, attrs: "value:t!"}, version{since: 12, attrs: "value:t value_float:f value_floats:fs value_int:i value_ints:is"})
-	add("ConstantOfShape", "A public constant of one value.", fill, version{since: 9, in: 1, max: 1, attrs: "value:t"})
-	add("Shape", "The input's dimensions, which are public.", shape, version{since: 1, in: 1, max: 1}, version{since: 15, in: 1, max: 1, attrs: "start:i end:i"})
-	add("Size", "The input's number of elements, which is public.", func(n *node) ([]*ir.Value, error) {
-		return one(n.constant(ir.Ints(ir.Shape{}, int64(n.in(0).Type.Shape.Size()))))
-	}, version{since: 1, in: 1, max: 1})
-	add("Range", "Public numbers from start to limit.", series, version{since: 11, in: 3, max: 3})
+	add("DepthToSpace", "Channels spread over blocks of the plane.", blocks(true),
+		version{since: 1, in: 1, max: 1, attrs: "blocksize:i!"},
+		version{since: 11, in: 1, max: 1, attrs: "blocksize:i! mode:s"})
+	add("SpaceToDepth", "Blocks of the plane gathered into channels.", blocks(false), version{since: 1, in: 1, max: 1, attrs: "blocksize:i!"})
 	add("Flatten", "Dimensions joined to two.", flatten, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
-	add("Reshape", "The same elements in another shape, which is public.", reshape, version{since: 5, in: 2, max: 2}, version{since: 14, in: 2, max: 2, attrs: "allowzero:i"})
+	add("Reshape", "The same elements in another shape, which is public.", reshape,
+		version{since: 5, in: 2, max: 2},
+		version{since: 14, in: 2, max: 2, attrs: "allowzero:i"})
 	add("Transpose", "Dimensions permuted.", transpose, version{since: 1, in: 1, max: 1, attrs: "perm:is"})
 	add("Squeeze", "Dimensions of length one removed.", squeezed, version{since: 1, in: 1, max: 1, attrs: "axes:is"}, version{since: 13, in: 1, max: 2})
 	add("Unsqueeze", "Dimensions of length one inserted.", unsqueezed, version{since: 1, in: 1, max: 1, attrs: "axes:is!"}, version{since: 13, in: 2, max: 2})
 	add("Concat", "Inputs joined along an axis.", join, version{since: 4, in: 1, max: -1, attrs: "axis:i!"})
 	add("Split", "Parts along an axis.", split, version{since: 2, in: 1, max: 1, attrs: "axis:i split:is"}, version{since: 13, in: 1, max: 2, attrs: "axis:i"},
 		version{since: 18, in: 1, max: 2, attrs: "axis:i num_outputs:i"})
-	add("Slice", "Every step-th element between public bounds.", slice, version{since: 1, in: 1, max: 1, attrs: "starts:is! ends:is! axes:is"}, version{since: 10, in: 3, max: 5})
+	add("Slice", "Every step-th element between public bounds.", slice,
+		version{since: 1, in: 1, max: 1, attrs: "starts:is! ends:is! axes:is"},
+		version{since: 10, in: 3, max: 5})
 	add("Gather", "Slices at public indices.", gather, version{since: 1, in: 2, max: 2, attrs: "axis:i"})
 	add("Pad", "A public value around the input; negative pads cut.", pad, version{since: 2, in: 1, max: 1, attrs: "mode:s pads:is! value:f"},
 		version{since: 11, in: 2, max: 3, attrs: "mode:s"}, version{since: 18, in: 2, max: 4, attrs: "mode:s"})
 	add("Expand", "Broadcast to a public shape.", broadcast, version{since: 8, in: 2, max: 2})
 	add("Tile", "The input repeated along each dimension.", tile, version{since: 6, in: 2, max: 2})
-	for _, r := range []struct {
-		name, doc string
-		listed    int // the opset from which on axes are an input
-		lower     func(n *node) ([]*ir.Value, error)
-	}{
-		{"ReduceSum", "Sum over axes.", 13, reduction(ir.OpReduceSum, false)},
-		{"ReduceMean", "Mean over axes.", 18, reduction(ir.OpReduceMean, false)},
-		{"ReduceMax", "Largest element over axes.", 18, reduction(ir.OpReduceMax, false)},
-		{"ReduceMin", "Smallest element over axes.", 18, reduction(ir.OpReduceMax, true)},
-	} {
-		add(r.name, r.doc, r.lower, version{since: 1, in: 1, max: 1, attrs: "axes:is keepdims:i"}, version{since: r.listed, in: 1, max: 2, attrs: "keepdims:i noop_with_empty_axes:i"})
-	}
-	for _, r := range []struct {
-		name, doc string
-		negate    bool
-	}{{"ArgMax", "Index of the largest element; the first on ties, or the last if asked for.", false}, {"ArgMin", "Index of the smallest element; the first on ties, or the last if asked for.", true}} {
-		add(r.name, r.doc, argMax(r.negate), version{since: 1, in: 1, max: 1, attrs: "axis:i keepdims:i"}, version{since: 12, in: 1, max: 1, attrs: "axis:i keepdims:i select_last_index:i"})
-	}
 }

@@ -1,0 +1,135 @@
+package smpcc_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// rules says who may import whom: "a: b c" lets packages of a import those of b and c, besides their own subfolders. The
+// compiler's side and the runtime's side meet in backend/plan only, so that a party runs a plan without the compiler.
+const rules = `
+ir/diag:
+ir: ir/diag
+ir/text: ir ir/diag
+frontend/onnx: ir ir/diag frontend/onnx/onnxpb
+frontend/onnx/onnxpb:
+frontend/dsl: ir ir/diag
+passes: ir ir/diag
+backend/plan:
+backend: ir ir/diag backend/plan
+runtime/ring: backend/plan
+runtime/material:
+runtime/engine: backend/plan runtime/ring runtime/material
+runtime/memnet: backend/plan
+runtime/keys:
+runtime/grpcnet: backend/plan runtime/keys
+runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
+runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys
+.: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
+cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
+`
+
+// owners says which packages may use a third-party module.
+var owners = map[string][]string{
+	"google.golang.org/protobuf":          {"frontend/onnx", "frontend/onnx/onnxpb", "backend/plan"},
+	"github.com/alecthomas/participle/v2": {"frontend/dsl"},
+	"google.golang.org/grpc":              {"runtime/grpcnet"},
+	"go.etcd.io/bbolt":                    {"runtime/material"},
+	"github.com/goccy/go-yaml":            {"passes", "runtime/server", "cmd/smpcc"},
+	"github.com/spf13/cobra":              {"cmd/smpcc"},
+	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},
+	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},
+	"golang.org/x/term":                   {"cmd/smpcc"},
+	"gonum.org/v1/gonum":                  {"backend"},
+}
+
+// forbidden packages, and why.
+var forbidden = map[string]string{
+	"math/rand": "masks come from crypto/rand and AES-CTR", "math/rand/v2": "masks come from crypto/rand and AES-CTR", "unsafe": "plans and peers are hostile", "log": "servers use log/slog",
+}
+
+func TestImports(t *testing.T) {
+	allowed := map[string][]string{}
+	for _, line := range strings.Split(strings.TrimSpace(rules), "\n") {
+		pkg, deps, _ := strings.Cut(line, ":")
+		allowed[pkg] = strings.Fields(deps)
+	}
+	contains := func(list []string, s string) bool {
+		for _, x := range list {
+			if x == s {
+				return true
+			}
+		}
+		return false
+	}
+	seen := map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != "." || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		seen[dir] = true
+		deps, ok := allowed[dir]
+		if !ok {
+			t.Errorf("%s: package has no rule in deps_test.go", dir)
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, im := range f.Imports {
+			p, err := strconv.Unquote(im.Path.Value)
+			if err != nil {
+				return err
+			}
+			if why := forbidden[p]; why != "" && !strings.HasSuffix(path, ".pb.go") {
+				t.Errorf("%s imports %s: %s", path, p, why)
+			}
+			if p == "smpcc" {
+				p = "smpcc/."
+			}
+			if own, ok := strings.CutPrefix(p, "smpcc/"); ok {
+				if !contains(deps, own) {
+					t.Errorf("%s may not import %s", path, p)
+				}
+				continue
+			}
+			if !strings.Contains(strings.Split(p, "/")[0], ".") {
+				continue
+			}
+			found := false
+			for module, pkgs := range owners {
+				if p == module || strings.HasPrefix(p, module+"/") {
+					found = true
+					if !contains(pkgs, dir) {
+						t.Errorf("%s may not import %s, which belongs to %v", path, p, pkgs)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s imports %s, which has no owner in deps_test.go", path, p)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pkg := range allowed {
+		if !seen[pkg] {
+			t.Errorf("deps_test.go has a rule for %s, which does not exist", pkg)
+		}
+	}
+}
