@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -45,19 +44,17 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 		return nil, fmt.Errorf("%d inputs are not of %s", len(r.Inputs), s.name)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	j := s.jobs[s.jobKey("session", r.ID)]
-	s.mu.Unlock()
-	if j == nil {
+	switch {
+	case j == nil:
 		return nil, fmt.Errorf("%s knows no session %d", s.name, r.ID)
-	}
-	select {
-	case j.inputs <- words:
-		return []byte("{}"), nil
-	case <-j.over:
-		return nil, fmt.Errorf("session %d is over: %w", r.ID, errors.Join(j.err, errors.New("no more inputs")))
-	default:
+	case j.given:
 		return nil, fmt.Errorf("session %d has the inputs of %s already", r.ID, s.name)
 	}
+	j.given = true
+	j.inputs <- words // it has room for one
+	return []byte("{}"), nil
 }
 
 // A resultReply carries what a party received, and what its role measured.
