@@ -231,6 +231,9 @@ func (b *builder) deal(mode plan.Mode, n, bits, value int, what string) []int {
 // open adds an exchange as soon as all sources are there, and returns the result's slot by role (zero for non-receivers).
 func (b *builder) open(o plan.Open, src map[int]int) []int {
 	when := atSetup
+	if o.Kind == plan.Reveal { // also of what is known before
+		when = atOnline
+	}
 	for _, role := range o.From {
 		when = later(when, b.roles[role].slots[src[role]].when)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // Options steer the passes.
@@ -62,9 +63,9 @@ func Run(m *ir.Module, opt *Options) (err error) {
 		i := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == s })
 		switch {
 		case i < 0:
-			return fmt.Errorf("--skip: no pass is called %q; see smpcc passes", s)
+			return &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: no pass is called %q", s), Hint: "smpcc passes lists them"}
 		case pipeline[i].Required:
-			return fmt.Errorf("--skip: pass %s cannot be skipped, later stages rely on it", s)
+			return &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: pass %s cannot be skipped, later stages rely on it", s)}
 		}
 	}
 	if err := ir.Verify(m); err != nil {

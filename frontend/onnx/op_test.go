@@ -65,6 +65,7 @@ var opCases = []opCase{
 	{name: "Mul secret", nodes: nodes(nd("Mul", "x z", "y")), x: tensors{"x": row3, "z": row3}, y: out(reals(dims(3), 1, 0, 4))},
 	{name: "Div weight", nodes: nodes(nd("Div", "x w", "y")), x: tensors{"x": row3}, w: tensors{"w": reals(dims(3), 2, 4, 8)}, y: out(reals(dims(3), -0.5, 0, 0.25))},
 	{name: "Div constant", nodes: nodes(nd("Constant", "", "c", at("value", num(4))), nd("Div", "x c", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -0.25, 0, 0.5))},
+	{name: "Div constants exactly", nodes: nodes(nd("Constant", "", "c", at("value", num(49))), nd("Div", "c c", "q"), nd("Floor", "q", "f"), nd("Mul", "x f", "y")), x: tensors{"x": row3}, y: out(row3)},
 	{name: "Div by function of weights", nodes: nodes(nd("Constant", "", "e", at("value", num(1))), nd("Add", "w e", "v"), nd("Sqrt", "v", "s"), nd("Div", "x s", "y")),
 		x: tensors{"x": row3}, w: tensors{"w": reals(dims(3), 3, 8, 15)}, y: out(reals(dims(3), -0.5, 0, 0.5))},
 	{name: "Div weights", nodes: nodes(nd("Div", "w v", "u"), nd("Add", "x u", "y")), x: tensors{"x": row3}, w: tensors{"w": num(1), "v": num(4)}, y: out(reals(dims(3), -0.75, 0.25, 2.25))},

@@ -94,7 +94,7 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 	case t == nil:
 		return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").
 			WithHint("divide by a constant or an initialiser, or reveal both and divide there")
-	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == ir.Int && t.Elem == ir.Int:
+	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == t.Elem && t.Elem != ir.Bool:
 		return n.quotient(x, y)
 	case t.Elem != ir.Real:
 		return nil, diag.Errorf(n.at, "division of integers that are not known when compiling is not supported").WithHint("cast both to float")
@@ -106,7 +106,7 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 	return n.e(ir.OpMul, nil, x, inv)
 }
 
-// quotient divides integer constants, as arithmetic on shapes does: towards zero.
+// quotient divides constants, integers towards zero. Shapes depend on it, so it must not be a product with a reciprocal.
 func (n *node) quotient(x, y *ir.Value) (*ir.Value, error) {
 	s, err := ir.BroadcastShape(x.Type.Shape, y.Type.Shape)
 	if err != nil {
@@ -118,16 +118,20 @@ func (n *node) quotient(x, y *ir.Value) (*ir.Value, error) {
 	if y, err = n.expand(y, s); err != nil {
 		return nil, err
 	}
-	q, err := n.tensor(ir.Int, s)
+	q, err := n.tensor(x.Type.Elem, s)
 	if err != nil {
 		return nil, err
 	}
-	for i := range q.I {
-		d := y.Attrs.Tensor("data").I[i]
-		if d == 0 {
+	a, b := x.Attrs.Tensor("data"), y.Attrs.Tensor("data")
+	for i := range q.Len() {
+		switch {
+		case b.At(i) == 0:
 			return nil, errors.New("division by zero")
+		case q.Elem == ir.Real:
+			q.F[i] = a.F[i] / b.F[i]
+		default:
+			q.I[i] = a.I[i] / b.I[i]
 		}
-		q.I[i] = x.Attrs.Tensor("data").I[i] / d
 	}
 	return n.constant(q)
 }

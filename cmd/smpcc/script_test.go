@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"smpcc": func() {
+		os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}})
+}
+
+// TestScripts runs the command line as users do. SMPCC_UPDATE=1 rewrites what they compare with.
+func TestScripts(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: os.Getenv("SMPCC_UPDATE") != "",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROOT", root)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":     exits,
+			"samestats": sameStats,
+		},
+	})
+}
+
+// exits runs smpcc and wants an exit code: exits CODE ARGS...; its output is in stdout.txt and stderr.txt.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	code := 0
+	if err := ts.Exec("smpcc", args[1:]...); err != nil {
+		var e *exec.ExitError
+		if !errors.As(err, &e) {
+			ts.Fatalf("%v", err)
+		}
+		code = e.ExitCode()
+	}
+	if neg || fmt.Sprint(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("stderr.txt"), []byte(ts.ReadFile("stderr")), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("stdout.txt"), []byte(ts.ReadFile("stdout")), 0o600))
+}
+
+// sameStats checks that what a run measured is what cost said: samestats STATS COST ROUNDS BYTES, where ROUNDS and BYTES
+// bound the online phase.
+func sameStats(ts *testscript.TestScript, neg bool, args []string) {
+	var stats runStats
+	var cost costReport
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &stats))
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &cost))
+	if stats.PlanDigest != cost.PlanDigest {
+		ts.Fatalf("plans differ")
+	}
+	for name, got := range map[string]phaseStats{"setup": stats.Setup, "offline": stats.Offline, "online": stats.Online} {
+		want := cost.Phases[name]
+		if got.Rounds != want.Rounds {
+			ts.Fatalf("%s: %d rounds measured, %d computed", name, got.Rounds, want.Rounds)
+		}
+		for role, n := range want.BytesSent {
+			if got.BytesSent[role] != n {
+				ts.Fatalf("%s: %s sent %d bytes, computed %d", name, role, got.BytesSent[role], n)
+			}
+		}
+	}
+	var rounds int
+	var bytes int64
+	_, err := fmt.Sscan(args[2], &rounds)
+	ts.Check(err)
+	_, err = fmt.Sscan(args[3], &bytes)
+	ts.Check(err)
+	if stats.Online.Rounds > rounds {
+		ts.Fatalf("%d online rounds, at most %d wanted", stats.Online.Rounds, rounds)
+	}
+	for role, n := range stats.Online.BytesSent {
+		if n > bytes {
+			ts.Fatalf("%s sent %d bytes online, at most %d wanted", role, n, bytes)
+		}
+	}
+}
