@@ -6,8 +6,6 @@ import (
 	"smpcc/ir"
 )
 
-const head = "parties a, b\ninput x: real[2,3] from a in -8..8\ninput n: int[3] from b\ninput c: bool from b\n"
-
 // TestErrors checks whole messages, with position, source and caret, and that one file reports all of its mistakes.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ name, src, want string }{
