@@ -201,10 +201,6 @@ func evalLeaky(v *Value, args []*Tensor) (*Tensor, error) {
 	}, nil)
 }
 
-func evalSigmoid(v *Value, args []*Tensor) (*Tensor, error) {
-	return each(v, args[0], func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, nil)
-}
-
 // evalClip bounds elements; integer bounds are cut to integers and ring bounds encoded.
 func evalClip(v *Value, args []*Tensor) (*Tensor, error) {
 	lo, hi := v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))

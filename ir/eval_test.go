@@ -47,6 +47,20 @@ var evalCases = []evalCase{
 	{op: OpClip, attrs: Attrs{F("hi", 2.5)}, args: []*Tensor{Ints(Shape{2}, 0, 3)}, want: Ints(Shape{2}, 0, 2)},
 	{op: OpClip, args: []*Tensor{Ints(Shape{2}, math.MinInt64, math.MaxInt64)}, want: Ints(Shape{2}, math.MinInt64, math.MaxInt64)},
 	{op: OpAbs, args: []*Tensor{Ints(Shape{2}, -3, 3)}, want: Ints(Shape{2}, 3, 3)},
+	{op: OpTanh, args: []*Tensor{Reals(Shape{3}, 0, 1, -1000)}, want: Reals(Shape{3}, 0, 0.7615941559557649, -1)},
+	{op: OpErf, args: []*Tensor{Reals(Shape{2}, 0, 1)}, want: Reals(Shape{2}, 0, 0.8427007929497149)},
+	{op: OpGelu, args: []*Tensor{Reals(Shape{3}, 0, 1, -1000)}, want: Reals(Shape{3}, 0, 0.8413447460685429, 0)},
+	{op: OpSilu, args: []*Tensor{Reals(Shape{3}, 0, 1, -1000)}, want: Reals(Shape{3}, 0, 0.7310585786300049, 0)},
+	{op: OpSoftplus, args: []*Tensor{Reals(Shape{3}, 0, 1000, -1000)}, want: Reals(Shape{3}, 0.6931471805599453, 1000, 0)},
+	{op: OpMish, args: []*Tensor{Reals(Shape{2}, 0, 1)}, want: Reals(Shape{2}, 0, 0.8650983882673103)},
+	{op: OpExp, args: []*Tensor{Reals(Shape{2}, 0, 1)}, want: Reals(Shape{2}, 1, math.E)},
+	{op: OpLog, args: []*Tensor{Reals(Shape{2}, 1, math.E)}, want: Reals(Shape{2}, 0, 1)},
+	{op: OpSqrt, args: []*Tensor{Reals(Shape{2}, 0, 9)}, want: Reals(Shape{2}, 0, 3)},
+	{op: OpRsqrt, args: []*Tensor{Reals(Shape{2}, 1, 16)}, want: Reals(Shape{2}, 1, 0.25)},
+	{op: OpRecip, args: []*Tensor{Reals(Shape{2}, 1, -4)}, want: Reals(Shape{2}, 1, -0.25)},
+	{op: OpSin, args: []*Tensor{Reals(Shape{2}, 0, math.Pi/2)}, want: Reals(Shape{2}, 0, 1)},
+	{op: OpCos, args: []*Tensor{Reals(Shape{2}, 0, math.Pi)}, want: Reals(Shape{2}, 1, -1)},
+	{op: OpDiv, args: []*Tensor{Reals(Shape{2, 1}, 1, 2), Reals(Shape{2}, 4, -8)}, want: Reals(Shape{2, 2}, 0.25, -0.125, 0.5, -0.25)},
 	{op: OpSigmoid, args: []*Tensor{Reals(Shape{3}, 0, 1000, -1000)}, want: Reals(Shape{3}, 0.5, 1, 0)},
 	{op: OpLt, args: []*Tensor{Ints(Shape{3}, 1, 2, 3), Ints(Shape{}, 2)}, want: bools(Shape{3}, 1, 0, 0)},
 	{op: OpLe, args: []*Tensor{Reals(Shape{3}, 1, 2, 3), Reals(Shape{}, 2)}, want: bools(Shape{3}, 1, 1, 0)},
@@ -195,8 +209,8 @@ func TestRowsAreComplete(t *testing.T) {
 		if (r.Eval == nil) != (r.Level == Leaf) {
 			t.Errorf("%s: every row but the leaves' has a plaintext meaning", r.Op)
 		}
-		// These three are lowered by passes that need more than the row knows.
-		byPass := r.Op == OpSigmoid || r.Op == OpBatchNorm || r.Op == OpSoftmax
+		// These are lowered by passes that need more than the row knows.
+		byPass := Smooth[r.Op] != nil || r.Op == OpBatchNorm
 		if (r.Lower == nil) != (r.Level != Composite || byPass) {
 			t.Errorf("%s: composite rows have a lowering, others have none", r.Op)
 		}

@@ -4,33 +4,32 @@ import "fmt"
 
 // Arithmetic, comparison and logic.
 const (
-	OpAdd     Op = "add"
-	OpSub     Op = "sub"
-	OpNeg     Op = "neg"
-	OpMul     Op = "mul"
-	OpMatMul  Op = "matmul"
-	OpConv    Op = "conv"
-	OpMax     Op = "max"
-	OpMin     Op = "min"
-	OpRelu    Op = "relu"
-	OpLeaky   Op = "leaky_relu"
-	OpClip    Op = "clip"
-	OpAbs     Op = "abs"
-	OpSigmoid Op = "sigmoid"
-	OpLt      Op = "lt"
-	OpLe      Op = "le"
-	OpGt      Op = "gt"
-	OpGe      Op = "ge"
-	OpEq      Op = "eq"
-	OpNe      Op = "ne"
-	OpLtz     Op = "ltz"
-	OpEqz     Op = "eqz"
-	OpNot     Op = "not"
-	OpAnd     Op = "and"
-	OpOr      Op = "or"
-	OpXor     Op = "xor"
-	OpSelect  Op = "select"
-	OpCast    Op = "cast"
+	OpAdd    Op = "add"
+	OpSub    Op = "sub"
+	OpNeg    Op = "neg"
+	OpMul    Op = "mul"
+	OpMatMul Op = "matmul"
+	OpConv   Op = "conv"
+	OpMax    Op = "max"
+	OpMin    Op = "min"
+	OpRelu   Op = "relu"
+	OpLeaky  Op = "leaky_relu"
+	OpClip   Op = "clip"
+	OpAbs    Op = "abs"
+	OpLt     Op = "lt"
+	OpLe     Op = "le"
+	OpGt     Op = "gt"
+	OpGe     Op = "ge"
+	OpEq     Op = "eq"
+	OpNe     Op = "ne"
+	OpLtz    Op = "ltz"
+	OpEqz    Op = "eqz"
+	OpNot    Op = "not"
+	OpAnd    Op = "and"
+	OpOr     Op = "or"
+	OpXor    Op = "xor"
+	OpSelect Op = "select"
+	OpCast   Op = "cast"
 )
 
 // compare types an elementwise comparison.
@@ -197,7 +196,6 @@ func init() {
 			Lower: func(b *Builder, v *Value) *Value { // max(x, -x)
 				return b.E(OpMax, nil, v.Args[0], b.E(OpNeg, nil, v.Args[0]))
 			}},
-		&Row{Op: OpSigmoid, Doc: "Elementwise 1/(1+exp(-x)).", Level: Composite, Args: 1, Eval: evalSigmoid, Type: noForm(realOnly)}, // lowered by the approximate pass
 
 		&Row{Op: OpLt, Doc: "Elementwise x < y.", Level: Composite, Args: 2, Eval: evalCompare(isLess[float64], isLess[int64]), Type: noForm(compare), Lower: diff(OpLtz, false, false)},
 		&Row{Op: OpLe, Doc: "Elementwise x <= y.", Level: Composite, Args: 2, Eval: evalCompare(atMost[float64], atMost[int64]), Type: noForm(compare), Lower: diff(OpLtz, true, true)},

@@ -18,7 +18,6 @@ const (
 	OpMaxPool    Op = "maxpool"
 	OpAvgPool    Op = "avgpool"
 	OpBatchNorm  Op = "batchnorm"
-	OpSoftmax    Op = "softmax"
 )
 
 var (
@@ -424,14 +423,6 @@ func init() {
 				}
 				x.Vis = joinAll(v.Args)
 				return x, nil
-			})},
-		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis; only as the argument of an arg-max, where it vanishes.", Level: Composite, Args: 1, Eval: evalSoftmax, // dropped by the rewrite pass
-			Attrs: []AttrSpec{{"axis", AttrInt, true}},
-			Type: noForm(func(v *Value) (Type, error) {
-				if _, err := NormAxes([]int{v.Attrs.Int("axis", 0)}, len(v.Args[0].Type.Shape)); err != nil {
-					return Type{}, err
-				}
-				return realOnly(v)
 			})},
 	)
 }

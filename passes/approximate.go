@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // A knot is a corner of a piecewise linear function: x in units of 1/64, y in units of 2^-16. Integers, so that every
@@ -55,6 +56,9 @@ func piecewise(half []knot, fracBits int) (t, s []float64, y0 float64) {
 func approximate(m *ir.Module, opt *Options) error {
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		if v.Op != ir.OpSigmoid {
+			if ir.Smooth[v.Op] != nil {
+				return nil, diag.Errorf(v.Pos, "%s has no approximation", v.Op)
+			}
 			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
 		}
 		b := ir.Builder{F: nf, At: v}

@@ -6,10 +6,9 @@ import (
 )
 
 // withoutLowering says what to do about composite ops that have no lowering of their own, so that a pass must have removed
-// them before; sigmoid is left to approximate.
+// them before; smooth functions are left to approximate.
 var withoutLowering = map[ir.Op]string{
 	ir.OpBatchNorm: "its parameters must be weights or constants that the compiler can read",
-	ir.OpSoftmax:   "reveal the scores, which is what softmax is computed from, or their arg-max; the receiver computes softmax for nothing",
 }
 
 // decompose replaces composite ops by core ops, again and again until none with a lowering is left.

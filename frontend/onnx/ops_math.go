@@ -61,6 +61,21 @@ func fixedOnly(name string, since int, doc string, fn func(float64) float64) {
 	}, version{since: since, in: 1, max: 1})
 }
 
+// smooth enters the row of a smooth function: exact on what is known when compiling, approximated elsewhere.
+func smooth(name string, since int, op ir.Op, doc string) {
+	fn := ir.Smooth[op]
+	add(name, doc, func(n *node) ([]*ir.Value, error) {
+		t, err := n.fixed(0)
+		if err != nil {
+			return nil, err
+		}
+		if t != nil {
+			return one(n.derived(0, n.in(0), t, fn))
+		}
+		return one(n.e(op, nil, n.in(0)))
+	}, version{since: since, in: 1, max: 1})
+}
+
 // legacy is the version of arithmetic from before operands broadcast as in numpy.
 var legacy = version{since: 6, in: 2, max: 2, attrs: "axis:i broadcast:i"}
 
@@ -91,9 +106,10 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case t == nil && x.Type.Elem == ir.Real && y.Type.Elem == ir.Real:
+		return n.e(ir.OpDiv, nil, x, y)
 	case t == nil:
-		return nil, diag.Errorf(n.at, "division by a value that is not known when compiling is not supported").
-			WithHint("divide by a constant or an initialiser, or reveal both and divide there")
+		return nil, diag.Errorf(n.at, "division of integers that are not known when compiling is not supported").WithHint("cast both to float")
 	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == t.Elem && t.Elem != ir.Bool:
 		return n.quotient(x, y)
 	case t.Elem != ir.Real:
@@ -357,7 +373,6 @@ func init() {
 	simple("Neg", 6, 1, ir.OpNeg, "Elementwise negation.")
 	simple("Abs", 6, 1, ir.OpAbs, "Elementwise magnitude.")
 	simple("Relu", 6, 1, ir.OpRelu, "Elementwise max(x, 0).")
-	simple("Sigmoid", 6, 1, ir.OpSigmoid, "Elementwise 1/(1+exp(-x)), approximated.")
 	simple("Less", 7, 2, ir.OpLt, "Elementwise x < y.")
 	simple("LessOrEqual", 12, 2, ir.OpLe, "Elementwise x <= y.")
 	simple("Greater", 7, 2, ir.OpGt, "Elementwise x > y.")
@@ -374,11 +389,11 @@ func init() {
 		return n.scale(x, 1/float64(len(n.p.Input)))
 	})
 	add("Equal", "Elementwise x == y.", equal, version{since: 7, in: 2, max: 2})
-	add("Div", "Elementwise quotient by a divisor that is known when compiling.", aligned(divide), legacy, version{since: 7, in: 2, max: 2})
+	add("Div", "Elementwise quotient; approximated if the divisor is not known when compiling.", aligned(divide), legacy, version{since: 7, in: 2, max: 2})
 	add("Pow", "Elementwise power with a whole exponent from 1 to 8 that is known when compiling.", power, version{since: 7, in: 2, max: 2})
 	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 7, in: 2, max: 2})
 	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
-	add("Softmax", "Only in front of an arg-max, where it vanishes.", softmax, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
+	add("Softmax", "exp(x) / sum(exp(x)) along an axis, approximated; in front of an arg-max it vanishes.", softmax, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
 	add("Cast", "Conversion: int to real, numbers to bool, bool to number; reals to int if they are public.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
@@ -401,13 +416,27 @@ func init() {
 	add("CastLike", "Conversion to the kind of the second input's elements, as Cast does.", func(n *node) ([]*ir.Value, error) {
 		return one(n.convert(n.in(0), n.in(1).Type.Elem))
 	}, version{since: 15, in: 2, max: 2}, version{since: 19, in: 2, max: 2, attrs: "saturate:i"}, version{since: 24, in: 2, max: 2, attrs: "saturate:i round_mode:s"})
-	fixedOnly("Sqrt", 6, "Elementwise square root.", math.Sqrt)
-	fixedOnly("Exp", 6, "Elementwise exponential.", math.Exp)
-	fixedOnly("Log", 6, "Elementwise logarithm.", math.Log)
-	fixedOnly("Reciprocal", 6, "Elementwise 1/x.", func(x float64) float64 { return 1 / x })
+	for _, r := range []struct {
+		name  string
+		since int
+		op    ir.Op
+		doc   string
+	}{
+		{"Sigmoid", 6, ir.OpSigmoid, "1/(1+exp(-x))"},
+		{"Tanh", 6, ir.OpTanh, "hyperbolic tangent"},
+		{"Erf", 9, ir.OpErf, "error function"},
+		{"Softplus", 1, ir.OpSoftplus, "log(1+exp(x))"},
+		{"Mish", 18, ir.OpMish, "x * tanh(log(1+exp(x)))"},
+		{"Exp", 6, ir.OpExp, "exponential"},
+		{"Log", 6, ir.OpLog, "natural logarithm"},
+		{"Sqrt", 6, ir.OpSqrt, "square root"},
+		{"Reciprocal", 6, ir.OpRecip, "1/x"},
+		{"Sin", 7, ir.OpSin, "sine"},
+		{"Cos", 7, ir.OpCos, "cosine"},
+	} {
+		smooth(r.name, r.since, r.op, "Elementwise "+r.doc+", approximated.")
+	}
 	fixedOnly("Floor", 6, "Elementwise floor.", math.Floor)
 	fixedOnly("Ceil", 6, "Elementwise ceiling.", math.Ceil)
 	fixedOnly("Round", 11, "Elementwise rounding, halves to even.", math.RoundToEven)
-	fixedOnly("Tanh", 6, "Elementwise tanh.", math.Tanh)
-	fixedOnly("Erf", 9, "Elementwise error function.", math.Erf)
 }

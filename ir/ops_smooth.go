@@ -1,0 +1,99 @@
+package ir
+
+import "math"
+
+// Smooth functions of one variable, and what is built from them. The approximate pass replaces them.
+const (
+	OpSigmoid  Op = "sigmoid"
+	OpTanh     Op = "tanh"
+	OpErf      Op = "erf"
+	OpGelu     Op = "gelu"
+	OpSilu     Op = "silu"
+	OpSoftplus Op = "softplus"
+	OpMish     Op = "mish"
+	OpExp      Op = "exp"
+	OpLog      Op = "log"
+	OpSqrt     Op = "sqrt"
+	OpRsqrt    Op = "rsqrt"
+	OpRecip    Op = "recip"
+	OpSin      Op = "sin"
+	OpCos      Op = "cos"
+	OpDiv      Op = "div"
+	OpSoftmax  Op = "softmax"
+)
+
+// Smooth holds the exact meaning of each smooth function of one variable.
+var Smooth = map[Op]func(x float64) float64{
+	OpSigmoid:  sigmoid,
+	OpTanh:     math.Tanh,
+	OpErf:      math.Erf,
+	OpGelu:     func(x float64) float64 { return x * 0.5 * math.Erfc(-x/math.Sqrt2) },
+	OpSilu:     func(x float64) float64 { return x * sigmoid(x) },
+	OpSoftplus: softplus,
+	OpMish:     func(x float64) float64 { return x * math.Tanh(softplus(x)) },
+	OpExp:      math.Exp,
+	OpLog:      math.Log,
+	OpSqrt:     math.Sqrt,
+	OpRsqrt:    func(x float64) float64 { return 1 / math.Sqrt(x) },
+	OpRecip:    func(x float64) float64 { return 1 / x },
+	OpSin:      math.Sin,
+	OpCos:      math.Cos,
+}
+
+func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+// softplus is log(1 + exp(x)) without overflow.
+func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func init() {
+	for _, r := range []struct {
+		op  Op
+		doc string
+	}{
+		{OpSigmoid, "Elementwise 1/(1+exp(-x))."},
+		{OpTanh, "Elementwise hyperbolic tangent."},
+		{OpErf, "Elementwise error function."},
+		{OpGelu, "Elementwise x * (1 + erf(x/sqrt(2))) / 2."},
+		{OpSilu, "Elementwise x / (1+exp(-x))."},
+		{OpSoftplus, "Elementwise log(1 + exp(x))."},
+		{OpMish, "Elementwise x * tanh(log(1 + exp(x)))."},
+		{OpExp, "Elementwise exponential."},
+		{OpLog, "Elementwise natural logarithm."},
+		{OpSqrt, "Elementwise square root."},
+		{OpRsqrt, "Elementwise 1/sqrt(x)."},
+		{OpRecip, "Elementwise 1/x."},
+		{OpSin, "Elementwise sine."},
+		{OpCos, "Elementwise cosine."},
+	} {
+		f := Smooth[r.op]
+		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly),
+			Eval: func(v *Value, args []*Tensor) (*Tensor, error) { return each(v, args[0], f, nil) }})
+	}
+	register(
+		&Row{Op: OpDiv, Doc: "Elementwise x / y of reals, broadcasting.", Level: Composite, Args: 2,
+			Eval: each2(func(x, y float64) float64 { return x / y }, nil),
+			Type: noForm(func(v *Value) (Type, error) {
+				if _, err := realOnly(v); err != nil {
+					return Type{}, err
+				}
+				return broadcast(v)
+			}),
+			Lower: func(b *Builder, v *Value) *Value {
+				return b.E(OpMul, nil, v.Args[0], b.E(OpRecip, nil, v.Args[1]))
+			}},
+		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis.", Level: Composite, Args: 1, Eval: evalSoftmax,
+			Attrs: []AttrSpec{{"axis", AttrInt, true}},
+			Type: noForm(func(v *Value) (Type, error) {
+				if _, err := NormAxes([]int{v.Attrs.Int("axis", 0)}, len(v.Args[0].Type.Shape)); err != nil {
+					return Type{}, err
+				}
+				return realOnly(v)
+			}),
+			Lower: func(b *Builder, v *Value) *Value { // e / sum(e) with e = exp(x - max(x)), all in (0, 1]
+				x := v.Args[0]
+				line := Attrs{Dims("axes", []int{v.Attrs.Int("axis", 0)}), I("keep", 1)}
+				e := b.E(OpExp, nil, b.E(OpSub, nil, x, b.E(OpReduceMax, line, x)))
+				return b.E(OpMul, nil, e, b.E(OpRecip, nil, b.E(OpReduceSum, line, e)))
+			}},
+	)
+}
