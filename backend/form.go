@@ -89,6 +89,9 @@ func (p *former) emit(v *ir.Value, op ir.Op, attrs ir.Attrs, args ...*ir.Value) 
 	b := ir.Builder{F: p.f, At: v}
 	n := b.E(op, attrs, args...)
 	n.Range = v.Range
+	if n.Type.Elem == ir.Bool {
+		n.Range = ir.Range{Lo: 0, Hi: 1, Origin: ir.Proved}
+	}
 	return n
 }
 

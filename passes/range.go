@@ -131,7 +131,7 @@ func publish(v *ir.Value, iv interval) ir.Range {
 	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && v.Attrs.Has("lo") {
 		return r
 	}
-	r.Lo, r.Hi = -powerUp(-iv.lo), powerUp(iv.hi)
+	r.Lo, r.Hi = 0-powerUp(-iv.lo), powerUp(iv.hi)
 	return r
 }
 

@@ -1,0 +1,30 @@
+.PHONY: help check test golden bench fuzz nightly
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+check: ## what every change must pass: format, vet, staticcheck, tests with the race detector, tidy modules
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go mod tidy -diff
+	go test -race ./...
+
+test: ## the tests, as in the README
+	go test ./...
+
+golden: ## rewrite golden files and the output shown in documents; read the diff before committing it
+	SMPCC_UPDATE=1 go test ./...
+	git diff --stat
+
+bench: ## benchmarks, six times each, for benchstat
+	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+FUZZTIME ?= 60s
+fuzz: ## every fuzz target, for FUZZTIME each
+	@set -e; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+nightly: ## slow suites: sweeps of 10^7 values for each primitive, then fuzzing
+	SMPCC_NIGHTLY=1 go test -timeout 3h ./...
+	$(MAKE) fuzz FUZZTIME=10m

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
+// Times may differ, and decimals by a hundredth, as truncation rounds at random. SMPCC_UPDATE=1 rewrites blocks that differ.
+//
+// A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N" and "; echo $?" understood. The commands of one
+// document run in one folder, where examples are at hand.
+func TestDocs(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var docs []string
+	for _, glob := range []string{"README.md", "docs/*.md", "examples/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join(root, glob))
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, found...)
+	}
+	if len(docs) < 4 {
+		t.Fatalf("%d documents found, want the README and those of the examples", len(docs))
+	}
+	for _, doc := range docs {
+		name, err := filepath.Rel(root, doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Symlink(filepath.Join(root, "examples"), filepath.Join(dir, "examples")); err != nil {
+				t.Fatal(err)
+			}
+			src, err := os.ReadFile(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out := checkDoc(t, dir, string(src))
+			if os.Getenv("SMPCC_UPDATE") != "" && out != string(src) {
+				if err := os.WriteFile(doc, []byte(out), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// checkDoc runs the console blocks of a document and returns it with what they print now.
+func checkDoc(t *testing.T, dir, src string) string {
+	var out strings.Builder
+	lines := strings.SplitAfter(src, "\n")
+	for i := 0; i < len(lines); i++ {
+		out.WriteString(lines[i])
+		if strings.TrimSpace(lines[i]) != "```console" {
+			continue
+		}
+		for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; {
+			command, ok := strings.CutPrefix(lines[i], "$ ")
+			if !ok {
+				t.Errorf("line %d: a console block starts with a command", i+1)
+				break
+			}
+			out.WriteString(lines[i])
+			at := i + 1
+			for i++; strings.HasSuffix(command, "\\\n"); i++ {
+				out.WriteString(lines[i])
+				command = strings.TrimSuffix(command, "\\\n") + lines[i]
+			}
+			var want []string
+			for ; i < len(lines) && !strings.HasPrefix(lines[i], "$ ") && strings.TrimSpace(lines[i]) != "```"; i++ {
+				want = append(want, lines[i])
+			}
+			shown := strings.Join(want, "")
+			got := runDoc(t, dir, strings.TrimSpace(command))
+			if alike(got, shown) {
+				out.WriteString(shown)
+				continue
+			}
+			out.WriteString(got)
+			if os.Getenv("SMPCC_UPDATE") == "" {
+				t.Errorf("line %d: %s\nprints:\n%s\nthe document shows:\n%s", at, command, got, shown)
+			}
+		}
+		if i < len(lines) {
+			out.WriteString(lines[i])
+		}
+	}
+	return out.String()
+}
+
+// runDoc runs a command of a document and returns what it prints, errors and notes first.
+func runDoc(t *testing.T, dir, command string) string {
+	t.Helper()
+	head, status := 0, false
+	if c, ok := strings.CutSuffix(command, "; echo $?"); ok {
+		command, status = c, true
+	}
+	if c, n, ok := strings.Cut(command, " | head -"); ok {
+		var err error
+		if head, err = strconv.Atoi(n); err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		command = c
+	}
+	args := strings.Fields(command)
+	switch {
+	case strings.HasPrefix(command, "go run ./cmd/smpcc "):
+		args = args[3:]
+	case strings.HasPrefix(command, "smpcc "):
+		args = args[1:]
+	default:
+		t.Fatalf("%q cannot be run by this test", command)
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command("smpcc", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	s := stderr.String() + stdout.String()
+	if l := strings.SplitAfter(s, "\n"); head > 0 && len(l) > head {
+		s = strings.Join(l[:head], "")
+	}
+	if status {
+		s += fmt.Sprintln(cmd.ProcessState.ExitCode())
+	} else if err != nil {
+		t.Errorf("%s: %v\n%s", command, err, s)
+	}
+	return s
+}
+
+var (
+	seconds = regexp.MustCompile(`(?m)^((?:setup|offline|online) .* )[0-9.]+$`)
+	words   = regexp.MustCompile(`[^\s,()\[\]]+|[,()\[\]]`)
+)
+
+// alike reports whether two outputs are the same but for times, blanks and the last digits of decimals.
+func alike(a, b string) bool {
+	x := words.FindAllString(seconds.ReplaceAllString(a, "$1"), -1)
+	y := words.FindAllString(seconds.ReplaceAllString(b, "$1"), -1)
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i] == y[i] {
+			continue
+		}
+		p, err1 := strconv.ParseFloat(x[i], 64)
+		q, err2 := strconv.ParseFloat(y[i], 64)
+		if err1 != nil || err2 != nil || !strings.Contains(x[i]+y[i], ".") || math.Abs(p-q) > 0.01 {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAlike(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"online 26 5 B 0.013\n", "online  26  5 B  1.200\n", true},
+		{"online 26 5 B 0.013\n", "online 25 5 B 0.013\n", false},
+		{"out -1.234 2", "out -1.2335 2", true},
+		{"out -1.234", "out -1.334", false},
+		{"class: 7", "class: 8", false},
+	} {
+		if alike(c.a, c.b) != c.want {
+			t.Errorf("%q and %q: want %v", c.a, c.b, c.want)
+		}
+	}
+}
