@@ -250,8 +250,9 @@ func TestKilledPeerEndsTheSession(t *testing.T) {
 			}
 			cl.kill(victim) // p0 waits for its first message
 			_, err = client.Result(ctx, id, "p0")
-			if err == nil || !strings.Contains(err.Error(), "p1") || !strings.Contains(err.Error(), "online round") {
-				t.Errorf("error %v, want one that names p1 and the round", err)
+			// p1 dies before or after it has connected for the session
+			if err == nil || !strings.Contains(err.Error(), "p1") || !strings.Contains(err.Error(), "online round") && !strings.Contains(err.Error(), "did not connect within") {
+				t.Errorf("error %v, want one that names p1, and the round or that it did not connect", err)
 			}
 		})
 	}
