@@ -21,6 +21,7 @@ frontend/onnx/onnxpb:
 frontend/dsl: ir ir/diag
 passes: ir ir/diag
 backend/plan:
+backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/material:

@@ -12,6 +12,7 @@ import (
 	"smpcc"
 	"smpcc/backend"
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/ir/text"
@@ -176,6 +177,9 @@ func TestPrimitives(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkMasks(t, c.Plan)
+				if err := verify.Check(c.Plan).Err(); err != nil {
+					t.Errorf("verify: %v", err)
+				}
 				fixed := level(t, c.Plan, "fixed")
 				runner, err := local.New(context.Background(), c.Plan, nil)
 				if err != nil {
