@@ -30,9 +30,9 @@ runtime/memnet: backend/plan
 runtime/keys:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys
+runtime/server: backend/plan backend/verify runtime/engine runtime/material runtime/grpcnet runtime/keys
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
-cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
+cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.

@@ -177,7 +177,6 @@ type checker struct {
 	wholes   map[termID]value   // memo of whole
 	seen     map[string]bool    // findings, to list each once
 	facts    map[string]int64   // counts
-	order    []string           // of facts
 	outputs  map[int]*plan.Port // by item
 	revealed map[int]bool       // items of outputs
 }
@@ -240,28 +239,25 @@ func (c *checker) finish() {
 	if r.OK = len(r.Findings) == 0; !r.OK {
 		return
 	}
-	for _, what := range c.order {
-		r.Proved = append(r.Proved, Fact{c.facts[what], what})
+	for _, what := range factOrder {
+		if n, ok := c.facts[what]; ok {
+			r.Proved = append(r.Proved, Fact{n, what})
+		}
 	}
 	r.Assumed = []string{
 		"semi-honest: every role runs the program that stands in the plan, and at least one party colludes with nobody",
 		"the dealer colludes with no party, and the links between roles are authenticated and encrypted",
-		"streams are pseudorandom, one key for each party, plan and session; a session number is used once (the ledger keeps it so)",
+		"streams are pseudorandom, with a key for each party, plan and session or set-up, whose number is used once (the ledger keeps it so)",
 		fmt.Sprintf("values stay in the %d ranges that the manifest lists: truncation and comparison rely on them", len(c.p.Manifest.Ranges)+len(c.p.Manifest.Inputs)+len(c.p.Manifest.Weights)),
 		"what the outputs compute is what the source says: to check it, compile the source again and compare the digests",
 	}
 	if c.facts[factTrunc] > 0 {
-		r.Assumed = append(r.Assumed, "truncation may round by one unit more or less, and which depends on the low bits of shares")
+		r.Assumed = append(r.Assumed, "truncation rounds at random, and how it rounds depends on the low bits of shares: a part of one unit in the last place may be learned")
 	}
 }
 
 // fact counts something proved.
-func (c *checker) fact(what string, n int64) {
-	if _, ok := c.facts[what]; !ok {
-		c.order = append(c.order, what)
-	}
-	c.facts[what] += n
-}
+func (c *checker) fact(what string, n int64) { c.facts[what] += n }
 
 // A place says where a finding is.
 type place struct {
@@ -336,9 +332,7 @@ func (c *checker) cost(claim *plan.Cost) {
 			}
 			total += n
 		}
-		if rounds > 0 {
-			c.fact(fmt.Sprintf("rounds of %v, as the cost says", ph), int64(rounds))
-		}
+		c.fact(factRounds, int64(rounds))
 	}
 	for role := range p.Programs {
 		words, model := 0, 0
@@ -353,21 +347,25 @@ func (c *checker) cost(claim *plan.Cost) {
 			c.find(CostDiffers, nil, "%s needs %d and %d words of memory, the cost says otherwise", p.Programs[role].Role, words, model)
 		}
 	}
-	c.fact("bytes in messages, all of them in the openings above", total)
+	c.fact(factBytes, total)
 }
 
-// The facts, in the order in which they are first counted.
+// The facts.
 const (
-	factItems   = "items of material, no two of which share a byte of a stream"
-	factDealt   = "corrections of the dealer, each one the last party's share of one item, masked by the other parties' streams"
 	factSent    = "messages of parties, each masked by fresh uniform bits of their sender that are used for nothing else"
 	factOpened  = "values opened masked, each the sum of what all parties hold"
-	factRules   = "uses of material whose masks are those of the values opened"
 	factReveal  = "outputs revealed, to the receivers of the manifest only, re-randomised by shares of zero, with no mask left in them"
+	factDealt   = "corrections of the dealer, each the last party's share of one item, masked by the other parties' streams"
+	factIsolate = "inputs read by the dealer and messages received by it"
+	factItems   = "items of material, no two of which share a byte of a stream"
+	factTrunc   = "truncations, in which all parties shift alike"
 	factSteps   = "local steps read, every operand written before"
-	factTrunc   = "truncations"
-	factIsolate = "messages to the dealer and inputs read by it"
+	factRounds  = "rounds, as the cost says"
+	factBytes   = "bytes in messages, all of them in the openings above, as the cost says"
 )
+
+// factOrder is the order in which facts are told: what keeps data private first.
+var factOrder = []string{factSent, factOpened, factReveal, factDealt, factIsolate, factItems, factTrunc, factSteps, factRounds, factBytes}
 
 func compareBy[T any, K cmp.Ordered](key func(T) K) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(key(a), key(b)) }
