@@ -423,10 +423,10 @@ func (t *table) bil(par int, a, b termID, n int, mode plan.Mode) termID {
 
 // sum adds two values, the second one times k.
 func (t *table) sum(x, y value, k uint64) value {
-	if len(y.form) == 0 && y.w >= x.w && y.exact == nil {
+	if len(y.form) == 0 && y.w == 64 { // zero in all bits
 		return x
 	}
-	if len(x.form) == 0 && k == 1 && x.w >= y.w && x.exact == nil {
+	if len(x.form) == 0 && x.w == 64 && k == 1 {
 		return y
 	}
 	x, y = t.as(x, plan.Add), t.as(y, plan.Add)

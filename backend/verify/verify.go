@@ -203,7 +203,7 @@ func Check(p *plan.Plan) *Report { return check(p, (*plan.Plan).Cost) }
 
 // check verifies a plan and a claim of what it costs.
 func check(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) (r *Report) {
-	c := &checker{p: p, n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
+	c := &checker{p: p, n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
 		openedAt: map[int]moment{}, opened: map[int]*opening{}, wholes: map[termID]value{}, seen: map[string]bool{}, facts: map[string]int64{}, outputs: map[int]*plan.Port{}, revealed: map[int]bool{}}
 	r = c.report
 	defer func() {
