@@ -586,7 +586,7 @@ var mutations = []struct {
 		s := m.step(2, plan.StepUnwrap)
 		*s = plan.Step{Op: plan.StepBits, Dst: s.Dst, Src: s.Src, Args: []int64{0, 64}, Node: s.Node}
 	}},
-	{"a mask with something above the bits that are compared", "mnist", TooNarrow, func(m *mutant) {
+	{"a mask with something above the bits that are compared", "mnist", WrongMaterial, func(m *mutant) {
 		d := m.dealtAs("unwrapped mask")
 		r := m.at(d).Src[0]
 		n := m.Programs[2].Slots[r].Len
@@ -621,7 +621,7 @@ var mutations = []struct {
 		*m.at(k) = plan.Step{Op: plan.StepConst, Dst: m.at(k).Dst, Data: []uint64{1}}
 	}},
 	{"shares of a mask instead of zero", "auction", RevealMask, func(m *mutant) { m.otherMask(m.dealtAs("zero shares"), 0) }},
-	{"more bits of a value are shared than it has", "mnist", TooNarrow, func(m *mutant) {
+	{"the low bits of a product are added once more", "mnist", MaskLeft, func(m *mutant) {
 		d := m.dealtAs("product of masks")
 		src := m.at(d).Src[0]
 		wide := m.slot(2, m.Programs[2].Slots[src].Len)

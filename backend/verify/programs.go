@@ -236,7 +236,7 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 			return value{}, false
 		}
 		it := c.p.Items[i]
-		if src[0].w < it.Bits && src[0].e > src[0].w {
+		if _, ok := t.exactForm(src[0]); src[0].w < it.Bits && !ok {
 			c.find(TooNarrow, where(), "%d bits are shared, the value is valid in %d", it.Bits, src[0].w)
 		}
 		c.dealt[i] = &src[0]

@@ -82,6 +82,8 @@ func TestForms(t *testing.T) {
 		"reals":               `reveal u * v to b as out`,
 		"relu of reals":       `reveal relu(u * v) to b as out`,
 		"chain of reals":      `reveal u * v * u + v to b as out`,
+		"max of reals":        `reveal max(stack(u * v, u, v, u - v, v * v)) * v to b as out`,
+		"matrices":            `reveal stack(stack(x, y), stack(y, x)) @ stack(stack(x, x), stack(y, y)) to b as out`,
 		"sigmoid":             `reveal sigmoid(u * v) to b as out`,
 		"views":               `reveal stack(x, y)[1] * 2 to b as out`,
 		"views of bits":       `reveal sum(where(stack(x < y, x == y), 1, 0)) to b as out`,
