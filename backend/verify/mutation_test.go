@@ -1050,7 +1050,7 @@ func (m *mutant) rewire(r *rand.Rand) {
 // depends on masks. Two runs with other keys must give the same outputs.
 func TestAcceptedOutputs(t *testing.T) {
 	bases := plans(t)
-	tries := 150
+	tries := 100
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
 		tries = 100000
 	}

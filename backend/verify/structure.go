@@ -164,25 +164,21 @@ func (c *checker) stepStructure(role int, ph plan.Phase, r int, s *plan.Step) {
 			c.find(MaterialForeign, where(), "item %d is of the other kind", s.Args[0])
 		}
 	}
-	if c.roleStep(s.Op) {
-		i := slices.Index(row.Args, "first")
+	if i := slices.Index(row.Args, "first"); i >= 0 && i < len(s.Args) {
 		want := int64(0)
 		if role == 0 {
 			want = 1
 		}
-		if i >= 0 && i < len(s.Args) && s.Args[i] != want {
+		if s.Args[i] != want {
 			c.find(PartyConstant, where(), "first is %d at %s: party 0 adds the public terms, and nobody else", s.Args[i], c.p.Programs[role].Role)
 		}
 	}
 }
 
-// roleStep reports whether a step has an argument that says whether this is party 0.
-func (c *checker) roleStep(op plan.StepOp) bool { return slices.Contains(plan.Steps[op].Args, "first") }
-
 // openStructure checks who takes part in an exchange, and its mask's size.
 func (c *checker) openStructure(role int, ph plan.Phase, r int, o *plan.Open) {
 	where := c.openPlace(role, ph, r, o)
-	if role == c.n && (ph == plan.Online || slices.Contains(o.To, c.n)) || slices.Contains(o.To, c.n) {
+	if slices.Contains(o.To, c.n) || role == c.n && ph == plan.Online {
 		c.find(DealerReceives, where, "the dealer takes part in an exchange of %v or receives from it", ph)
 		return
 	}

@@ -133,7 +133,7 @@ reveal sum(relu(x - y)) to b as over
 
 // TestHostile sets numbers of plans to anything: no panic, no hang.
 func TestHostile(t *testing.T) {
-	rounds := 400
+	rounds := 150
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
 		rounds = 40000
 	}

@@ -20,8 +20,9 @@ func verifyCommand() *cobra.Command {
 		Short: "Prove on the plan alone what leaves each party, and under which mask",
 		Long: `Verify reads the programs of all roles without the compiler and proves that every message of a party is covered by fresh
 uniform bits of its own that are used for nothing else, that no mask is left in an output, that outputs go to the receivers
-of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against parties that follow
-their programs (semi-honest). Findings have stable codes; with any the exit code is 1 and the plan must not be run.
+of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
+parties that follow their programs (semi-honest). Findings have stable codes; with any, the exit code is 1 and the plan must
+not be run.
 
 ` + codesText(),
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
