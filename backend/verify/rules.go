@@ -91,6 +91,13 @@ func (c *checker) wholeValue(v value) value {
 		u.w, u.e = min(u.w, v.w), min(u.e, v.e)
 		return u
 	}
+	if v.free { // either addition will do: that of bits, if one part is bits
+		for _, m := range v.form {
+			if u := c.whole(m.t); u.mode == plan.Xor && !u.free {
+				v.mode = plan.Xor
+			}
+		}
+	}
 	out := value{mode: v.mode, w: v.w, e: v.e, n: v.n, free: v.free}
 	var list []mono
 	for _, m := range v.form {
