@@ -2,14 +2,24 @@ package ir
 
 import "fmt"
 
-// Fixed-level ops: they appear once values are ring elements.
+// Fixed-level ops: they appear once values are ring elements. Format is their wish list before: quantise obeys and removes it.
 const (
-	OpTrunc Op = "trunc"
-	OpShl   Op = "shl"
+	OpFormat Op = "format"
+	OpTrunc  Op = "trunc"
+	OpShl    Op = "shl"
 )
 
 func init() {
 	register(
+		&Row{Op: OpFormat, Doc: "x itself, which lies in lo..hi by construction and is to have frac fraction bits.", Level: CoreOp, Args: 1,
+			Attrs: []AttrSpec{{"frac", AttrInt, false}, {"lo", AttrFloat, false}, {"hi", AttrFloat, false}},
+			Eval:  func(_ *Value, args []*Tensor) (*Tensor, error) { return args[0], nil },
+			Type: noForm(func(v *Value) (Type, error) {
+				if f := v.Attrs.Int("frac", 0); f < 0 || f > 40 {
+					return Type{}, fmt.Errorf("frac=%d, want 0..40", f)
+				}
+				return realOnly(v)
+			})},
 		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: dropBits,
 			Type: noForm(func(v *Value) (Type, error) {
 				if v.Args[0].Type.Elem != Ring {

@@ -20,7 +20,7 @@ func fold(m *ir.Module, _ *Options) error {
 	}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		emit := func() (*ir.Value, error) { return nf.Emit(v.Pos, v.Op, v.Attrs, args...) }
-		if len(args) == 0 || v.Op == ir.OpReveal || v.Type.Elem == ir.Ring {
+		if len(args) == 0 || v.Op == ir.OpReveal || v.Op == ir.OpFormat || v.Type.Elem == ir.Ring {
 			return emit()
 		}
 		row := ir.Rows[v.Op]

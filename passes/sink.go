@@ -93,6 +93,31 @@ func sink(m *ir.Module, opt *Options) error {
 				}
 				return hold(n, d), nil
 			}
+		case ir.OpShl:
+			u, d := raw(args[0])
+			if by := v.Attrs.Int("by", 0); d > 0 {
+				if by < d {
+					return hold(u, d-by), nil
+				} else if by == d {
+					return u, nil
+				}
+				return emit(v.Op, ir.Attrs{ir.I("by", int64(by-d))}, u)
+			}
+		case ir.OpMul: // a public factor of a value that waits for its truncation joins it, if the product still fits
+			i := 0
+			if args[0].Op == ir.OpConst {
+				i = 1
+			}
+			u, d := raw(args[i])
+			c := args[1-i]
+			if d > 0 && c.Op == ir.OpConst && v.Type.Shape.Size() == u.Type.Shape.Size() &&
+				1+signedBits(v.Range.Abs(), u.Type.Scale+c.Type.Scale, 1) <= 62 {
+				n, err := emit(v.Op, v.Attrs, u, c)
+				if err != nil {
+					return nil, err
+				}
+				return hold(n, d), nil
+			}
 		case ir.OpAdd, ir.OpSub, ir.OpSelect:
 			x := args[len(args)-2:]
 			a, da := raw(x[0])
