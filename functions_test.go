@@ -25,6 +25,7 @@ var functions = []function{
 	{ir.OpErf, -30, 30, false}, {ir.OpSoftplus, -30, 30, false}, {ir.OpMish, -30, 30, false}, {ir.OpElu, -30, 30, false},
 	{ir.OpExp, -30, 1, false}, {ir.OpRecip, 1.0 / 256, 4096, true}, {ir.OpRsqrt, 1.0 / 256, 4096, true},
 	{ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpSin, -100, 100, false}, {ir.OpCos, -100, 100, false},
+	{ir.OpGeluTanh, -30, 30, false}, {ir.OpFloor, -1000, 1000, false},
 }
 
 // arguments draws n multiples of 2^-frac from the window, its ends among them.

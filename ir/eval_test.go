@@ -106,6 +106,8 @@ var evalCases = []evalCase{
 	{op: OpBatchNorm, attrs: Attrs{F("epsilon", 3)}, args: []*Tensor{Reals(Shape{1, 2, 1}, 5, 8), Reals(Shape{2}, 1, 2), Reals(Shape{2}, 0, 1), Reals(Shape{2}, 1, 2), Reals(Shape{2}, 1, 6)}, want: Reals(Shape{1, 2, 1}, 2, 5)},
 	{op: OpElu, args: []*Tensor{Reals(Shape{3}, 2, 0, -1)}, want: Reals(Shape{3}, 2, 0, -0.6321205588285577)},
 	{op: OpLogSoftmax, attrs: Attrs{I("axis", -1)}, args: []*Tensor{Reals(Shape{2, 2}, 1000, 1000, -1000, 0)}, want: Reals(Shape{2, 2}, -0.6931471805599453, -0.6931471805599453, -1000, 0)},
+	{op: OpGeluTanh, args: []*Tensor{Reals(Shape{3}, 1, 0, -1)}, want: Reals(Shape{3}, 0.8411919906082768, 0, -0.15880800939172324)},
+	{op: OpFloor, args: []*Tensor{Reals(Shape{4}, 1.5, 2, -0.25, -3)}, want: Reals(Shape{4}, 1, 2, -1, -3)},
 	{op: OpSoftmax, attrs: Attrs{I("axis", -1)}, args: []*Tensor{Reals(Shape{2, 2}, 1000, 1000, -1000, 0)}, want: Reals(Shape{2, 2}, 0.5, 0.5, 0, 1)},
 
 	{op: OpTrunc, attrs: Attrs{I("drop", 1), I("bits", 20)}, args: []*Tensor{ring(Shape{3}, 5, -5, -1)}, want: ring(Shape{3}, 2, -3, -1)},

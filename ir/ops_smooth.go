@@ -19,12 +19,15 @@ const (
 	OpRecip      Op = "recip"
 	OpSin        Op = "sin"
 	OpCos        Op = "cos"
+	OpGeluTanh   Op = "gelu_tanh"
+	OpFloor      Op = "floor"
 	OpDiv        Op = "div"
 	OpSoftmax    Op = "softmax"
 	OpLogSoftmax Op = "log_softmax"
 )
 
-// Smooth holds the exact meaning of each smooth function of one variable.
+// Smooth holds the exact meaning of each function of one variable that the approximate pass replaces; floor is one for
+// company.
 var Smooth = map[Op]func(x float64) float64{
 	OpSigmoid:  sigmoid,
 	OpTanh:     math.Tanh,
@@ -46,6 +49,10 @@ var Smooth = map[Op]func(x float64) float64{
 	OpRecip: func(x float64) float64 { return 1 / x },
 	OpSin:   math.Sin,
 	OpCos:   math.Cos,
+	OpGeluTanh: func(x float64) float64 {
+		return x * 0.5 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	},
+	OpFloor: math.Floor,
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
@@ -73,6 +80,8 @@ func init() {
 		{OpRecip, "Elementwise 1/x."},
 		{OpSin, "Elementwise sine."},
 		{OpCos, "Elementwise cosine."},
+		{OpGeluTanh, "Elementwise x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2."},
+		{OpFloor, "Elementwise largest integer at or below x; exact."},
 	} {
 		f := Smooth[r.op]
 		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly),

@@ -59,6 +59,8 @@ var methods = map[ir.Op]method{
 	ir.OpRsqrt:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
 	ir.OpSqrt:     {scale: &scaled{lo: -10, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
 	ir.OpLog:      {scale: &scaled{lo: -10, hi: 12, term: func(j float64) float64 { return j * math.Ln2 }}},
+	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}}},
+	ir.OpFloor:    {by: (*approximation).floor},
 	ir.OpExp:      {by: (*approximation).exp},
 	ir.OpSin:      {by: func(a *approximation, x *ir.Value) *ir.Value { return a.wave(x, true) }},
 	ir.OpCos:      {by: func(a *approximation, x *ir.Value) *ir.Value { return a.wave(x, false) }},
@@ -70,6 +72,8 @@ type approximation struct {
 	known func(x *ir.Value) interval // range of a value made so far
 	eps   float64
 	frac  int // fraction bits of reals
+
+	parties int
 }
 
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
@@ -115,7 +119,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: eps, frac: opt.FracBits}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: eps, frac: opt.FracBits, parties: len(m.Parties)}
 		mt, ok := methods[v.Op]
 		switch {
 		case v.Op == ir.OpDiv:
@@ -140,10 +144,13 @@ func (a *approximation) exact(frac int, shape ir.Shape, x ...float64) *ir.Value 
 	return a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac))}, a.Const(ir.Reals(shape, x...)))
 }
 
-// within states that x lies in lo..hi, and with how many fraction bits it is to be kept; 0 keeps what it has.
+// keep leaves a value's fraction bits as they are.
+const keep = -1
+
+// within states that x lies in lo..hi, and with how many fraction bits it is to be kept; keep leaves them.
 func (a *approximation) within(x *ir.Value, frac int, lo, hi float64) *ir.Value {
 	var attrs ir.Attrs
-	if frac > 0 {
+	if frac != keep {
 		attrs = append(attrs, ir.I("frac", int64(frac)))
 	}
 	if !math.IsInf(lo, 0) {
@@ -186,7 +193,7 @@ func (a *approximation) clip(x *ir.Value, lo, hi float64) *ir.Value {
 		return x
 	}
 	unit := math.Ldexp(4, -a.frac)
-	return a.within(x, 0, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit)
+	return a.within(x, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit)
 }
 
 // narrowing is the number of elements from which an argument of unknown range is clipped to the window first: three rounds
@@ -231,7 +238,7 @@ func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
 		lo, hi = min(lo, v), max(hi, v)
 	}
 	unit := math.Ldexp(float64(2+len(p.at)), -a.frac)
-	return a.within(y, 0, lo-unit, hi+unit)
+	return a.within(y, keep, lo-unit, hi+unit)
 }
 
 // octaves compares x with the public powers of two inside (2^lo, 2^hi). The result looks up, for each element, a public table
@@ -258,7 +265,7 @@ func (a *approximation) octaves(x *ir.Value, lo, hi int) func(table func(j float
 			w[i], before = y-before, y
 			least, most = min(least, y), max(most, y)
 		}
-		return a.within(a.add(a.weigh(x, bits, w, frac), a.exact(frac, ir.Shape{}, first)), 0, least, most)
+		return a.within(a.add(a.weigh(x, bits, w, frac), a.exact(frac, ir.Shape{}, first)), keep, least, most)
 	}
 }
 
@@ -315,7 +322,7 @@ func (a *approximation) onMantissa(f func(float64) float64, m *ir.Value, eps flo
 	c := fitPolyTo(at, -0.5, 0.5, eps, bits)
 	_, least, most := polyError(at, c, -mid, 0.5)
 	unit := math.Ldexp(16, -bits)
-	return a.within(a.polynomial(a.within(a.sub(m, a.num(mid)), 0, -mid, 0.5+1e-3), c, bits), bits, least-unit, most+unit)
+	return a.within(a.polynomial(a.within(a.sub(m, a.num(mid)), keep, -mid, 0.5+1e-3), c, bits), bits, least-unit, most+unit)
 }
 
 // positive clips x to at most 2^hi; negative arguments become 0 where f has no meaning for them.
@@ -428,7 +435,7 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 		}
 	}
 	const over = 1.001
-	u = a.within(u, 0, -over*math.Pi, over*math.Pi)
+	u = a.within(u, keep, -over*math.Pi, over*math.Pi)
 	bits := a.mantissaBits()
 	v := a.within(a.mul(u, a.exact(20, ir.Shape{}, 1/math.Pi)), bits+2, -over, over)
 	s := a.within(a.mul(v, v), bits+2, 0, over*over)
@@ -450,4 +457,18 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 		y = a.within(a.mul(y, v), a.frac, -1-a.eps, 1+a.eps)
 	}
 	return a.within(y, a.frac, -1-a.eps, 1+a.eps)
+}
+
+// floor drops the fraction, which with n parties gives floor to floor + n-1, and subtracts 1 for each of these that exceeds x:
+// exact, on x as it is held.
+func (a *approximation) floor(x *ir.Value) *ir.Value {
+	iv := a.known(x)
+	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", 0), ir.F("lo", iv.lo-2), ir.F("hi", iv.hi+2), ir.I("firm", 1)}, x)
+	k := make([]float64, a.parties-1)
+	ones := make([]float64, len(k))
+	for i := range k {
+		k[i], ones[i] = float64(i), 1
+	}
+	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(0, ir.Shape{1, len(k)}, k...)))
+	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), ones, 0))
 }

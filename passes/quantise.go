@@ -94,7 +94,11 @@ func quantise(m *ir.Module, opt *Options) error {
 				x.Range, x.Args[0].Range = v.Range, v.Range
 			}
 			if by := x.Type.Scale - want; by > 0 {
-				return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(by))}, x)
+				attrs := ir.Attrs{ir.I("drop", int64(by))}
+				if v.Attrs.Int("firm", 0) != 0 {
+					attrs = append(attrs, ir.I("firm", 1))
+				}
+				return emit(ir.OpTrunc, attrs, x)
 			}
 			return raise(x, want)
 		case ir.OpMul, ir.OpMatMul, ir.OpConv:

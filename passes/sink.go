@@ -83,7 +83,11 @@ func sink(m *ir.Module, opt *Options) error {
 		switch v.Op {
 		case ir.OpTrunc:
 			u, d := raw(args[0])
-			return hold(u, d+v.Attrs.Int("drop", 0)), nil
+			d += v.Attrs.Int("drop", 0)
+			if v.Attrs.Int("firm", 0) != 0 { // its rounding is wanted, here and now
+				return emit(v.Op, ir.Attrs{ir.I("drop", int64(d))}, u)
+			}
+			return hold(u, d), nil
 		case ir.OpNeg, ir.OpReshape, ir.OpTranspose, ir.OpReduceSum:
 			u, d := raw(args[0])
 			if d > 0 {
