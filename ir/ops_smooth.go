@@ -83,8 +83,8 @@ func init() {
 		{OpGeluTanh, "Elementwise x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2."},
 		{OpFloor, "Elementwise largest integer at or below x; exact."},
 	} {
-		f := Smooth[r.op]
-		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly),
+		f := Smooth[r.op] // tight asks for an error of 2^-tight times the usual one
+		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly), Attrs: []AttrSpec{{"tight", AttrInt, false}},
 			Eval: func(v *Value, args []*Tensor) (*Tensor, error) { return each(v, args[0], f, nil) }})
 	}
 	register(

@@ -57,7 +57,7 @@ var methods = map[ir.Op]method{
 	ir.OpElu:      {bend: &bend{-1, line{0, 1}}},
 	ir.OpRecip:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
 	ir.OpRsqrt:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
-	ir.OpSqrt:     {scale: &scaled{lo: -10, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
+	ir.OpSqrt:     {scale: &scaled{lo: -16, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
 	ir.OpLog:      {scale: &scaled{lo: -10, hi: 12, term: func(j float64) float64 { return j * math.Ln2 }}},
 	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}}},
 	ir.OpFloor:    {by: (*approximation).floor},
@@ -119,7 +119,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: eps, frac: opt.FracBits, parties: len(m.Parties)}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties)}
 		mt, ok := methods[v.Op]
 		switch {
 		case v.Op == ir.OpDiv:

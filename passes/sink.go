@@ -127,7 +127,12 @@ func sink(m *ir.Module, opt *Options) error {
 			a, da := raw(x[0])
 			b, db := raw(x[1])
 			d := max(da, db)
-			if d > 0 && (v.Op != ir.OpSelect || da == db) {
+			// raising the one that waits for less must fit the ring, or else the other is truncated first
+			fits := func(x *ir.Value, by int) bool {
+				return by == 0 || 1+signedBits(x.Range.Abs(), x.Type.Scale+by, 1) <= 63
+			}
+			fit := da == db || min(da, db) == 0 && d <= opt.FracBits || fits(a, d-da) && fits(b, d-db)
+			if d > 0 && fit && (v.Op != ir.OpSelect || da == db) {
 				a, err := raise(a, d-da)
 				if err != nil {
 					return nil, err

@@ -78,6 +78,35 @@ func Inputs(path string) ([]InputInfo, error) {
 	})
 }
 
+// Uses lists the operators that a model's nodes name, those inside branches and functions included.
+func Uses(path string) ([]string, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	model, err := parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var walk func(nodes []*pb.NodeProto, depth int)
+	walk = func(nodes []*pb.NodeProto, depth int) {
+		for _, n := range nodes {
+			seen[short(n.GetOpType())] = true
+			for _, a := range n.Attribute {
+				if a.G != nil && depth < maxDepth {
+					walk(a.G.Node, depth+1)
+				}
+			}
+		}
+	}
+	walk(model.Graph.Node, 0)
+	for _, f := range model.Functions {
+		walk(f.Node, 0)
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
+}
+
 // Outputs lists the outputs of a model.
 func Outputs(path string) ([]InputInfo, error) {
 	return infos(path, func(g *pb.GraphProto) []*pb.ValueInfoProto { return g.Output })

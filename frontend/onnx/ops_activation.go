@@ -16,18 +16,23 @@ func formula(name, doc string, f func(c *calc, n *node, x *ir.Value) *ir.Value, 
 	}, versions...)
 }
 
-// elu returns k * (x if x > 0, alpha * (exp(x/beta) - 1) otherwise).
-func (c *calc) elu(x *ir.Value, alpha, beta float64) *ir.Value {
+// elu returns gamma * (x if x > 0, alpha * (exp(x/beta) - 1) otherwise). The exponential is computed the more exactly the more it
+// is multiplied by.
+func (c *calc) elu(x *ir.Value, alpha, beta, gamma float64) *ir.Value {
 	s := c.scale(x, 1/beta)
-	e := c.fn(ir.OpElu, s)
+	var attrs ir.Attrs
+	if k := math.Abs(alpha * gamma); k > 1 {
+		attrs = ir.Attrs{ir.I("tight", int64(math.Ceil(math.Log2(k))))}
+	}
+	e := c.e(ir.OpElu, attrs, s)
 	if alpha == 1 && beta == 1 {
-		return e
+		return c.scale(e, gamma)
 	}
 	r := c.relu(s) // the positive part of s, which is that of x over beta
-	return c.add(c.scale(r, beta), c.scale(c.sub(e, r), alpha))
+	return c.add(c.scale(r, beta*gamma), c.scale(c.sub(e, r), alpha*gamma))
 }
 
-// tangent functions of the exponential
+// exps returns exp(x) and exp(-x).
 func (c *calc) exps(x *ir.Value) (up, down *ir.Value) {
 	return c.fn(ir.OpExp, x), c.fn(ir.OpExp, c.neg(x))
 }
@@ -109,17 +114,17 @@ func init() {
 	add("Hardmax", "1 at the first largest element along an axis, 0 elsewhere.", alongAxis((*calc).hardmax), along)
 	f32 := func(x float32) float64 { return float64(x) }
 	formula("Elu", "Elementwise x if x > 0, alpha * (exp(x) - 1) otherwise, approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
-		return c.elu(x, n.float("alpha", 1), 1)
+		return c.elu(x, n.float("alpha", 1), 1, 1)
 	}, version{since: 6, in: 1, max: 1, attrs: "alpha:f"})
 	formula("Celu", "Elementwise x if x > 0, alpha * (exp(x/alpha) - 1) otherwise, approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
 		alpha := n.float("alpha", 1)
 		if alpha == 0 {
 			return c.fail("alpha is zero")
 		}
-		return c.elu(x, alpha, alpha)
+		return c.elu(x, alpha, alpha, 1)
 	}, version{since: 12, in: 1, max: 1, attrs: "alpha:f"})
 	formula("Selu", "Elementwise gamma * (x if x > 0, alpha * (exp(x) - 1) otherwise), approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
-		return c.scale(c.elu(x, n.float("alpha", f32(1.6732632)), 1), n.float("gamma", f32(1.050701)))
+		return c.elu(x, n.float("alpha", f32(1.6732632)), 1, n.float("gamma", f32(1.050701)))
 	}, version{since: 6, in: 1, max: 1, attrs: "alpha:f gamma:f"})
 	formula("Gelu", "Elementwise x * (1 + erf(x/sqrt(2))) / 2, or with tanh, approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
 		switch mode := n.str("approximate", "none"); mode {

@@ -539,6 +539,18 @@ func batchNorm(n *node) ([]*ir.Value, error) {
 	if err := n.want("spatial", 1, 1); err != nil {
 		return nil, err
 	}
+	for i := 1; i < 5; i++ {
+		t, err := n.fixed(i)
+		if err != nil {
+			return nil, err
+		}
+		if t == nil { // parameters that nobody knows when compiling
+			c, rank := n.calc(), len(n.in(0).Type.Shape)
+			inv := c.fn(ir.OpRsqrt, c.plus(n.in(4), n.float("epsilon", float64(float32(1e-5)))))
+			centred := c.sub(n.in(0), c.channels(n.in(3), rank))
+			return c.one(c.affine(centred, c.channels(c.mul(n.in(1), inv), rank), c.channels(n.in(2), rank)))
+		}
+	}
 	return one(n.e(ir.OpBatchNorm, ir.Attrs{ir.F("epsilon", n.float("epsilon", float64(float32(1e-5))))}, n.in(0), n.in(1), n.in(2), n.in(3), n.in(4)))
 }
 

@@ -65,7 +65,7 @@ func (r *recurrence) activation(dir, k int, x *ir.Value) *ir.Value {
 		}
 		return c.got(c.n.hardSigmoid(x, param(r.alpha, float64(float32(0.2))), param(r.beta, 0.5)))
 	case "elu":
-		return c.elu(x, param(r.alpha, 1), 1)
+		return c.elu(x, param(r.alpha, 1), 1, 1)
 	case "softsign":
 		return c.div(x, c.plus(c.fn(ir.OpAbs, x), 1))
 	case "softplus":
