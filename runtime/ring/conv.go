@@ -30,17 +30,26 @@ func Conv(d, x, w []uint64, g Window) {
 		})
 		return
 	}
-	// Jobs are parts of the outputs of a group, for workers that the number of groups does not keep busy: each column is made once.
-	parts := 1
+	// Jobs are parts of a group, for workers that the number of groups does not keep busy: parts of its outputs, so that each
+	// column is made once, or of its output channels where there are few outputs.
+	parts, size := 1, plane
+	byChannel := plane < shareColumns*workers()
 	if work >= parallelWork {
-		parts = min((plane+panelColumns-1)/panelColumns, (workers()+groups-1)/groups)
+		parts = (workers() + groups - 1) / groups
+		if byChannel {
+			parts = min(parts, c.oc)
+		} else {
+			size = (plane/parts + panelColumns) / panelColumns * panelColumns
+		}
 	}
-	size := (plane + parts - 1) / parts
-	size = (size + panelColumns - 1) / panelColumns * panelColumns
 	split(groups*parts, work, func(lo, hi int) {
 		for job := lo; job < hi; job++ {
 			part := job % parts
-			c.unrolled(d, x, w, job/parts, min(part*size, plane), min((part+1)*size, plane))
+			if byChannel {
+				c.unrolled(d, x, w, job/parts, part*c.oc/parts, (part+1)*c.oc/parts, 0, plane)
+			} else {
+				c.unrolled(d, x, w, job/parts, 0, c.oc, min(part*size, plane), min((part+1)*size, plane))
+			}
 		}
 	})
 }
@@ -53,22 +62,24 @@ type conv struct {
 	plane  int // outputs of one channel
 }
 
-// unrolled computes outputs from..to-1 of every channel of a group as a product with columns. A core with a tile packs them
-// straight from the input (implicit im2col: the columns never exist as a matrix); portable makes them a block at a time.
-func (c *conv) unrolled(d, x, w []uint64, group, from, to int) {
-	if from == to {
+// unrolled computes outputs from..to-1 of output channels first..last-1 of a group as a product with columns. A core with a tile
+// packs them straight from the input (implicit im2col: the columns never exist as a matrix); portable makes a block at a time.
+func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
+	m := last - first
+	if from == to || m == 0 {
 		return
 	}
 	in, weights, out := c.of(d, x, w, group)
-	for o := range c.oc {
+	weights, out = weights[first*c.rows:last*c.rows], out[first*c.plane:last*c.plane]
+	for o := range m {
 		clear(out[o*c.plane+from : o*c.plane+to])
 	}
 	if c.isProduct() {
-		kernel(out[from:], weights, in[from:], c.oc, c.rows, to-from, c.plane, c.rows, c.plane)
+		kernel(out[from:], weights, in[from:], m, c.rows, to-from, c.plane, c.rows, c.plane)
 		return
 	}
 	if active.tile != nil {
-		active.product(out[from:], weights, c.oc, c.rows, to-from, c.plane, c.rows, func(panel []uint64, p, deep, j, wide, stride int) {
+		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, func(panel []uint64, p, deep, j, wide, stride int) {
 			c.pack(panel, in, p, deep, from+j, wide, stride)
 		})
 		return
@@ -82,7 +93,7 @@ func (c *conv) unrolled(d, x, w []uint64, group, from, to int) {
 		for r := 0; r < c.rows; r += deepest {
 			deep := min(deepest, c.rows-r)
 			c.pack(buf[:deep*wide], in, r, deep, p, wide, wide)
-			kernel(out[p:], weights[r:], buf[:deep*wide], c.oc, deep, wide, c.plane, c.rows, wide)
+			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide)
 		}
 	}
 }
