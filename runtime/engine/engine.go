@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type Engine struct {
 	role int
 
 	phases [3][][]stage // by phase and round
+	slabs  sync.Pool    // of *[]uint64: cleared memory for sessions
 }
 
 // New returns the engine of a role of a validated plan.
@@ -61,6 +63,7 @@ type Model struct {
 type Session struct {
 	x     *execution
 	used  atomic.Bool
+	wiped sync.Once
 	Stats [3]PhaseStats // by plan.Phase; setup stays zero
 }
 
@@ -121,18 +124,18 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	if err := e.check(keys); err != nil {
 		return nil, err
 	}
-	s := &Session{x: &execution{e: e, model: m.words, session: make([]uint64, e.prog.Words), outputs: e.outputs()}}
+	s := &Session{x: &execution{e: e, model: m.words, session: e.slab(), outputs: e.outputs()}}
 	s.x.streams[plan.Session] = keys
 	return s, s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
 }
 
 // Online runs the session on the role's inputs, in manifest order with nil for those of other owners, and returns the
-// outputs this role receives by name, as sign-extended words. The session's memory is cleared on return.
+// outputs this role receives by name, as sign-extended words. On return the session's memory is being cleared.
 func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (map[string][]uint64, error) {
 	if s.used.Swap(true) {
 		return nil, ErrUsed
 	}
-	defer clear(s.x.session)
+	defer s.wipe()
 	man := &s.x.e.plan.Manifest
 	if inputs == nil {
 		inputs = make([][]uint64, len(man.Inputs))
@@ -157,7 +160,40 @@ func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (m
 // Discard clears the memory of a session that will not run.
 func (s *Session) Discard() {
 	s.used.Store(true)
-	clear(s.x.session)
+	s.wipe()
+}
+
+// wipe clears the session's memory, once, and keeps it for the next session of the engine. Nobody waits for it: clearing takes as
+// long as a good part of an online phase.
+func (s *Session) wipe() {
+	s.wiped.Do(func() {
+		x := s.x
+		slab := x.session
+		x.session = nil
+		go func() {
+			clear(slab)
+			x.e.slabs.Put(&slab)
+		}()
+	})
+}
+
+// slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
+// written here, offline.
+func (e *Engine) slab() []uint64 {
+	if s, ok := e.slabs.Get().(*[]uint64); ok {
+		return *s
+	}
+	s := make([]uint64, e.prog.Words)
+	touch(s)
+	return s
+}
+
+// touch writes to every page of fresh memory.
+func touch(s []uint64) {
+	const page = 4096 / 8
+	for i := 0; i < len(s); i += page {
+		s[i] = 0
+	}
 }
 
 // An output is what a role receives: a port of the manifest and its words.
@@ -177,7 +213,9 @@ func (e *Engine) outputs() map[int]*output {
 			}
 			for j := range e.plan.Manifest.Outputs {
 				if p := &e.plan.Manifest.Outputs[j]; p.Item == o.Item-1 {
-					out[p.Item] = &output{p, make([]uint64, o.Len)}
+					words := make([]uint64, o.Len)
+					touch(words)
+					out[p.Item] = &output{p, words}
 				}
 			}
 		}
@@ -218,6 +256,9 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 				return x.fail(ph, r, node, err)
 			}
 			x.do(&stages[i], round.Steps, &in, &out)
+		}
+		for _, b := range in.data {
+			recycle(b)
 		}
 		in = traffic{}
 		if len(round.Opens) == 0 {
@@ -277,6 +318,30 @@ func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
 	return f
 }
 
+// buffers keeps messages that have been unpacked for messages to be packed: memory that is written for the first time is slow.
+// A message is written in full before it is sent.
+var buffers sync.Pool // of *[]byte
+
+// recycledLen is the size from which a message is kept.
+const recycledLen = 1 << 16
+
+// buffer returns a message of n bytes of any content.
+func buffer(n int) []byte {
+	if n >= recycledLen {
+		if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n {
+			return (*b)[:n]
+		}
+	}
+	return make([]byte, n)
+}
+
+// recycle takes a message that nobody needs any more.
+func recycle(b []byte) {
+	if cap(b) >= recycledLen {
+		buffers.Put(&b)
+	}
+}
+
 // layout makes room for the messages of a round's openings and says how much each peer will send.
 func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	roles := len(x.e.plan.Programs)
@@ -299,7 +364,7 @@ func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	}
 	for to, n := range size {
 		if n > 0 {
-			out.data[to] = make([]byte, n)
+			out.data[to] = buffer(n)
 		}
 	}
 	return out, want
