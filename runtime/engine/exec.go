@@ -88,13 +88,14 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 	case plan.StepDrop:
 		ring.Drop(d, src(0), arg(0), arg(1), uint64(s.Args[2]))
 	case plan.StepLeaf:
-		leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3), arg(4))
+		ring.Leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3), arg(4))
 	case plan.StepMerge:
 		merge(d, src(0), src(1), rest(2), arg(0), arg(1), uint64(arg(2))&1)
 	case plan.StepGroup:
 		group(d, rest(0), arg(0))
 	case plan.StepReluSel:
-		reluSel(d, rest(0), arg(0), uint64(arg(1)))
+		v := rest(0)
+		ring.ReluSel(d, v[0], v[1], v[2], v[3], v[4], v[5], v[6], arg(0), uint64(arg(1)))
 	case plan.StepFinish:
 		finish(d, rest(0), arg(0), uint64(arg(1)))
 	case plan.StepMulBit:
@@ -109,9 +110,10 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 	case plan.StepDeal:
 		x.deal(w, d, src(0), arg(0), lo)
 	case plan.StepOneHot:
-		oneHot(d, src(0), arg(0), arg(1), plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)])
+		ring.OneHot(d, src(0), arg(0), arg(1), plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)])
 	case plan.StepMono:
-		mono(d, src(0), arg(0), arg(1), arg(2))
+		sets := plan.Monomials(arg(0), arg(1))
+		ring.Mono(d, src(0), sets[64*arg(2):min(len(sets), 64*arg(2)+64)])
 	case plan.StepUnwrap:
 		n, a := arg(0), src(0)
 		for i := range d {
@@ -162,16 +164,6 @@ func (x *execution) deal(w *worker, d, value []uint64, item, lo int) {
 		}
 	}
 	ring.Bits(d, d, 0, it.Bits)
-}
-
-// reluSel: sources m, delta, [s], [R0], [R1], [sR0], [sR1].
-func reluSel(d []uint64, v [][]uint64, nbits int, first uint64) {
-	m, delta, s := v[0], v[1], v[2]
-	for i := range d {
-		t := m[i] >> (nbits - 1) & 1
-		k := 1 - 2*delta[i]
-		d[i] = m[i]*(first*delta[i]+k*s[i]) - (delta[i]*v[3+t][i] + k*v[5+t][i])
-	}
 }
 
 // finish: sources m, [R0], [R1].

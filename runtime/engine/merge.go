@@ -101,70 +101,6 @@ func merge(d, open, a []uint64, prods [][]uint64, k, kind int, first uint64) {
 	}
 }
 
-// leaf computes shares of lt_j = [a_j < r_j] and eq_j = [a_j = r_j] for chunks from..from+k-1 of the lowest bits, from the
-// public a and shares of one-hots of r's chunks: lt_j is the parity of the one-hot's bits above a_j, eq_j its bit a_j.
-func leaf(d, a []uint64, hots [][]uint64, nbits, chunk, from, k, kind int) {
-	chunks := (nbits + chunk - 1) / chunk
-	low, cmask := lowBits(nbits), lowBits(chunk)
-	first := make([]int, k+1) // first word of each chunk, for chunks of 6 and 7 bits
-	for i, w := range plan.HotWords(nbits, chunk, from, k) {
-		if w.Base == 0 && chunk != 4 {
-			first[w.First-from] = i
-		}
-	}
-	first[k] = len(hots)
-	eqs, at := k, k // number of eq bits, and where they start
-	switch kind {
-	case plan.KindLt:
-		eqs = k - 1
-	case plan.KindEq:
-		at = 0
-	}
-	for i := range d {
-		m := a[i] & low
-		var x uint64
-		for j := range k {
-			v := m >> (chunk * (chunks - 1 - from - j)) & cmask
-			var hot, above uint64
-			if chunk == 4 {
-				hot = hots[j/4][i] >> (16 * (j % 4)) & 0xffff
-			} else {
-				w := first[j] + int(v>>6)
-				for u := w + 1; u < first[j+1]; u++ {
-					above ^= hots[u][i]
-				}
-				if w < first[j+1] {
-					hot = hots[w][i]
-				}
-				v &= 63
-			}
-			if kind != plan.KindEq {
-				x |= uint64(bits.OnesCount64(hot>>(v+1)^above)&1) << j
-			}
-			if j < eqs {
-				x |= (hot >> v & 1) << (at + j)
-			}
-		}
-		d[i] = x
-	}
-}
-
-// oneHot writes a word of the one-hots that leaf reads.
-func oneHot(d, a []uint64, nbits, chunk int, w plan.HotWord) {
-	chunks := (nbits + chunk - 1) / chunk
-	low, cmask := lowBits(nbits), lowBits(chunk)
-	for i := range d {
-		var x uint64
-		for c := range w.Count {
-			v := a[i] & low >> (chunk * (chunks - 1 - w.First - c)) & cmask
-			if v -= uint64(w.Base); v < 64 {
-				x |= 1 << (uint64(16*c) + v)
-			}
-		}
-		d[i] = x
-	}
-}
-
 // group gathers merge results of groups, most significant first, into the bits a leaf of that kind would hold.
 func group(d []uint64, src [][]uint64, kind int) {
 	k := len(src)
@@ -183,21 +119,6 @@ func group(d []uint64, src [][]uint64, kind int) {
 			}
 			if j < eqs {
 				x |= (src[j][i] >> 1 & 1) << (at + j)
-			}
-		}
-		d[i] = x
-	}
-}
-
-// mono writes word number word of the products of the mask bits in a.
-func mono(d, a []uint64, k, kind, word int) {
-	sets := plan.Monomials(k, kind)
-	sets = sets[64*word : min(len(sets), 64*word+64)]
-	for i := range d {
-		var x uint64
-		for b, s := range sets {
-			if uint16(a[i])&s == s {
-				x |= 1 << b
 			}
 		}
 		d[i] = x

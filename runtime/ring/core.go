@@ -20,6 +20,8 @@ type core struct {
 	rows func(d, x, b []uint64, ldb int)
 	// dot returns the sum of a[i] * b[i] for i < len(a).
 	dot func(a, b []uint64) uint64
+
+	lanes *lanes // nil for plain Go
 }
 
 // depth is the number of rows of b that are packed at once.
@@ -44,7 +46,7 @@ func choose(name string) *core {
 	return cores[0]
 }
 
-// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ), "avx2" or "portable". The best that the
+// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ; with BW, VBMI and BITALG comparisons too), "avx2" or "portable". The best that the
 // processor has is chosen when the program starts; SMPCC_KERNEL=avx2 or SMPCC_KERNEL=portable chooses a lesser one, a name
 // the processor does not know is ignored. All give the same results.
 func Kernel() string { return active.name }

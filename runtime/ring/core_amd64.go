@@ -8,7 +8,14 @@ import "golang.org/x/sys/cpu"
 func processorCores() []*core {
 	var out []*core
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2 {
-		out = append(out, &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: tile512, rows: rows512, dot: inner512})
+		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: tile512, rows: rows512, dot: inner512}
+		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BITALG {
+			c.lanes = &lanes{
+				add: add512, sub: sub512, mul: mul512, xor: xor512, and: and512, cut: cut512, reluSel: reluSel512, leaf: leaf512,
+				oneHot: oneHot512, mono: mono512, packBits: packBits512, pack: pack512, unpack: unpack512,
+			}
+		}
+		out = append(out, c)
 	}
 	if cpu.X86.HasAVX2 {
 		out = append(out, &core{name: "avx2", width: 4, maxVectors: 1, maxRows: 4, columns: 48, tile: tile256, rows: rows256, dot: inner256})

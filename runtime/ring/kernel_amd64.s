@@ -1653,3 +1653,597 @@ done:
 	VZEROUPPER
 	MOVQ         AX, ret+24(FP)
 	RET
+
+// func add512(d *uint64, a *uint64, b *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·add512(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SUBQ $0x08, BX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VMOVDQU64 (DX), Z1
+	VPADDQ    Z1, Z0, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x08, BX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VMOVDQU64.Z (DX), K1, Z1
+	VPADDQ      Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func sub512(d *uint64, a *uint64, b *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·sub512(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SUBQ $0x08, BX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VMOVDQU64 (DX), Z1
+	VPSUBQ    Z1, Z0, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x08, BX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VMOVDQU64.Z (DX), K1, Z1
+	VPSUBQ      Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mul512(d *uint64, a *uint64, b *uint64, n int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·mul512(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SUBQ $0x08, BX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VMOVDQU64 (DX), Z1
+	VPMULLQ   Z1, Z0, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x08, BX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VMOVDQU64.Z (DX), K1, Z1
+	VPMULLQ     Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func xor512(d *uint64, a *uint64, b *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·xor512(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SUBQ $0x08, BX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VMOVDQU64 (DX), Z1
+	VPXORQ    Z1, Z0, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x08, BX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VMOVDQU64.Z (DX), K1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func and512(d *uint64, a *uint64, b *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·and512(SB), NOSPLIT, $0-32
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SUBQ $0x08, BX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VMOVDQU64 (DX), Z1
+	VPANDQ    Z1, Z0, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x08, BX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VMOVDQU64.Z (DX), K1, Z1
+	VPANDQ      Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·cut512(SB), NOSPLIT, $0-48
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         add+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	MOVQ         by+32(FP), BX
+	VPBROADCASTQ BX, Z1
+	MOVQ         mask+40(FP), BX
+	VPBROADCASTQ BX, Z2
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z3
+	VPADDQ    Z0, Z3, Z3
+	VPSRLVQ   Z1, Z3, Z3
+	VPANDQ    Z2, Z3, Z3
+	VMOVDQU64 Z3, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z3
+	VPADDQ      Z0, Z3, Z3
+	VPSRLVQ     Z1, Z3, Z3
+	VPANDQ      Z2, Z3, Z3
+	VMOVDQU64   Z3, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func reluSel512(d *uint64, m *uint64, delta *uint64, s *uint64, r0 *uint64, r1 *uint64, sr0 *uint64, sr1 *uint64, n int, top uint64, first uint64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·reluSel512(SB), NOSPLIT, $0-88
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         delta+16(FP), DX
+	MOVQ         s+24(FP), BX
+	MOVQ         r0+32(FP), SI
+	MOVQ         r1+40(FP), DI
+	MOVQ         sr0+48(FP), R8
+	MOVQ         sr1+56(FP), R9
+	MOVQ         n+64(FP), R10
+	MOVQ         top+72(FP), R11
+	VPBROADCASTQ R11, Z0
+	MOVQ         first+80(FP), R11
+	VPBROADCASTQ R11, Z1
+	VPXORQ       Z2, Z2, Z2
+	SUBQ         $0x08, R10
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z3
+	VMOVDQU64 (DX), Z4
+	VMOVDQU64 (BX), Z5
+	VMOVDQU64 (SI), Z6
+	VMOVDQU64 (R8), Z7
+	VMOVDQU64 (DI), Z8
+	VMOVDQU64 (R9), Z9
+	VPTESTMQ  Z0, Z3, K1
+	VMOVDQA64 Z8, K1, Z6
+	VMOVDQA64 Z9, K1, Z7
+	VPTESTMQ  Z4, Z4, K1
+	VPANDQ.Z  Z1, Z1, K1, Z4
+	VPSUBQ    Z5, Z2, Z8
+	VMOVDQA64 Z8, K1, Z5
+	VPSUBQ    Z4, Z5, Z5
+	VPSUBQ    Z7, Z6, Z6
+	VMOVDQA64 Z6, K1, Z7
+	VPMULLQ   Z3, Z5, Z5
+	VPSUBQ    Z7, Z5, Z5
+	VMOVDQU64 Z5, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	ADDQ      $0x40, R9
+	SUBQ      $0x08, R10
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, R10
+	JZ          done
+	MOVL        $0xffffffff, R11
+	BZHIL       R10, R11, R11
+	KMOVW       R11, K1
+	VMOVDQU64.Z (CX), K1, Z3
+	VMOVDQU64.Z (DX), K1, Z4
+	VMOVDQU64.Z (BX), K1, Z5
+	VMOVDQU64.Z (SI), K1, Z6
+	VMOVDQU64.Z (R8), K1, Z7
+	VMOVDQU64.Z (DI), K1, Z8
+	VMOVDQU64.Z (R9), K1, Z9
+	VPTESTMQ    Z0, Z3, K2
+	VMOVDQA64   Z8, K2, Z6
+	VMOVDQA64   Z9, K2, Z7
+	VPTESTMQ    Z4, Z4, K2
+	VPANDQ.Z    Z1, Z1, K2, Z0
+	VPSUBQ      Z5, Z2, Z1
+	VMOVDQA64   Z1, K2, Z5
+	VPSUBQ      Z0, Z5, Z5
+	VPSUBQ      Z7, Z6, Z6
+	VMOVDQA64   Z6, K2, Z7
+	VPMULLQ     Z3, Z5, Z5
+	VPSUBQ      Z7, Z5, Z5
+	VMOVDQU64   Z5, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA nibble<>+0(SB)/8, $0x0000000000000000
+DATA nibble<>+8(SB)/8, $0x0000000000000004
+DATA nibble<>+16(SB)/8, $0x0000000000000008
+DATA nibble<>+24(SB)/8, $0x000000000000000c
+DATA nibble<>+32(SB)/8, $0x0000000000000010
+DATA nibble<>+40(SB)/8, $0x0000000000000014
+DATA nibble<>+48(SB)/8, $0x0000000000000018
+DATA nibble<>+56(SB)/8, $0x000000000000001c
+GLOBL nibble<>(SB), RODATA|NOPTR, $64
+
+// func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)
+// Requires: AVX, AVX512BITALG, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·leaf512(SB), NOSPLIT, $0-80
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         hot0+16(FP), DX
+	MOVQ         hot1+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         low+40(FP), DI
+	VPBROADCASTQ DI, Z0
+	MOVQ         mask+64(FP), DI
+	VPBROADCASTQ DI, Z1
+	MOVQ         at+72(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         control0+48(FP), DI
+	VPBROADCASTQ DI, Z3
+	MOVQ         control1+56(FP), DI
+	VPBROADCASTQ DI, Z4
+	MOVQ         $0x0001000100010001, DI
+	VPBROADCASTQ DI, Z5
+	MOVQ         $0x000f000f000f000f, DI
+	VPBROADCASTQ DI, Z6
+	MOVQ         $0x0000000f0000000f, DI
+	VPBROADCASTQ DI, Z7
+	MOVQ         $0x00000000ffffffff, DI
+	VPBROADCASTQ DI, Z8
+	VMOVDQU64    nibble<>+0(SB), Z9
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64      (CX), Z10
+	VPANDQ         Z0, Z10, Z10
+	VPMULTISHIFTQB Z10, Z3, Z11
+	VPANDQ         Z6, Z11, Z11
+	VMOVDQU64      (DX), Z12
+	VPSRLVW        Z11, Z12, Z12
+	VPOPCNTW       Z12, Z11
+	VPXORQ         Z12, Z11, Z11
+	VPTESTMW       Z5, Z11, K1
+	VPTESTMW       Z5, Z12, K2
+	KUNPCKDQ       K1, K2, K1
+	KMOVQ          K1, DI
+	VPBROADCASTQ   DI, Z11
+	VPSRLVQ        Z9, Z11, Z11
+	VPANDQ         Z7, Z11, Z11
+	VPMULTISHIFTQB Z10, Z4, Z10
+	VPANDQ         Z6, Z10, Z10
+	VMOVDQU64      (BX), Z12
+	VPSRLVW        Z10, Z12, Z12
+	VPOPCNTW       Z12, Z10
+	VPXORQ         Z12, Z10, Z10
+	VPTESTMW       Z5, Z10, K1
+	VPTESTMW       Z5, Z12, K2
+	KUNPCKDQ       K1, K2, K1
+	KMOVQ          K1, DI
+	VPBROADCASTQ   DI, Z10
+	VPSRLVQ        Z9, Z10, Z10
+	VPANDQ         Z7, Z10, Z10
+	VPSLLQ         $0x04, Z10, Z10
+	VPORQ          Z10, Z11, Z11
+	VPANDQ         Z1, Z11, Z11
+	VPSRLQ         $0x20, Z11, Z10
+	VPSLLVQ        Z2, Z10, Z10
+	VPANDQ         Z8, Z11, Z11
+	VPORQ          Z10, Z11, Z11
+	VMOVDQU64      Z11, (AX)
+	ADDQ           $0x40, AX
+	ADDQ           $0x40, CX
+	ADDQ           $0x40, DX
+	ADDQ           $0x40, BX
+	SUBQ           $0x08, SI
+	JGE            loop
+
+rest:
+	ADDQ           $0x08, SI
+	JZ             done
+	MOVL           $0xffffffff, DI
+	BZHIL          SI, DI, DI
+	KMOVW          DI, K1
+	VMOVDQU64.Z    (CX), K1, Z10
+	VPANDQ         Z0, Z10, Z10
+	VPMULTISHIFTQB Z10, Z3, Z0
+	VPANDQ         Z6, Z0, Z0
+	VMOVDQU64.Z    (DX), K1, Z3
+	VPSRLVW        Z0, Z3, Z3
+	VPOPCNTW       Z3, Z0
+	VPXORQ         Z3, Z0, Z0
+	VPTESTMW       Z5, Z0, K2
+	VPTESTMW       Z5, Z3, K3
+	KUNPCKDQ       K2, K3, K2
+	KMOVQ          K2, CX
+	VPBROADCASTQ   CX, Z0
+	VPSRLVQ        Z9, Z0, Z0
+	VPANDQ         Z7, Z0, Z0
+	VPMULTISHIFTQB Z10, Z4, Z3
+	VPANDQ         Z6, Z3, Z3
+	VMOVDQU64.Z    (BX), K1, Z4
+	VPSRLVW        Z3, Z4, Z4
+	VPOPCNTW       Z4, Z3
+	VPXORQ         Z4, Z3, Z3
+	VPTESTMW       Z5, Z3, K2
+	VPTESTMW       Z5, Z4, K3
+	KUNPCKDQ       K2, K3, K2
+	KMOVQ          K2, CX
+	VPBROADCASTQ   CX, Z3
+	VPSRLVQ        Z9, Z3, Z3
+	VPANDQ         Z7, Z3, Z3
+	VPSLLQ         $0x04, Z3, Z3
+	VPORQ          Z3, Z0, Z0
+	VPANDQ         Z1, Z0, Z0
+	VPSRLQ         $0x20, Z0, Z1
+	VPSLLVQ        Z2, Z1, Z1
+	VPANDQ         Z8, Z0, Z0
+	VPORQ          Z1, Z0, Z0
+	VMOVDQU64      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func oneHot512(d *uint64, a *uint64, n int, low uint64, control uint64, ones uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·oneHot512(SB), NOSPLIT, $0-48
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         low+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	MOVQ         control+32(FP), BX
+	VPBROADCASTQ BX, Z1
+	MOVQ         ones+40(FP), BX
+	VPBROADCASTQ BX, Z2
+	MOVQ         $0x000f000f000f000f, BX
+	VPBROADCASTQ BX, Z3
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64      (CX), Z4
+	VPANDQ         Z0, Z4, Z4
+	VPMULTISHIFTQB Z4, Z1, Z4
+	VPANDQ         Z3, Z4, Z4
+	VPSLLVW        Z4, Z2, Z4
+	VMOVDQU64      Z4, (AX)
+	ADDQ           $0x40, AX
+	ADDQ           $0x40, CX
+	SUBQ           $0x08, DX
+	JGE            loop
+
+rest:
+	ADDQ           $0x08, DX
+	JZ             done
+	MOVL           $0xffffffff, BX
+	BZHIL          DX, BX, BX
+	KMOVW          BX, K1
+	VMOVDQU64.Z    (CX), K1, Z4
+	VPANDQ         Z0, Z4, Z4
+	VPMULTISHIFTQB Z4, Z1, Z0
+	VPANDQ         Z3, Z0, Z0
+	VPSLLVW        Z0, Z2, Z0
+	VMOVDQU64      Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func mono512(d *uint64, a *uint64, n int, sets *uint16, mask uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·mono512(SB), NOSPLIT, $0-40
+	MOVQ       d+0(FP), AX
+	MOVQ       a+8(FP), CX
+	MOVQ       n+16(FP), DX
+	MOVQ       sets+24(FP), BX
+	MOVQ       mask+32(FP), SI
+	KMOVQ      SI, K1
+	VMOVDQU64  (BX), Z0
+	VMOVDQU64  64(BX), Z1
+	VPTERNLOGQ $0xff, Z2, Z2, Z2
+
+loop:
+	VPBROADCASTW (CX), Z3
+	VPXORQ       Z2, Z3, Z3
+	VPTESTNMW    Z0, Z3, K2
+	VPTESTNMW    Z1, Z3, K3
+	KUNPCKDQ     K2, K3, K2
+	KANDQ        K1, K2, K2
+	KMOVQ        K2, (AX)
+	ADDQ         $0x08, CX
+	ADDQ         $0x08, AX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func pack512(dst *byte, src *uint64, groups int, shift *uint64, even *byte, odd *byte, evens uint64, odds uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·pack512(SB), NOSPLIT, $0-88
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         shift+24(FP), BX
+	VMOVDQU64    (BX), Z0
+	MOVQ         even+32(FP), BX
+	VMOVDQU64    (BX), Z1
+	MOVQ         odd+40(FP), BX
+	VMOVDQU64    (BX), Z2
+	MOVQ         evens+48(FP), BX
+	KMOVQ        BX, K1
+	MOVQ         odds+56(FP), BX
+	KMOVQ        BX, K2
+	MOVQ         bytes+80(FP), BX
+	KMOVQ        BX, K3
+	MOVQ         bits+64(FP), BX
+	MOVQ         mask+72(FP), SI
+	VPBROADCASTQ SI, Z3
+
+loop:
+	VPANDQ   (CX), Z3, Z4
+	VPSLLVQ  Z0, Z4, Z4
+	VPERMB.Z Z4, Z1, K1, Z5
+	VPERMB.Z Z4, Z2, K2, Z4
+	VPORQ    Z5, Z4, Z4
+	VMOVDQU8 Z4, K3, (AX)
+	ADDQ     $0x40, CX
+	ADDQ     BX, AX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func packBits512(dst *byte, src *uint64, groups int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·packBits512(SB), NOSPLIT, $0-24
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         $0x0000000000000001, BX
+	VPBROADCASTQ BX, Z0
+
+loop:
+	VPTESTMQ (CX), Z0, K1
+	KMOVB    K1, (AX)
+	ADDQ     $0x40, CX
+	INCQ     AX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func unpack512(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·unpack512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         shift+24(FP), BX
+	VMOVDQU64    (BX), Z0
+	MOVQ         from+32(FP), BX
+	VMOVDQU64    (BX), Z1
+	MOVQ         bytes+56(FP), BX
+	KMOVQ        BX, K1
+	MOVQ         bits+40(FP), BX
+	MOVQ         mask+48(FP), SI
+	VPBROADCASTQ SI, Z2
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VPERMB     Z3, Z1, Z3
+	VPSRLVQ    Z0, Z3, Z3
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET

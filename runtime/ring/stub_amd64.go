@@ -108,3 +108,70 @@ func rows256r1(d *uint64, x *uint64, b *uint64, n int, ldb int)
 //
 //go:noescape
 func dot256(a *uint64, b *uint64, n int) uint64
+
+// add512 computes d = a + b for n words.
+//
+//go:noescape
+func add512(d *uint64, a *uint64, b *uint64, n int)
+
+// sub512 computes d = a - b for n words.
+//
+//go:noescape
+func sub512(d *uint64, a *uint64, b *uint64, n int)
+
+// mul512 computes d = a * b for n words.
+//
+//go:noescape
+func mul512(d *uint64, a *uint64, b *uint64, n int)
+
+// xor512 computes d = a XOR b for n words.
+//
+//go:noescape
+func xor512(d *uint64, a *uint64, b *uint64, n int)
+
+// and512 computes d = a AND b for n words.
+//
+//go:noescape
+func and512(d *uint64, a *uint64, b *uint64, n int)
+
+// cut512 computes d = ((a + add) >> by) AND mask for n words.
+//
+//go:noescape
+func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
+
+// reluSel512 computes d = m*(first*delta + (1-2*delta)*s) - (delta*r_t + (1-2*delta)*sr_t) for n words, where delta is 0 or 1, first an all-ones or zero word and t says whether m has a bit of top.
+//
+//go:noescape
+func reluSel512(d *uint64, m *uint64, delta *uint64, s *uint64, r0 *uint64, r1 *uint64, sr0 *uint64, sr1 *uint64, n int, top uint64, first uint64)
+
+// leaf512 looks up four digits of a AND low in the lanes of 16 bits of hot0 and four in hot1; a byte of control has the shift of each.
+// The parities above the digits are bits 0..7, the bits at them bits 32..39; d = (that AND mask) with the upper half moved down to at.
+//
+//go:noescape
+func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)
+
+// oneHot512 sets d to ones with each lane of 16 bits shifted left by a digit of a AND low; a byte of control has the shift of each.
+//
+//go:noescape
+func oneHot512(d *uint64, a *uint64, n int, low uint64, control uint64, ones uint64)
+
+// mono512 sets bit i of d to whether the lower 16 bits of a have all bits of sets[i], i < 64, AND bit i of mask, for n words, n > 0.
+//
+//go:noescape
+func mono512(d *uint64, a *uint64, n int, sets *uint16, mask uint64)
+
+// pack512 packs the bits of mask of eight words, bits in number, to as many bytes, groups times, groups > 0: a word is shifted to its place within a byte;
+// even and odd say which byte of the words goes where, for words of even and odd number, which share bytes; evens, odds and bytes are the bytes in use.
+//
+//go:noescape
+func pack512(dst *byte, src *uint64, groups int, shift *uint64, even *byte, odd *byte, evens uint64, odds uint64, bits int, mask uint64, bytes uint64)
+
+// packBits512 packs the lowest bits of eight words to a byte, groups times, groups > 0.
+//
+//go:noescape
+func packBits512(dst *byte, src *uint64, groups int)
+
+// unpack512 is the inverse of pack512: from says which eight bytes a word is in; reads the bytes in use only.
+//
+//go:noescape
+func unpack512(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)

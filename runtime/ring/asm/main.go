@@ -34,6 +34,7 @@ func main() {
 	rows256(8, head)
 	rows256(1, head)
 	dot256(head)
+	elementwise()
 	Generate()
 }
 
