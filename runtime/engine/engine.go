@@ -27,8 +27,8 @@ type Engine struct {
 	prog *plan.Program
 	role int
 
-	phases [3][][]stage // by phase and round
-	slabs  sync.Pool    // of *[]uint64: cleared memory for sessions
+	phases [3][][]stage             // by phase and round
+	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
 }
 
 // New returns the engine of a role of a validated plan.
@@ -163,7 +163,7 @@ func (s *Session) Discard() {
 	s.wipe()
 }
 
-// wipe clears the session's memory, once, and keeps it for the next session of the engine. Nobody waits for it: clearing takes as
+// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
 // long as a good part of an online phase.
 func (s *Session) wipe() {
 	s.wiped.Do(func() {
@@ -172,7 +172,7 @@ func (s *Session) wipe() {
 		x.session = nil
 		go func() {
 			clear(slab)
-			x.e.slabs.Put(&slab)
+			x.e.spare.Store(&slab)
 		}()
 	})
 }
@@ -180,7 +180,7 @@ func (s *Session) wipe() {
 // slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
 // written here, offline.
 func (e *Engine) slab() []uint64 {
-	if s, ok := e.slabs.Get().(*[]uint64); ok {
+	if s := e.spare.Swap(nil); s != nil {
 		return *s
 	}
 	s := make([]uint64, e.prog.Words)

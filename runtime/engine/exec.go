@@ -168,7 +168,7 @@ func (x *execution) deal(w *worker, d, value []uint64, item, lo int) {
 
 // finish: sources m, [R0], [R1].
 func finish(d []uint64, v [][]uint64, nbits int, first uint64) {
-	half, low := uint64(1)<<(nbits-2), lowBits(nbits)
+	half, low := uint64(1)<<(nbits-2), ^uint64(0)>>(64-nbits)
 	for i := range d {
 		u := (v[0][i] + half) & low
 		d[i] = first*(u-half) - v[1+u>>(nbits-1)][i]

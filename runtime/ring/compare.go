@@ -198,6 +198,58 @@ func ReluSel(d, m, delta, s, r0, r1, sr0, sr1 []uint64, nbits int, first uint64)
 	}
 }
 
+// A MergeTable holds what a merge does with each opened word D < Rows: which masks and which products of masks are summed, and a
+// constant. Row D is four words: the masks in a, with the constant in bit 63; the products, 64 a word.
+type MergeTable []uint64
+
+// Rows returns the number of rows, a power of two.
+func (t MergeTable) Rows() int { return len(t) / 4 }
+
+// Merge sets bit shift of d to a party's share of the result of a merge, other bits stay if keep is set and become 0 if not: the
+// parity of the masks a and products prods, up to three, that the row of the opened word has. The constant of the row counts for
+// the party with first = 1, not for those with 0. The index is public; a is below 2^63.
+func Merge(d, opened, a []uint64, prods [][]uint64, t MergeTable, first uint64, shift int, keep bool) {
+	n, rows := len(d), uint64(t.Rows()-1)
+	opened, a = opened[:n], a[:n]
+	top := first << 63
+	stay := uint64(0)
+	if keep {
+		stay = ^uint64(1 << shift)
+	}
+	if v := active.lanes; v != nil && len(prods) > 0 {
+		if n == 0 {
+			return
+		}
+		var p [3]*uint64
+		for i := range prods {
+			p[i] = &prods[i][:n][0]
+		}
+		v.merge[len(prods)](&d[0], &opened[0], &a[0], p[0], p[1], p[2], n, &t[0], rows, top, stay, uint64(shift))
+		return
+	}
+	var p, q []uint64 // of most merges there are two words at most
+	if len(prods) > 0 {
+		p = prods[0][:n]
+	}
+	if len(prods) > 1 {
+		q = prods[1][:n]
+	}
+	for i := range d {
+		r := t[4*(opened[i]&rows):][:4]
+		x := (a[i] | top) & r[0]
+		if p != nil {
+			x ^= p[i] & r[1]
+		}
+		if q != nil {
+			x ^= q[i] & r[2]
+		}
+		if len(prods) > 2 {
+			x ^= prods[2][i] & r[3]
+		}
+		d[i] = d[i]&stay | uint64(bits.OnesCount64(x)&1)<<shift
+	}
+}
+
 // lowBits returns 2^n - 1.
 func lowBits(n int) uint64 {
 	if n >= 64 {

@@ -160,6 +160,38 @@ func TestReluSel(t *testing.T) {
 	})
 }
 
+func TestMerge(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n, nbits, count := rapid.IntRange(0, 40).Draw(t, "n"), rapid.IntRange(1, 9).Draw(t, "bits"), rapid.IntRange(0, 3).Draw(t, "words")
+		shift, keep, first := rapid.IntRange(0, 3).Draw(t, "shift"), rapid.Bool().Draw(t, "keep"), rapid.Uint64Range(0, 1).Draw(t, "first")
+		table := MergeTable(words(t, 4<<nbits))
+		opened, a := words(t, n), reduced(rapid.Uint64().Draw(t, "a"), n, 14)
+		var prods [][]uint64
+		for range count {
+			prods = append(prods, words(t, n))
+		}
+		was := words(t, n)
+		want := slices.Clone(was)
+		for i := range want {
+			r := table[4*(opened[i]&lowBits(nbits)):]
+			ones := bits.OnesCount64(a[i]&r[0]) + int(first&(r[0]>>63))
+			for w := range prods {
+				ones += bits.OnesCount64(prods[w][i] & r[w+1])
+			}
+			if !keep {
+				want[i] = 0
+			}
+			want[i] = want[i]&^(1<<shift) | uint64(ones%2)<<shift
+		}
+		onEach(func(c *core) {
+			d := append(slices.Clone(was), garbage(8)...)
+			Merge(d[:n], opened, a, prods, table, first, shift, keep)
+			equal(t, c.name, d[:n], want)
+			equal(t, "behind d", d[n:], garbage(8))
+		})
+	})
+}
+
 // TestPack: bytes are those of plan.Pack at every width and length, unpacking gives the words back, and neither touches what
 // lies behind.
 func TestPack(t *testing.T) {

@@ -2164,6 +2164,309 @@ loop:
 	VZEROUPPER
 	RET
 
+// func merge512w1(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
+TEXT ·merge512w1(SB), NOSPLIT, $0-96
+	MOVQ         d+0(FP), AX
+	MOVQ         index+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVQ         table+56(FP), SI
+	MOVQ         p0+24(FP), DI
+	MOVQ         rows+64(FP), R8
+	VPBROADCASTQ R8, Z0
+	MOVQ         top+72(FP), R8
+	VPBROADCASTQ R8, Z1
+	MOVQ         keep+80(FP), R8
+	VPBROADCASTQ R8, Z2
+	MOVQ         shift+88(FP), R8
+	VPBROADCASTQ R8, Z3
+	MOVQ         $0x0000000000000001, R8
+	VPBROADCASTQ R8, Z4
+	MOVQ         $0x000000ff, R8
+	KMOVQ        R8, K1
+	SUBQ         $0x08, BX
+	JLT          rest
+
+loop:
+	VMOVDQU64  (CX), Z5
+	VPANDQ     Z0, Z5, Z5
+	VPSLLQ     $0x02, Z5, Z5
+	VMOVDQU64  (DX), Z6
+	VPORQ      Z1, Z6, Z6
+	KMOVQ      K1, K2
+	VPXORQ     Z7, Z7, Z7
+	VPGATHERQQ (SI)(Z5*8), K2, Z7
+	VPANDQ     Z7, Z6, Z6
+	VMOVDQU64  (DI), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z9, Z9, Z9
+	VPGATHERQQ 8(SI)(Z5*8), K2, Z9
+	VPANDQ     Z9, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VPOPCNTQ   Z6, Z6
+	VPANDQ     Z4, Z6, Z6
+	VPSLLVQ    Z3, Z6, Z6
+	VMOVDQU64  (AX), Z5
+	VPANDQ     Z2, Z5, Z5
+	VPORQ      Z5, Z6, Z6
+	VMOVDQU64  Z6, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, DI
+	SUBQ       $0x08, BX
+	JGE        loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, R8
+	BZHIL       BX, R8, R8
+	KMOVW       R8, K2
+	VMOVDQU64.Z (CX), K2, Z5
+	VPANDQ      Z0, Z5, Z5
+	VPSLLQ      $0x02, Z5, Z5
+	VMOVDQU64.Z (DX), K2, Z0
+	VPORQ       Z1, Z0, Z0
+	KMOVQ       K1, K3
+	VPXORQ      Z10, Z10, Z10
+	VPGATHERQQ  (SI)(Z5*8), K3, Z10
+	VPANDQ      Z10, Z0, Z0
+	VMOVDQU64.Z (DI), K2, Z1
+	KMOVQ       K1, K1
+	VPXORQ      Z11, Z11, Z11
+	VPGATHERQQ  8(SI)(Z5*8), K1, Z11
+	VPANDQ      Z11, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VPOPCNTQ    Z0, Z0
+	VPANDQ      Z4, Z0, Z0
+	VPSLLVQ     Z3, Z0, Z0
+	VMOVDQU64.Z (AX), K2, Z1
+	VPANDQ      Z2, Z1, Z1
+	VPORQ       Z1, Z0, Z0
+	VMOVDQU64   Z0, K2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func merge512w2(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
+TEXT ·merge512w2(SB), NOSPLIT, $0-96
+	MOVQ         d+0(FP), AX
+	MOVQ         index+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVQ         table+56(FP), SI
+	MOVQ         p0+24(FP), DI
+	MOVQ         p1+32(FP), R8
+	MOVQ         rows+64(FP), R9
+	VPBROADCASTQ R9, Z0
+	MOVQ         top+72(FP), R9
+	VPBROADCASTQ R9, Z1
+	MOVQ         keep+80(FP), R9
+	VPBROADCASTQ R9, Z2
+	MOVQ         shift+88(FP), R9
+	VPBROADCASTQ R9, Z3
+	MOVQ         $0x0000000000000001, R9
+	VPBROADCASTQ R9, Z4
+	MOVQ         $0x000000ff, R9
+	KMOVQ        R9, K1
+	SUBQ         $0x08, BX
+	JLT          rest
+
+loop:
+	VMOVDQU64  (CX), Z5
+	VPANDQ     Z0, Z5, Z5
+	VPSLLQ     $0x02, Z5, Z5
+	VMOVDQU64  (DX), Z6
+	VPORQ      Z1, Z6, Z6
+	KMOVQ      K1, K2
+	VPXORQ     Z7, Z7, Z7
+	VPGATHERQQ (SI)(Z5*8), K2, Z7
+	VPANDQ     Z7, Z6, Z6
+	VMOVDQU64  (DI), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z9, Z9, Z9
+	VPGATHERQQ 8(SI)(Z5*8), K2, Z9
+	VPANDQ     Z9, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VMOVDQU64  (R8), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z10, Z10, Z10
+	VPGATHERQQ 16(SI)(Z5*8), K2, Z10
+	VPANDQ     Z10, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VPOPCNTQ   Z6, Z6
+	VPANDQ     Z4, Z6, Z6
+	VPSLLVQ    Z3, Z6, Z6
+	VMOVDQU64  (AX), Z5
+	VPANDQ     Z2, Z5, Z5
+	VPORQ      Z5, Z6, Z6
+	VMOVDQU64  Z6, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, DI
+	ADDQ       $0x40, R8
+	SUBQ       $0x08, BX
+	JGE        loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, R9
+	BZHIL       BX, R9, R9
+	KMOVW       R9, K2
+	VMOVDQU64.Z (CX), K2, Z5
+	VPANDQ      Z0, Z5, Z5
+	VPSLLQ      $0x02, Z5, Z5
+	VMOVDQU64.Z (DX), K2, Z0
+	VPORQ       Z1, Z0, Z0
+	KMOVQ       K1, K3
+	VPXORQ      Z11, Z11, Z11
+	VPGATHERQQ  (SI)(Z5*8), K3, Z11
+	VPANDQ      Z11, Z0, Z0
+	VMOVDQU64.Z (DI), K2, Z1
+	KMOVQ       K1, K3
+	VPXORQ      Z12, Z12, Z12
+	VPGATHERQQ  8(SI)(Z5*8), K3, Z12
+	VPANDQ      Z12, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VMOVDQU64.Z (R8), K2, Z1
+	KMOVQ       K1, K1
+	VPXORQ      Z13, Z13, Z13
+	VPGATHERQQ  16(SI)(Z5*8), K1, Z13
+	VPANDQ      Z13, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VPOPCNTQ    Z0, Z0
+	VPANDQ      Z4, Z0, Z0
+	VPSLLVQ     Z3, Z0, Z0
+	VMOVDQU64.Z (AX), K2, Z1
+	VPANDQ      Z2, Z1, Z1
+	VPORQ       Z1, Z0, Z0
+	VMOVDQU64   Z0, K2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func merge512w3(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VPOPCNTDQ, BMI2
+TEXT ·merge512w3(SB), NOSPLIT, $0-96
+	MOVQ         d+0(FP), AX
+	MOVQ         index+8(FP), CX
+	MOVQ         a+16(FP), DX
+	MOVQ         n+48(FP), BX
+	MOVQ         table+56(FP), SI
+	MOVQ         p0+24(FP), DI
+	MOVQ         p1+32(FP), R8
+	MOVQ         p2+40(FP), R9
+	MOVQ         rows+64(FP), R10
+	VPBROADCASTQ R10, Z0
+	MOVQ         top+72(FP), R10
+	VPBROADCASTQ R10, Z1
+	MOVQ         keep+80(FP), R10
+	VPBROADCASTQ R10, Z2
+	MOVQ         shift+88(FP), R10
+	VPBROADCASTQ R10, Z3
+	MOVQ         $0x0000000000000001, R10
+	VPBROADCASTQ R10, Z4
+	MOVQ         $0x000000ff, R10
+	KMOVQ        R10, K1
+	SUBQ         $0x08, BX
+	JLT          rest
+
+loop:
+	VMOVDQU64  (CX), Z5
+	VPANDQ     Z0, Z5, Z5
+	VPSLLQ     $0x02, Z5, Z5
+	VMOVDQU64  (DX), Z6
+	VPORQ      Z1, Z6, Z6
+	KMOVQ      K1, K2
+	VPXORQ     Z7, Z7, Z7
+	VPGATHERQQ (SI)(Z5*8), K2, Z7
+	VPANDQ     Z7, Z6, Z6
+	VMOVDQU64  (DI), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z9, Z9, Z9
+	VPGATHERQQ 8(SI)(Z5*8), K2, Z9
+	VPANDQ     Z9, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VMOVDQU64  (R8), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z10, Z10, Z10
+	VPGATHERQQ 16(SI)(Z5*8), K2, Z10
+	VPANDQ     Z10, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VMOVDQU64  (R9), Z8
+	KMOVQ      K1, K2
+	VPXORQ     Z11, Z11, Z11
+	VPGATHERQQ 24(SI)(Z5*8), K2, Z11
+	VPANDQ     Z11, Z8, Z8
+	VPXORQ     Z8, Z6, Z6
+	VPOPCNTQ   Z6, Z6
+	VPANDQ     Z4, Z6, Z6
+	VPSLLVQ    Z3, Z6, Z6
+	VMOVDQU64  (AX), Z5
+	VPANDQ     Z2, Z5, Z5
+	VPORQ      Z5, Z6, Z6
+	VMOVDQU64  Z6, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, DI
+	ADDQ       $0x40, R8
+	ADDQ       $0x40, R9
+	SUBQ       $0x08, BX
+	JGE        loop
+
+rest:
+	ADDQ        $0x08, BX
+	JZ          done
+	MOVL        $0xffffffff, R10
+	BZHIL       BX, R10, R10
+	KMOVW       R10, K2
+	VMOVDQU64.Z (CX), K2, Z5
+	VPANDQ      Z0, Z5, Z5
+	VPSLLQ      $0x02, Z5, Z5
+	VMOVDQU64.Z (DX), K2, Z0
+	VPORQ       Z1, Z0, Z0
+	KMOVQ       K1, K3
+	VPXORQ      Z12, Z12, Z12
+	VPGATHERQQ  (SI)(Z5*8), K3, Z12
+	VPANDQ      Z12, Z0, Z0
+	VMOVDQU64.Z (DI), K2, Z1
+	KMOVQ       K1, K3
+	VPXORQ      Z13, Z13, Z13
+	VPGATHERQQ  8(SI)(Z5*8), K3, Z13
+	VPANDQ      Z13, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VMOVDQU64.Z (R8), K2, Z1
+	KMOVQ       K1, K3
+	VPXORQ      Z14, Z14, Z14
+	VPGATHERQQ  16(SI)(Z5*8), K3, Z14
+	VPANDQ      Z14, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VMOVDQU64.Z (R9), K2, Z1
+	KMOVQ       K1, K1
+	VPXORQ      Z15, Z15, Z15
+	VPGATHERQQ  24(SI)(Z5*8), K1, Z15
+	VPANDQ      Z15, Z1, Z1
+	VPXORQ      Z1, Z0, Z0
+	VPOPCNTQ    Z0, Z0
+	VPANDQ      Z4, Z0, Z0
+	VPSLLVQ     Z3, Z0, Z0
+	VMOVDQU64.Z (AX), K2, Z1
+	VPANDQ      Z2, Z1, Z1
+	VPORQ       Z1, Z0, Z0
+	VMOVDQU64   Z0, K2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func pack512(dst *byte, src *uint64, groups int, shift *uint64, even *byte, odd *byte, evens uint64, odds uint64, bits int, mask uint64, bytes uint64)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
 TEXT ·pack512(SB), NOSPLIT, $0-88

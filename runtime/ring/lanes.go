@@ -10,6 +10,7 @@ type lanes struct {
 	leaf     func(d, a, hot0, hot1 *uint64, n int, low, control0, control1, mask, at uint64)
 	oneHot   func(d, a *uint64, n int, low, control, ones uint64)
 	mono     func(d, a *uint64, n int, sets *uint16, mask uint64)
+	merge    [4]func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64) // by number of p
 	packBits func(dst *byte, src *uint64, groups int)
 	pack     func(dst *byte, src *uint64, groups int, shift *uint64, even, odd *byte, evens, odds uint64, bits int, mask, bytes uint64)
 	unpack   func(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)

@@ -160,6 +160,21 @@ func oneHot512(d *uint64, a *uint64, n int, low uint64, control uint64, ones uin
 //go:noescape
 func mono512(d *uint64, a *uint64, n int, sets *uint16, mask uint64)
 
+// merge512w1 computes d = (d AND keep) OR (parity of ((a OR top) AND t0) XOR (p0 AND t1) ... << shift) for n words, with 1 of p0, p1, p2 and t0.. the row of 4 words of table with number index AND rows.
+//
+//go:noescape
+func merge512w1(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+
+// merge512w2 computes d = (d AND keep) OR (parity of ((a OR top) AND t0) XOR (p0 AND t1) ... << shift) for n words, with 2 of p0, p1, p2 and t0.. the row of 4 words of table with number index AND rows.
+//
+//go:noescape
+func merge512w2(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+
+// merge512w3 computes d = (d AND keep) OR (parity of ((a OR top) AND t0) XOR (p0 AND t1) ... << shift) for n words, with 3 of p0, p1, p2 and t0.. the row of 4 words of table with number index AND rows.
+//
+//go:noescape
+func merge512w3(d *uint64, index *uint64, a *uint64, p0 *uint64, p1 *uint64, p2 *uint64, n int, table *uint64, rows uint64, top uint64, keep uint64, shift uint64)
+
 // pack512 packs the bits of mask of eight words, bits in number, to as many bytes, groups times, groups > 0: a word is shifted to its place within a byte;
 // even and odd say which byte of the words goes where, for words of even and odd number, which share bytes; evens, odds and bytes are the bytes in use.
 //

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -18,6 +20,9 @@ func elementwise() {
 	leaf512()
 	oneHot512()
 	mono512()
+	for w := 1; w <= 3; w++ {
+		merge512(w)
+	}
 	pack512()
 	packBits512()
 	unpack512()
@@ -253,6 +258,51 @@ func mono512() {
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
+}
+
+func merge512(words int) {
+	name := fmt.Sprintf("merge512w%d", words)
+	TEXT(name, NOSPLIT, "func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s computes d = (d AND keep) OR (parity of ((a OR top) AND t0) XOR (p0 AND t1) ... << shift) for n words, with %d of p0, p1, p2 and t0.. the row of 4 words of table with number index AND rows.", name, words))
+	d, index, a, n, table := param("d"), param("index"), param("a"), param("n"), param("table")
+	all := []reg.GPVirtual{d, index, a}
+	var p []reg.GPVirtual
+	for i := range words {
+		p = append(p, param(fmt.Sprintf("p%d", i)))
+	}
+	all = append(all, p...)
+	rows, top, keep, shift := fill("rows"), fill("top"), fill("keep"), fill("shift")
+	one, whole, g := constant(1), K(), GP64()
+	MOVQ(U32(0xff), g)
+	KMOVQ(g, whole)
+	eights(n, func(mask reg.OpmaskVirtual) {
+		at := load(mem(index), mask)
+		VPANDQ(rows, at, at)
+		VPSLLQ(Imm(2), at, at)
+		row := func(i int) reg.VecVirtual {
+			k, z := K(), ZMM()
+			KMOVQ(whole, k) // a gather uses up its mask
+			VPXORQ(z, z, z)
+			VPGATHERQQ(Mem{Base: table, Index: at, Scale: 8, Disp: 8 * i}, k, z)
+			return z
+		}
+		x := load(mem(a), mask)
+		VPORQ(top, x, x)
+		VPANDQ(row(0), x, x)
+		for i := range p {
+			y := load(mem(p[i]), mask)
+			VPANDQ(row(i+1), y, y)
+			VPXORQ(y, x, x)
+		}
+		VPOPCNTQ(x, x)
+		VPANDQ(one, x, x)
+		VPSLLVQ(shift, x, x)
+		y := load(mem(d), mask)
+		VPANDQ(keep, y, y)
+		VPORQ(y, x, x)
+		store(x, mem(d), mask)
+	}, advance(all...))
 }
 
 func pack512() {
