@@ -222,10 +222,9 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
 	d := x.slot(o.Dst)[lo:hi]
-	first := true
+	var own []uint64 // the sum so far
 	if has(o.From, x.e.role) {
-		ring.Bits(d, x.slot(o.Src)[lo:hi], 0, o.Bits)
-		first = false
+		own = x.slot(o.Src)[lo:hi]
 	}
 	for _, from := range o.From {
 		if from == x.e.role {
@@ -233,21 +232,18 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 		}
 		at := in.at[i*roles+from] + lo*o.Bits/8
 		msg := in.data[from][at : at+plan.PackedBytes(hi-lo, o.Bits)]
-		if first {
+		switch {
+		case own == nil:
 			ring.Unpack(d, msg, o.Bits)
-			first = false
-			continue
+		case o.Mode == plan.Xor:
+			ring.UnpackXor(d, own, msg, o.Bits, w.tmp[:])
+		default:
+			ring.UnpackAdd(d, own, msg, o.Bits, w.tmp[:])
 		}
-		t := w.tmp[:len(d)]
-		ring.Unpack(t, msg, o.Bits)
-		if o.Mode == plan.Xor {
-			ring.Xor(d, d, t)
-		} else {
-			ring.Add(d, d, t)
-		}
+		own = d
 	}
-	if o.Mode == plan.Add {
-		ring.Bits(d, d, 0, o.Bits)
+	if len(o.From) == 1 && o.From[0] == x.e.role {
+		ring.Bits(d, own, 0, o.Bits)
 	}
 	if o.Kind == plan.Reveal { // at once: a step may use the slot's memory next
 		if out := x.outputs[o.Item-1]; out != nil {

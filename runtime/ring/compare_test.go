@@ -217,6 +217,16 @@ func TestPack(t *testing.T) {
 						t.Fatalf("%s: word %d is %#x, want %#x", what, i, d[i], w[i]&lowBits(bits))
 					}
 				}
+				own, u, tmp := random(7, n), slices.Clone(d[:n]), make([]uint64, n)
+				sum, diff := make([]uint64, n), make([]uint64, n)
+				for i := range n {
+					sum[i], diff[i] = (own[i]+u[i])&lowBits(bits), (own[i]^u[i])&lowBits(bits)
+				}
+				d = garbage(n + 8)
+				UnpackAdd(d[:n], own, want, bits, tmp)
+				equal(t, what+", added", d, append(sum, garbage(8)...))
+				UnpackXor(own, own, want, bits, tmp)
+				equal(t, what+", XORed", own, diff)
 			})
 		}
 	}

@@ -2550,3 +2550,67 @@ loop:
 	JNZ        loop
 	VZEROUPPER
 	RET
+
+// func unpackAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·unpackAdd512(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         own+8(FP), BX
+	MOVQ         shift+32(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         from+40(FP), SI
+	VMOVDQU64    (SI), Z1
+	MOVQ         bytes+64(FP), SI
+	KMOVQ        SI, K1
+	MOVQ         bits+48(FP), SI
+	MOVQ         mask+56(FP), DI
+	VPBROADCASTQ DI, Z2
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VPERMB     Z3, Z1, Z3
+	VPSRLVQ    Z0, Z3, Z3
+	VPADDQ     (BX), Z3, Z3
+	ADDQ       $0x40, BX
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       SI, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func unpackXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·unpackXor512(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         own+8(FP), BX
+	MOVQ         shift+32(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         from+40(FP), SI
+	VMOVDQU64    (SI), Z1
+	MOVQ         bytes+64(FP), SI
+	KMOVQ        SI, K1
+	MOVQ         bits+48(FP), SI
+	MOVQ         mask+56(FP), DI
+	VPBROADCASTQ DI, Z2
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VPERMB     Z3, Z1, Z3
+	VPSRLVQ    Z0, Z3, Z3
+	VPXORQ     (BX), Z3, Z3
+	ADDQ       $0x40, BX
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       SI, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET

@@ -14,6 +14,8 @@ type lanes struct {
 	packBits func(dst *byte, src *uint64, groups int)
 	pack     func(dst *byte, src *uint64, groups int, shift *uint64, even, odd *byte, evens, odds uint64, bits int, mask, bytes uint64)
 	unpack   func(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
+
+	unpackAdd, unpackXor func(dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
 }
 
 // three runs a kernel of two sources.

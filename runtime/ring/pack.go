@@ -50,6 +50,43 @@ func Unpack(dst []uint64, src []byte, bits int) {
 	plan.Unpack(dst[8*groups:], src[groups*bits:], bits)
 }
 
+// UnpackAdd computes dst = (own + u) mod 2^bits where u is what Unpack gives; dst may be own. scratch has no fewer words.
+func UnpackAdd(dst, own []uint64, src []byte, bits int, scratch []uint64) {
+	unpackWith(dst, own, src, bits, scratch, false)
+}
+
+// UnpackXor computes dst = (own XOR u) mod 2^bits where u is what Unpack gives; dst may be own. scratch has no fewer words.
+func UnpackXor(dst, own []uint64, src []byte, bits int, scratch []uint64) {
+	unpackWith(dst, own, src, bits, scratch, true)
+}
+
+func unpackWith(dst, own []uint64, src []byte, bits int, scratch []uint64, xor bool) {
+	own = own[:len(dst)]
+	groups := len(dst) / 8
+	if v := active.lanes; v != nil && groups > 0 && bits <= maxTable {
+		src := src[:plan.PackedBytes(len(dst), bits)]
+		t := tableOf(bits)
+		fn := v.unpackAdd
+		if xor {
+			fn = v.unpackXor
+		}
+		fn(&dst[0], &own[0], &src[0], groups, &t.shift[0], &t.from[0], bits, t.mask, t.bytes)
+	} else {
+		groups = 0
+	}
+	if dst = dst[8*groups:]; len(dst) == 0 {
+		return
+	}
+	own, u := own[8*groups:], scratch[:len(dst)]
+	plan.Unpack(u, src[groups*bits:], bits)
+	if xor {
+		Xor(u, u, own)
+	} else {
+		Add(u, u, own)
+	}
+	Bits(dst, u, 0, bits)
+}
+
 // maxTable is the width up to which a word, shifted to its place within a byte, fits a word.
 const maxTable = 57
 

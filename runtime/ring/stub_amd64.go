@@ -190,3 +190,13 @@ func packBits512(dst *byte, src *uint64, groups int)
 //
 //go:noescape
 func unpack512(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
+
+// unpackAdd512 is the inverse of pack512, with own added mod mask + 1: from says which eight bytes a word is in; reads the bytes in use only.
+//
+//go:noescape
+func unpackAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
+
+// unpackXor512 is the inverse of pack512, XORed with own: from says which eight bytes a word is in; reads the bytes in use only.
+//
+//go:noescape
+func unpackXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)

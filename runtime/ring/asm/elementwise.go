@@ -25,7 +25,9 @@ func elementwise() {
 	}
 	pack512()
 	packBits512()
-	unpack512()
+	unpack("unpack512", "", nil)
+	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
+	unpack("unpackXor512", ", XORed with own", VPXORQ)
 }
 
 type ops3 = func(...Op)
@@ -358,11 +360,20 @@ func packBits512() {
 	RET()
 }
 
-func unpack512() {
-	TEXT("unpack512", NOSPLIT, "func(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)")
+// unpack writes the inverse of pack512, alone or with a combination with words there already.
+func unpack(name, what string, combine ops3) {
+	args := "dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64"
+	if combine != nil {
+		args = "dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64"
+	}
+	TEXT(name, NOSPLIT, "func("+args+")")
 	Pragma("noescape")
-	Doc("unpack512 is the inverse of pack512: from says which eight bytes a word is in; reads the bytes in use only.")
+	Doc(name + " is the inverse of pack512" + what + ": from says which eight bytes a word is in; reads the bytes in use only.")
 	dst, src, groups := param("dst"), param("src"), param("groups")
+	var own reg.GPVirtual
+	if combine != nil {
+		own = param("own")
+	}
 	shift, from, bytes := ZMM(), ZMM(), K()
 	VMOVDQU64(Mem{Base: param("shift")}, shift)
 	VMOVDQU64(Mem{Base: param("from")}, from)
@@ -373,6 +384,10 @@ func unpack512() {
 	VMOVDQU8_Z(mem(src), bytes, x)
 	VPERMB(x, from, x)
 	VPSRLVQ(shift, x, x)
+	if combine != nil {
+		combine(mem(own), x, x) // what is above the word reaches higher bits only
+		ADDQ(Imm(64), own)
+	}
 	VPANDQ(keep, x, x)
 	VMOVDQU64(x, mem(dst))
 	ADDQ(bits, src)
