@@ -47,7 +47,7 @@ var owners = map[string][]string{
 	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},
 	"golang.org/x/term":                   {"cmd/smpcc"},
 	"gonum.org/v1/gonum":                  {"backend"},
-	"golang.org/x/sys":                    {"runtime/ring"},
+	"golang.org/x/sys":                    {"runtime/ring", "runtime/material"},
 }
 
 // forbidden packages, and why.

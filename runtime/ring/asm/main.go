@@ -1,8 +1,9 @@
-// Command asm writes the assembly of package ring with avo: go generate in runtime/ring runs it. It is a module of its own,
+// Command asm writes the assembly of packages ring and material with avo: go generate in their folders runs it. It is a module of its own,
 // so that nobody who builds smpcc needs its dependencies.
 package main
 
 import (
+	"flag"
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -11,6 +12,17 @@ import (
 )
 
 func main() {
+	set := flag.String("set", "ring", "the assembly to write: ring or aes, of package material")
+	flag.Parse()
+	if *set == "aes" {
+		ConstraintExpr("amd64")
+		expandKey()
+		for _, width := range []int{1, 2, 4, 8} {
+			fill512(width)
+		}
+		Generate()
+		return
+	}
 	ConstraintExpr("amd64")
 	for _, r := range []int{8, 4, 2, 1} {
 		for _, c := range []int{3, 2, 1} {
