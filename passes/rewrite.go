@@ -27,8 +27,10 @@ func rewrite(m *ir.Module, _ *Options) error {
 				}
 				if n != nil {
 					r.changed = true
-					if r.origin[n] == nil {
+					if o := r.origin[n]; o == nil {
 						r.origin[n] = v
+					} else { // v vanished: who used it uses n
+						r.uses[o] += r.uses[v] - 1
 					}
 					return n, nil
 				}
