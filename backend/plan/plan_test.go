@@ -26,7 +26,8 @@ const layer = `module "layer" {
     v1 = weight name="w" owner="p0" elem="real" shape=[2,3] : private(p0) real[2,3]
     v2 = matmul v0 v1 : secret{p0,p1} real[1,3]
     v3 = relu v2 : secret{p0,p1} real[1,3]
-    v4 = gather v3 axis=1 indices=[2,0] : secret{p0,p1} real[1,2]
+    v7 = slice v3 starts=[0,0] ends=[1,3] steps=[1,2] : secret{p0,p1} real[1,2]
+    v4 = gather v7 axis=1 indices=[1,0] : secret{p0,p1} real[1,2]
     v5 = reveal v4 name="y" to=["p1"] : private(p1) real[1,2]
     v6 = reveal v2 name="z" to=["p0","p1"] : private(p0,p1) real[1,3]
   }
@@ -206,6 +207,12 @@ func TestValidateRefuses(t *testing.T) {
 			step(t, p, 0, plan.Online, plan.StepAdd).Dst = i
 		}},
 		{"matmul geometry", "matmul: slot lengths", func(t *testing.T, p *plan.Plan) { step(t, p, 0, plan.Online, plan.StepMatMul).Args[1]++ }},
+		{"copy from far away", "copy: source element 9223372036854775807 is outside a slot of", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 0, plan.Online, plan.StepCopy)
+			c := plan.CopyOf(s)
+			c.Src = math.MaxInt64
+			*s = c.Step(s.Dst, s.Src[0])
+		}},
 		{"matmul overflow", "matmul: slot lengths", func(t *testing.T, p *plan.Plan) {
 			s := step(t, p, 0, plan.Online, plan.StepMatMul)
 			s.Args[0], s.Args[1] = 1<<33, 1<<31

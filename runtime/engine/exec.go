@@ -28,6 +28,9 @@ func (x *execution) slot(i int) []uint64 {
 // step runs one local step. A validated plan needs no further checks; equations stand in plan.Steps.
 func (x *execution) step(s *plan.Step) {
 	d := x.slot(s.Dst)
+	if len(d) == 0 { // the other dimensions of nothing may be huge
+		return
+	}
 	src := func(i int) []uint64 { return x.slot(s.Src[i]) }
 	rest := func(from int) [][]uint64 {
 		out := make([][]uint64, 0, len(s.Src)-from)
