@@ -35,6 +35,7 @@ func decompose(m *ir.Module, _ *Options) error {
 					n.Args[i] = r
 				}
 			}
+			retype(n)
 			made[n] = put(n)
 		}}
 		r := row.Lower(b, v)
@@ -49,8 +50,19 @@ func decompose(m *ir.Module, _ *Options) error {
 		for i, a := range v.Args {
 			n.Args[i] = to[a]
 		}
+		retype(&n)
 		to[v] = put(&n)
 	}
 	m.Funcs[0] = nf
 	return errs.Err()
+}
+
+// retype computes the type of a value again, whose arguments have been replaced: a replacement may be public where the value
+// was not, such as the arg-max of one element.
+func retype(v *ir.Value) {
+	t, err := ir.Rows[v.Op].TypeOf(v)
+	if err != nil {
+		ir.Bug("%v: %s after its arguments were lowered: %v", v.Pos, v.Op, err)
+	}
+	v.Type = t
 }
