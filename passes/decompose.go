@@ -21,7 +21,7 @@ func decompose(m *ir.Module, _ *Options) error {
 	var put func(v *ir.Value) *ir.Value // emits v, whose arguments are values of nf, lowered
 	put = func(v *ir.Value) *ir.Value {
 		row := ir.Rows[v.Op]
-		if row.Level != ir.Composite || row.Lower == nil {
+		if row.Lower == nil || row.Level != ir.Composite && v.Type.Elem != ir.Bool { // of core ops, select has a lowering for bits
 			if hint := withoutLowering[v.Op]; hint != "" {
 				errs.Add(v.Pos, diag.Errorf(v.Pos, "%s is not supported here", v.Op).WithHint("%s", hint))
 			}
