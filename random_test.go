@@ -235,6 +235,10 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 	if _, rounds := backend.CriticalPath(m.Main()); rounds != c.Plan.Cost().Phases[plan.Online].Rounds {
 		t.Errorf("critical path of %d rounds, plan of %d, in\n%s", rounds, c.Plan.Cost().Phases[plan.Online].Rounds, graph)
 	}
+	checkMasks(t, c.Plan)
+	for _, l := range []string{"graph", "fixed", "share"} {
+		level(t, c.Plan, l)
+	}
 	weights, err := c.BindWeights()
 	if err != nil {
 		t.Fatal(err)
@@ -255,6 +259,7 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	checkCost(t, c.Plan, res)
 	for _, p := range c.Plan.Manifest.Outputs {
 		for role, name := range c.Plan.Manifest.Parties {
 			words := res.Outputs[role][p.Name]
