@@ -16,6 +16,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/passes"
 	"smpcc/runtime/local"
 )
 
@@ -52,7 +53,7 @@ func (k *maker) pick() *ir.Value {
 }
 
 func (k *maker) shape() ir.Shape {
-	return []ir.Shape{{}, {1}, {2}, {3}, {2, 3}, {3, 2}, {1, 3}, {2, 1, 3}}[k.int("shape", 0, 7)]
+	return []ir.Shape{{}, {1}, {2}, {3}, {2, 3}, {3, 2}, {1, 3}, {2, 1, 3}, {1, 1, 2, 3}, {1, 2, 3, 3}, {2, 1, 2, 2}}[k.int("shape", 0, 10)]
 }
 
 // ints draws an attribute of one integer for each dimension.
@@ -139,6 +140,14 @@ func (k *maker) op(ops []ir.Op) {
 			perm[i] = (i + turn) % rank
 		}
 		a = ir.Attrs{ir.Dims("perm", perm)}
+	case ir.OpConv, ir.OpMaxPool, ir.OpAvgPool:
+		a = ir.Attrs{k.ints("strides", 2, 1, 2), k.ints("pads", 4, 0, 1)}
+		switch op {
+		case ir.OpAvgPool:
+			a = append(a, ir.I("include_pad", int64(k.int("include_pad", 0, 1))), k.ints("kernel", 2, 1, 2))
+		case ir.OpMaxPool:
+			a = append(a, k.ints("kernel", 2, 1, 3))
+		}
 	case ir.OpMatMul: // by its own transpose, if the other factor does not fit
 		if _, err := ir.MatMulShape(args[0].Type.Shape, args[1].Type.Shape); err != nil && rank == 2 {
 			k.emit(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0)}, args[0])
@@ -221,7 +230,14 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 			compare("after "+pass, v, vals[v])
 		}
 	}
-	c, err := smpcc.CompileModule(m, smpcc.Options{StrictRange: true, Observe: func(pass string, m *ir.Module) {
+	var skip []string
+	for _, p := range passes.Pipeline() {
+		if !p.Required && k.int("skip "+p.Name, 0, 3) == 0 {
+			skip = append(skip, p.Name)
+		}
+	}
+	graph += fmt.Sprintln("skipping", skip)
+	c, err := smpcc.CompileModule(m, smpcc.Options{StrictRange: true, Skip: skip, Observe: func(pass string, m *ir.Module) {
 		if pass != "input" {
 			check(pass, m)
 		}
@@ -300,13 +316,13 @@ func often(t *testing.T, property func(*rapid.T)) {
 func TestRandomIntegers(t *testing.T) {
 	ops := []ir.Op{ir.OpAdd, ir.OpSub, ir.OpNeg, ir.OpMul, ir.OpMatMul, ir.OpMax, ir.OpMin, ir.OpRelu, ir.OpClip, ir.OpAbs, ir.OpLt, ir.OpLe, ir.OpGt, ir.OpGe, ir.OpEq, ir.OpNe,
 		ir.OpNot, ir.OpAnd, ir.OpOr, ir.OpXor, ir.OpSelect, ir.OpSelect, ir.OpCast, ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpConcat, ir.OpPad, ir.OpGather, ir.OpExpand,
-		ir.OpReduceSum, ir.OpReduceMax, ir.OpArgMax}
+		ir.OpReduceSum, ir.OpReduceMax, ir.OpArgMax, ir.OpConv, ir.OpConv, ir.OpMaxPool}
 	often(t, func(t *rapid.T) { checkRandom(t, draw(t, []ir.Elem{ir.Int, ir.Int, ir.Bool}, ops), 0) })
 }
 
 // TestRandomReals does so on reals, with ops that do not magnify the error of fixed point much.
 func TestRandomReals(t *testing.T) {
 	ops := []ir.Op{ir.OpAdd, ir.OpSub, ir.OpNeg, ir.OpMul, ir.OpMatMul, ir.OpMax, ir.OpMin, ir.OpRelu, ir.OpLeaky, ir.OpClip, ir.OpAbs, ir.OpReshape, ir.OpTranspose, ir.OpSlice,
-		ir.OpConcat, ir.OpPad, ir.OpGather, ir.OpExpand, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax}
+		ir.OpConcat, ir.OpPad, ir.OpGather, ir.OpExpand, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax, ir.OpConv, ir.OpConv, ir.OpMaxPool, ir.OpAvgPool}
 	often(t, func(t *rapid.T) { checkRandom(t, draw(t, []ir.Elem{ir.Real}, ops), 0.05) })
 }
