@@ -27,7 +27,11 @@ func (x *execution) slot(i int) []uint64 {
 
 // step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.
 func (x *execution) step(s *plan.Step) {
-	d, a := x.slot(s.Dst), x.slot(s.Src[0])
+	d := x.slot(s.Dst)
+	if len(d) == 0 { // the other dimensions of nothing may be huge
+		return
+	}
+	a := x.slot(s.Src[0])
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
 	case plan.StepCopy:

@@ -31,7 +31,7 @@ type Link struct {
 type Net struct {
 	names  []string
 	link   Link
-	busy   [][]time.Time // [from][to] until when the line is taken, owned by the sender
+	busy   [][]time.Time    // [from][to] until when the line is taken, owned by the sender
 	pipes  [][]chan message // [from][to]
 	failed chan struct{}    // closed by Fail
 
