@@ -46,12 +46,12 @@ func (x *execution) step(s *plan.Step) {
 
 // each runs elements lo..hi-1 of one elementwise step, at most blockLen of them.
 func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
-	d := x.slot(s.Dst)[lo:hi]
-	src := func(i int) []uint64 { return x.slot(s.Src[i])[lo:hi] }
+	d := x.view(w, s.Dst, lo, hi)
+	src := func(i int) []uint64 { return x.view(w, s.Src[i], lo, hi) }
 	rest := func(from int) [][]uint64 {
 		out := w.src[:0]
 		for _, i := range s.Src[from:] {
-			out = append(out, x.slot(i)[lo:hi])
+			out = append(out, x.view(w, i, lo, hi))
 		}
 		return out
 	}

@@ -18,6 +18,7 @@ type stage struct {
 	unpack []int // openings of the previous round
 	lo, hi int   // steps of this round
 	pack   []int // openings of this round
+	locals int   // number of slots that exist for a block only
 }
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
@@ -145,8 +146,96 @@ func (b *staging) end() {
 
 // A worker is the scratch of one goroutine that runs blocks.
 type worker struct {
-	tmp [blockLen]uint64
-	src [16][]uint64
+	tmp   [blockLen]uint64
+	src   [16][]uint64
+	local []*[blockLen]uint64
+}
+
+// localise finds the slots that live within one stage, written before they are read: a worker holds a block of them in its cache,
+// and they never go through memory. Within a stage they take turns, as slots do in memory.
+func (e *Engine) localise() {
+	type touched struct {
+		stage  *stage
+		dead   int // the last access
+		inside bool
+	}
+	slots := make([]touched, len(e.prog.Slots))
+	each := func(fn func(st *stage, at, slot int, write bool)) {
+		for ph := range e.phases {
+			rounds := e.prog.Rounds(plan.Phase(ph))
+			for r := range e.phases[ph] {
+				for i := range e.phases[ph][r] {
+					e.accesses(&e.phases[ph][r][i], rounds, r, fn)
+				}
+			}
+		}
+	}
+	each(func(st *stage, at, slot int, write bool) {
+		t := &slots[slot]
+		if t.stage == nil {
+			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+		}
+		t.inside = t.inside && t.stage == st
+		t.dead = at
+	})
+	e.local = make([]int, len(slots))
+	var cur *stage
+	var busy []int // by local slot: the last access of who holds it, -1 if nobody
+	each(func(st *stage, at, slot int, write bool) {
+		if st != cur {
+			cur, busy = st, nil
+		}
+		if t := &slots[slot]; !t.inside || e.local[slot] > 0 {
+			return
+		}
+		free := -1
+		for i, until := range busy {
+			if until < at {
+				free = i
+				break
+			}
+		}
+		if free < 0 {
+			free = len(busy)
+			busy = append(busy, 0)
+		}
+		busy[free] = slots[slot].dead
+		e.local[slot] = free + 1
+		st.locals = max(st.locals, free+1)
+	})
+}
+
+// accesses calls fn for every access of a stage, in order: those of one opening or step have one number.
+func (e *Engine) accesses(st *stage, rounds []plan.Round, r int, fn func(st *stage, at, slot int, write bool)) {
+	at := 0
+	for _, i := range st.unpack {
+		o := &rounds[r-1].Opens[i]
+		if has(o.From, e.role) {
+			fn(st, at, o.Src, false)
+		}
+		fn(st, at, o.Dst, true)
+		at++
+	}
+	for i := st.lo; i < st.hi; i++ {
+		s := &rounds[r].Steps[i]
+		for _, src := range s.Src {
+			fn(st, at, src, false)
+		}
+		fn(st, at, s.Dst, true)
+		at++
+	}
+	for _, i := range st.pack {
+		fn(st, at, rounds[r].Opens[i].Src, false)
+		at++
+	}
+}
+
+// view returns elements lo..hi-1 of a slot.
+func (x *execution) view(w *worker, slot, lo, hi int) []uint64 {
+	if j := x.e.local[slot]; j > 0 {
+		return w.local[j-1][:hi-lo]
+	}
+	return x.slot(slot)[lo:hi]
 }
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
@@ -181,6 +270,16 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
 func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from, to int) {
 	w := workers.Get().(*worker)
 	defer workers.Put(w)
+	for len(w.local) < st.locals {
+		w.local = append(w.local, new([blockLen]uint64))
+	}
+	defer func() { // as the session's memory is
+		n := min(st.n, blockLen)
+		clear(w.tmp[:n])
+		for _, l := range w.local[:st.locals] {
+			clear(l[:n])
+		}
+	}()
 	for b := from; b < to; b++ {
 		lo := b * blockLen
 		hi := min(lo+blockLen, st.n)
@@ -191,16 +290,16 @@ func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from,
 			x.each(w, &steps[i], lo, hi)
 		}
 		for _, i := range st.pack {
-			x.pack(out, i, lo, hi)
+			x.pack(w, out, i, lo, hi)
 		}
 	}
 }
 
 // pack writes elements lo..hi-1 of an opening into the messages to its receivers; lo is a multiple of 8.
-func (x *execution) pack(out *traffic, i, lo, hi int) {
+func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 	o := &out.opens[i]
 	roles := len(x.e.plan.Programs)
-	src := x.slot(o.Src)[lo:hi]
+	src := x.view(w, o.Src, lo, hi)
 	var packed []byte
 	for _, to := range o.To {
 		if to == x.e.role {
@@ -221,10 +320,10 @@ func (x *execution) pack(out *traffic, i, lo, hi int) {
 func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
-	d := x.slot(o.Dst)[lo:hi]
+	d := x.view(w, o.Dst, lo, hi)
 	var own []uint64 // the sum so far
 	if has(o.From, x.e.role) {
-		own = x.slot(o.Src)[lo:hi]
+		own = x.view(w, o.Src, lo, hi)
 	}
 	for _, from := range o.From {
 		if from == x.e.role {
