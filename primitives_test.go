@@ -29,14 +29,15 @@ type primitive struct {
 
 // A graph builds a module by hand.
 type graph struct {
-	t *testing.T
-	f *ir.Func
-	m *ir.Module
+	t     *testing.T
+	f     *ir.Func
+	m     *ir.Module
+	cells int // elements of each operand
 }
 
 func newGraph(t *testing.T, parties int) *graph {
 	f := ir.NewFunc("main")
-	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}}
+	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}, cells}
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
@@ -60,11 +61,11 @@ func (g *graph) reveal(name string, v *ir.Value) {
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", name), ir.Ss("to", g.m.Parties...)}, v)
 }
 
-const cells = 64 // elements of each operand
+const cells = 64 // elements of each operand, if nothing else is said
 
 // xy declares two operands of different owners.
 func (g *graph) xy(elem string, lo, hi float64) (x, y *ir.Value) {
-	return g.input("x", "p0", elem, lo, hi, 4, cells/4), g.input("y", "p1", elem, lo, hi, 4, cells/4)
+	return g.input("x", "p0", elem, lo, hi, 4, g.cells/4), g.input("y", "p1", elem, lo, hi, 4, g.cells/4)
 }
 
 var primitives = []primitive{
@@ -168,64 +169,85 @@ func edges(r *rand.Rand, p plan.Port, n int) *ir.Tensor {
 func TestPrimitives(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		for _, p := range primitives {
+			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) { checkPrimitive(t, p, newGraph(t, n), n, 4) })
+		}
+	}
+}
+
+// TestBlocks runs elementwise primitives on tensors of many blocks and a bit, which the engine shares out among processors.
+func TestBlocks(t *testing.T) {
+	names := []string{"product of reals, truncated", "less than, narrow", "less than, widest", "equal, widest", "max", "relu with truncation", "select", "logic", "bits to numbers", "clip"}
+	for i, name := range names {
+		for _, p := range primitives {
+			if p.name != name {
+				continue
+			}
+			n := 2 + i%2
 			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) {
 				g := newGraph(t, n)
-				g.reveal("out", p.build(g))
-				c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkMasks(t, c.Plan)
-				fixed := level(t, c.Plan, "fixed")
-				runner, err := local.New(context.Background(), c.Plan, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := rand.New(rand.NewPCG(uint64(n), uint64(len(p.name))))
-				for range 4 {
-					data := map[string]*ir.Tensor{}
-					var in [][]uint64
-					for _, port := range c.Plan.Manifest.Inputs {
-						data[port.Name] = edges(r, port, port.Len())
-						if port.Name == "y" { // equal operands are an edge too
-							for i := range 8 {
-								if x := data["x"]; x.Elem == ir.Real {
-									data["y"].F[i] = x.F[i]
-								} else {
-									data["y"].I[i] = x.I[i]
-								}
-							}
-						}
-						w, err := smpcc.Bind(port, data[port.Name])
-						if err != nil {
-							t.Fatal(err)
-						}
-						in = append(in, w)
-					}
-					want, err := ir.Run(fixed, data)
-					if err != nil {
-						t.Fatal(err)
-					}
-					res, err := runner.Run(context.Background(), in)
-					if err != nil {
-						t.Fatal(err)
-					}
-					checkCost(t, c.Plan, res)
-					o := c.Plan.Manifest.Outputs[0]
-					slack := int64(p.ulps*(n-1)) << (2*16 - o.Scale) >> (2*16 - o.Scale)
-					if p.ulps > 0 {
-						slack = int64(p.ulps*n) << max(0, o.Scale-16)
-					}
-					for role := range n {
-						for i, w := range res.Outputs[role]["out"] {
-							got, exp := int64(w), want["out"].I[i]
-							if d := got - exp; d > slack || -d > slack {
-								t.Fatalf("element %d is %d, want %d within %d", i, got, exp, slack)
-							}
-						}
-					}
-				}
+				g.cells = 4 * 4357 // 17 blocks and 20 elements
+				checkPrimitive(t, p, g, n, 1)
 			})
+		}
+	}
+}
+
+// checkPrimitive runs a primitive with n parties some times and compares with its meaning.
+func checkPrimitive(t *testing.T, p primitive, g *graph, n, runs int) {
+	t.Helper()
+	g.reveal("out", p.build(g))
+	c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMasks(t, c.Plan)
+	fixed := level(t, c.Plan, "fixed")
+	runner, err := local.New(context.Background(), c.Plan, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(uint64(n), uint64(len(p.name))))
+	for range runs {
+		data := map[string]*ir.Tensor{}
+		var in [][]uint64
+		for _, port := range c.Plan.Manifest.Inputs {
+			data[port.Name] = edges(r, port, port.Len())
+			if port.Name == "y" { // equal operands are an edge too
+				for i := range 8 {
+					if x := data["x"]; x.Elem == ir.Real {
+						data["y"].F[i] = x.F[i]
+					} else {
+						data["y"].I[i] = x.I[i]
+					}
+				}
+			}
+			w, err := smpcc.Bind(port, data[port.Name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			in = append(in, w)
+		}
+		want, err := ir.Run(fixed, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := runner.Run(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkCost(t, c.Plan, res)
+		o := c.Plan.Manifest.Outputs[0]
+		slack := int64(p.ulps*(n-1)) << (2*16 - o.Scale) >> (2*16 - o.Scale)
+		if p.ulps > 0 {
+			slack = int64(p.ulps*n) << max(0, o.Scale-16)
+		}
+		for role := range n {
+			for i, w := range res.Outputs[role]["out"] {
+				got, exp := int64(w), want["out"].I[i]
+				if d := got - exp; d > slack || -d > slack {
+					t.Fatalf("element %d is %d, want %d within %d", i, got, exp, slack)
+				}
+			}
 		}
 	}
 }
