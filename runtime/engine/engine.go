@@ -29,6 +29,9 @@ type Engine struct {
 
 	phases [3][][]stage             // by phase and round
 	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
+	width  []int                    // by slot: bytes in which an element is kept in memory
+	used   []interval               // of a session's memory
 	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
 }
 
@@ -38,10 +41,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
-	for ph := range e.phases {
-		e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
-	}
-	e.localise()
+	e.plot()
 	return e, nil
 }
 
@@ -187,7 +187,9 @@ func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
 func (x *execution) clear() {
 	slab := x.session
 	x.session = nil
-	clear(slab)
+	for _, u := range x.e.used {
+		clear(slab[u.from:u.to])
+	}
 	x.e.spare.Store(&slab)
 }
 
@@ -198,7 +200,9 @@ func (e *Engine) slab() []uint64 {
 		return *s
 	}
 	s := make([]uint64, e.prog.Words)
-	touch(s)
+	for _, u := range e.used {
+		touch(s[u.from:u.to])
+	}
 	return s
 }
 
