@@ -50,12 +50,12 @@ func (x *execution) step(s *plan.Step) {
 
 // each runs elements lo..hi-1 of one elementwise step, at most blockLen of them.
 func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
-	d := x.slot(s.Dst)[lo:hi]
-	src := func(i int) []uint64 { return x.slot(s.Src[i])[lo:hi] }
+	d := x.write(w, s.Dst, lo, hi)
+	src := func(i int) []uint64 { return x.read(w, i, s.Src[i], lo, hi) }
 	rest := func(from int) [][]uint64 {
 		out := w.src[:0]
-		for _, i := range s.Src[from:] {
-			out = append(out, x.slot(i)[lo:hi])
+		for k, i := range s.Src[from:] {
+			out = append(out, x.read(w, from+k, i, lo, hi))
 		}
 		return out
 	}
@@ -127,6 +127,7 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 			}
 		}
 	}
+	x.written(w, s.Dst, lo, hi)
 }
 
 // draw fills d with a party's share of an item from its stream, from element lo on.
