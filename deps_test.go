@@ -22,6 +22,7 @@ frontend/onnx/onnxpb:
 frontend/dsl: ir ir/diag
 passes: ir ir/diag
 backend/plan:
+backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/material:
@@ -30,10 +31,10 @@ runtime/memnet: backend/plan
 runtime/keys:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys
+runtime/server: backend/plan backend/verify runtime/engine runtime/material runtime/grpcnet runtime/keys
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.
