@@ -674,6 +674,34 @@ var mutations = []struct {
 			r.Opens = slices.Delete(r.Opens, s.index, s.index+1)
 		}
 	}},
+	{"a wire read in another width", "wires", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			for _, s := range m.steps(role, plan.StepWireMul) {
+				m.at(s).Args[0]--
+			}
+		}
+	}},
+	{"readings of a wire's mask swapped", "wires", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			for _, s := range m.steps(role, plan.StepWireMul) {
+				x := m.at(s)
+				x.Src[1], x.Src[2] = x.Src[2], x.Src[1]
+			}
+		}
+	}},
+	{"a product of wires' masks in the place of another", "wires", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			for _, s := range m.steps(role, plan.StepWireMul) {
+				x := m.at(s)
+				x.Src[6], x.Src[9] = x.Src[9], x.Src[6]
+			}
+		}
+	}},
+	{"one party reads a wire as wide as the ring", "wires", NotShares, func(m *mutant) {
+		for _, s := range m.steps(0, plan.StepWireMul) {
+			m.at(s).Args[1] = 0
+		}
+	}},
 	{"a mask is left in an output", "small", MaskLeft, func(m *mutant) {
 		for role := range m.NumParties() {
 			s := m.opens(role, plan.Reveal)[0]
@@ -873,6 +901,15 @@ var mutations = []struct {
 // programs of the language for tests, with two and three parties.
 var programs = map[string]string{
 	"small": `parties a, b
+input x: int[2,2] from a in -1000..1000
+input y: int[2,2] from b in -1000..1000
+let p = x * y
+let q = (x + y) * (x - y)
+reveal p * q to a, b as out
+reveal p * p to b as square
+reveal p @ q to b as matrix
+`,
+	"wires": `parties a, b
 input x: int[4] from a in -1000..1000
 input y: int[4] from b in -1000..1000
 let p = x * y

@@ -223,6 +223,8 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0}, s.Args[:1], plan.Add, 64, n, where)
 	case plan.StepReluSel:
 		return c.share(role, s, src, []int{0, 1}, s.Args[:1], plan.Add, 64, n, where)
+	case plan.StepWireMul:
+		return c.share(role, s, src, []int{0, 3}, s.Args[:2], plan.Add, 64, n, where)
 	case plan.StepMulBit:
 		return c.share(role, s, src, []int{0, 1}, nil, plan.Add, 64, n, where)
 	case plan.StepB2A:

@@ -314,6 +314,55 @@ func (c *checker) rule(x term) value {
 		}
 		w = min(w, ds)
 		return shares(t.single(c.fn(p.op, p.args, 64, false, truth, delta)), w)
+	case plan.StepWireMul:
+		w := 64
+		// factor returns the hidden value of a factor and the two readings of its mask.
+		factor := func(at, n int) (truth value, r [2]value) {
+			all, truth, mask := opened(at)
+			if n == 0 {
+				for i := range r {
+					r[i] = c.operand(p.kids[at+1+i])
+					w = min(w, all.w, r[i].w)
+					if !same(t.as(r[i], plan.Add).form, t.as(mask, plan.Add).form, min(all.w, r[i].w)) {
+						wrong("a share of a mask is not that of the opened value")
+					}
+					r[i] = mask
+				}
+				truth.w = min(truth.w, w)
+				return truth, r
+			}
+			if all.e > n || all.w < n {
+				wrong("the opened value is not %d bits wide", n)
+			}
+			for i := range r {
+				d, wd, ok := c.material(p.kids[at+1+i])
+				w = min(w, wd)
+				under := d
+				if i == 0 {
+					under, ok = c.isFn(d, plan.StepUnwrap, int64(n))
+				}
+				if !ok || !c.isMask(under, mask, n) {
+					wrong("[R%d] is not a reading of the mask of the opened value", i)
+				}
+				r[i] = d
+			}
+			truth.w, truth.e = n, n
+			return truth, r
+		}
+		x, rx := factor(0, int(p.args[0]))
+		y, ry := factor(3, int(p.args[1]))
+		for i := range rx {
+			for j := range ry {
+				if p.kids[0] == p.kids[3] && p.args[0] == p.args[1] && i != j { // a square reads its mask one way only
+					continue
+				}
+				d, wd, ok := c.material(p.kids[6+2*i+j])
+				if w = min(w, wd); !ok || !c.isMaskProduct(d, rx[i], ry[j], wd) {
+					wrong("[K_%d%d] is not the product of the masks of the factors", i, j)
+				}
+			}
+		}
+		return shares(t.single(c.fn(p.op, p.args, 64, false, x, y)), w)
 	case plan.StepMulBit:
 		all, truth, mask := opened(0)
 		delta, w, s := c.bit(p.kids[1], p.kids[2], wrong)
@@ -357,10 +406,15 @@ func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value,
 
 // isProduct reports whether d is the product of a mask bit and another mask, mod 2^w.
 func (c *checker) isProduct(d, s, r value, w int) bool {
+	s.w = 64
+	return c.isMaskProduct(d, s, r, w)
+}
+
+// isMaskProduct reports whether d is the product of two masks, mod 2^w.
+func (c *checker) isMaskProduct(d, s, r value, w int) bool {
 	t := c.table
 	mul := t.param(plan.StepMul, nil, nil)
 	d = t.as(d, plan.Add)
-	s.w = 64
 	want := t.bilinear(mul, s, r, d.n, addOnly)
 	if w <= d.w && w <= want.w {
 		return same(d.form, want.form, w)
