@@ -319,3 +319,46 @@ func TestCall(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestBothDirectionsFail ends a stream while its dialler sends and receives on it: one goroutine of an exchange may receive.
+func TestBothDirectionsFail(t *testing.T) {
+	roles := []string{"a", "b"}
+	all, addrs := nodes(t, map[string]Handler{}, roles...)
+	for i := range 20 {
+		ts := make([]*Transport, 2)
+		var wg sync.WaitGroup
+		for r := range roles {
+			wg.Go(func() {
+				var err error
+				if ts[r], err = all[roles[r]].Session(t.Context(), SessionConfig{Roles: roles, Role: r, Addrs: addrs, Purpose: "session", Session: uint64(i), Timeout: 5 * time.Second}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if t.Failed() {
+			return
+		}
+		wg.Go(func() { time.Sleep(time.Duration(i) * time.Millisecond / 4); ts[0].cut() })
+		_, err := ts[1].Exchange(t.Context(), plan.Online, 0, [][]byte{make([]byte, 2*window), nil}, []int{2 * window, 0})
+		if err == nil || !strings.HasPrefix(err.Error(), "a: ") {
+			t.Errorf("got %v, want an error of a", err)
+		}
+		ts[1].cut()
+		wg.Wait()
+	}
+}
+
+// TestAbortWhileSending aborts a session in which one peer has failed and another does not read.
+func TestAbortWhileSending(t *testing.T) {
+	roles := []string{"a", "b", "d"}
+	all, addrs := nodes(t, map[string]Handler{}, roles...)
+	ts := sessions(t, all, addrs, 5*time.Second, roles...)
+	ts[1].cut()
+	_, err := ts[2].Exchange(t.Context(), plan.Online, 0, [][]byte{make([]byte, 4*window), nil, nil}, []int{0, 4, 0})
+	if err == nil || !strings.HasPrefix(err.Error(), "b: ") {
+		t.Errorf("got %v, want an error of b", err)
+	}
+	ts[2].Abort(err.Error())
+	ts[0].cut()
+}
