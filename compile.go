@@ -40,6 +40,7 @@ type Options struct {
 	Ranges      map[string][2]float64   // declared ranges of a model's inputs
 	Policies    []string                // policy files
 	FracBits    int                     // fraction bits of reals; 16 if 0
+	Precision   float64                 // largest error of an approximated function; 1e-3 if 0
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor // sample inputs for calibration
@@ -116,6 +117,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if opt.FracBits < 1 || opt.FracBits > 28 {
 		return nil, usage("--frac-bits %d is out of range 1..28", opt.FracBits)
 	}
+	if p := opt.Precision; p != 0 && !(p >= 1e-5 && p <= 0.1) {
+		return nil, usage("--precision %g is out of range 1e-5..0.1", p)
+	}
 	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
 		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
 	}
@@ -123,7 +127,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Precision: opt.Precision, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"smpcc"
 	"smpcc/backend"
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/ir/text"
@@ -32,14 +33,15 @@ type primitive struct {
 
 // A graph builds a module by hand.
 type graph struct {
-	t *testing.T
-	f *ir.Func
-	m *ir.Module
+	t     *testing.T
+	f     *ir.Func
+	m     *ir.Module
+	cells int // elements of each operand
 }
 
 func newGraph(t *testing.T, parties int) *graph {
 	f := ir.NewFunc("main")
-	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}}
+	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}, cells}
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
@@ -63,11 +65,11 @@ func (g *graph) reveal(name string, v *ir.Value) {
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", name), ir.Ss("to", g.m.Parties...)}, v)
 }
 
-const cells = 64 // elements of each operand
+const cells = 64 // elements of each operand, if nothing else is said
 
 // xy declares two operands of different owners.
 func (g *graph) xy(elem string, lo, hi float64) (x, y *ir.Value) {
-	return g.input("x", "p0", elem, lo, hi, 4, cells/4), g.input("y", "p1", elem, lo, hi, 4, cells/4)
+	return g.input("x", "p0", elem, lo, hi, 4, g.cells/4), g.input("y", "p1", elem, lo, hi, 4, g.cells/4)
 }
 
 var primitives = []primitive{
@@ -171,7 +173,25 @@ func edges(r *rand.Rand, p plan.Port, n int) *ir.Tensor {
 func TestPrimitives(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		for _, p := range primitives {
-			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) { sweep(t, p, n, 4*cells, uint64(n), uint64(len(p.name))) })
+			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) { sweep(t, p, newGraph(t, n), n, 4*cells, uint64(n), uint64(len(p.name))) })
+		}
+	}
+}
+
+// TestBlocks runs elementwise primitives on tensors of many blocks and a bit, which the engine shares out among processors.
+func TestBlocks(t *testing.T) {
+	names := []string{"product of reals, truncated", "less than, narrow", "less than, widest", "equal, widest", "max", "relu with truncation", "select", "logic", "bits to numbers", "clip"}
+	for i, name := range names {
+		for _, p := range primitives {
+			if p.name != name {
+				continue
+			}
+			n := 2 + i%2
+			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) {
+				g := newGraph(t, n)
+				g.cells = 4 * 4357 // 17 blocks and 20 elements
+				sweep(t, p, g, n, 1, uint64(n), uint64(len(p.name)))
+			})
 		}
 	}
 }
@@ -189,27 +209,30 @@ func TestPrimitivesNightly(t *testing.T) {
 	for i, p := range primitives {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			sweep(t, p, 2+i%2, values, seed, uint64(i))
+			sweep(t, p, newGraph(t, 2+i%2), 2+i%2, values, seed, uint64(i))
 		})
 	}
 }
 
 // sweep runs a primitive for n parties on at least the given number of values of each operand.
-func sweep(t *testing.T, p primitive, n, values int, seed1, seed2 uint64) {
-	g := newGraph(t, n)
+func sweep(t *testing.T, p primitive, g *graph, n, values int, seed1, seed2 uint64) {
+	t.Helper()
 	g.reveal("out", p.build(g))
 	c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkMasks(t, c.Plan)
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Errorf("verify: %v", err)
+	}
 	fixed := level(t, c.Plan, "fixed")
 	runner, err := local.New(context.Background(), c.Plan, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(seed1, seed2))
-	for done := 0; done < values; done += cells {
+	for done := 0; done < values; done += g.cells {
 		data := map[string]*ir.Tensor{}
 		var in [][]uint64
 		for _, port := range c.Plan.Manifest.Inputs {

@@ -42,7 +42,7 @@ func (f *folder) put(at *ir.Value, op ir.Op, attrs ir.Attrs, args ...*ir.Value) 
 		return f.nf.Emit(at.Pos, op, attrs, args...)
 	}
 	row := ir.Rows[op]
-	if len(args) == 0 || op == ir.OpReveal || at.Type.Elem == ir.Ring || row.Eval == nil {
+	if len(args) == 0 || op == ir.OpReveal || op == ir.OpFormat || at.Type.Elem == ir.Ring || row.Eval == nil {
 		return emit()
 	}
 	var weight *ir.Value

@@ -199,11 +199,13 @@ func extent(t *ir.Tensor) (interval, error) {
 	return iv, nil
 }
 
-// known returns the data of a constant or of a weight whose data the compiler has.
+// known returns the data of a constant or of a weight whose data the compiler has, whatever its format.
 func known(m *ir.Module, v *ir.Value) *ir.Tensor {
 	switch v.Op {
 	case ir.OpConst:
 		return v.Attrs.Tensor("data")
+	case ir.OpFormat:
+		return known(m, v.Args[0])
 	case ir.OpWeight:
 		return m.Weights[v.Attrs.Str("name")]
 	}
@@ -275,6 +277,16 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) 
 			iv = hull(iv, arg(i+1))
 		}
 		return iv, nil
+	case ir.OpFormat:
+		a := arg(0)
+		lo, hi := v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
+		if a.lo > hi || a.hi < lo { // contradicts what is known of the argument, which wins
+			return a, nil
+		}
+		if a.lo < lo && a.hi > hi {
+			return interval{lo, hi, ir.Proved}, nil
+		}
+		return interval{max(a.lo, lo), min(a.hi, hi), a.from}, nil
 	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpGather, ir.OpExpand, ir.OpReveal:
 		return arg(0), nil
 	}
