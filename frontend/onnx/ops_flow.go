@@ -215,7 +215,7 @@ func scan(n *node) ([]*ir.Value, error) {
 	}
 	if n.opset < 9 {
 		if args[0].Type.Shape[0] != 1 {
-			return nil, errors.New("Scan of opset 8 with more than one batch is not supported")
+			return nil, errors.New("more than one batch (opset 8) is not supported")
 		}
 		for i, v := range args {
 			args[i] = c.reshape(v, v.Type.Shape[1:]...)
