@@ -79,6 +79,14 @@ func afs(name string, v ...float32) *pb.AttributeProto {
 	return a
 }
 
+func ass(name string, v ...string) *pb.AttributeProto {
+	a := attr(name, pb.AttributeProto_STRINGS)
+	for _, s := range v {
+		a.Strings = append(a.Strings, []byte(s))
+	}
+	return a
+}
+
 func at(name string, t *ir.Tensor) *pb.AttributeProto {
 	a := attr(name, pb.AttributeProto_TENSOR)
 	a.T = protoOf("", t)
