@@ -113,6 +113,13 @@ func nd(op, in, out string, attrs ...*pb.AttributeProto) *pb.NodeProto {
 	return &pb.NodeProto{OpType: &op, Input: names(in), Output: names(out), Attribute: attrs}
 }
 
+// ml builds a node of the domain of classical models.
+func ml(op, in, out string, attrs ...*pb.AttributeProto) *pb.NodeProto {
+	n := nd(op, in, out, attrs...)
+	n.Domain = proto.String("ai.onnx.ml")
+	return n
+}
+
 // vi declares an input or output: a dimension is an int, a symbol, or nil.
 func vi(name string, e ir.Elem, dims ...any) *pb.ValueInfoProto {
 	typ := map[ir.Elem]pb.TensorProto_DataType{ir.Real: pb.TensorProto_FLOAT, ir.Int: pb.TensorProto_INT64, ir.Bool: pb.TensorProto_BOOL}[e]

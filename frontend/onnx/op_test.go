@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
 )
@@ -67,7 +69,14 @@ func (c opCase) model() (*pb.ModelProto, []string) {
 	if opset == 0 {
 		opset = 17
 	}
-	return modelOf(opset, g), names
+	m := modelOf(opset, g)
+	for _, n := range c.nodes {
+		if n.Domain != nil {
+			m.OpsetImport = append(m.OpsetImport, &pb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(3)})
+			break
+		}
+	}
+	return m, names
 }
 
 var (
