@@ -12,6 +12,7 @@ import (
 	"github.com/owulveryck/onnx-go"
 	"github.com/owulveryck/onnx-go/backend"
 	"github.com/owulveryck/onnx-go/backend/x/gorgonnx"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"gorgonia.org/tensor"
@@ -179,7 +180,7 @@ func TestParallelEdges(t *testing.T) {
 	x := dense32([]int{3}, 1.5, -2, 3)
 	both(t, encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 3)}, Output: []*pb.ValueInfoProto{info("y", 3)},
 		Node: []*pb.NodeProto{node("Mul", "x x", "y")}}), []int{3}, []float32{2.25, 4, 9}, x)
-	both(t, encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 3), info("z", 3)}, Output: []*pb.ValueInfoProto{info("y", 6)},
+	both(t, encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 3), info("z", 3)}, Output: []*pb.ValueInfoProto{info("y", 9)},
 		Node: []*pb.NodeProto{node("Sub", "z x", "d"), node("Concat", "x d x", "y", intAttr("axis", 0))}}), []int{9},
 		[]float32{1.5, -2, 3, -0.5, 3, -2, 1.5, -2, 3}, x, dense32([]int{3}, 1, 1, 1))
 }
@@ -252,6 +253,9 @@ func TestTensors(t *testing.T) {
 
 	scalar := encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x")}, Output: []*pb.ValueInfoProto{info("y")}, Node: []*pb.NodeProto{node("Neg", "x", "y")}})
 	both(t, scalar, []int{}, []float32{-3}, tensor.New(tensor.FromScalar(float32(3))))
+
+	both(t, encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 2), info("e", 0)}, Output: []*pb.ValueInfoProto{info("y", 2)},
+		Node: []*pb.NodeProto{node("Concat", "x e", "y", intAttr("axis", 0))}}), []int{2}, []float32{1, 2}, dense32([]int{2}, 1, 2), tensor.New(tensor.WithShape(0), tensor.WithBacking([]float32{})))
 
 	masked := tensor.New(tensor.WithShape(2, 3), tensor.WithBacking(want), tensor.WithMask([]bool{true, false, false, false, false, false}))
 	if _, err := infer(New(Options{}), binary(data), masked); err == nil || !strings.Contains(err.Error(), "masked") {
@@ -494,6 +498,31 @@ func TestBeyondOnnxGo(t *testing.T) {
 			continue
 		}
 		near(t, name, got[0], []int{2}, c.want)
+	}
+}
+
+// TestExternalData reads weights from a file beside the model.
+func TestExternalData(t *testing.T) {
+	dir := t.TempDir()
+	w := &pb.TensorProto{Name: proto.String("w"), Dims: []int64{2}, DataType: pbInt32(pb.TensorProto_FLOAT), DataLocation: pb.TensorProto_EXTERNAL.Enum(),
+		ExternalData: []*pb.StringStringEntryProto{{Key: proto.String("location"), Value: proto.String("weights")}}}
+	data := encode(t, 17, &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 2)}, Output: []*pb.ValueInfoProto{info("y", 2)}, Initializer: []*pb.TensorProto{w},
+		Node: []*pb.NodeProto{node("Mul", "x w", "y")}})
+	path := filepath.Join(dir, "model.onnx")
+	for file, data := range map[string][]byte{path: data, filepath.Join(dir, "weights"): {0, 0, 0x40, 0x40, 0, 0, 0x80, 0x3f}} { // 3, 1
+		if err := os.WriteFile(file, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := New(Options{})
+	out, err := infer(b, func(m *onnx.Model) error { return UnmarshalFile(path, m, b) }, dense32([]int{2}, 2, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	near(t, "y", out[0], []int{2}, []float32{6, 5})
+	b = New(Options{})
+	if _, err := infer(b, own(data, b), dense32([]int{2}, 2, 5)); err == nil {
+		t.Error("data of another file is found without a folder")
 	}
 }
 

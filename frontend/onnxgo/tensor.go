@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 
 	"gorgonia.org/tensor"
 
@@ -21,7 +22,7 @@ func dense(t tensor.Tensor) (*tensor.Dense, error) {
 	switch {
 	case !ok || d == nil:
 		return nil, fmt.Errorf("a %T is not a dense tensor", t)
-	case d.IsMasked():
+	case len(d.Mask()) > 0:
 		return nil, errors.New("a masked tensor has no value for every element")
 	}
 	if d.DataOrder().IsRowMajor() && !d.RequiresIterator() {
@@ -55,7 +56,13 @@ func toIR(t tensor.Tensor) (*ir.Tensor, error) {
 	for _, n := range d.Shape() {
 		shape = append(shape, n)
 	}
-	out, err := elements(d.Data())
+	var data any
+	if shape.Size() > 0 {
+		data = d.Data()
+	} else { // gorgonia panics
+		data = reflect.MakeSlice(reflect.SliceOf(d.Dtype().Type), 0, 0).Interface()
+	}
+	out, err := elements(data)
 	if err != nil {
 		return nil, err
 	}
