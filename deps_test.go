@@ -28,9 +28,10 @@ runtime/material:
 runtime/engine: backend/plan runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
+runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys
+runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
 `
@@ -40,6 +41,8 @@ var owners = map[string][]string{
 	"google.golang.org/protobuf":          {"frontend/onnx", "frontend/onnx/onnxpb", "backend/plan"},
 	"github.com/alecthomas/participle/v2": {"frontend/dsl"},
 	"google.golang.org/grpc":              {"runtime/grpcnet"},
+	"github.com/prometheus/client_golang": {"runtime/observe"},
+	"go.opentelemetry.io/otel":            {"runtime/observe"},
 	"go.etcd.io/bbolt":                    {"runtime/material"},
 	"github.com/goccy/go-yaml":            {"passes", "runtime/server", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},

@@ -79,7 +79,7 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 		return nil, err
 	}
 	if j.err != nil {
-		return nil, fmt.Errorf("session %d: %w", r.ID, j.err)
+		return nil, j.err
 	}
 	out := resultReply{Outputs: map[string][]byte{}, Offline: j.offline, Online: j.online}
 	s.mu.Lock()
@@ -105,6 +105,9 @@ type Client struct {
 
 // NewClient returns a client of a plan's servers.
 func NewClient(cfg *Config, p *plan.Plan) (*Client, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
 	conf, name, err := keys.Load(cfg.TLS)
 	if err != nil {
 		return nil, err
