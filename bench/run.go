@@ -10,6 +10,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/runtime/local"
+	"smpcc/runtime/memnet"
 )
 
 // A Phase is what one phase takes, over all roles; bytes are of the party that sends most.
@@ -34,15 +35,21 @@ type Result struct {
 	Error     float64 `json:"max_abs_error"`
 }
 
+// A Report is what one run of the suite found.
+type Report struct {
+	Machine *Machine  `json:"machine"`
+	Results []*Result `json:"results"`
+}
+
 // A Prepared is a compiled model with what a run needs.
 type Prepared struct {
-	Model    Model
-	Comp     *smpcc.Compilation
-	Weights  [][]uint64
-	Inputs   [][]uint64
-	Want     *ir.Tensor
-	Seconds  float64 // to compile
-	Multiply float64 // multiply-adds of linear ops
+	Model   Model
+	Comp    *smpcc.Compilation
+	Weights [][]uint64
+	Inputs  [][]uint64
+	Want    *ir.Tensor
+	Data    map[string]*ir.Tensor // the inputs before encoding
+	Seconds float64               // to compile
 }
 
 // Prepare generates and compiles a model, with ranges calibrated on its input.
@@ -51,7 +58,7 @@ func Prepare(b Model) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{Model: b}
+	p := &Prepared{Model: b, Data: in}
 	want, err := ir.Run(m, in)
 	if err != nil {
 		return nil, err
@@ -88,13 +95,19 @@ func phase(p local.Phase) Phase {
 	return out
 }
 
-// Memory runs a prepared model in this process the given number of times and returns medians.
-func (p *Prepared) Memory(ctx context.Context, runs int) (*Result, error) {
+// Runs measures sessions on the machine. transport is memory, or wan for memory slowed down to 40 ms and 100 Mbit/s; session
+// times are medians.
+func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs int) (*Result, error) {
+	resetPeak()
 	r, err := local.New(ctx, p.Comp.Plan, p.Weights)
 	if err != nil {
 		return nil, err
 	}
-	out := &Result{Name: p.Model.Name, Transport: "memory", Batch: p.Model.Batch, Compile: p.Seconds, Setup: phase(r.Setup)}
+	if transport == "wan" {
+		r.Link = memnet.Link{RTT: 40 * time.Millisecond, Bandwidth: 1e8}
+	}
+	out := p.result(m, transport)
+	out.Setup = phase(r.Setup)
 	var on, off []float64
 	for range runs {
 		res, err := r.Run(ctx, p.Inputs)
@@ -103,16 +116,37 @@ func (p *Prepared) Memory(ctx context.Context, runs int) (*Result, error) {
 		}
 		on, off = append(on, res.Online.Seconds), append(off, res.Offline.Seconds)
 		out.Online, out.Offline = phase(res.Online), phase(res.Offline)
-		if out.Error == 0 {
-			port := p.Comp.Plan.Manifest.Outputs[0]
-			for i, w := range res.Outputs[1]["out"] {
-				out.Error = max(out.Error, math.Abs(math.Ldexp(float64(int64(w)), -port.Scale)-p.Want.F[i]))
-			}
-		}
+		out.Error = p.Error(res.Outputs[1]["out"])
+	}
+	out.Online.Seconds, out.Offline.Seconds, out.PeakRSS = median(on), median(off), peak()
+	return out, nil
+}
+
+// result starts a result.
+func (p *Prepared) result(m *Machine, transport string) *Result {
+	c := p.Comp.Plan.Cost()
+	return &Result{Name: p.Model.Name, Transport: transport, Batch: p.Model.Batch, Compile: p.Seconds, Material: c.Dealt, Floor: m.floor(c)}
+}
+
+// Collect makes a result of sessions that ran elsewhere, such as on party servers.
+func (p *Prepared) Collect(m *Machine, transport string, phases [][3]local.Phase) *Result {
+	out := p.result(m, transport)
+	var on, off []float64
+	for _, ph := range phases {
+		out.Setup, out.Offline, out.Online = phase(ph[plan.Setup]), phase(ph[plan.Offline]), phase(ph[plan.Online])
+		on, off = append(on, out.Online.Seconds), append(off, out.Offline.Seconds)
 	}
 	out.Online.Seconds, out.Offline.Seconds = median(on), median(off)
-	_ = plan.Online
-	return out, nil
+	return out
+}
+
+// Error returns the largest difference of an output to the plaintext result.
+func (p *Prepared) Error(words []uint64) float64 {
+	port, worst := p.Comp.Plan.Manifest.Outputs[0], 0.0
+	for i, w := range words {
+		worst = max(worst, math.Abs(math.Ldexp(float64(int64(w)), -port.Scale)-p.Want.F[i]))
+	}
+	return worst
 }
 
 func median(x []float64) float64 {

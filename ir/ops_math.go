@@ -220,6 +220,10 @@ func init() {
 				return b.E(OpNot, nil, b.E(OpAnd, nil, b.E(OpNot, nil, v.Args[0]), b.E(OpNot, nil, v.Args[1])))
 			}},
 		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+			Lower: func(b *Builder, v *Value) *Value { // of bits: c*(x XOR y) XOR y
+				c, x, y := v.Args[0], v.Args[1], v.Args[2]
+				return b.E(OpXor, nil, b.E(OpAnd, nil, c, b.E(OpXor, nil, x, y)), y)
+			},
 			Type: noForm(func(v *Value) (Type, error) {
 				c, xy := v.Args[0].Type, v.Args[1:]
 				if c.Elem != Bool {

@@ -7,7 +7,8 @@ import (
 )
 
 // fold evaluates values all of whose arguments are constants, and values all of whose arguments are constants or
-// weights of one owner with known data: the latter become new weights, computed by the owner before any session.
+// weights of one owner with known data: the latter become new weights, computed by the owner before any session. A selection
+// by a public condition has no protocol and becomes arithmetic.
 func fold(m *ir.Module, _ *Options) error {
 	names := map[string]bool{}
 	for n := range m.Weights {
@@ -19,7 +20,12 @@ func fold(m *ir.Module, _ *Options) error {
 		}
 	}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
-		emit := func() (*ir.Value, error) { return nf.Emit(v.Pos, v.Op, v.Attrs, args...) }
+		emit := func() (*ir.Value, error) { // what does not fold
+			if v.Op == ir.OpSelect && args[0].Op == ir.OpConst && v.Type.Elem != ir.Ring {
+				return publicSelect(&ir.Builder{F: nf, At: v}, v, args), nil
+			}
+			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
+		}
 		if len(args) == 0 || v.Op == ir.OpReveal || v.Op == ir.OpFormat || v.Type.Elem == ir.Ring {
 			return emit()
 		}
@@ -66,4 +72,30 @@ func unusedName(names map[string]bool, name string) string {
 func newWeight(m *ir.Module, nf *ir.Func, at *ir.Value, name, owner string, t *ir.Tensor) (*ir.Value, error) {
 	m.Weights[name] = t
 	return nf.Emit(at.Pos, ir.OpWeight, ir.Attrs{ir.S("name", name), ir.S("owner", owner), ir.S("elem", t.Elem.String()), ir.Dims("shape", t.Shape)})
+}
+
+// publicSelect replaces select(c, x, y) with constant c by x, y, or y + c*(x - y).
+func publicSelect(b *ir.Builder, v *ir.Value, a []*ir.Value) *ir.Value {
+	c, x, y := a[0], a[1], a[2]
+	if k, ok := uniform(c); ok {
+		if k == 0 {
+			x = y
+		}
+		if x.Type.Shape.Equal(v.Type.Shape) {
+			return x
+		}
+		return b.E(ir.OpExpand, ir.Attrs{ir.Dims("shape", v.Type.Shape)}, x)
+	}
+	if v.Type.Elem == ir.Bool {
+		return b.E(ir.OpXor, nil, b.E(ir.OpAnd, nil, c, b.E(ir.OpXor, nil, x, y)), y)
+	}
+	number := ir.NewTensor(v.Type.Elem, c.Type.Shape)
+	for i, bit := range c.Attrs.Tensor("data").I {
+		if v.Type.Elem == ir.Real {
+			number.F[i] = float64(bit)
+		} else {
+			number.I[i] = bit
+		}
+	}
+	return b.E(ir.OpAdd, nil, b.E(ir.OpMul, nil, b.Const(number), b.E(ir.OpSub, nil, x, y)), y)
 }

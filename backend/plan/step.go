@@ -263,6 +263,9 @@ func checkCopy(s *Step, n func(int) int, p *Plan) error {
 	}
 	c := CopyOf(s)
 	check := func(name string, off int64, strides []int64, length int) error {
+		if off < 0 || off >= int64(length) { // also keeps the sums below from overflowing
+			return fmt.Errorf("%s element %d is outside a slot of %d", name, off, length)
+		}
 		lo, hi := off, off
 		for i, d := range c.Dims {
 			if d < 0 || d > 1<<40 || strides[i] > 1<<40 || strides[i] < -(1<<40) {

@@ -6,23 +6,6 @@ import (
 	"smpcc/ir"
 )
 
-// TestErrors checks whole messages, with position, source and caret, and that one file reports all of its mistakes.
-func TestErrors(t *testing.T) {
-	for _, c := range []struct{ name, src, want string }{
-		{"syntax", "parties a, b\nlet x = = 3\n", "t.smp:2:9: unexpected \"=\" (expected an expression)\n\tlet x = = 3\n\t        ^"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse("t.smp", []byte(c.src), Options{})
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if err.Error() != c.want {
-				t.Errorf("got\n%s\nwant\n%s", err, c.want)
-			}
-		})
-	}
-}
-
 func TestAuction(t *testing.T) {
 	m, err := Load("../../examples/auction/auction.smp", Options{})
 	if err != nil {

@@ -28,6 +28,10 @@ type Engine struct {
 	role int
 
 	phases [3][][]stage             // by phase and round
+	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
+	width  []int                    // by slot: bytes in which an element is kept in memory
+	used   []interval               // of a session's memory
 	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
 }
 
@@ -37,9 +41,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
-	for ph := range e.phases {
-		e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
-	}
+	e.plot()
 	return e, nil
 }
 
@@ -126,7 +128,21 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	}
 	s := &Session{x: &execution{e: e, model: m.words, session: e.slab(), outputs: e.outputs()}}
 	s.x.streams[plan.Session] = keys
-	return s, s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
+	err := s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
+	if !e.online() { // the dealer: done with the session's secrets
+		s.wiped.Do(func() { s.x.clear() })
+	}
+	return s, err
+}
+
+// online reports whether the role has anything to do online.
+func (e *Engine) online() bool {
+	for _, stages := range e.phases[plan.Online] {
+		if len(stages) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Online runs the session on the role's inputs, in manifest order with nil for those of other owners, and returns the
@@ -165,16 +181,16 @@ func (s *Session) Discard() {
 
 // wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
 // long as a good part of an online phase.
-func (s *Session) wipe() {
-	s.wiped.Do(func() {
-		x := s.x
-		slab := x.session
-		x.session = nil
-		go func() {
-			clear(slab)
-			x.e.spare.Store(&slab)
-		}()
-	})
+func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
+
+// clear clears the session's memory and gives it back.
+func (x *execution) clear() {
+	slab := x.session
+	x.session = nil
+	for _, u := range x.e.used {
+		clear(slab[u.from:u.to])
+	}
+	x.e.spare.Store(&slab)
 }
 
 // slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
@@ -184,7 +200,9 @@ func (e *Engine) slab() []uint64 {
 		return *s
 	}
 	s := make([]uint64, e.prog.Words)
-	touch(s)
+	for _, u := range e.used {
+		touch(s[u.from:u.to])
+	}
 	return s
 }
 

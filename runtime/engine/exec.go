@@ -27,7 +27,11 @@ func (x *execution) slot(i int) []uint64 {
 
 // step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.
 func (x *execution) step(s *plan.Step) {
-	d, a := x.slot(s.Dst), x.slot(s.Src[0])
+	d := x.slot(s.Dst)
+	if len(d) == 0 { // the other dimensions of nothing may be huge
+		return
+	}
+	a := x.slot(s.Src[0])
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
 	case plan.StepCopy:
@@ -46,12 +50,12 @@ func (x *execution) step(s *plan.Step) {
 
 // each runs elements lo..hi-1 of one elementwise step, at most blockLen of them.
 func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
-	d := x.slot(s.Dst)[lo:hi]
-	src := func(i int) []uint64 { return x.slot(s.Src[i])[lo:hi] }
+	d := x.write(w, s.Dst, lo, hi)
+	src := func(i int) []uint64 { return x.read(w, i, s.Src[i], lo, hi) }
 	rest := func(from int) [][]uint64 {
 		out := w.src[:0]
-		for _, i := range s.Src[from:] {
-			out = append(out, x.slot(i)[lo:hi])
+		for k, i := range s.Src[from:] {
+			out = append(out, x.read(w, from+k, i, lo, hi))
 		}
 		return out
 	}
@@ -123,6 +127,7 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 			}
 		}
 	}
+	x.written(w, s.Dst, lo, hi)
 }
 
 // draw fills d with a party's share of an item from its stream, from element lo on.

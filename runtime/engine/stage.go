@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"math/bits"
 	"runtime"
 	"slices"
 	"sync"
@@ -18,6 +19,7 @@ type stage struct {
 	unpack []int // openings of the previous round
 	lo, hi int   // steps of this round
 	pack   []int // openings of this round
+	locals int   // number of slots that exist for a block only
 }
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
@@ -34,6 +36,79 @@ func elementwise(op plan.StepOp) bool {
 		return false
 	}
 	return true
+}
+
+// plot cuts the program into stages and says where its slots are kept. A slot that may live within a stage takes no memory, and
+// does not count where stages are cut, until a cut goes through its life.
+func (e *Engine) plot() {
+	e.width = e.narrow()
+	e.inner = e.innermost()
+	for again := true; again; {
+		for ph := range e.phases {
+			e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
+		}
+		e.localise()
+		again = false
+		for i := range e.inner {
+			if e.inner[i] && e.local[i] == 0 {
+				e.inner[i], again = false, true
+			}
+		}
+	}
+	e.used = e.inUse()
+}
+
+// innermost returns which slots of a session are touched by elementwise steps, unpacking and packing between two exchanges only
+// and are written first.
+func (e *Engine) innermost() []bool {
+	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
+	out := make([]bool, len(where))
+	gap := 0
+	touch := func(slot int, write bool) {
+		switch {
+		case where[slot] == 0 && write && e.prog.Slots[slot].Scope != plan.Model:
+			where[slot], out[slot] = gap, true
+		case where[slot] != gap:
+			where[slot], out[slot] = -1, false
+		}
+	}
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		var opened []plan.Open
+		rounds := e.prog.Rounds(ph)
+		for r := range len(rounds) + 1 {
+			gap++
+			for i := range opened {
+				if o := &opened[i]; has(o.To, e.role) {
+					if has(o.From, e.role) {
+						touch(o.Src, false)
+					}
+					touch(o.Dst, true)
+				}
+			}
+			if opened = nil; r == len(rounds) {
+				break
+			}
+			for i := range rounds[r].Steps {
+				s := &rounds[r].Steps[i]
+				for _, src := range s.Src {
+					touch(src, false)
+				}
+				touch(s.Dst, true)
+				if !elementwise(s.Op) {
+					for _, slot := range append([]int{s.Dst}, s.Src...) {
+						where[slot], out[slot] = -1, false
+					}
+				}
+			}
+			opened = rounds[r].Opens
+			for i := range opened {
+				if o := &opened[i]; has(o.From, e.role) {
+					touch(o.Src, false)
+				}
+			}
+		}
+	}
+	return out
 }
 
 // stages cuts the rounds of a phase into stages. Slots share memory when their lifetimes do not overlap; steps go into one
@@ -87,7 +162,14 @@ type staging struct {
 	e     *Engine
 	out   []stage
 	cur   stage
-	slots []plan.Slot // by place
+	open  bool // there is a current stage
+	slots []place
+}
+
+// A place is where a slot is kept. Those of a staging are sorted.
+type place struct {
+	plan.Slot
+	width int
 }
 
 func (b *staging) slotsOf(o *plan.Open, unpack bool) []int {
@@ -103,32 +185,32 @@ func (b *staging) slotsOf(o *plan.Open, unpack bool) []int {
 
 // begin makes the current stage one that may touch the given slots: this one, or a new one.
 func (b *staging) begin(n int, slots []int) {
-	if b.slots != nil && b.cur.n != n {
+	if b.open && b.cur.n != n || !b.fit(slots) {
 		b.end()
+		b.fit(slots) // alone they fit: slots of one step or opening live together
 	}
-	if !b.fit(slots) {
-		b.end()
-		b.fit(slots)
-	}
-	b.cur.n = n
+	b.cur.n, b.open = n, true
 }
 
-// fit adds slots unless one overlaps a slot of the stage in part.
+// fit adds slots unless one overlaps a slot of the stage in part, or is kept otherwise in the same words.
 func (b *staging) fit(slots []int) bool {
 	was := slices.Clone(b.slots)
 	for _, i := range slots {
-		s := b.e.prog.Slots[i]
-		at, found := slices.BinarySearchFunc(b.slots, s, func(x, y plan.Slot) int {
+		if b.e.inner[i] {
+			continue
+		}
+		s := place{b.e.prog.Slots[i], b.e.width[i]}
+		at, found := slices.BinarySearchFunc(b.slots, s, func(x, y place) int {
 			return cmp.Or(cmp.Compare(x.Scope, y.Scope), cmp.Compare(x.Offset, y.Offset))
 		})
-		if found {
+		if found && b.slots[at].width == s.width {
 			continue
 		}
 		before := at > 0 && b.slots[at-1].Scope == s.Scope && b.slots[at-1].Offset+b.slots[at-1].Len > s.Offset
 		behind := at < len(b.slots) && b.slots[at].Scope == s.Scope && s.Offset+s.Len > b.slots[at].Offset
 		if before || behind {
 			b.slots = was
-			return len(was) == 0 // one step or opening alone runs in any case: its slots live together
+			return false
 		}
 		b.slots = slices.Insert(b.slots, at, s)
 	}
@@ -137,16 +219,245 @@ func (b *staging) fit(slots []int) bool {
 
 // end completes the current stage.
 func (b *staging) end() {
-	if b.slots != nil {
+	if b.open {
 		b.out = append(b.out, b.cur)
 	}
-	b.cur, b.slots = stage{}, nil
+	b.cur, b.slots, b.open = stage{}, nil, false
 }
 
 // A worker is the scratch of one goroutine that runs blocks.
 type worker struct {
-	tmp [blockLen]uint64
-	src [16][]uint64
+	tmp   [blockLen]uint64
+	src   [16][]uint64
+	local []*[blockLen]uint64 // slots that live within the stage
+	in    []*[blockLen]uint64 // what is read from slots kept in fewer bytes
+	out   [blockLen]uint64    // what is written to one
+}
+
+// localise finds the slots that live within one stage, written before they are read: a worker holds a block of them in its cache,
+// and they never go through memory. Within a stage they take turns, as slots do in memory.
+func (e *Engine) localise() {
+	type touched struct {
+		stage  *stage
+		dead   int // the last access
+		inside bool
+	}
+	slots := make([]touched, len(e.prog.Slots))
+	each := func(fn func(st *stage, at, slot int, write bool)) {
+		for ph := range e.phases {
+			rounds := e.prog.Rounds(plan.Phase(ph))
+			for r := range e.phases[ph] {
+				for i := range e.phases[ph][r] {
+					e.accesses(&e.phases[ph][r][i], rounds, r, fn)
+				}
+			}
+		}
+	}
+	each(func(st *stage, at, slot int, write bool) {
+		t := &slots[slot]
+		if t.stage == nil {
+			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+		}
+		t.inside = t.inside && t.stage == st
+		t.dead = at
+	})
+	e.local = make([]int, len(slots))
+	var cur *stage
+	var busy []int // by local slot: the last access of who holds it, -1 if nobody
+	each(func(st *stage, at, slot int, write bool) {
+		if st != cur {
+			cur, busy = st, nil
+		}
+		if t := &slots[slot]; !t.inside || e.local[slot] > 0 {
+			return
+		}
+		free := -1
+		for i, until := range busy {
+			if until < at {
+				free = i
+				break
+			}
+		}
+		if free < 0 {
+			free = len(busy)
+			busy = append(busy, 0)
+		}
+		busy[free] = slots[slot].dead
+		e.local[slot] = free + 1
+		st.locals = max(st.locals, free+1)
+	})
+}
+
+// accesses calls fn for every access of a stage, in order: those of one opening or step have one number.
+func (e *Engine) accesses(st *stage, rounds []plan.Round, r int, fn func(st *stage, at, slot int, write bool)) {
+	at := 0
+	for _, i := range st.unpack {
+		o := &rounds[r-1].Opens[i]
+		if has(o.From, e.role) {
+			fn(st, at, o.Src, false)
+		}
+		fn(st, at, o.Dst, true)
+		at++
+	}
+	for i := st.lo; i < st.hi; i++ {
+		s := &rounds[r].Steps[i]
+		for _, src := range s.Src {
+			fn(st, at, src, false)
+		}
+		fn(st, at, s.Dst, true)
+		at++
+	}
+	for _, i := range st.pack {
+		fn(st, at, rounds[r].Opens[i].Src, false)
+		at++
+	}
+}
+
+// narrow returns the bytes in which each element of a slot is kept in memory: 8, or fewer for large slots whose values are known
+// to have few bits, such as material and opened bits. What limits steps on large tensors is memory, not computing. A slot qualifies
+// if only elementwise steps touch it and either everything written to it is below 2^bits or nothing but openings of few bits read it.
+func (e *Engine) narrow() []int {
+	type slot struct{ written, read int }
+	slots := make([]slot, len(e.prog.Slots))
+	write := func(i, bits int) { slots[i].written = max(slots[i].written, bits) }
+	read := func(i, bits int) { slots[i].read = max(slots[i].read, bits) }
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		for _, r := range e.prog.Rounds(ph) {
+			for i := range r.Steps {
+				s := &r.Steps[i]
+				write(s.Dst, e.bits(s))
+				if !elementwise(s.Op) {
+					read(s.Dst, 64) // in the form of words
+				}
+				for _, src := range s.Src {
+					read(src, 64)
+					if !elementwise(s.Op) {
+						write(src, 64)
+					}
+				}
+			}
+			for i := range r.Opens {
+				o := &r.Opens[i]
+				if has(o.From, e.role) {
+					read(o.Src, o.Bits)
+				}
+				if has(o.To, e.role) {
+					write(o.Dst, o.Bits)
+				}
+			}
+		}
+	}
+	out := make([]int, len(slots))
+	for i, s := range slots {
+		p := e.prog.Slots[i]
+		bits := min(s.written, s.read)
+		out[i] = 8
+		if p.Scope == plan.Model || p.Len < parallelLen {
+			continue
+		}
+		for _, width := range []int{4, 2, 1} {
+			if bits <= 8*width {
+				out[i] = width
+			}
+		}
+	}
+	return out
+}
+
+// bits returns a bound on the bits of what a step writes.
+func (e *Engine) bits(s *plan.Step) int {
+	arg := func(i int) int { return int(s.Args[i]) }
+	switch s.Op {
+	case plan.StepZero:
+		return 1
+	case plan.StepConst:
+		var or uint64
+		for _, w := range s.Data {
+			or |= w
+		}
+		return bits.Len64(or)
+	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal:
+		return e.plan.Items[arg(0)].Bits
+	case plan.StepBits:
+		return arg(1)
+	case plan.StepDrop:
+		return arg(0) - arg(1)
+	case plan.StepLeaf:
+		return 2 * arg(3)
+	case plan.StepMerge:
+		return 2
+	case plan.StepGroup:
+		return 2 * len(s.Src)
+	case plan.StepMono:
+		return plan.MonoBits(arg(0), arg(1), arg(2))
+	case plan.StepOneHot:
+		return plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)].Bits
+	}
+	return 64
+}
+
+// An interval is a part of the session's memory.
+type interval struct{ from, to int }
+
+// inUse returns the parts of the session's memory that any slot is kept in.
+func (e *Engine) inUse() []interval {
+	var all []interval
+	for i, s := range e.prog.Slots {
+		if s.Scope != plan.Model && e.local[i] == 0 && s.Len > 0 {
+			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
+		}
+	}
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
+	var out []interval
+	for _, a := range all {
+		if n := len(out); n > 0 && a.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, a.to)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// memory returns the words that keep elements lo..hi-1 of a slot.
+func (x *execution) memory(slot, lo, hi int) []uint64 {
+	width := x.e.width[slot]
+	return x.slot(slot)[lo*width/8 : ring.NarrowLen(hi, width)]
+}
+
+// read returns elements lo..hi-1 of a slot, the k-th that is read.
+func (x *execution) read(w *worker, k, slot, lo, hi int) []uint64 {
+	if j := x.e.local[slot]; j > 0 {
+		return w.local[j-1][:hi-lo]
+	}
+	m := x.memory(slot, lo, hi)
+	if width := x.e.width[slot]; width < 8 {
+		for len(w.in) <= k {
+			w.in = append(w.in, new([blockLen]uint64))
+		}
+		d := w.in[k][:hi-lo]
+		ring.Widen(d, m, width)
+		return d
+	}
+	return m
+}
+
+// write returns where elements lo..hi-1 of a slot go; written must be called when they are there.
+func (x *execution) write(w *worker, slot, lo, hi int) []uint64 {
+	if j := x.e.local[slot]; j > 0 {
+		return w.local[j-1][:hi-lo]
+	}
+	if x.e.width[slot] < 8 {
+		return w.out[:hi-lo]
+	}
+	return x.memory(slot, lo, hi)
+}
+
+// written completes a write.
+func (x *execution) written(w *worker, slot, lo, hi int) {
+	if width := x.e.width[slot]; width < 8 && x.e.local[slot] == 0 {
+		ring.Narrow(x.memory(slot, lo, hi), w.out[:hi-lo], width)
+	}
 }
 
 var workers = sync.Pool{New: func() any { return new(worker) }}
@@ -181,6 +492,20 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
 func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from, to int) {
 	w := workers.Get().(*worker)
 	defer workers.Put(w)
+	for len(w.local) < st.locals {
+		w.local = append(w.local, new([blockLen]uint64))
+	}
+	defer func() { // as the session's memory is
+		n := min(st.n, blockLen)
+		clear(w.tmp[:n])
+		clear(w.out[:n])
+		for _, l := range w.in {
+			clear(l[:n])
+		}
+		for _, l := range w.local[:st.locals] {
+			clear(l[:n])
+		}
+	}()
 	for b := from; b < to; b++ {
 		lo := b * blockLen
 		hi := min(lo+blockLen, st.n)
@@ -191,16 +516,16 @@ func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from,
 			x.each(w, &steps[i], lo, hi)
 		}
 		for _, i := range st.pack {
-			x.pack(out, i, lo, hi)
+			x.pack(w, out, i, lo, hi)
 		}
 	}
 }
 
 // pack writes elements lo..hi-1 of an opening into the messages to its receivers; lo is a multiple of 8.
-func (x *execution) pack(out *traffic, i, lo, hi int) {
+func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 	o := &out.opens[i]
 	roles := len(x.e.plan.Programs)
-	src := x.slot(o.Src)[lo:hi]
+	src := x.read(w, 0, o.Src, lo, hi)
 	var packed []byte
 	for _, to := range o.To {
 		if to == x.e.role {
@@ -221,10 +546,10 @@ func (x *execution) pack(out *traffic, i, lo, hi int) {
 func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
-	d := x.slot(o.Dst)[lo:hi]
+	d := x.write(w, o.Dst, lo, hi)
 	var own []uint64 // the sum so far
 	if has(o.From, x.e.role) {
-		own = x.slot(o.Src)[lo:hi]
+		own = x.read(w, 0, o.Src, lo, hi)
 	}
 	for _, from := range o.From {
 		if from == x.e.role {
@@ -250,4 +575,5 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 			signed(out.words[lo:hi], d, out.port.Bits, out.port.Elem == "bool")
 		}
 	}
+	x.written(w, o.Dst, lo, hi)
 }

@@ -231,3 +231,28 @@ func TestPack(t *testing.T) {
 		}
 	}
 }
+
+func TestNarrow(t *testing.T) {
+	for _, width := range []int{1, 2, 4} {
+		for n := range 70 {
+			a := random(uint64(n), n)
+			want := make([]uint64, n)
+			Bits(want, a, 0, 8*width)
+			var first []uint64
+			onEach(func(c *core) {
+				size := NarrowLen(n, width)
+				kept := garbage(size + 4)
+				Narrow(kept[:size], a, width)
+				equal(t, "behind", kept[size:], garbage(4))
+				if first == nil {
+					first = kept[:size]
+				}
+				equal(t, fmt.Sprintf("%s: %d of %d bytes", c.name, n, width), kept[:size], first)
+				d := garbage(n + 8)
+				Widen(d[:n], slices.Clip(kept[:size]), width)
+				equal(t, fmt.Sprintf("%s: %d of %d bytes, widened", c.name, n, width), d[:n], want)
+				equal(t, "behind d", d[n:], garbage(8))
+			})
+		}
+	}
+}

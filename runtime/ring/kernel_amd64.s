@@ -2522,6 +2522,108 @@ loop:
 	VZEROUPPER
 	RET
 
+// func widen512w1(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·widen512w1(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VPMOVZXBQ (CX), Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x08, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func narrow512w1(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·narrow512w1(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPMOVQB   Z0, (AX)
+	ADDQ      $0x08, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func widen512w2(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·widen512w2(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VPMOVZXWQ (CX), Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func narrow512w2(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·narrow512w2(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPMOVQW   Z0, (AX)
+	ADDQ      $0x10, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func widen512w4(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·widen512w4(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VPMOVZXDQ (CX), Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x20, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func narrow512w4(d *uint64, a *uint64, groups int)
+// Requires: AVX, AVX512F
+TEXT ·narrow512w4(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ groups+16(FP), DX
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPMOVQD   Z0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func unpack512(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
 TEXT ·unpack512(SB), NOSPLIT, $0-64

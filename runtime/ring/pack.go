@@ -87,6 +87,52 @@ func unpackWith(dst, own []uint64, src []byte, bits int, scratch []uint64, xor b
 	Bits(dst, u, 0, bits)
 }
 
+// NarrowLen returns the number of words that n integers of width bytes take, width 1, 2, 4 or 8.
+func NarrowLen(n, width int) int { return (n*width + 7) / 8 }
+
+// Narrow keeps the lowest width bytes of each word of a, 1, 2 or 4, in the NarrowLen(len(a), width) words of d. Memory with values
+// of few bits is read and written faster so.
+func Narrow(d, a []uint64, width int) {
+	d = d[:NarrowLen(len(a), width)]
+	groups := len(a) / 8
+	if v := active.lanes; v != nil && groups > 0 {
+		v.narrow[width](&d[0], &a[0], groups)
+	} else {
+		groups = 0
+	}
+	per := 8 / width
+	mask := lowBits(8 * width)
+	d, a = d[groups*width:], a[8*groups:]
+	for i := range d {
+		var x uint64
+		for j, y := range a[i*per : min(len(a), (i+1)*per)] {
+			x |= y & mask << (8 * width * j)
+		}
+		d[i] = x
+	}
+}
+
+// Widen sets d to what Narrow kept in a.
+func Widen(d, a []uint64, width int) {
+	a = a[:NarrowLen(len(d), width)]
+	groups := len(d) / 8
+	if v := active.lanes; v != nil && groups > 0 {
+		v.widen[width](&d[0], &a[0], groups)
+	} else {
+		groups = 0
+	}
+	per := 8 / width
+	mask := lowBits(8 * width)
+	a, d = a[groups*width:], d[8*groups:]
+	for i, x := range a {
+		out := d[i*per : min(len(d), (i+1)*per)]
+		for j := range out {
+			out[j] = x & mask
+			x >>= 8 * width
+		}
+	}
+}
+
 // maxTable is the width up to which a word, shifted to its place within a byte, fits a word.
 const maxTable = 57
 

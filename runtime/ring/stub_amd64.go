@@ -186,6 +186,36 @@ func pack512(dst *byte, src *uint64, groups int, shift *uint64, even *byte, odd 
 //go:noescape
 func packBits512(dst *byte, src *uint64, groups int)
 
+// widen512w1 sets eight words of d to integers of 1 bytes in a, groups times, groups > 0.
+//
+//go:noescape
+func widen512w1(d *uint64, a *uint64, groups int)
+
+// narrow512w1 is the inverse of widen512w1; higher bits are dropped.
+//
+//go:noescape
+func narrow512w1(d *uint64, a *uint64, groups int)
+
+// widen512w2 sets eight words of d to integers of 2 bytes in a, groups times, groups > 0.
+//
+//go:noescape
+func widen512w2(d *uint64, a *uint64, groups int)
+
+// narrow512w2 is the inverse of widen512w2; higher bits are dropped.
+//
+//go:noescape
+func narrow512w2(d *uint64, a *uint64, groups int)
+
+// widen512w4 sets eight words of d to integers of 4 bytes in a, groups times, groups > 0.
+//
+//go:noescape
+func widen512w4(d *uint64, a *uint64, groups int)
+
+// narrow512w4 is the inverse of widen512w4; higher bits are dropped.
+//
+//go:noescape
+func narrow512w4(d *uint64, a *uint64, groups int)
+
 // unpack512 is the inverse of pack512: from says which eight bytes a word is in; reads the bytes in use only.
 //
 //go:noescape

@@ -25,6 +25,7 @@ func elementwise() {
 	}
 	pack512()
 	packBits512()
+	resize()
 	unpack("unpack512", "", nil)
 	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
 	unpack("unpackXor512", ", XORed with own", VPXORQ)
@@ -396,4 +397,45 @@ func unpack(name, what string, combine ops3) {
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
+}
+
+// resize writes the kernels that keep words in fewer bytes and bring them back.
+func resize() {
+	for _, x := range []struct {
+		width  int
+		widen  func(...Op)
+		narrow func(...Op)
+	}{{1, VPMOVZXBQ, VPMOVQB}, {2, VPMOVZXWQ, VPMOVQW}, {4, VPMOVZXDQ, VPMOVQD}} {
+		name := fmt.Sprintf("widen512w%d", x.width)
+		TEXT(name, NOSPLIT, "func(d, a *uint64, groups int)")
+		Pragma("noescape")
+		Doc(fmt.Sprintf("%s sets eight words of d to integers of %d bytes in a, groups times, groups > 0.", name, x.width))
+		d, a, groups := param("d"), param("a"), param("groups")
+		Label("loop")
+		z := ZMM()
+		x.widen(mem(a), z)
+		VMOVDQU64(z, mem(d))
+		ADDQ(Imm(uint64(8*x.width)), a)
+		ADDQ(Imm(64), d)
+		DECQ(groups)
+		JNZ(LabelRef("loop"))
+		VZEROUPPER()
+		RET()
+
+		name = fmt.Sprintf("narrow512w%d", x.width)
+		TEXT(name, NOSPLIT, "func(d, a *uint64, groups int)")
+		Pragma("noescape")
+		Doc(fmt.Sprintf("%s is the inverse of widen512w%d; higher bits are dropped.", name, x.width))
+		d, a, groups = param("d"), param("a"), param("groups")
+		Label("loop")
+		y := ZMM()
+		VMOVDQU64(mem(a), y)
+		x.narrow(y, mem(d))
+		ADDQ(Imm(uint64(8*x.width)), d)
+		ADDQ(Imm(64), a)
+		DECQ(groups)
+		JNZ(LabelRef("loop"))
+		VZEROUPPER()
+		RET()
+	}
 }
