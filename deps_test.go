@@ -28,13 +28,14 @@ runtime/material:
 runtime/engine: backend/plan runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
+runtime/client: backend/plan runtime/server
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/client runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.

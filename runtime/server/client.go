@@ -10,6 +10,7 @@ import (
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
+	"smpcc/runtime/material"
 )
 
 // An inputRequest carries a party's inputs: packed words by name.
@@ -149,6 +150,20 @@ func (c *Client) Ready(ctx context.Context, role string) error {
 		return fmt.Errorf("%s runs plan %.16s, not %.16s: all roles must run the same plan file", role, r.Plan, c.digest)
 	}
 	return nil
+}
+
+// Generate has material for more sessions made, at the first party, and returns what is in its store then.
+func (c *Client) Generate(ctx context.Context, sessions int) (*material.Stock, error) {
+	var k material.Stock
+	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", generateRequest{sessions}, &k)
+	return &k, err
+}
+
+// Stock returns what a party has stored.
+func (c *Client) Stock(ctx context.Context, party string) (*material.Stock, error) {
+	var k material.Stock
+	err := c.call(ctx, party, "Material", struct{}{}, &k)
+	return &k, err
 }
 
 // Open begins a session and returns its number.
