@@ -315,13 +315,8 @@ func parseSize(s string) (int64, error) {
 	return n * unit, nil
 }
 
-// defaults fills in what a Config that was not read from a file leaves out.
-func (c *Config) defaults() error {
-	if c.timeout > 0 {
-		return nil
-	}
-	return c.check(&located{path: "configuration"})
-}
+// defaults checks a Config that a program has made or changed, and fills in what it leaves out.
+func (c *Config) defaults() error { return c.check(&located{path: "configuration"}) }
 
 // policyDigest returns the digest of the policy this server stands for, "" if none is configured.
 func (c *Config) policyDigest() (string, error) {
