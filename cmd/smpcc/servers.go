@@ -39,6 +39,7 @@ func serverCommands() []*cobra.Command {
 		group("dealer", "Run the dealer's server", serveCommand(true)),
 		inferCommand(),
 		group("keys", "Make certificates", keysDevCommand()),
+		group("policy", "Check and explain policies", policyCommands()...),
 	}
 }
 
