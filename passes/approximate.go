@@ -266,7 +266,7 @@ func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend,
 		}
 	}
 	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
-	y = a.within(y, keep, lo-2*a.eps, hi+2*a.eps)
+	y = a.within(y, a.frac, lo-2*a.eps, hi+2*a.eps)
 	if over != nil {
 		y = a.add(y, a.mul(over, a.num(w.right.slope)))
 	}
