@@ -26,13 +26,13 @@ const (
 //
 // onnx-go declares inputs, then values in between, then outputs, then makes nodes for initialisers that none of these name.
 // It gives placeholders and initialisers to a node in the same way, so what is not computed is an input if it comes before
-// the last output, unless it was given data twice. Outputs are the declared values that no operator consumes: that values in
-// between are declared too must not reveal them.
+// the last output, unless it was given data twice. Declared values that no operator consumes are outputs if no consumed one is
+// declared after them: that values in between are declared too must not reveal them.
 func (b *Backend) ports() (inputs, outputs []*value, err error) {
 	if b.load != nil {
 		return b.inputs, b.outputs, nil
 	}
-	last, used := int64(-1), map[*value]bool{}
+	last, between, used := int64(-1), int64(-1), map[*value]bool{}
 	for _, op := range b.ops {
 		for _, v := range op.out {
 			if v.declared {
@@ -43,10 +43,15 @@ func (b *Backend) ports() (inputs, outputs []*value, err error) {
 			used[v] = true
 		}
 	}
+	for v := range used {
+		if v.made && v.declared {
+			between = max(between, v.last)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.values)) {
 		v := b.values[name]
 		switch {
-		case v.made && v.declared && !used[v] && len(b.opt.Outputs) == 0:
+		case v.made && v.declared && v.last > between && len(b.opt.Outputs) == 0:
 			outputs = append(outputs, v)
 		case v.made || !v.declared || !used[v]:
 		case !v.weight && v.first < last:
@@ -61,7 +66,7 @@ func (b *Backend) ports() (inputs, outputs []*value, err error) {
 		outputs = append(outputs, v)
 	}
 	if len(outputs) == 0 {
-		return nil, nil, errors.New("no operator computes an output of the model")
+		return nil, nil, errors.New("no declared value is an output for certain, and onnx-go does not say which are: name them in Options.Outputs, or read the model with onnxgo.Unmarshal")
 	}
 	return inputs, outputs, nil
 }

@@ -322,7 +322,7 @@ func TestOpset(t *testing.T) {
 	}
 }
 
-// TestOutputs checks that values in between stay secret, and that outputs which operators consume must be named.
+// TestOutputs checks that values in between stay secret, and that outputs in doubt must be named.
 func TestOutputs(t *testing.T) {
 	g := &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 2)}, ValueInfo: []*pb.ValueInfoProto{info("a", 2)}, Output: []*pb.ValueInfoProto{info("b", 2), info("c", 2)},
 		Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "a", "b"), node("Add", "b x", "c")}}
@@ -350,6 +350,20 @@ func TestOutputs(t *testing.T) {
 	}
 	near(t, "b", out[0], []int{2}, []float32{1, 2})
 	near(t, "c", out[1], []int{2}, []float32{2, 4})
+	side := &pb.GraphProto{Input: g.Input, ValueInfo: []*pb.ValueInfoProto{info("unused", 2), info("a", 2)}, Output: []*pb.ValueInfoProto{info("b", 2)},
+		Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "x", "unused"), node("Neg", "a", "b")}}
+	b = New(Options{})
+	if out, err = infer(b, binary(encode(t, 17, side)), x); err != nil {
+		t.Fatal(err)
+	}
+	near(t, "b", out[0], []int{2}, []float32{1, 2})
+	if n := len(b.Compilation().Plan.Manifest.Outputs); n != 1 {
+		t.Errorf("%d values are revealed, want b alone", n)
+	}
+	doubt := &pb.GraphProto{Input: g.Input, Output: []*pb.ValueInfoProto{info("b", 2), info("a", 2)}, Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "a", "b")}}
+	if _, err := infer(New(Options{}), binary(encode(t, 17, doubt)), x); err == nil || !strings.Contains(err.Error(), "Options.Outputs") {
+		t.Errorf("got %v, want an error that asks for the outputs", err)
+	}
 	if _, err := infer(New(Options{Outputs: []string{"z"}}), binary(data), x); err == nil || !strings.Contains(err.Error(), `"z"`) {
 		t.Errorf("got %v, want an error about z", err)
 	}
