@@ -165,7 +165,11 @@ outputs. It opens a session at the first party, or joins one that another client
 		if err != nil {
 			return err
 		}
-		words, err := bindOwn(p, cfg.ActsFor, data)
+		files, err := pairs("input", inputs)
+		if err != nil {
+			return err
+		}
+		words, err := bindOwn(p, cfg.ActsFor, data, files)
 		if err != nil {
 			return err
 		}
@@ -209,8 +213,8 @@ outputs. It opens a session at the first party, or joins one that another client
 	return c
 }
 
-// bindOwn encodes the inputs of the parties that a client acts for; nil for those of others.
-func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor) ([][]uint64, error) {
+// bindOwn encodes the inputs, from files, of the parties that a client acts for; nil for those of others.
+func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files map[string]string) ([][]uint64, error) {
 	out := make([][]uint64, len(p.Manifest.Inputs))
 	used := map[string]bool{}
 	for i, port := range p.Manifest.Inputs {
@@ -228,7 +232,7 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor) ([][]uin
 		}
 		var err error
 		if out[i], err = smpcc.Bind(port, fit(t, dims)); err != nil {
-			return nil, err
+			return nil, inFile(files[port.Name], err)
 		}
 	}
 	for _, n := range sortedKeys(data) {
