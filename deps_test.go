@@ -29,12 +29,14 @@ runtime/material:
 runtime/engine: backend/plan runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
+runtime/client: backend/plan runtime/server
+runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/engine runtime/material runtime/grpcnet runtime/keys
+runtime/server: backend/plan backend/verify runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/keys runtime/engine
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.
@@ -42,6 +44,8 @@ var owners = map[string][]string{
 	"google.golang.org/protobuf":          {"frontend/onnx", "frontend/onnx/onnxpb", "backend/plan"},
 	"github.com/alecthomas/participle/v2": {"frontend/dsl"},
 	"google.golang.org/grpc":              {"runtime/grpcnet"},
+	"github.com/prometheus/client_golang": {"runtime/observe"},
+	"go.opentelemetry.io/otel":            {"runtime/observe"},
 	"go.etcd.io/bbolt":                    {"runtime/material"},
 	"github.com/goccy/go-yaml":            {"passes", "runtime/server", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},

@@ -23,6 +23,8 @@ import (
 	"smpcc/runtime/server"
 )
 
+var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+
 // A cluster is all roles of a plan as servers on loopback.
 type cluster struct {
 	t     *testing.T
@@ -96,7 +98,7 @@ func (c *cluster) start(role string, weights [][]uint64, change func(string, *se
 			own[i] = weights[i]
 		}
 	}
-	s, err := server.New(cfg, c.plan, own, role == c.plan.Manifest.Dealer, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := server.New(cfg, c.plan, own, role == c.plan.Manifest.Dealer, discard)
 	if err != nil {
 		c.t.Fatal(err)
 	}

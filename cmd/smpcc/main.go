@@ -100,6 +100,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atLeast returns a check for the least number of arguments that fails as wrong usage.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usagef("%s takes %s, got %d arguments", c.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
 func versionCommand() *cobra.Command {
 	return &cobra.Command{Use: "version", Short: "Print the version", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
 		_, err := fmt.Fprintln(c.OutOrStdout(), "smpcc", smpcc.Version)

@@ -35,7 +35,7 @@ type SessionConfig struct {
 	Role    int               // ours
 	Addrs   map[string]string // of the roles that we dial: those with lower numbers
 	Digest  [32]byte
-	Purpose string // setup or session
+	Purpose string // setup, material or session
 	Session uint64
 	Timeout time.Duration // for each exchange
 	// Patience is the timeout for the first online message of a peer, which may still wait for its input; Timeout if 0.
@@ -93,7 +93,7 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 			return fail(name, err)
 		}
 		sctx, stop := context.WithCancel(metadata.NewOutgoingContext(context.Background(), metadata.Pairs("smpcc-plan", hex.EncodeToString(cfg.Digest[:]),
-			"smpcc-purpose", cfg.Purpose, "smpcc-session", strconv.FormatUint(cfg.Session, 10), "smpcc-to", name)))
+			"smpcc-purpose", cfg.Purpose, "smpcc-session", strconv.FormatUint(cfg.Session, 10), "smpcc-to", name, versionKey, strconv.Itoa(Protocol))))
 		unhook := context.AfterFunc(ctx, stop) // the time to connect is bounded, the stream's is not
 		s, err := c.NewStream(sctx, &grpc.StreamDesc{StreamName: "Exchange", ServerStreams: true, ClientStreams: true}, meshMethod, grpc.WaitForReady(true))
 		if !unhook() || err != nil {
