@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"smpcc"
+	"smpcc/frontend/onnx"
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -88,9 +89,14 @@ func (b *Backend) model(inputs, outputs []*value) (*pb.ModelProto, error) {
 	for _, v := range outputs {
 		g.Output = append(g.Output, &pb.ValueInfoProto{Name: &v.name})
 	}
+	m := &pb.ModelProto{IrVersion: proto.Int64(8), Graph: g}
 	added := map[*value]bool{}
 	for _, op := range b.ops {
 		n := &pb.NodeProto{OpType: proto.String(op.Name)}
+		if o := foreign(op.Name); o != nil {
+			n.Domain = proto.String(o.Domain)
+			m.OpsetImport = append(m.OpsetImport, &pb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(int64(o.Since))})
+		}
 		for _, v := range op.in {
 			if len(op.in) == 1 && v.isMadeUp() {
 				break
@@ -121,7 +127,21 @@ func (b *Backend) model(inputs, outputs []*value) (*pb.ModelProto, error) {
 		}
 		g.Node = append(g.Node, n)
 	}
-	return &pb.ModelProto{IrVersion: proto.Int64(8), Graph: g}, nil
+	return m, nil
+}
+
+// foreign returns an operator that only another domain than ONNX's own has: onnx-go hands over no domains.
+func foreign(name string) (found *onnx.Operator) {
+	for _, o := range onnx.Operators() {
+		switch {
+		case o.Name != name:
+		case o.Domain == "ai.onnx":
+			return nil
+		default:
+			found = &o
+		}
+	}
+	return found
 }
 
 // attribute encodes an attribute as onnx-go hands it over.

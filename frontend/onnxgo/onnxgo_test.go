@@ -76,17 +76,14 @@ func near(t *testing.T, what string, got tensor.Tensor, shape []int, want []floa
 		t.Errorf("%s: no tensor", what)
 		return
 	}
-	x, ok := got.Data().([]float32)
-	if f, scalar := got.Data().(float32); scalar {
-		x, ok = []float32{f}, true
-	}
-	if !ok || len(x) != len(want) || !slices.Equal([]int(got.Shape()), shape) {
-		t.Errorf("%s: got %T of shape %v, want float32 of shape %v", what, got.Data(), got.Shape(), shape)
+	x, err := toIR(got)
+	if err != nil || x.Len() != len(want) || !slices.Equal([]int(got.Shape()), shape) {
+		t.Errorf("%s: got a tensor of shape %v (%v), want %v", what, got.Shape(), err, shape)
 		return
 	}
-	for i := range x {
-		if !(math.Abs(float64(x[i]-want[i])) <= tolerance) {
-			t.Errorf("%s: element %d is %g, want %g", what, i, x[i], want[i])
+	for i, w := range want {
+		if !(math.Abs(x.At(i)-float64(w)) <= tolerance) {
+			t.Errorf("%s: element %d is %g, want %g", what, i, x.At(i), w)
 		}
 	}
 }
@@ -129,10 +126,34 @@ func TestAgreesWithGorgonia(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if out[0].Dtype() != tensor.Float32 {
+			t.Errorf("scores are %v, want float32", out[0].Dtype())
+		}
 		near(t, "UnmarshalFile", out[0], []int{n, 10}, want)
 		if b.Compilation() == nil || b.Phases()[2].Rounds == 0 {
 			t.Error("neither plan nor measurements after Run")
 		}
+	}
+}
+
+// TestModels runs models as exporters write them, with recurrent layers and trees among them, in both ways.
+func TestModels(t *testing.T) {
+	for _, name := range []string{"boosted", "lstm", "transformer"} {
+		dir := filepath.Join("..", "..", "testdata", "models", name)
+		data := mustRead(t, filepath.Join(dir, "model.onnx"))
+		in, err := onnx.NewTensor(mustRead(t, filepath.Join(dir, "test_data_set_0", "input_0.pb")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := onnx.NewTensor(mustRead(t, filepath.Join(dir, "test_data_set_0", "output_0.pb")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := toIR(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { both(t, data, out.Shape(), convert[float32](x), in) })
 	}
 }
 
