@@ -24,10 +24,10 @@ type stage struct {
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
 // stream at a cipher block. A handful of slots of it stay in the first two levels of cache.
-const blockLen = 1024
+const blockLen = 512
 
 // parallelLen is the number of elements from which a stage is worth a second goroutine.
-const parallelLen = 16 * blockLen
+const parallelLen = 32 * blockLen
 
 // elementwise reports whether element i of a step's result depends on elements i of its sources only, and all have one length.
 func elementwise(op plan.StepOp) bool {
