@@ -1,4 +1,4 @@
-.PHONY: help check test golden generate bench fuzz nightly
+.PHONY: help check test golden generate bench fuzz nightly conformance
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -9,6 +9,7 @@ check: ## what every change must pass: format, vet, staticcheck, tests with the 
 	go tool staticcheck ./...
 	go mod tidy -diff
 	go test -race ./...
+	cd frontend/onnxgo && go vet ./... && go mod tidy -diff && go test ./...
 
 test: ## the tests, as in the README
 	go test ./...
@@ -22,6 +23,13 @@ generate: ## write the assembly again; its generator is a module of its own
 
 bench: ## benchmarks, six times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+ONNX_TESTS ?= /usr/include/onnx/backend/test/data
+conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), into docs/conformance.md
+	@test -d $(ONNX_TESTS)/node || { echo "no tests at $(ONNX_TESTS): install libonnx-testdata, or set ONNX_TESTS"; exit 1; }
+	@mkdir -p docs
+	go run ./cmd/smpcc test $(ONNX_TESTS)/node/* $(ONNX_TESTS)/simple/* $(ONNX_TESTS)/pytorch-operator/* $(ONNX_TESTS)/pytorch-converted/* \
+		--atol 0.002 --rtol 0.002 --report docs/conformance.md | tail -1
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, for FUZZTIME each

@@ -40,6 +40,7 @@ type Options struct {
 	Ranges      map[string][2]float64   // declared ranges of a model's inputs
 	Policies    []string                // policy files
 	FracBits    int                     // fraction bits of reals; 16 if 0
+	Precision   float64                 // largest error of an approximated function; 1e-3 if 0
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor // sample inputs for calibration
@@ -91,11 +92,20 @@ func Load(path string, opt Options) (*ir.Module, error) {
 		}
 		return m, ir.Verify(m)
 	}
-	n := max(2, opt.Parties)
-	return onnx.Load(path, onnx.Options{
-		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(n), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
+	return onnx.Load(path, modelOptions(opt))
+}
+
+// LoadBytes reads a model from memory as a graph-level module; name is used in messages.
+func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
+	return onnx.LoadBytes(name, data, modelOptions(opt))
+}
+
+// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs.
+func modelOptions(opt Options) onnx.Options {
+	return onnx.Options{
+		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
 		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges,
-	})
+	}
 }
 
 // Compile compiles the file at path.
@@ -116,6 +126,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if opt.FracBits < 1 || opt.FracBits > 28 {
 		return nil, usage("--frac-bits %d is out of range 1..28", opt.FracBits)
 	}
+	if p := opt.Precision; p != 0 && !(p >= 1e-5 && p <= 0.1) {
+		return nil, usage("--precision %g is out of range 1e-5..0.1", p)
+	}
 	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
 		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
 	}
@@ -123,7 +136,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Precision: opt.Precision, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {

@@ -1,16 +1,36 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
-// Fixed-level ops: they appear once values are ring elements.
+// Fixed-level ops: they appear once values are ring elements. Format is their wish list before: quantise obeys and removes it.
 const (
-	OpTrunc Op = "trunc"
-	OpShl   Op = "shl"
+	OpFormat Op = "format"
+	OpTrunc  Op = "trunc"
+	OpShl    Op = "shl"
 )
 
 func init() {
 	register(
-		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: dropBits,
+		&Row{Op: OpFormat, Doc: "x rounded to frac fraction bits, which lies in lo..hi by construction; firm if the rounding is wanted itself.", Level: CoreOp, Args: 1,
+			Attrs: []AttrSpec{{"frac", AttrInt, false}, {"lo", AttrFloat, false}, {"hi", AttrFloat, false}, {"firm", AttrInt, false}},
+			Eval: func(v *Value, args []*Tensor) (*Tensor, error) {
+				if !v.Attrs.Has("frac") {
+					return args[0], nil
+				}
+				f := v.Attrs.Int("frac", 0)
+				return each(v, args[0], func(x float64) float64 { return math.Ldexp(math.Round(math.Ldexp(x, f)), -f) }, nil)
+			},
+			Type: noForm(func(v *Value) (Type, error) {
+				if f := v.Attrs.Int("frac", 0); f < 0 || f > 40 {
+					return Type{}, fmt.Errorf("frac=%d, want 0..40", f)
+				}
+				return realOnly(v)
+			})},
+		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),
 			Type: noForm(func(v *Value) (Type, error) {
 				if v.Args[0].Type.Elem != Ring {
 					return Type{}, fmt.Errorf("needs a ring value, got %v", v.Args[0].Type)

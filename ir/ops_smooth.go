@@ -4,25 +4,30 @@ import "math"
 
 // Smooth functions of one variable, and what is built from them. The approximate pass replaces them.
 const (
-	OpSigmoid  Op = "sigmoid"
-	OpTanh     Op = "tanh"
-	OpErf      Op = "erf"
-	OpGelu     Op = "gelu"
-	OpSilu     Op = "silu"
-	OpSoftplus Op = "softplus"
-	OpMish     Op = "mish"
-	OpExp      Op = "exp"
-	OpLog      Op = "log"
-	OpSqrt     Op = "sqrt"
-	OpRsqrt    Op = "rsqrt"
-	OpRecip    Op = "recip"
-	OpSin      Op = "sin"
-	OpCos      Op = "cos"
-	OpDiv      Op = "div"
-	OpSoftmax  Op = "softmax"
+	OpSigmoid    Op = "sigmoid"
+	OpTanh       Op = "tanh"
+	OpErf        Op = "erf"
+	OpGelu       Op = "gelu"
+	OpSilu       Op = "silu"
+	OpSoftplus   Op = "softplus"
+	OpMish       Op = "mish"
+	OpElu        Op = "elu"
+	OpExp        Op = "exp"
+	OpLog        Op = "log"
+	OpSqrt       Op = "sqrt"
+	OpRsqrt      Op = "rsqrt"
+	OpRecip      Op = "recip"
+	OpSin        Op = "sin"
+	OpCos        Op = "cos"
+	OpGeluTanh   Op = "gelu_tanh"
+	OpFloor      Op = "floor"
+	OpDiv        Op = "div"
+	OpSoftmax    Op = "softmax"
+	OpLogSoftmax Op = "log_softmax"
 )
 
-// Smooth holds the exact meaning of each smooth function of one variable.
+// Smooth holds the exact meaning of each function of one variable that the approximate pass replaces; floor is one for
+// company.
 var Smooth = map[Op]func(x float64) float64{
 	OpSigmoid:  sigmoid,
 	OpTanh:     math.Tanh,
@@ -31,13 +36,23 @@ var Smooth = map[Op]func(x float64) float64{
 	OpSilu:     func(x float64) float64 { return x * sigmoid(x) },
 	OpSoftplus: softplus,
 	OpMish:     func(x float64) float64 { return x * math.Tanh(softplus(x)) },
-	OpExp:      math.Exp,
-	OpLog:      math.Log,
-	OpSqrt:     math.Sqrt,
-	OpRsqrt:    func(x float64) float64 { return 1 / math.Sqrt(x) },
-	OpRecip:    func(x float64) float64 { return 1 / x },
-	OpSin:      math.Sin,
-	OpCos:      math.Cos,
+	OpElu: func(x float64) float64 {
+		if x > 0 {
+			return x
+		}
+		return math.Expm1(x)
+	},
+	OpExp:   math.Exp,
+	OpLog:   math.Log,
+	OpSqrt:  math.Sqrt,
+	OpRsqrt: func(x float64) float64 { return 1 / math.Sqrt(x) },
+	OpRecip: func(x float64) float64 { return 1 / x },
+	OpSin:   math.Sin,
+	OpCos:   math.Cos,
+	OpGeluTanh: func(x float64) float64 {
+		return x * 0.5 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	},
+	OpFloor: math.Floor,
 }
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
@@ -57,6 +72,7 @@ func init() {
 		{OpSilu, "Elementwise x / (1+exp(-x))."},
 		{OpSoftplus, "Elementwise log(1 + exp(x))."},
 		{OpMish, "Elementwise x * tanh(log(1 + exp(x)))."},
+		{OpElu, "Elementwise x if x > 0, exp(x) - 1 otherwise."},
 		{OpExp, "Elementwise exponential."},
 		{OpLog, "Elementwise natural logarithm."},
 		{OpSqrt, "Elementwise square root."},
@@ -64,9 +80,11 @@ func init() {
 		{OpRecip, "Elementwise 1/x."},
 		{OpSin, "Elementwise sine."},
 		{OpCos, "Elementwise cosine."},
+		{OpGeluTanh, "Elementwise x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))) / 2."},
+		{OpFloor, "Elementwise largest integer at or below x; exact."},
 	} {
-		f := Smooth[r.op]
-		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly),
+		f := Smooth[r.op] // tight asks for an error of 2^-tight times the usual one
+		register(&Row{Op: r.op, Doc: r.doc, Level: Composite, Args: 1, Type: noForm(realOnly), Attrs: []AttrSpec{{"tight", AttrInt, false}},
 			Eval: func(v *Value, args []*Tensor) (*Tensor, error) { return each(v, args[0], f, nil) }})
 	}
 	register(
@@ -77,23 +95,37 @@ func init() {
 					return Type{}, err
 				}
 				return broadcast(v)
-			}),
-			Lower: func(b *Builder, v *Value) *Value {
-				return b.E(OpMul, nil, v.Args[0], b.E(OpRecip, nil, v.Args[1]))
-			}},
+			})},
 		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis.", Level: Composite, Args: 1, Eval: evalSoftmax,
-			Attrs: []AttrSpec{{"axis", AttrInt, true}},
-			Type: noForm(func(v *Value) (Type, error) {
-				if _, err := NormAxes([]int{v.Attrs.Int("axis", 0)}, len(v.Args[0].Type.Shape)); err != nil {
-					return Type{}, err
-				}
-				return realOnly(v)
-			}),
-			Lower: func(b *Builder, v *Value) *Value { // e / sum(e) with e = exp(x - max(x)), all in (0, 1]
-				x := v.Args[0]
-				line := Attrs{Dims("axes", []int{v.Attrs.Int("axis", 0)}), I("keep", 1)}
-				e := b.E(OpExp, nil, b.E(OpSub, nil, x, b.E(OpReduceMax, line, x)))
-				return b.E(OpMul, nil, e, b.E(OpRecip, nil, b.E(OpReduceSum, line, e)))
+			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
+			Lower: func(b *Builder, v *Value) *Value {
+				_, e, sum := softmaxParts(b, v)
+				return b.E(OpDiv, nil, e, sum)
+			}},
+		&Row{Op: OpLogSoftmax, Doc: "x - log(sum(exp(x))) along axis.", Level: Composite, Args: 1, Eval: evalLogSoftmax,
+			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
+			Lower: func(b *Builder, v *Value) *Value {
+				below, _, sum := softmaxParts(b, v)
+				return b.E(OpSub, nil, below, b.E(OpLog, nil, sum))
 			}},
 	)
+}
+
+func alongAxis(v *Value) (Type, error) {
+	if _, err := NormAxes([]int{v.Attrs.Int("axis", 0)}, len(v.Args[0].Type.Shape)); err != nil {
+		return Type{}, err
+	}
+	return realOnly(v)
+}
+
+// softmaxParts returns below = x - max(x), e = exp(below) and its sum along the axis. The largest element alone contributes 1 to
+// the sum, which therefore lies between 1 and the number of terms.
+func softmaxParts(b *Builder, v *Value) (below, e, sum *Value) {
+	x := v.Args[0]
+	line := Attrs{Dims("axes", []int{v.Attrs.Int("axis", 0)}), I("keep", 1)}
+	below = b.E(OpFormat, Attrs{F("hi", 1.0/1024)}, b.E(OpSub, nil, x, b.E(OpReduceMax, line, x)))
+	e = b.E(OpExp, nil, below)
+	sum = b.E(OpReduceSum, line, e)
+	terms := float64(x.Type.Shape.Size()) / float64(max(1, sum.Type.Shape.Size()))
+	return below, e, b.E(OpFormat, Attrs{F("lo", 0.99), F("hi", 1.01*terms)}, sum)
 }

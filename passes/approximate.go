@@ -7,67 +7,469 @@ import (
 	"smpcc/ir/diag"
 )
 
-// A knot is a corner of a piecewise linear function: x in units of 1/64, y in units of 2^-16. Integers, so that every
-// machine compiles the same bytes.
-type knot struct{ x, y int64 }
+// DefaultPrecision is the error that approximations keep to where the user asks for nothing else: absolute, or relative
+// where the result exceeds 1.
+const DefaultPrecision = 1e-3
 
+// A method is how a smooth function is computed: one of the fields below is set.
+type method struct {
+	bend  *bend                                         // a polyline: one comparison deep
+	scale *scaled                                       // argument scaled into [1, 2) by its octave, a polynomial there
+	by    func(a *approximation, x *ir.Value) *ir.Value // its own way
+}
+
+// A bend is a function that runs into a constant on the left and a line on the right.
+type bend struct {
+	left  float64
+	right line
+}
+
+// window returns where f differs from its asymptotes by more than eps; its ends are multiples of 1/8.
+func (b *bend) window(f func(float64) float64, eps float64) (lo, hi float64) {
+	const step = 1.0 / 8
+	lo, hi = -64, 64
+	for lo < 0 && math.Abs(f(lo+step)-b.left) <= eps {
+		lo += step
+	}
+	for hi > lo+step && math.Abs(f(hi-step)-b.right.at0-b.right.slope*(hi-step)) <= eps {
+		hi -= step
+	}
+	return lo, hi
+}
+
+// A scaled function has f(m * 2^j) = f(m) * factor(j), or f(m) + term(j), for m in [1, 2).
+type scaled struct {
+	lo, hi int                     // exponents of the window [2^lo, 2^hi]
+	factor func(j float64) float64 // nil if it has a term
+	term   func(j float64) float64
+	odd    bool // f(-x) = -f(x); otherwise negative arguments count as 0
+}
+
+// methods says how each smooth function is approximated, and on what window. Outside it results are clamped.
+var methods = map[ir.Op]method{
+	ir.OpSigmoid:  {bend: &bend{0, line{1, 0}}},
+	ir.OpTanh:     {bend: &bend{-1, line{1, 0}}},
+	ir.OpErf:      {bend: &bend{-1, line{1, 0}}},
+	ir.OpGelu:     {bend: &bend{0, line{0, 1}}},
+	ir.OpSilu:     {bend: &bend{0, line{0, 1}}},
+	ir.OpSoftplus: {bend: &bend{0, line{0, 1}}},
+	ir.OpMish:     {bend: &bend{0, line{0, 1}}},
+	ir.OpElu:      {bend: &bend{-1, line{0, 1}}},
+	ir.OpRecip:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
+	ir.OpRsqrt:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
+	ir.OpSqrt:     {scale: &scaled{lo: -16, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
+	ir.OpLog:      {scale: &scaled{lo: -10, hi: 12, term: func(j float64) float64 { return j * math.Ln2 }}},
+	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}}},
+	ir.OpFloor:    {by: (*approximation).floor},
+	ir.OpExp:      {by: (*approximation).exp},
+	ir.OpSin:      {by: func(a *approximation, x *ir.Value) *ir.Value { return a.wave(x, true) }},
+	ir.OpCos:      {by: func(a *approximation, x *ir.Value) *ir.Value { return a.wave(x, false) }},
+}
+
+// An approximation replaces one value.
+type approximation struct {
+	ir.Builder
+	known func(x *ir.Value) interval // range of a value made so far
+	eps   float64
+	frac  int // fraction bits of reals
+
+	parties int
+}
+
+// approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
+// stated window and which are clamped, never wrapped, outside. Ranges known so far narrow the work.
+func approximate(m *ir.Module, opt *Options) error {
+	need := false
+	for _, v := range m.Main().Body {
+		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv
+	}
+	if !need {
+		return nil
+	}
+	observed, err := calibrate(m, opt)
+	if err != nil {
+		return err
+	}
+	eps := opt.Precision
+	if eps <= 0 {
+		eps = DefaultPrecision
+	}
+	seen := map[*ir.Value]interval{}
+	done := 0
+	lim := limit(ir.Real, opt.FracBits)
+	visible := shown(m, opt)
+	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		known := func(x *ir.Value) interval {
+			for ; done < len(nf.Body); done++ {
+				n := nf.Body[done]
+				iv, err := bound(visible, n, seen, lim)
+				if err != nil || n.Type.Elem == ir.Bool {
+					iv = interval{0, 1, ir.Proved}
+					if err != nil {
+						iv = interval{-lim, lim, ir.Assumed}
+					}
+				}
+				iv.lo, iv.hi = max(iv.lo, -lim), min(iv.hi, lim)
+				seen[n] = iv
+			}
+			return seen[x]
+		}
+		for i, a := range args {
+			iv := known(a)
+			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo {
+				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
+			}
+		}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties)}
+		mt, ok := methods[v.Op]
+		switch {
+		case v.Op == ir.OpDiv:
+			return a.quotient(args[0], args[1]), nil
+		case !ok && ir.Smooth[v.Op] != nil:
+			return nil, diag.Errorf(v.Pos, "%s has no approximation", v.Op)
+		case !ok:
+			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
+		case mt.bend != nil:
+			return a.polyline(args[0], v.Op, mt.bend), nil
+		case mt.scale != nil:
+			return a.scaled(args[0], v.Op, mt.scale), nil
+		}
+		return mt.by(a, args[0]), nil
+	})
+}
+
+func (a *approximation) num(x float64) *ir.Value { return a.Const(ir.Reals(ir.Shape{}, x)) }
+
+// exact is a public number with the given fraction bits.
+func (a *approximation) exact(frac int, shape ir.Shape, x ...float64) *ir.Value {
+	return a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac))}, a.Const(ir.Reals(shape, x...)))
+}
+
+// keep leaves a value's fraction bits as they are.
+const keep = -1
+
+// within states that x lies in lo..hi, and with how many fraction bits it is to be kept; keep leaves them.
+func (a *approximation) within(x *ir.Value, frac int, lo, hi float64) *ir.Value {
+	var attrs ir.Attrs
+	if frac != keep {
+		attrs = append(attrs, ir.I("frac", int64(frac)))
+	}
+	if !math.IsInf(lo, 0) {
+		attrs = append(attrs, ir.F("lo", lo))
+	}
+	if !math.IsInf(hi, 0) {
+		attrs = append(attrs, ir.F("hi", hi))
+	}
+	return a.E(ir.OpFormat, attrs, x)
+}
+
+func (a *approximation) add(x, y *ir.Value) *ir.Value { return a.E(ir.OpAdd, nil, x, y) }
+func (a *approximation) sub(x, y *ir.Value) *ir.Value { return a.E(ir.OpSub, nil, x, y) }
+func (a *approximation) mul(x, y *ir.Value) *ir.Value { return a.E(ir.OpMul, nil, x, y) }
+
+// column gives each element of x a row of n copies.
+func (a *approximation) column(x *ir.Value, n int) *ir.Value {
+	rows := x.Type.Shape.Size()
+	return a.E(ir.OpExpand, ir.Attrs{ir.Dims("shape", []int{rows, n})}, a.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{rows, 1})}, x))
+}
+
+// weigh sums each row of cells, one row per element of x, with public weights.
+func (a *approximation) weigh(x, cells *ir.Value, w []float64, frac int) *ir.Value {
+	s := a.E(ir.OpMatMul, nil, cells, a.exact(frac, ir.Shape{len(w), 1}, w...))
+	return a.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", x.Type.Shape)}, s)
+}
+
+// clip limits x to lo..hi where its range exceeds them: lo + relu(x-lo) - relu(x-hi), one comparison deep.
+func (a *approximation) clip(x *ir.Value, lo, hi float64) *ir.Value {
+	iv := a.known(x)
+	over := func(t float64) *ir.Value { return a.E(ir.OpRelu, nil, a.sub(x, a.num(t))) }
+	switch {
+	case iv.lo < lo && iv.hi > hi:
+		x = a.add(a.sub(over(lo), over(hi)), a.num(lo))
+	case iv.lo < lo:
+		x = a.add(over(lo), a.num(lo))
+	case iv.hi > hi:
+		x = a.sub(x, over(hi))
+	default:
+		return x
+	}
+	unit := math.Ldexp(4, -a.frac)
+	return a.within(x, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit)
+}
+
+// narrowing is the number of elements from which an argument of unknown range is clipped to the window first: three rounds
+// more, but its comparisons are on half as many bits.
+const narrowing = 256
+
+// polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
+// Error: 0.6 eps by the fit, half an ulp per knot by rounding.
+func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
+	iv := a.known(x)
+	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
+	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
+	if w.right.slope == 0 && x.Type.Shape.Size() >= narrowing && iv.from == ir.Assumed {
+		x = a.clip(x, first, last)
+		iv = a.known(x)
+	}
+	var t, s []float64 // knots below the range are part of a line, those above it are dropped
+	y0, slope := p.y0, 0.0
+	for i, k := range p.at {
+		switch {
+		case k >= iv.hi:
+		case k <= iv.lo:
+			y0 -= float64(p.slope[i] * k)
+			slope += p.slope[i]
+		default:
+			t, s = append(t, k), append(s, p.slope[i])
+		}
+	}
+	y := a.num(y0)
+	if len(t) > 0 {
+		above := a.E(ir.OpRelu, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
+		y = a.add(a.weigh(x, above, s, a.frac), y)
+	}
+	if slope != 0 {
+		y = a.add(a.mul(x, a.num(slope)), y)
+	} else if len(t) == 0 {
+		y = a.add(a.sub(x, x), y)
+	}
+	lo, hi := p.y0, p.y0
+	for _, k := range append(p.at, iv.lo, iv.hi) {
+		v := p.eval(max(min(k, iv.hi), iv.lo))
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	unit := math.Ldexp(float64(2+len(p.at)), -a.frac)
+	return a.within(y, keep, lo-unit, hi+unit)
+}
+
+// octaves compares x with the public powers of two inside (2^lo, 2^hi). The result looks up, for each element, a public table
+// with an entry for each octave: linear in the bits, so it costs nothing more. Octaves beyond the ends count as the last.
+func (a *approximation) octaves(x *ir.Value, lo, hi int) func(table func(j float64) float64, frac int) *ir.Value {
+	var t []float64
+	for j := lo + 1; j < hi; j++ {
+		t = append(t, math.Ldexp(1, j))
+	}
+	if len(t) == 0 {
+		return func(table func(float64) float64, frac int) *ir.Value {
+			return a.exact(frac, ir.Shape{}, table(float64(lo)))
+		}
+	}
+	below := a.E(ir.OpLtz, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
+	bits := a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a.E(ir.OpNot, nil, below))
+	return func(table func(float64) float64, frac int) *ir.Value {
+		w := make([]float64, len(t))
+		round := func(y float64) float64 { return math.Ldexp(math.Round(math.Ldexp(y, frac)), -frac) }
+		first := round(table(float64(lo)))
+		before, least, most := first, first, first
+		for i := range w {
+			y := round(table(float64(lo + 1 + i)))
+			w[i], before = y-before, y
+			least, most = min(least, y), max(most, y)
+		}
+		return a.within(a.add(a.weigh(x, bits, w, frac), a.exact(frac, ir.Shape{}, first)), keep, least, most)
+	}
+}
+
+// exponents narrows the window 2^lo..2^hi to what the range of x needs.
+func (a *approximation) exponents(x *ir.Value, lo, hi int) (int, int) {
+	iv := a.known(x)
+	for lo < hi-1 && math.Ldexp(1, lo+1) <= iv.lo {
+		lo++
+	}
+	for hi-1 > lo && math.Ldexp(1, hi-1) >= iv.hi {
+		hi--
+	}
+	return lo, hi
+}
+
+// mantissaBits is the number of fraction bits of values near 1 that an error of eps needs, with room for a polynomial.
+func (a *approximation) mantissaBits() int {
+	return min(max(int(math.Ceil(-math.Log2(a.eps)))+6, 12), 20)
+}
+
+// mantissa returns x / 2^j in [1, 2), or below if x is below its window, and the lookup by octave.
+// The scale 2^-j has as many fraction bits as it needs to be exact.
+func (a *approximation) mantissa(x *ir.Value, lo, hi int) (m *ir.Value, lookup func(func(float64) float64, int) *ir.Value, scale *ir.Value) {
+	lookup = a.octaves(x, lo, hi)
+	scale = lookup(func(j float64) float64 { return math.Exp2(-j) }, max(0, hi-1))
+	return a.within(a.mul(x, scale), a.mantissaBits(), 0, 2+1e-3), lookup, scale
+}
+
+// polynomial evaluates c at t with a tree of powers: every power is a product of two masked wires, and the sum is truncated
+// once. t lies in lo..hi and has frac fraction bits.
+func (a *approximation) polynomial(t *ir.Value, c []float64, frac int) *ir.Value {
+	power := map[int]*ir.Value{1: t}
+	var get func(k int) *ir.Value
+	get = func(k int) *ir.Value {
+		if power[k] == nil {
+			power[k] = a.mul(get(k/2), get(k-k/2))
+		}
+		return power[k]
+	}
+	y := a.exact(frac, ir.Shape{}, c[0])
+	for k := 1; k < len(c); k++ {
+		if c[k] != 0 {
+			y = a.add(y, a.mul(get(k), a.exact(frac, ir.Shape{}, c[k])))
+		}
+	}
+	return y
+}
+
+// onMantissa evaluates f at m in [1, 2), centred so that coefficients stay small. Below 1 it is the polynomial's continuation, which is bounded.
+func (a *approximation) onMantissa(f func(float64) float64, m *ir.Value, eps float64) *ir.Value {
+	const mid = 1.5
+	bits := a.mantissaBits()
+	at := func(t float64) float64 { return f(mid + t) }
+	c := fitPolyTo(at, -0.5, 0.5, eps, bits)
+	_, least, most := polyError(at, c, -mid, 0.5)
+	unit := math.Ldexp(16, -bits)
+	return a.within(a.polynomial(a.within(a.sub(m, a.num(mid)), keep, -mid, 0.5+1e-3), c, bits), bits, least-unit, most+unit)
+}
+
+// positive clips x to at most 2^hi; negative arguments become 0 where f has no meaning for them.
+func (a *approximation) positive(x *ir.Value, hi int) *ir.Value {
+	return a.clip(x, 0, math.Ldexp(1, hi))
+}
+
+// scaled computes a function through the octave of its argument.
+func (a *approximation) scaled(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
+	if w.odd {
+		return a.signed(x, func(x *ir.Value) *ir.Value { return a.scaledPositive(x, op, w) })
+	}
+	return a.scaledPositive(x, op, w)
+}
+
+func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
+	x = a.positive(x, w.hi)
+	lo, hi := a.exponents(x, w.lo, w.hi)
+	m, lookup, _ := a.mantissa(x, lo, hi)
+	y := a.onMantissa(ir.Smooth[op], m, 0.25*a.eps)
+	if w.term != nil {
+		return a.within(a.add(y, lookup(w.term, a.mantissaBits())), a.frac, -64, 64)
+	}
+	return a.within(a.mul(y, lookup(w.factor, max(a.frac, a.mantissaBits()))), a.frac, -1e6, 1e6)
+}
+
+// signed extends a function of positive arguments to an odd one.
+func (a *approximation) signed(x *ir.Value, f func(x *ir.Value) *ir.Value) *ir.Value {
+	if a.known(x).lo >= 0 {
+		return f(x)
+	}
+	negative := a.E(ir.OpLtz, nil, x)
+	y := f(a.E(ir.OpMax, nil, x, a.E(ir.OpNeg, nil, x)))
+	return a.E(ir.OpSelect, nil, negative, a.E(ir.OpNeg, nil, y), y)
+}
+
+// quotient computes x / y as (x / 2^j) * (1 / m) with y = m * 2^j: x is scaled before it meets the reciprocal, so that the error
+// is relative to the quotient and not to x.
+func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
+	w := methods[ir.OpRecip].scale
+	sign := (*ir.Value)(nil)
+	if a.known(y).lo < 0 {
+		sign = a.E(ir.OpLtz, nil, y)
+		y = a.E(ir.OpMax, nil, y, a.E(ir.OpNeg, nil, y))
+	}
+	y = a.positive(y, w.hi)
+	lo, hi := a.exponents(y, w.lo, w.hi)
+	m, _, scale := a.mantissa(y, lo, hi)
+	r := a.onMantissa(ir.Smooth[ir.OpRecip], m, 0.25*a.eps)
+	q := a.within(a.mul(a.within(a.mul(x, scale), a.frac, math.Inf(-1), math.Inf(1)), r), a.frac, math.Inf(-1), math.Inf(1))
+	if sign != nil {
+		q = a.E(ir.OpSelect, nil, sign, a.E(ir.OpNeg, nil, q), q)
+	}
+	return q
+}
+
+// Below expFloor, exp is what it is there: 2e-9. Above expCeiling it stays.
 const (
-	knotX = 64
-	knotY = 1 << 16
+	expFloor   = -20.0
+	expCeiling = 10.0
+	squarings  = 5
 )
 
-// sigmoidKnots is the right half of a continuous piecewise linear function within 4.1e-4 of 1/(1+exp(-x)) everywhere; the left
-// half is f(-x) = 1 - f(x), and beyond the last knot it is 1. Corners lie above the curve and chords below it by the same
-// amount, which halves the error of interpolation.
-var sigmoidKnots = []knot{
-	{0, 32768}, {27, 39605}, {47, 44313}, {64, 47936}, {80, 50967}, {96, 53606}, {112, 55859}, {129, 57856}, {147, 59573},
-	{167, 61070}, {190, 62360}, {217, 63426}, {250, 64269}, {293, 64895}, {357, 65315}, {488, 65530}, {501, 65536},
-}
-
-// piecewise returns thresholds t and slope changes s with f(x) = y0 + sum_i s_i * max(x - t_i, 0), all multiples of
-// 2^-fracBits except thresholds, so that quantising adds nothing. Slopes follow the knots without accumulating rounding,
-// and the changes sum to zero, so that the function is constant beyond the last knot: clamped, never wrapped.
-func piecewise(half []knot, fracBits int) (t, s []float64, y0 float64) {
-	full := make([]knot, 0, 2*len(half)-1)
-	for i := len(half) - 1; i > 0; i-- {
-		full = append(full, knot{-half[i].x, knotY - half[i].y})
-	}
-	full = append(full, half...)
-	unit := math.Ldexp(1, -fracBits)
-	y := float64(full[0].y) / knotY
-	y0 = y
-	before := 0.0
-	for i, k := range full {
-		slope := 0.0
-		if i+1 < len(full) {
-			h := float64(full[i+1].x-k.x) / knotX
-			slope = math.Round((float64(full[i+1].y)/knotY-y)/h/unit) * unit
-			y += float64(slope * h)
+// exp computes exp(x) as exp(x / 2^k)^(2^k): a polynomial on a short interval and k squarings with more fraction bits.
+func (a *approximation) exp(x *ir.Value) *ir.Value {
+	x = a.clip(x, expFloor, expCeiling)
+	iv := a.known(x)
+	top := math.Exp(max(iv.hi, 0)) // z^2 must fit the ring at twice the fraction bits
+	frac := min(20, int(60-math.Log2(top))/2-1)
+	part := math.Ldexp(1, -squarings)
+	lo, hi := iv.lo*part, iv.hi*part
+	t := a.within(a.mul(x, a.exact(squarings, ir.Shape{}, part)), frac, lo, hi)
+	cbits := min(frac, 58-2*frac)
+	c := fitPolyTo(math.Exp, lo, hi, a.eps*part/16, cbits)
+	z := a.within(a.polynomial(t, c, cbits), frac, 0, math.Exp(hi)+1e-3)
+	for k := squarings - 1; k >= 0; k-- {
+		f := frac
+		if k == 0 {
+			f = a.frac
 		}
-		t, s = append(t, float64(k.x)/knotX), append(s, slope-before)
-		before = slope
+		z = a.within(a.mul(z, z), f, 0, math.Exp(iv.hi*math.Ldexp(1, -k))*1.01+1e-3)
 	}
-	return t, s, y0
+	return z
 }
 
-// approximate replaces sigmoid by a sum of ReLUs at public thresholds, all in one comparison round.
-// Error: 4.1e-4 by the knots and (number of knots) * range * 2^-(f+1) at most by rounding of slopes, of which little remains
-// because slopes follow the knots.
-func approximate(m *ir.Module, opt *Options) error {
-	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
-		if v.Op != ir.OpSigmoid {
-			if ir.Smooth[v.Op] != nil {
-				return nil, diag.Errorf(v.Pos, "%s has no approximation", v.Op)
+// waveLimit bounds the arguments of sine and cosine.
+const waveLimit = 100.0
+
+// wave computes sine or cosine: whole turns are subtracted by comparison with public thresholds, then a polynomial in v^2 for
+// v = x / pi in [-1, 1].
+func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
+	x = a.clip(x, -waveLimit, waveLimit)
+	iv := a.known(x)
+	turns := func(x float64) int { return int(math.Round(x / (2 * math.Pi))) }
+	first, last := turns(iv.lo), turns(iv.hi)
+	round := func(y float64) float64 { return math.Ldexp(math.Round(math.Ldexp(y, a.frac)), -a.frac) }
+	u := x
+	if first != 0 || last != first {
+		base := round(2 * math.Pi * float64(first))
+		u = a.sub(x, a.num(base))
+		var t, w []float64
+		for k := first + 1; k <= last; k++ {
+			to := round(2 * math.Pi * float64(k))
+			t, w = append(t, round(2*math.Pi*(float64(k)-0.5))), append(w, to-base)
+			base = to
+		}
+		if len(t) > 0 {
+			below := a.E(ir.OpLtz, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
+			u = a.sub(u, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a.E(ir.OpNot, nil, below)), w, a.frac))
+		}
+	}
+	const over = 1.001
+	u = a.within(u, keep, -over*math.Pi, over*math.Pi)
+	bits := a.mantissaBits()
+	v := a.within(a.mul(u, a.exact(20, ir.Shape{}, 1/math.Pi)), bits+2, -over, over)
+	s := a.within(a.mul(v, v), bits+2, 0, over*over)
+	f := func(s float64) float64 { return math.Cos(math.Pi * math.Sqrt(max(s, 0))) }
+	if sine {
+		f = func(s float64) float64 {
+			if s <= 0 {
+				return math.Pi
 			}
-			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
+			r := math.Sqrt(s)
+			return math.Sin(math.Pi*r) / r
 		}
-		b := ir.Builder{F: nf, At: v}
-		t, s, y0 := piecewise(sigmoidKnots, opt.FracBits)
-		x := args[0]
-		rows := x.Type.Shape.Size()
-		wide := b.E(ir.OpExpand, ir.Attrs{ir.Dims("shape", []int{rows, len(t)})}, b.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{rows, 1})}, x))
-		above := b.E(ir.OpRelu, nil, b.E(ir.OpSub, nil, wide, b.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
-		sum := b.E(ir.OpMatMul, nil, above, b.Const(ir.Reals(ir.Shape{len(t), 1}, s...)))
-		return b.E(ir.OpAdd, nil, b.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", x.Type.Shape)}, sum), b.Scalar(v, y0)), nil
-	})
+	}
+	c := fitPolyTo(f, 0, over*over, 0.2*a.eps, bits)
+	_, least, most := polyError(f, c, 0, over*over)
+	unit := math.Ldexp(64, -bits)
+	y := a.within(a.polynomial(s, c, bits), bits, least-unit, most+unit)
+	if sine {
+		y = a.within(a.mul(y, v), a.frac, -1-a.eps, 1+a.eps)
+	}
+	return a.within(y, a.frac, -1-a.eps, 1+a.eps)
+}
+
+// floor drops the fraction, which with n parties gives floor to floor + n-1, and subtracts 1 for each of these that exceeds x:
+// exact, on x as it is held.
+func (a *approximation) floor(x *ir.Value) *ir.Value {
+	iv := a.known(x)
+	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", 0), ir.F("lo", iv.lo-2), ir.F("hi", iv.hi+2), ir.I("firm", 1)}, x)
+	k := make([]float64, a.parties-1)
+	ones := make([]float64, len(k))
+	for i := range k {
+		k[i], ones[i] = float64(i), 1
+	}
+	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(0, ir.Shape{1, len(k)}, k...)))
+	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), ones, 0))
 }

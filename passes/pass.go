@@ -17,6 +17,7 @@ type Options struct {
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor // sample inputs for calibration, by input name
+	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
 	Margin      float64                 // factor on observed magnitudes; 2 if below 1
 	Policies    []*Policy               // of the owners that have one
 	Default     *Policy                 // for owners without a policy of their own; nil refuses
@@ -41,7 +42,7 @@ func Pipeline() []Pass {
 		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
 		{Name: "rewrite", Doc: "Replace what is dear under encryption by what is cheap: max-pool before ReLU, batch-norm into weights, arg-max without softmax, factors into weights.", Run: rewrite},
 		{Name: "decompose", Doc: "Replace composite ops by core ops.", Run: decompose, Required: true},
-		{Name: "approximate", Doc: "Replace smooth functions by piecewise linear ones to a stated error, clamped outside their range.", Run: approximate, Ensures: ir.Core, Required: true},
+		{Name: "approximate", Doc: "Replace smooth functions by comparisons and polynomials to the precision asked for, clamped outside their window.", Run: approximate, Ensures: ir.Core, Required: true},
 		{Name: "refold", Doc: "Fold constants and weight arithmetic that the passes before have left.", Run: fold, Required: true},
 		{Name: "cse", Doc: "Compute equal values once.", Run: cse},
 		{Name: "dce", Doc: "Drop values nothing uses.", Run: dce},

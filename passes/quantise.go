@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"slices"
+
 	"smpcc/ir"
 	"smpcc/ir/diag"
 )
@@ -34,8 +36,9 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 	return errs.Err()
 }
 
-// quantise turns reals into ring elements with FracBits fraction bits and integers into ring elements with none, and
-// puts a truncation behind every product of reals.
+// quantise turns reals into ring elements and integers and bits into ring elements without fraction bits. Reals have FracBits
+// fraction bits, or what a format asks for; a real that is a bit has none. A product has as many as the finer of its factors,
+// by a truncation behind it; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
 	f := opt.FracBits
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
@@ -50,6 +53,25 @@ func quantise(m *ir.Module, opt *Options) error {
 			}
 			return n, err
 		}
+		constant := func(d *ir.Tensor, scale int) (*ir.Value, error) {
+			e, err := ir.Encode(d, scale)
+			if err != nil {
+				return nil, err
+			}
+			return emit(ir.OpConst, ir.Attrs{ir.T("data", e), ir.I("scale", int64(scale))})
+		}
+		// raise gives x at least the wanted number of fraction bits.
+		raise := func(x *ir.Value, scale int) (*ir.Value, error) {
+			by := scale - x.Type.Scale
+			if x.Type.Elem != ir.Ring || by <= 0 {
+				return x, nil
+			}
+			s, err := nf.Emit(v.Pos, ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, x)
+			if s != nil {
+				s.Range = x.Range
+			}
+			return s, err
+		}
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight:
 			if v.Type.Elem == ir.Bool {
@@ -61,30 +83,67 @@ func quantise(m *ir.Module, opt *Options) error {
 			if d.Elem == ir.Bool {
 				return emit(v.Op, v.Attrs)
 			}
-			e, err := ir.Encode(d, scale)
-			if err != nil {
-				return nil, err
+			return constant(d, scale)
+		case ir.OpFormat:
+			want := v.Attrs.Int("frac", args[0].Type.Scale)
+			if v.Args[0].Op == ir.OpConst {
+				return constant(v.Args[0].Attrs.Tensor("data"), want)
 			}
-			return emit(v.Op, ir.Attrs{ir.T("data", e), ir.I("scale", int64(scale))})
+			x := args[0]
+			if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
+				x.Range, x.Args[0].Range = v.Range, v.Range
+			}
+			if by := x.Type.Scale - want; by > 0 {
+				attrs := ir.Attrs{ir.I("drop", int64(by))}
+				if v.Attrs.Int("firm", 0) != 0 {
+					attrs = append(attrs, ir.I("firm", 1))
+				}
+				return emit(ir.OpTrunc, attrs, x)
+			}
+			return raise(x, want)
 		case ir.OpMul, ir.OpMatMul, ir.OpConv:
 			p, err := emit(v.Op, v.Attrs, args...)
-			if err != nil || scale == 0 {
+			drop := min(args[0].Type.Scale, args[1].Type.Scale)
+			if err != nil || drop == 0 {
 				return p, err
 			}
-			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(f))}, p)
+			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(drop))}, p)
 		case ir.OpCast:
 			x := args[0]
 			if v.Args[0].Type.Elem == ir.Bool && v.Type.Elem != ir.Bool {
+				return emit(ir.OpCast, ir.Attrs{ir.S("to", "ring")}, x)
+			}
+			return x, nil
+		case ir.OpAdd, ir.OpSub, ir.OpMax, ir.OpSelect, ir.OpConcat:
+			finest := 0
+			for _, a := range args {
+				finest = max(finest, a.Type.Scale)
+			}
+			args = slices.Clone(args)
+			for i, a := range args {
+				if a.Op == ir.OpConst && v.Args[i].Type.Elem == ir.Real && a.Type.Scale < finest {
+					c, err := constant(known(m, v.Args[i]), finest)
+					if err != nil {
+						return nil, err
+					}
+					c.Range = a.Range
+					args[i] = c
+					continue
+				}
+				if v.Args[i].Type.Elem == ir.Bool {
+					continue
+				}
 				var err error
-				if x, err = emit(ir.OpCast, ir.Attrs{ir.S("to", "ring")}, x); err != nil {
+				if args[i], err = raise(a, finest); err != nil {
 					return nil, err
 				}
 			}
-			if by := scale - x.Type.Scale; x.Type.Elem == ir.Ring && by > 0 {
-				return emit(ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, x)
-			}
-			return x, nil
 		}
 		return emit(v.Op, v.Attrs, args...)
 	})
+}
+
+// narrower reports whether a lies within b and is smaller.
+func narrower(a, b ir.Range) bool {
+	return b.Origin == ir.NoRange || a.Lo >= b.Lo && a.Hi <= b.Hi && a.Hi-a.Lo < b.Hi-b.Lo
 }

@@ -83,11 +83,40 @@ func sink(m *ir.Module, opt *Options) error {
 		switch v.Op {
 		case ir.OpTrunc:
 			u, d := raw(args[0])
-			return hold(u, d+v.Attrs.Int("drop", 0)), nil
+			d += v.Attrs.Int("drop", 0)
+			if v.Attrs.Int("firm", 0) != 0 { // its rounding is wanted, here and now
+				return emit(v.Op, ir.Attrs{ir.I("drop", int64(d))}, u)
+			}
+			return hold(u, d), nil
 		case ir.OpNeg, ir.OpReshape, ir.OpTranspose, ir.OpReduceSum:
 			u, d := raw(args[0])
 			if d > 0 {
 				n, err := emit(v.Op, v.Attrs, u)
+				if err != nil {
+					return nil, err
+				}
+				return hold(n, d), nil
+			}
+		case ir.OpShl:
+			u, d := raw(args[0])
+			if by := v.Attrs.Int("by", 0); d > 0 {
+				if by < d {
+					return hold(u, d-by), nil
+				} else if by == d {
+					return u, nil
+				}
+				return emit(v.Op, ir.Attrs{ir.I("by", int64(by-d))}, u)
+			}
+		case ir.OpMul: // a public factor of a value that waits for its truncation joins it, if the product still fits
+			i := 0
+			if args[0].Op == ir.OpConst {
+				i = 1
+			}
+			u, d := raw(args[i])
+			c := args[1-i]
+			if d > 0 && c.Op == ir.OpConst && v.Type.Shape.Size() == u.Type.Shape.Size() &&
+				1+signedBits(v.Range.Abs(), u.Type.Scale+c.Type.Scale, 1) <= 62 {
+				n, err := emit(v.Op, v.Attrs, u, c)
 				if err != nil {
 					return nil, err
 				}
@@ -98,7 +127,12 @@ func sink(m *ir.Module, opt *Options) error {
 			a, da := raw(x[0])
 			b, db := raw(x[1])
 			d := max(da, db)
-			if d > 0 && (v.Op != ir.OpSelect || da == db) {
+			// raising the one that waits for less must fit the ring, or else the other is truncated first
+			fits := func(x *ir.Value, by int) bool {
+				return by == 0 || 1+signedBits(x.Range.Abs(), x.Type.Scale+by, 1) <= 63
+			}
+			fit := da == db || min(da, db) == 0 && d <= opt.FracBits || fits(a, d-da) && fits(b, d-db)
+			if d > 0 && fit && (v.Op != ir.OpSelect || da == db) {
 				a, err := raise(a, d-da)
 				if err != nil {
 					return nil, err

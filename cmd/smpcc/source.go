@@ -14,6 +14,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/passes"
 )
 
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
@@ -22,6 +23,7 @@ type source struct {
 	policies, skip, dumps                         []string
 	net, ring, calibrate                          string
 	frac, parties                                 int
+	precision                                     float64
 	strict                                        bool
 }
 
@@ -41,13 +43,14 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
 	f.StringVar(&s.calibrate, "calibrate", "", "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2")
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
+	f.Float64Var(&s.precision, "precision", passes.DefaultPrecision, "largest error of an approximated function, absolute or relative above 1")
 	f.IntVar(&s.parties, "parties", 0, "number of computing parties of a model (default 2)")
 	f.BoolVar(&s.strict, "strict-range", false, "refuse ranges that are not proved")
 }
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
 	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
 		return opt, usagef("--parties %d is out of range 2..64", s.parties)
 	}
@@ -199,7 +202,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	return out, nil
 }
 
-// isPlan reports whether a file is a plan, by its first bytes.
+// isPlan reports whether a file is a plan, by its first bytes or, so that a damaged one is called a plan too, by its name.
 func isPlan(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -208,7 +211,7 @@ func isPlan(path string) (bool, error) {
 	defer f.Close()
 	b := make([]byte, 16)
 	n, _ := f.Read(b)
-	return plan.IsPlan(b[:n]), nil
+	return plan.IsPlan(b[:n]) || filepath.Ext(path) == ".plan", nil
 }
 
 func notFound(path string, err error) error {
@@ -222,7 +225,7 @@ func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor)
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "parties", "strict-range"} {
 			if c.Flags().Changed(f) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

@@ -17,30 +17,34 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
+	"smpcc/ir/diag"
 	"smpcc/runtime/local"
 )
 
 // A testResult is one data set of one folder.
 type testResult struct {
-	Dir    string  `json:"dir"`
-	Set    string  `json:"set"`
-	Status string  `json:"status"` // passed, failed or skipped
-	Why    string  `json:"why,omitempty"`
-	Error  float64 `json:"max_abs_error"`
-	Rounds int     `json:"online_rounds"`
-	Bytes  int64   `json:"online_bytes_per_party"`
+	Dir    string   `json:"dir"`
+	Set    string   `json:"set"`
+	Status string   `json:"status"` // passed, failed or skipped: the compiler refused
+	Why    string   `json:"why,omitempty"`
+	Ops    []string `json:"operators"`
+	Public []string `json:"public_inputs,omitempty"` // inputs that had to be public
+	Error  float64  `json:"max_abs_error"`
+	Rounds int      `json:"online_rounds"`
+	Bytes  int64    `json:"online_bytes_per_party"`
 }
 
 func testCommand() *cobra.Command {
 	var s source
 	var atol, rtol float64
-	var file string
+	var file, report string
 	c := &cobra.Command{
 		Use:   "test DIR...",
 		Short: "Run ONNX test-data folders under secure execution",
 		Long: `Test takes folders with model.onnx and test_data_set_*/input_*.pb, output_*.pb, runs each set under secure execution and
-compares. A set fails if an element differs by more than atol + rtol * |expected|. Models with operators that smpcc does
-not have are skipped, with the reason.`,
+compares. A set fails if an element differs by more than atol + rtol * |expected|. All inputs and weights are secret; an
+input that a model needs as a public parameter, such as a shape or indices, becomes public, and if that is not enough all
+integers do. What the compiler refuses is skipped, with the reason.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("smpcc test takes one or more folders")
@@ -51,6 +55,7 @@ not have are skipped, with the reason.`,
 	s.flags(c)
 	c.Flags().Float64Var(&atol, "atol", 0.001, "absolute tolerance")
 	c.Flags().Float64Var(&rtol, "rtol", 0.001, "relative tolerance")
+	c.Flags().StringVar(&report, "report", "", "`FILE` to write a summary by operator to, as Markdown")
 	c.Flags().StringVar(&file, "json", "", "`FILE` to write results to, as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		var all []testResult
@@ -74,6 +79,11 @@ not have are skipped, with the reason.`,
 				return err
 			}
 			if err := plan.WriteAtomic(file, append(b, '\n'), 0o644); err != nil {
+				return err
+			}
+		}
+		if report != "" {
+			if err := plan.WriteAtomic(report, []byte(testReport(all, atol, rtol)), 0o644); err != nil {
 				return err
 			}
 		}
@@ -103,6 +113,10 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 		return []testResult{fail("", "failed", errors.New("no test_data_set_* in this folder"))}
 	}
 	sort.Strings(sets)
+	ops, err := onnx.Uses(model)
+	if err != nil {
+		return []testResult{fail("", "skipped", err)}
+	}
 	ins, err := onnx.Inputs(model)
 	if err == nil {
 		var outs []onnx.InputInfo
@@ -110,10 +124,11 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 			var results []testResult
 			for _, set := range sets {
 				r, err := s.testSet(c, model, set, ins, outs, atol, rtol)
-				r.Dir, r.Set = dir, filepath.Base(set)
+				r.Dir, r.Set, r.Ops = dir, filepath.Base(set), ops
 				if err != nil {
 					r.Status, r.Why = "failed", err.Error()
-					if strings.Contains(r.Why, "not supported") {
+					var refusal refused
+					if errors.As(err, &refusal) {
 						r.Status = "skipped"
 					}
 				}
@@ -122,7 +137,80 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 			return results
 		}
 	}
-	return []testResult{fail("", "failed", err)}
+	r := fail("", "skipped", err)
+	r.Ops = ops
+	return []testResult{r}
+}
+
+// refused wraps an error that says why something cannot be had, as opposed to something that went wrong.
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
+// compileTest compiles a model for a test: with all inputs secret, then with those public that the compiler asks for, then
+// with all integers public.
+func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.Tensor) (*smpcc.Compilation, []string, error) {
+	public := map[string]*ir.Tensor{}
+	var first error
+	for range len(in) + 3 {
+		secret := map[string]*ir.Tensor{}
+		for k, t := range in {
+			if public[k] == nil {
+				secret[k] = t
+			}
+		}
+		opt, err := s.options(c, model, secret)
+		if err != nil {
+			return nil, nil, err
+		}
+		opt.Public = public
+		comp, err := smpcc.Compile(model, opt)
+		if err == nil {
+			return comp, sortedKeys(public), nil
+		}
+		if first == nil {
+			first = err
+		}
+		had := len(public)
+		for _, name := range mustBePublic(err) {
+			if in[name] != nil {
+				public[name] = in[name]
+			}
+		}
+		if len(public) > had {
+			continue
+		}
+		for k, t := range in {
+			if t.Elem == ir.Int {
+				public[k] = t
+			}
+		}
+		if len(public) == had {
+			break
+		}
+	}
+	if strings.Contains(first.Error(), "internal error") {
+		return nil, nil, first
+	}
+	return nil, nil, refused{first}
+}
+
+// mustBePublic lists the inputs that the compiler says it needs as public parameters.
+func mustBePublic(err error) []string {
+	var list diag.List
+	var one *diag.Error
+	var out []string
+	switch {
+	case errors.As(err, &list):
+		for _, e := range list {
+			if e.Public != "" {
+				out = append(out, e.Public)
+			}
+		}
+	case errors.As(err, &one) && one.Public != "":
+		out = append(out, one.Public)
+	}
+	return out
 }
 
 // readSet reads NAME_0.pb, NAME_1.pb, ... of a set, named by the tensors or by position.
@@ -146,21 +234,31 @@ func readSet(set, kind string, infos []onnx.InputInfo) (map[string]*ir.Tensor, e
 func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.InputInfo, atol, rtol float64) (r testResult, err error) {
 	in, err := readSet(set, "input", ins)
 	if err != nil {
-		return r, err
+		return r, refused{err}
 	}
 	want, err := readSet(set, "output", outs)
 	if err != nil {
-		return r, err
+		return r, refused{err}
 	}
-	opt, err := s.options(c, model, in)
+	for _, k := range sortedKeys(want) {
+		for i := range want[k].Len() {
+			if x := want[k].At(i); math.IsNaN(x) || math.IsInf(x, 0) {
+				return r, refused{fmt.Errorf("output %q: the expected element %d is not finite, and fixed point has nothing else", k, i)}
+			}
+		}
+	}
+	comp, public, err := s.compileTest(c, model, in)
 	if err != nil {
 		return r, err
 	}
-	comp, err := smpcc.Compile(model, opt)
-	if err != nil {
-		return r, err
+	r.Public = public
+	for _, k := range public {
+		delete(in, k)
 	}
 	j := &job{plan: comp.Plan, comp: comp, inputs: in, want: want}
+	if _, err := j.bind(); err != nil {
+		return r, refused{err}
+	}
 	if err := j.runLocal(c.Context()); err != nil {
 		return r, err
 	}
@@ -175,7 +273,9 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 		}
 		for i := range w.Len() {
 			d := math.Abs(got.At(i) - w.At(i))
-			r.Error = max(r.Error, d)
+			if !math.IsNaN(d) && !math.IsInf(d, 0) {
+				r.Error = max(r.Error, d)
+			}
 			if !(d <= atol+rtol*math.Abs(w.At(i))) {
 				return r, fmt.Errorf("output %q: element %d is %.6g, want %.6g", p.Name, i, got.At(i), w.At(i))
 			}

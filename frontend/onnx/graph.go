@@ -31,6 +31,14 @@ func (r *reader) fresh(name string) error {
 	return nil
 }
 
+// source returns the name of the model's input that a value is, or "".
+func (r *reader) source(name string) string {
+	if v := r.vals[name]; v != nil && v.Op == ir.OpInput {
+		return v.Attrs.Str("name")
+	}
+	return ""
+}
+
 // define notes that the innermost branch defines a name.
 func (r *reader) define(name string) {
 	if r.depth > 0 {
@@ -116,11 +124,18 @@ func label(p *pb.NodeProto, index int) string {
 // lower checks a node against its row and lowers it.
 func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, error) {
 	p, op, dom := n.p, short(n.p.GetOpType()), domain(n.p.GetDomain())
+	if f := r.functions[functionKey(dom, p.GetOpType())]; f != nil {
+		return n.call(f)
+	}
 	row := operators[p.GetOpType()]
+	if dom != standard {
+		row = operators[dom+"."+p.GetOpType()]
+	}
+	version, imported := r.imports[dom]
 	switch {
-	case !r.imports[dom]:
+	case !imported:
 		return nil, diag.Errorf(n.at, "operator %s is of domain %q, of which the model imports no opset", op, short(dom))
-	case dom != standard || row == nil:
+	case row == nil:
 		what := fmt.Sprintf("opset %d", r.opset)
 		if dom != standard {
 			what = fmt.Sprintf("domain %q", short(dom))
@@ -131,9 +146,12 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 		}
 		return nil, e.WithHint("smpcc ops lists the operators there are")
 	}
-	v := row.at(r.opset)
+	if dom == standard {
+		version = int64(r.opset)
+	}
+	v := row.at(int(version))
 	if v == nil {
-		return nil, diag.Errorf(n.at, "operator %s of opset %d is not supported, only that of opset %d on", op, r.opset, row.versions[0].since).
+		return nil, diag.Errorf(n.at, "operator %s of opset %d is not supported, only that of opset %d on", op, version, row.versions[0].since).
 			WithHint("convert the model to opset 17")
 	}
 	bad := n.attributes(v)
@@ -153,7 +171,7 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 		}
 	}
 	if len(p.Input) < v.in || v.max >= 0 && len(p.Input) > v.max {
-		return nil, fmt.Errorf("has %d inputs, opset %d wants %s", len(p.Input), r.opset, v.count())
+		return nil, fmt.Errorf("has %d inputs, opset %d wants %s", len(p.Input), version, v.count())
 	}
 	for i := range p.Input {
 		if p.Input[i] == "" && (i < v.in || v.max < 0) {
@@ -177,16 +195,21 @@ func (v *version) count() string {
 	return fmt.Sprintf("%d to %d", v.in, v.max)
 }
 
-// branch reads a graph inside a node in place of the node and returns its outputs. Its names vanish at its end.
+// branch reads a graph without inputs in place of the node and returns its outputs.
 func (n *node) branch(g *pb.GraphProto) ([]*ir.Value, error) {
-	r := n.r
-	switch {
-	case r.depth >= maxDepth:
-		return nil, fmt.Errorf("branches are nested more than %d deep", maxDepth)
-	case g == nil || len(g.Input) > 0:
+	if g == nil || len(g.Input) > 0 {
 		return nil, errors.New("branch has inputs, or no content")
-	case len(g.Output) != len(n.p.Output):
+	}
+	if len(g.Output) != len(n.p.Output) {
 		return nil, fmt.Errorf("branch has %d outputs, the node %d", len(g.Output), len(n.p.Output))
+	}
+	return n.r.nested(g, len(g.Output), func() error { return nil })
+}
+
+// nested reads a graph inside a node, after bind has defined its inputs, and returns its outputs. Its names vanish at its end.
+func (r *reader) nested(g *pb.GraphProto, outputs int, bind func() error) ([]*ir.Value, error) {
+	if r.depth >= maxDepth {
+		return nil, fmt.Errorf("graphs are nested more than %d deep", maxDepth)
 	}
 	r.depth++
 	start := len(r.scope)
@@ -201,13 +224,16 @@ func (n *node) branch(g *pb.GraphProto) ([]*ir.Value, error) {
 		r.depth--
 	}()
 	had := len(r.errs)
+	if err := bind(); err != nil {
+		return nil, err
+	}
 	r.initialisers(g)
 	r.body(g)
-	out := make([]*ir.Value, len(g.Output))
+	out := make([]*ir.Value, outputs)
 	for i, o := range g.Output {
 		var err error
 		if out[i], err = r.result(o.GetName()); err != nil {
-			return nil, fmt.Errorf("output %q of the branch: %w", short(o.GetName()), err)
+			return nil, fmt.Errorf("output %q of the graph inside: %w", short(o.GetName()), err)
 		}
 		if out[i] == nil {
 			return nil, errReported

@@ -129,9 +129,14 @@ func (r *reader) weight(pos diag.Pos, name, owner string, t *ir.Tensor) (*ir.Val
 // finite value: fixed point cannot hold them.
 func (r *reader) sweep() {
 	uses := r.f.Uses()
+	for _, v := range r.f.Body {
+		if v.Op == ir.OpFormat && uses[v] == 0 {
+			uses[v.Args[0]]--
+		}
+	}
 	body := r.f.Body[:0]
 	for _, v := range r.f.Body {
-		if (v.Op == ir.OpWeight || v.Op == ir.OpConst) && uses[v] == 0 {
+		if (v.Op == ir.OpWeight || v.Op == ir.OpConst || v.Op == ir.OpFormat) && uses[v] == 0 {
 			delete(r.m.Weights, v.Attrs.Str("name"))
 			continue
 		}

@@ -64,9 +64,6 @@ func parse(name string, data []byte) (*pb.ModelProto, error) {
 		return nil, diag.Errorf(pos, "version %d of the ONNX format is not supported, want %d to %d", v, minFormat, maxFormat).
 			WithHint("export the model again with a current exporter, or convert it")
 	}
-	if len(model.Functions) > 0 {
-		return nil, diag.Errorf(pos, "model has %d local functions, which are not supported", len(model.Functions)).WithHint("inline them when exporting")
-	}
 	return &model, nil
 }
 
@@ -79,6 +76,35 @@ func Inputs(path string) ([]InputInfo, error) {
 		}
 		return slices.DeleteFunc(slices.Clone(g.Input), func(v *pb.ValueInfoProto) bool { return inits[v.GetName()] })
 	})
+}
+
+// Uses lists the operators that a model's nodes name, those inside branches and functions included.
+func Uses(path string) ([]string, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	model, err := parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	var walk func(nodes []*pb.NodeProto, depth int)
+	walk = func(nodes []*pb.NodeProto, depth int) {
+		for _, n := range nodes {
+			seen[short(n.GetOpType())] = true
+			for _, a := range n.Attribute {
+				if a.G != nil && depth < maxDepth {
+					walk(a.G.Node, depth+1)
+				}
+			}
+		}
+	}
+	walk(model.Graph.Node, 0)
+	for _, f := range model.Functions {
+		walk(f.Node, 0)
+	}
+	return slices.Sorted(maps.Keys(seen)), nil
 }
 
 // Outputs lists the outputs of a model.
@@ -99,6 +125,9 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 	for _, v := range pick(model.Graph) {
 		i := InputInfo{Name: v.GetName()}
 		t := v.GetType().GetTensorType()
+		if m := v.GetType().GetSequenceType().GetElemType().GetMapType(); m != nil { // of ZipMap, which is its input here
+			t = m.GetValueType().GetTensorType()
+		}
 		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
 			return nil, diag.Errorf(diag.Pos{File: path}, "%q: %v", v.GetName(), err)
 		}
@@ -112,26 +141,27 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 
 // A reader turns one model into a module.
 type reader struct {
-	opt      Options
-	file     string
-	dir      string
-	opset    int
-	imports  map[string]bool // domains
-	m        *ir.Module
-	f        *ir.Func
-	vals     map[string]*ir.Value     // by ONNX name
-	inits    map[string]*ir.Tensor    // initialisers by name, decoded
-	broken   map[string]bool          // names whose definition failed, which has been reported
-	absent   map[string]error         // outputs that a lowering does not produce
-	known    map[*ir.Value]int        // values that derive from weights and constants alone, see depthOf
-	computed map[*ir.Value]*ir.Tensor // data of known values that was needed
-	copies   map[string]int           // how many weights share a base name
-	scope    []string                 // names defined in the branches being read
-	errs     diag.List
-	left     budget
-	held     float64 // tensor elements in the file
-	nodes    int
-	depth    int
+	opt       Options
+	file      string
+	dir       string
+	opset     int
+	imports   map[string]int64             // versions by domain
+	functions map[string]*pb.FunctionProto // of the model itself
+	m         *ir.Module
+	f         *ir.Func
+	vals      map[string]*ir.Value     // by ONNX name
+	inits     map[string]*ir.Tensor    // initialisers by name, decoded
+	broken    map[string]bool          // names whose definition failed, which has been reported
+	absent    map[string]error         // outputs that a lowering does not produce
+	known     map[*ir.Value]int        // values that derive from weights and constants alone, see depthOf
+	computed  map[*ir.Value]*ir.Tensor // data of known values that was needed
+	copies    map[string]int           // how many weights share a base name
+	scope     []string                 // names defined in the branches being read
+	errs      diag.List
+	left      budget
+	held      float64 // tensor elements in the file
+	nodes     int
+	depth     int
 }
 
 func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) {
@@ -159,7 +189,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 		opt.Dims = map[string]int{}
 	}
 	base := filepath.Base(name)
-	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]bool{},
+	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]int64{},
 		vals: map[string]*ir.Value{}, inits: map[string]*ir.Tensor{}, broken: map[string]bool{}, absent: map[string]error{},
 		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, copies: map[string]int{}, left: budget{cells: spareCells, work: maxWork}}
 	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Weights: map[string]*ir.Tensor{}}
@@ -167,7 +197,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.m.Funcs = []*ir.Func{r.f}
 	var opset int64
 	for _, o := range model.OpsetImport {
-		r.imports[domain(o.GetDomain())] = true
+		r.imports[domain(o.GetDomain())] = o.GetVersion()
 		if domain(o.GetDomain()) == standard {
 			opset = o.GetVersion()
 		}
@@ -177,6 +207,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 			WithHint("export or convert the model to opset 17")
 	}
 	r.opset = int(opset)
+	r.functionTable(model.Functions)
 	r.model(model.Graph)
 	r.sweep()
 	if err := r.errs.Err(); err != nil {

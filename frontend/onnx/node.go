@@ -138,8 +138,10 @@ func (n *node) data(i int) *ir.Tensor {
 func (n *node) public(i int, what string) (*ir.Tensor, error) {
 	t := n.data(i)
 	if t == nil {
-		return nil, diag.Errorf(n.at, "input %d (%s) must be known when compiling: it is a public parameter of the operator", i+1, what).
+		e := diag.Errorf(n.at, "input %d (%s) must be known when compiling: it is a public parameter of the operator", i+1, what).
 			WithHint("make it an initialiser or a constant, or give it as public data: --public NAME=FILE")
+		e.Public = n.r.source(n.p.Input[i])
+		return nil, e
 	}
 	return t, nil
 }
@@ -190,6 +192,9 @@ func (n *node) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error)
 	folds := len(args) > 0
 	data := make([]*ir.Tensor, len(args))
 	for i, a := range args {
+		if a.Op == ir.OpFormat { // of a constant, see calc.data
+			a = a.Args[0]
+		}
 		if a.Op != ir.OpConst {
 			folds = false
 			break

@@ -22,7 +22,7 @@ type version struct {
 	since int
 	in    int    // least number of inputs
 	max   int    // most; -1 for any
-	attrs string // name:kind, separated by blanks; kinds are i, f, s, t, is, fs, g; a kind ends in ! if the attribute is required
+	attrs string // name:kind, separated by blanks; kinds are i, f, s, t, is, fs, ss, g; a kind ends in ! if the attribute is required
 	kinds map[string]attrKind
 }
 
@@ -33,7 +33,7 @@ type attrKind struct {
 }
 
 var kindNames = map[string]pb.AttributeProto_AttributeType{"i": pb.AttributeProto_INT, "f": pb.AttributeProto_FLOAT, "s": pb.AttributeProto_STRING,
-	"t": pb.AttributeProto_TENSOR, "is": pb.AttributeProto_INTS, "fs": pb.AttributeProto_FLOATS, "g": pb.AttributeProto_GRAPH}
+	"t": pb.AttributeProto_TENSOR, "is": pb.AttributeProto_INTS, "fs": pb.AttributeProto_FLOATS, "g": pb.AttributeProto_GRAPH, "ss": pb.AttributeProto_STRINGS}
 
 // An Operator is what `smpcc ops` shows of a row.
 type Operator struct {
@@ -43,7 +43,7 @@ type Operator struct {
 	Doc    string
 }
 
-// operators is the table by name; the files of lowerings fill it. All rows are of the standard domain.
+// operators is the table by name, with the domain in front if it is not the standard one; the files of lowerings fill it.
 var operators = map[string]*operator{}
 
 // Operators lists the supported operators by name.
@@ -51,7 +51,11 @@ func Operators() []Operator {
 	var out []Operator
 	for _, k := range slices.Sorted(maps.Keys(operators)) {
 		o := operators[k]
-		out = append(out, Operator{o.name, standard, o.versions[0].since, o.doc})
+		name, dom := o.name, standard
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			dom, name = name[:i], name[i+1:]
+		}
+		out = append(out, Operator{name, dom, o.versions[0].since, o.doc})
 	}
 	return out
 }
@@ -92,69 +96,29 @@ func (o *operator) at(opset int) *version {
 
 // Reasons why operators are missing that a model's author can do something about.
 const (
-	hintLoop    = "unroll the loop when exporting: a plan has a fixed number of steps"
-	hintNorm    = "train with BatchNormalization, whose statistics are known when compiling"
-	hintShape   = "its result has a shape that depends on secret data; rewrite the model with Where and Mul"
-	hintQuant   = "export the model before quantisation: smpcc chooses fixed-point formats itself"
-	hintTraffic = "compute it on the owner's side before or after the secure part, or use Relu, LeakyRelu, HardSigmoid or Sigmoid"
-	hintIndex   = "secret indices need a product with a one-hot matrix: compare indices with Equal and use MatMul"
+	hintShape = "its result has a shape that depends on secret data; rewrite the model with Where and Mul"
+	hintQuant = "export the model before quantisation: smpcc chooses fixed-point formats itself"
 )
 
 // advice says what to do about operators that are known and not supported.
 var advice = map[string]string{
-	"LogSoftmax":                "end the model at the logits, or put ArgMax directly on them: both orders agree",
-	"Hardmax":                   "use ArgMax",
-	"TopK":                      "use ArgMax or ReduceMax for the first one",
-	"Loop":                      hintLoop,
-	"Scan":                      hintLoop,
-	"LSTM":                      hintLoop,
-	"GRU":                       hintLoop,
-	"RNN":                       hintLoop,
-	"LayerNormalization":        hintNorm,
-	"InstanceNormalization":     hintNorm,
-	"GroupNormalization":        hintNorm,
-	"RMSNormalization":          hintNorm,
-	"LRN":                       hintNorm,
-	"MeanVarianceNormalization": hintNorm,
-	"NonZero":                   hintShape,
-	"Unique":                    hintShape,
-	"Compress":                  hintShape,
-	"NonMaxSuppression":         hintShape,
-	"QLinearConv":               hintQuant,
-	"QLinearMatMul":             hintQuant,
-	"QuantizeLinear":            hintQuant,
-	"DequantizeLinear":          hintQuant,
-	"ConvInteger":               hintQuant,
-	"MatMulInteger":             hintQuant,
-	"Gelu":                      hintTraffic,
-	"Elu":                       hintTraffic,
-	"Selu":                      hintTraffic,
-	"Celu":                      hintTraffic,
-	"Mish":                      hintTraffic,
-	"Softplus":                  hintTraffic,
-	"Softsign":                  hintTraffic,
-	"Sin":                       hintTraffic,
-	"Cos":                       hintTraffic,
-	"GatherElements":            hintIndex,
-	"GatherND":                  hintIndex,
-	"ScatterElements":           hintIndex,
-	"ScatterND":                 hintIndex,
-	"OneHot":                    hintIndex,
-	"RandomNormal":              "sample before compiling and pass the numbers as an input",
-	"RandomUniform":             "sample before compiling and pass the numbers as an input",
-	"Bernoulli":                 "sample before compiling and pass the numbers as an input",
-	"SoftmaxCrossEntropyLoss":   "export the model for inference, without its loss",
-	"NegativeLogLikelihoodLoss": "export the model for inference, without its loss",
-	"SequenceConstruct":         "export without sequences: use Concat and Split",
-	"StringNormalizer":          "map strings to numbers before the model",
-	"CategoryMapper":            "map strings to numbers before the model",
-	"TreeEnsembleClassifier":    "rewrite the trees with Gather, Less and Where",
-	"LinearClassifier":          "export as Gemm and ArgMax",
-	"LinearRegressor":           "export as Gemm",
-	"Scaler":                    "export as Sub and Mul",
-	"ZipMap":                    "export without ZipMap (zipmap=False): it only renames the outputs",
-	"FusedConv":                 "export without runtime optimisations",
-	"FusedMatMul":               "export without runtime optimisations",
-	"ReverseSequence":           hintLoop,
-	"DynamicQuantizeLinear":     hintQuant,
+	"NonZero":               hintShape,
+	"Unique":                hintShape,
+	"Compress":              hintShape,
+	"NonMaxSuppression":     hintShape,
+	"QLinearConv":           hintQuant,
+	"QLinearMatMul":         hintQuant,
+	"QuantizeLinear":        hintQuant,
+	"DequantizeLinear":      hintQuant,
+	"ConvInteger":           hintQuant,
+	"MatMulInteger":         hintQuant,
+	"RandomNormal":          "sample before compiling and pass the numbers as an input",
+	"RandomUniform":         "sample before compiling and pass the numbers as an input",
+	"Bernoulli":             "sample before compiling and pass the numbers as an input",
+	"SequenceConstruct":     "export without sequences: use Concat and Split",
+	"StringNormalizer":      "map strings to numbers before the model",
+	"CategoryMapper":        "map strings to numbers before the model",
+	"FusedConv":             "export without runtime optimisations",
+	"FusedMatMul":           "export without runtime optimisations",
+	"DynamicQuantizeLinear": hintQuant,
 }

@@ -114,8 +114,8 @@ func lift(flat bool, k, s, d, pads []int) ([]int, []int, []int, []int) {
 func conv(n *node) ([]*ir.Value, error) {
 	x, w := n.in(0), n.in(1)
 	rank := len(x.Type.Shape) - 2
-	if rank < 1 || rank > 2 || len(w.Type.Shape) != rank+2 {
-		return nil, fmt.Errorf("input %v and kernel %v: only 1-D and 2-D convolutions are supported", x.Type.Shape, w.Type.Shape)
+	if rank < 1 || rank > 3 || len(w.Type.Shape) != rank+2 {
+		return nil, fmt.Errorf("input %v and kernel %v: only 1-D, 2-D and 3-D convolutions are supported", x.Type.Shape, w.Type.Shape)
 	}
 	k := []int(w.Type.Shape[2:])
 	if ks := n.ints("kernel_shape"); ks != nil && !ir.Shape(ks).Equal(k) {
@@ -132,6 +132,9 @@ func conv(n *node) ([]*ir.Value, error) {
 	pads, _, err := n.windowPads(x.Type.Shape[2:], k, s, d)
 	if err != nil {
 		return nil, err
+	}
+	if rank == 3 {
+		return conv3(n, x, w, s, d, pads)
 	}
 	x, flat, err := n.flat2(x)
 	if err != nil {
@@ -163,8 +166,8 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
 		x := n.in(0)
 		rank := len(x.Type.Shape) - 2
-		if rank < 1 || rank > 2 {
-			return nil, fmt.Errorf("input %v: only 1-D and 2-D pooling is supported", x.Type.Shape)
+		if rank < 1 || rank > 3 {
+			return nil, fmt.Errorf("input %v: only 1-D, 2-D and 3-D pooling is supported", x.Type.Shape)
 		}
 		k, err := ones("kernel_shape", n.ints("kernel_shape"), rank)
 		if err != nil {
@@ -181,6 +184,9 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 		pads, extra, err := n.windowPads(x.Type.Shape[2:], k, s, d)
 		if err != nil {
 			return nil, err
+		}
+		if rank == 3 {
+			return pool3(n, op, x, k, s, d, pads, extra)
 		}
 		x, flat, err := n.flat2(x)
 		if err != nil {
@@ -205,6 +211,242 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 		y, err := n.e(op, attrs, x)
 		return one(n.unflat(y, flat, err))
 	}
+}
+
+// conv3 lowers a 3-D convolution to a 2-D one: the slices that meet in an output slice become channels, output slices a batch.
+func conv3(n *node, x, w *ir.Value, s, d, pads []int) ([]*ir.Value, error) {
+	c := n.calc()
+	in, k := x.Type.Shape, w.Type.Shape
+	if pads[0]+pads[3] > 0 {
+		x = c.e(ir.OpPad, ir.Attrs{ir.Is("pads", 0, 0, int64(pads[0]), 0, 0, 0, 0, int64(pads[3]), 0, 0)}, x)
+	}
+	depth := in[2] + pads[0] + pads[3]
+	out := (depth-(k[2]-1)*d[0]-1)/s[0] + 1
+	idx, err := n.indices(out * k[2])
+	if err != nil {
+		return nil, err
+	}
+	for o := range out {
+		for i := range k[2] {
+			idx[o*k[2]+i] = o*s[0] + i*d[0]
+		}
+	}
+	x = c.reshape(c.pick(x, 2, idx), in[0], in[1], out, k[2], in[3], in[4])
+	x = c.reshape(c.transpose(x, 0, 2, 1, 3, 4, 5), in[0]*out, in[1]*k[2], in[3], in[4])
+	w = c.reshape(w, k[0], k[1]*k[2], k[3], k[4])
+	y := c.e(ir.OpConv, ir.Attrs{ir.Dims("strides", s[1:]), ir.Dims("pads", []int{pads[1], pads[2], pads[4], pads[5]}), ir.Dims("dilations", d[1:]), ir.I("group", int64(n.int("group", 1)))}, x, w)
+	if c.err != nil {
+		return nil, c.err
+	}
+	t := y.Type.Shape
+	y = c.transpose(c.reshape(y, in[0], out, t[1], t[2], t[3]), 0, 2, 1, 3, 4)
+	if n.given(2) {
+		y = c.add(y, c.channels(n.in(2), 5))
+	}
+	return c.one(y)
+}
+
+// pool3 pools over depth first and then over the plane: both are separable, and so is the number of cells that count.
+func pool3(n *node, op ir.Op, x *ir.Value, k, s, d, pads, extra []int) ([]*ir.Value, error) {
+	c := n.calc()
+	in := x.Type.Shape
+	depth := in[2]
+	out := (depth+pads[0]+pads[3]+extra[0]-(k[0]-1)*d[0]-1)/s[0] + 1
+	include := n.int("count_include_pad", 0) != 0
+	perm, back := toLast(5, 2)
+	x = c.transpose(x, perm...) // [N, C, H, W, D]
+	rows := in.Size() / max(1, depth)
+	if op == ir.OpMaxPool { // a window at the border repeats a cell that it has
+		if err := n.r.left.take(float64(out)*float64(k[0]), 0); err != nil {
+			return nil, err
+		}
+		var idx []int
+		for o := range out {
+			first := -1
+			for i := range k[0] {
+				if p := o*s[0] - pads[0] + i*d[0]; p >= 0 && p < depth {
+					first = p
+					break
+				}
+			}
+			if first < 0 {
+				return nil, errors.New("a window holds nothing but padding")
+			}
+			for i := range k[0] {
+				p := o*s[0] - pads[0] + i*d[0]
+				if p < 0 || p >= depth {
+					p = first
+				}
+				idx = append(idx, p)
+			}
+		}
+		x = c.reduce(ir.OpReduceMax, c.reshape(c.pick(c.reshape(x, rows, depth), 1, idx), rows, out, k[0]), 2)
+	} else {
+		w := c.table(ir.Real, depth, out)
+		if w == nil {
+			return nil, c.err
+		}
+		for o := range out {
+			count := 0
+			for i := range k[0] {
+				p := o*s[0] - pads[0] + i*d[0]
+				if p >= 0 && p < depth || include && p >= -pads[0] && p < depth+pads[3] {
+					count++
+				}
+			}
+			for i := range k[0] {
+				if p := o*s[0] - pads[0] + i*d[0]; p >= 0 && p < depth {
+					w.F[p*out+o] = 1 / float64(max(1, count))
+				}
+			}
+		}
+		x = c.e(ir.OpMatMul, nil, c.reshape(x, rows, depth), c.data(w, false))
+	}
+	x = c.transpose(c.reshape(x, in[0], in[1], in[3], in[4], out), back...)
+	plane := c.reshape(x, in[0], in[1]*out, in[3], in[4])
+	full := []int{pads[1], pads[2], pads[4], pads[5]}
+	if op == ir.OpAvgPool && include && max(extra[1], extra[2]) > 0 {
+		plane = c.e(ir.OpPad, ir.Attrs{ir.Dims("pads", []int{0, 0, full[0], full[1], 0, 0, full[2], full[3]})}, plane)
+		full, include = make([]int, 4), false
+	}
+	full[2] += extra[1]
+	full[3] += extra[2]
+	attrs := ir.Attrs{ir.Dims("kernel", k[1:]), ir.Dims("strides", s[1:]), ir.Dims("pads", full), ir.Dims("dilations", d[1:])}
+	if op == ir.OpAvgPool && include {
+		attrs = append(attrs, ir.I("include_pad", 1))
+	}
+	y := c.e(op, attrs, plane)
+	if c.err != nil {
+		return nil, c.err
+	}
+	return c.one(c.reshape(y, in[0], in[1], out, y.Type.Shape[2], y.Type.Shape[3]))
+}
+
+// convTranspose lowers ConvTranspose: zeros between the input's cells, then a convolution with the turned kernel.
+func convTranspose(n *node) ([]*ir.Value, error) {
+	x, w, c := n.in(0), n.in(1), n.calc()
+	rank := len(x.Type.Shape) - 2
+	if rank < 1 || rank > 3 || len(w.Type.Shape) != rank+2 {
+		return nil, fmt.Errorf("input %v and kernel %v do not fit", x.Type.Shape, w.Type.Shape)
+	}
+	k := []int(w.Type.Shape[2:])
+	s, err := ones("strides", n.ints("strides"), rank)
+	if err != nil {
+		return nil, err
+	}
+	d, err := ones("dilations", n.ints("dilations"), rank)
+	if err != nil {
+		return nil, err
+	}
+	extra := n.ints("output_padding")
+	if extra == nil {
+		extra = make([]int, rank)
+	}
+	pads := n.ints("pads")
+	if pads == nil {
+		pads = make([]int, 2*rank)
+	}
+	if len(extra) != rank || len(pads) != 2*rank {
+		return nil, errors.New("output_padding or pads have the wrong length")
+	}
+	pads = slices.Clone(pads)
+	shape := n.ints("output_shape")
+	auto := n.str("auto_pad", "NOTSET")
+	for i := range rank {
+		reach := s[i]*(x.Type.Shape[2+i]-1) + extra[i] + (k[i]-1)*d[i] + 1
+		var total int
+		switch {
+		case shape != nil:
+			if len(shape) != rank && len(shape) != rank+2 {
+				return nil, fmt.Errorf("output_shape has %d entries, want %d", len(shape), rank)
+			}
+			total = reach - shape[len(shape)-rank+i]
+		case auto == "SAME_UPPER" || auto == "SAME_LOWER":
+			total = reach - x.Type.Shape[2+i]*s[i]
+		case auto == "VALID":
+			pads[i], pads[rank+i] = 0, 0
+			continue
+		default:
+			continue
+		}
+		half := total >> 1 // rounds down also below zero, where the output grows
+		pads[i], pads[rank+i] = total-half, half
+		if auto == "SAME_UPPER" { // the odd cell goes to the end
+			pads[i], pads[rank+i] = half, total-half
+		}
+	}
+	for _, list := range [][]int{k, s, d, extra} {
+		for _, v := range list {
+			if v < 0 || v > 1<<16 {
+				return nil, fmt.Errorf("parameter %d is out of range", v)
+			}
+		}
+	}
+	// zeros between cells
+	for i := range rank {
+		a := 2 + i
+		if s[i] == 1 || c.err != nil {
+			continue
+		}
+		t := slices.Clone(x.Type.Shape)
+		split := append(append(slices.Clone(t[:a+1]), 1), t[a+1:]...)
+		pad := make([]int, 2*len(split))
+		pad[len(split)+a+1] = s[i] - 1
+		x = c.e(ir.OpPad, ir.Attrs{ir.Dims("pads", pad)}, c.reshape(x, split...))
+		t[a] *= s[i]
+		x = c.cut(c.reshape(x, t...), a, 0, t[a]-s[i]+1)
+	}
+	// margins; negative ones cut
+	grow := make([]int, 2*(rank+2))
+	for i := range rank {
+		lo, hi := (k[i]-1)*d[i]-pads[i], (k[i]-1)*d[i]-pads[rank+i]+extra[i]
+		if c.err == nil && (lo < 0 || hi < 0) {
+			size := x.Type.Shape[2+i]
+			if -min(lo, 0)-min(hi, 0) > size {
+				return nil, fmt.Errorf("pads %v cut all of %v", pads, x.Type.Shape)
+			}
+			x = c.cut(x, 2+i, -min(lo, 0), size+min(hi, 0))
+		}
+		grow[2+i], grow[rank+4+i] = max(lo, 0), max(hi, 0)
+	}
+	x = c.e(ir.OpPad, ir.Attrs{ir.Dims("pads", grow)}, x)
+	// kernel [C, O/g, ...] becomes [O, C/g, ...], turned around
+	g := n.int("group", 1)
+	ws := w.Type.Shape
+	if g < 1 || ws[0]%g != 0 {
+		return nil, fmt.Errorf("kernel %v does not fit %d groups", ws, g)
+	}
+	starts, ends, steps := every(ws)
+	for i := range rank {
+		starts[2+i], ends[2+i], steps[2+i] = ws[2+i]-1, -1, -1
+	}
+	w = c.got(n.cut(w, starts, ends, steps))
+	w = c.reshape(w, append([]int{g, ws[0] / g, ws[1]}, k...)...)
+	perm := append([]int{0, 2, 1}, span(rank + 3)[3:]...)
+	w = c.reshape(c.transpose(w, perm...), append([]int{g * ws[1], ws[0] / g}, k...)...)
+	if c.err != nil {
+		return nil, c.err
+	}
+	unit := make([]int, rank)
+	for i := range unit {
+		unit[i] = 1
+	}
+	if rank == 3 {
+		return conv3(n, x, w, unit, d, make([]int, 6))
+	}
+	x, flat, err := n.flat2(x)
+	if err != nil {
+		return nil, err
+	}
+	if flat {
+		w = c.reshape(w, g*ws[1], ws[0]/g, 1, k[0])
+	}
+	_, unit, d, pads = lift(flat, k, unit, d, make([]int, 2*rank))
+	y := c.e(ir.OpConv, ir.Attrs{ir.Dims("strides", unit), ir.Dims("pads", pads), ir.Dims("dilations", d), ir.I("group", int64(g))}, x, w)
+	if n.given(2) {
+		y = c.add(y, c.channels(n.in(2), 4))
+	}
+	return one(n.unflat(y, flat, c.err))
 }
 
 // globalPool reduces all spatial dimensions to one cell.
@@ -303,13 +545,27 @@ func batchNorm(n *node) ([]*ir.Value, error) {
 	if err := n.want("spatial", 1, 1); err != nil {
 		return nil, err
 	}
+	for i := 1; i < 5; i++ {
+		t, err := n.fixed(i)
+		if err != nil {
+			return nil, err
+		}
+		if t == nil { // parameters that nobody knows when compiling
+			c, rank := n.calc(), len(n.in(0).Type.Shape)
+			inv := c.fn(ir.OpRsqrt, c.plus(n.in(4), n.float("epsilon", float64(float32(1e-5)))))
+			centred := c.sub(n.in(0), c.channels(n.in(3), rank))
+			return c.one(c.affine(centred, c.channels(c.mul(n.in(1), inv), rank), c.channels(n.in(2), rank)))
+		}
+	}
 	return one(n.e(ir.OpBatchNorm, ir.Attrs{ir.F("epsilon", n.float("epsilon", float64(float32(1e-5))))}, n.in(0), n.in(1), n.in(2), n.in(3), n.in(4)))
 }
 
 func init() {
 	maxPool, avgPool := "auto_pad:s kernel_shape:is! pads:is strides:is ", "auto_pad:s count_include_pad:i kernel_shape:is! pads:is strides:is "
-	add("Conv", "1-D and 2-D convolution with groups, dilations and pads.", conv,
+	add("Conv", "1-D to 3-D convolution with groups, dilations and pads.", conv,
 		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is pads:is strides:is"})
+	add("ConvTranspose", "1-D to 3-D transposed convolution with groups, dilations and pads.", convTranspose,
+		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is output_padding:is output_shape:is pads:is strides:is"})
 	add("MaxPool", "Largest element of each window.", pool(ir.OpMaxPool), version{since: 1, in: 1, max: 1, attrs: maxPool},
 		version{since: 8, in: 1, max: 1, attrs: maxPool + "storage_order:i"},
 		version{since: 10, in: 1, max: 1, attrs: maxPool + "storage_order:i ceil_mode:i dilations:is"})

@@ -47,20 +47,6 @@ func variadic(name string, op ir.Op, doc string, finish func(n *node, x *ir.Valu
 	}, version{since: 6, in: 1, max: -1})
 }
 
-// fixedOnly adds an operator that has no protocol: it is computed while reading, of constants and weights alone.
-func fixedOnly(name string, since int, doc string, fn func(float64) float64) {
-	add(name, doc+" Of constants and initialisers only.", func(n *node) ([]*ir.Value, error) {
-		t, err := n.fixed(0)
-		if err != nil {
-			return nil, err
-		}
-		if t == nil {
-			return nil, diag.Errorf(n.at, "%s of a value that is not known when compiling is not supported", name).WithHint(hintTraffic)
-		}
-		return one(n.derived(0, n.in(0), t, fn))
-	}, version{since: since, in: 1, max: 1})
-}
-
 // smooth enters the row of a smooth function: exact on what is known when compiling, approximated elsewhere.
 func smooth(name string, since int, op ir.Op, doc string) {
 	fn := ir.Smooth[op]
@@ -152,23 +138,99 @@ func (n *node) quotient(x, y *ir.Value) (*ir.Value, error) {
 	return n.constant(q)
 }
 
-// power lowers Pow with a small whole exponent to products.
-func power(n *node) ([]*ir.Value, error) {
-	k, _, err := n.scalar(1, "exponent")
+// power lowers Pow: whole exponents up to 8 are products, others exp(y log(x)), for x > 0.
+func power(n *node, x, y *ir.Value) (*ir.Value, error) {
+	t, err := n.r.evaluate(y)
 	if err != nil {
 		return nil, err
 	}
-	t, err := n.fixed(0)
+	c := n.calc()
+	if y.Op == ir.OpConst && t.Len() == 1 {
+		k := t.At(0)
+		fixed, err := n.r.evaluate(x)
+		switch {
+		case err != nil:
+			return nil, err
+		case fixed != nil && x.Type.Shape.Size() == fixed.Len() && len(y.Type.Shape) <= len(x.Type.Shape):
+			return n.derived(0, x, fixed, func(x float64) float64 { return math.Pow(x, k) })
+		case k == 0:
+			return c.plus(c.scale(x, 0), 1), c.err
+		case k == math.Trunc(k) && k >= 1 && k <= 8:
+			return n.power(x, int(k))
+		case x.Type.Elem == ir.Real:
+			return c.powPublic(x, k), c.err
+		}
+	}
+	if x.Op == ir.OpConst && y.Op == ir.OpConst {
+		s, err := ir.BroadcastShape(x.Type.Shape, y.Type.Shape)
+		if err != nil {
+			return nil, err
+		}
+		return n.pairwise(c.expand(x, s), c.expand(y, s), x.Type.Elem, math.Pow)
+	}
+	base := c.to(x, ir.Real)
+	z := c.fn(ir.OpExp, c.mul(c.to(y, ir.Real), c.fn(ir.OpLog, base)))
+	if x.Type.Elem == ir.Int {
+		return nil, diag.Errorf(n.at, "power of secret integers with an exponent that is not known when compiling is not supported").WithHint("cast the base to float")
+	}
+	return z, c.err
+}
+
+// pairwise applies f to two public constants of one shape.
+func (n *node) pairwise(x, y *ir.Value, e ir.Elem, f func(x, y float64) float64) (*ir.Value, error) {
+	if x == nil || y == nil || x.Op != ir.OpConst || y.Op != ir.OpConst {
+		return nil, diag.Errorf(n.at, "%s of a value that is not known when compiling is not supported", n.p.GetOpType()).
+			WithHint("give it as public data: --public NAME=FILE")
+	}
+	out, err := n.tensor(e, x.Type.Shape)
 	if err != nil {
 		return nil, err
 	}
-	if t != nil {
-		return one(n.derived(0, n.in(0), t, func(x float64) float64 { return math.Pow(x, k) }))
+	a, b := x.Attrs.Tensor("data"), y.Attrs.Tensor("data")
+	for i := range out.Len() {
+		z := f(a.At(i), b.At(i))
+		switch {
+		case math.IsNaN(z) || math.IsInf(z, 0):
+			return nil, fmt.Errorf("element %d has no finite result", i)
+		case e == ir.Real:
+			out.F[i] = z
+		case !(math.Abs(z) < 1<<53):
+			return nil, fmt.Errorf("element %d is too large an integer", i)
+		default:
+			out.I[i] = int64(z)
+		}
 	}
-	if k != math.Trunc(k) || k < 1 || k > 8 {
-		return nil, fmt.Errorf("exponent %g is not supported, want a whole number from 1 to 8", k)
+	return n.constant(out)
+}
+
+// public2 lowers an elementwise operator of two public inputs.
+func public2(e func(n *node) ir.Elem, f func(n *node) func(x, y float64) float64) func(n *node) ([]*ir.Value, error) {
+	return func(n *node) ([]*ir.Value, error) {
+		c := n.calc()
+		s, err := ir.BroadcastShape(n.in(0).Type.Shape, n.in(1).Type.Shape)
+		if err != nil {
+			return nil, err
+		}
+		x, y := c.expand(n.in(0), s), c.expand(n.in(1), s)
+		if c.err != nil {
+			return nil, c.err
+		}
+		return one(n.pairwise(x, y, e(n), f(n)))
 	}
-	return one(n.power(n.in(0), int(k)))
+}
+
+// remainder is Mod's: with the sign of the divisor, or of the dividend as in C if fmod says so.
+func remainder(n *node) func(x, y float64) float64 {
+	if n.int("fmod", 0) != 0 {
+		return math.Mod
+	}
+	return func(x, y float64) float64 {
+		r := math.Mod(x, y)
+		if r != 0 && (r < 0) != (y < 0) {
+			r += y
+		}
+		return r
+	}
 }
 
 // power returns x^k for k >= 1 by squaring: its depth is rounds.
@@ -192,6 +254,12 @@ func parametricRelu(n *node) ([]*ir.Value, error) {
 	r, err := n.e(ir.OpRelu, nil, x)
 	if err != nil {
 		return nil, err
+	}
+	if n.opset < 7 && len(s.Type.Shape) == 1 && len(x.Type.Shape) > 1 { // one slope, or one for each channel
+		c := n.calc()
+		if s = c.channels(s, len(x.Type.Shape)); c.err != nil {
+			return nil, c.err
+		}
 	}
 	u, err := n.e(ir.OpSub, nil, x, r)
 	if err != nil {
@@ -234,33 +302,6 @@ func (n *node) hardSigmoid(x *ir.Value, alpha, beta float64) (*ir.Value, error) 
 		return nil, err
 	}
 	return n.e(ir.OpClip, ir.Attrs{ir.F("lo", 0), ir.F("hi", 1)}, y)
-}
-
-// softmax lowers Softmax; before opset 13 the dimensions from axis on are one.
-func softmax(n *node) ([]*ir.Value, error) {
-	x := n.in(0)
-	s := x.Type.Shape
-	if n.opset >= 13 {
-		a, err := n.axis("axis", -1, len(s))
-		if err != nil {
-			return nil, err
-		}
-		return one(n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", int64(a))}, x))
-	}
-	a, err := n.axis("axis", 1, len(s))
-	if err != nil {
-		return nil, err
-	}
-	if a == len(s)-1 {
-		return one(n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", int64(a))}, x))
-	}
-	if x, err = n.reshape(x, ir.Shape{s[:a].Size(), s[a:].Size()}); err != nil {
-		return nil, err
-	}
-	if x, err = n.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 1)}, x); err != nil {
-		return nil, err
-	}
-	return one(n.reshape(x, s))
 }
 
 func cast(n *node) ([]*ir.Value, error) {
@@ -390,10 +431,17 @@ func init() {
 	})
 	add("Equal", "Elementwise x == y.", equal, version{since: 7, in: 2, max: 2})
 	add("Div", "Elementwise quotient; approximated if the divisor is not known when compiling.", aligned(divide), legacy, version{since: 7, in: 2, max: 2})
-	add("Pow", "Elementwise power with a whole exponent from 1 to 8 that is known when compiling.", power, version{since: 7, in: 2, max: 2})
-	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 7, in: 2, max: 2})
+	add("Pow", "Elementwise power: products for whole exponents from 1 to 8 that are known when compiling, else exp(y log(x)) for positive x.", aligned(power), legacy, version{since: 7, in: 2, max: 2})
+	first := func(n *node) ir.Elem { return n.in(0).Type.Elem }
+	add("Mod", "Elementwise remainder of public values.", public2(first, remainder), version{since: 10, in: 2, max: 2, attrs: "fmod:i"})
+	add("BitShift", "Elementwise shift of public integers.", public2(first, func(n *node) func(x, y float64) float64 {
+		if n.str("direction", "") == "RIGHT" {
+			return func(x, y float64) float64 { return math.Floor(math.Ldexp(x, -int(y))) }
+		}
+		return func(x, y float64) float64 { return math.Ldexp(x, int(y)) }
+	}), version{since: 11, in: 2, max: 2, attrs: "direction:s!"})
+	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 6, in: 2, max: 2})
 	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
-	add("Softmax", "exp(x) / sum(exp(x)) along an axis, approximated; in front of an arg-max it vanishes.", softmax, version{since: 1, in: 1, max: 1, attrs: "axis:i"})
 	add("Cast", "Conversion: int to real, numbers to bool, bool to number; reals to int if they are public.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
@@ -436,7 +484,4 @@ func init() {
 	} {
 		smooth(r.name, r.since, r.op, "Elementwise "+r.doc+", approximated.")
 	}
-	fixedOnly("Floor", 6, "Elementwise floor.", math.Floor)
-	fixedOnly("Ceil", 6, "Elementwise ceiling.", math.Ceil)
-	fixedOnly("Round", 11, "Elementwise rounding, halves to even.", math.RoundToEven)
 }

@@ -4,42 +4,57 @@ import "smpcc/ir"
 
 // Reductions over axes.
 
-// reduction lowers a reduction: of is applied to the elements first, and then to the result if after says so.
-func reduction(op, of ir.Op, after bool) func(n *node) ([]*ir.Value, error) {
+// reduction lowers a reduction over axes, given by f on the input and its normalised axes, which stay with length one.
+func reduction(f func(c *calc, x *ir.Value, axes []int) *ir.Value) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
-		x := n.in(0)
+		x, c := n.in(0), n.calc()
 		axes, err := n.list(1, "axes")
 		if err != nil {
 			return nil, err
 		}
-		all := len(axes) == 0
-		if all {
+		if len(axes) == 0 {
+			if n.int("noop_with_empty_axes", 0) != 0 {
+				return c.one(f(c, x, nil))
+			}
 			axes = span(len(x.Type.Shape))
 		}
 		if axes, err = ir.NormAxes(axes, len(x.Type.Shape)); err != nil {
 			return nil, err
 		}
-		switch of {
-		case "":
-		case ir.OpMul:
-			x, err = n.e(of, nil, x, x)
-		default:
-			x, err = n.e(of, nil, x)
+		y := f(c, x, axes)
+		if n.int("keepdims", 1) == 0 {
+			y = c.reshape(y, ir.ReducedShape(x.Type.Shape, axes, false)...)
 		}
-		if err != nil {
-			return nil, err
-		}
-		y := x
-		if !all || n.int("noop_with_empty_axes", 0) == 0 {
-			if y, err = n.e(op, ir.Attrs{ir.Dims("axes", axes), ir.I("keep", int64(n.int("keepdims", 1)))}, x); err != nil {
-				return nil, err
-			}
-		}
-		if after {
-			y, err = n.e(of, nil, y)
-		}
-		return one(y, err)
+		return c.one(y)
 	}
+}
+
+// product multiplies along axes, halving them until one is left: its depth is rounds.
+func (c *calc) product(x *ir.Value, axes []int) *ir.Value {
+	for _, a := range axes {
+		if c.err == nil && x.Type.Shape[a] == 0 {
+			return c.fail("product of nothing along dimension %d of %v", a, x.Type.Shape)
+		}
+		for c.err == nil && x.Type.Shape[a] > 1 {
+			d := x.Type.Shape[a]
+			y := c.mul(c.cut(x, a, 0, d/2), c.cut(x, a, d/2, d/2*2))
+			if d%2 == 1 {
+				y = c.concat(a, y, c.cut(x, a, d-1, d))
+			}
+			x = y
+		}
+	}
+	return x
+}
+
+// logSumExp subtracts the largest element before exponentiating; the sum is then at least 1.
+func (c *calc) logSumExp(x *ir.Value, axes []int) *ir.Value {
+	if len(axes) == 0 {
+		return x
+	}
+	top := c.reduce(ir.OpReduceMax, x, axes...)
+	sum := c.reduce(ir.OpReduceSum, c.fn(ir.OpExp, c.sub(x, top)), axes...)
+	return c.add(top, c.fn(ir.OpLog, sum))
 }
 
 func argMax(negate bool) func(n *node) ([]*ir.Value, error) {
@@ -81,12 +96,26 @@ func init() {
 		listed    int // the opset from which on axes are an input
 		lower     func(n *node) ([]*ir.Value, error)
 	}{
-		{"ReduceSum", "Sum over axes.", 13, reduction(ir.OpReduceSum, "", false)},
-		{"ReduceL1", "Sum of magnitudes over axes.", 18, reduction(ir.OpReduceSum, ir.OpAbs, false)},
-		{"ReduceSumSquare", "Sum of squares over axes.", 18, reduction(ir.OpReduceSum, ir.OpMul, false)},
-		{"ReduceMean", "Mean over axes.", 18, reduction(ir.OpReduceMean, "", false)},
-		{"ReduceMax", "Largest element over axes.", 18, reduction(ir.OpReduceMax, "", false)},
-		{"ReduceMin", "Smallest element over axes.", 18, reduction(ir.OpReduceMax, ir.OpNeg, true)},
+		{"ReduceSum", "Sum over axes.", 13, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceSum, x, axes...) })},
+		{"ReduceL1", "Sum of magnitudes over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			return c.reduce(ir.OpReduceSum, c.fn(ir.OpAbs, x), axes...)
+		})},
+		{"ReduceL2", "Root of the sum of squares over axes, approximated.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			return c.fn(ir.OpSqrt, c.reduce(ir.OpReduceSum, c.mul(x, x), axes...))
+		})},
+		{"ReduceLogSum", "Logarithm of the sum over axes, approximated.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			return c.fn(ir.OpLog, c.reduce(ir.OpReduceSum, x, axes...))
+		})},
+		{"ReduceLogSumExp", "Logarithm of the sum of exponentials over axes, approximated.", 18, reduction((*calc).logSumExp)},
+		{"ReduceProd", "Product over axes.", 18, reduction((*calc).product)},
+		{"ReduceSumSquare", "Sum of squares over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			return c.reduce(ir.OpReduceSum, c.mul(x, x), axes...)
+		})},
+		{"ReduceMean", "Mean over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceMean, x, axes...) })},
+		{"ReduceMax", "Largest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceMax, x, axes...) })},
+		{"ReduceMin", "Smallest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			return c.neg(c.reduce(ir.OpReduceMax, c.neg(x), axes...))
+		})},
 	} {
 		add(r.name, r.doc, r.lower,
 			version{since: 1, in: 1, max: 1, attrs: "axes:is keepdims:i"},

@@ -134,9 +134,7 @@ func slice(n *node) ([]*ir.Value, error) {
 }
 
 func pad(n *node) ([]*ir.Value, error) {
-	if m := n.str("mode", "constant"); m != "constant" {
-		return nil, fmt.Errorf("mode=%s is not supported", m)
-	}
+	mode := n.str("mode", "constant")
 	x := n.in(0)
 	in := x.Type.Shape
 	pads, err := n.list(1, "pads")
@@ -179,6 +177,9 @@ func pad(n *node) ([]*ir.Value, error) {
 	if x, err = n.cut(x, from, to, by); err != nil {
 		return nil, err
 	}
+	if mode != "constant" {
+		return mirrored(n, x, full, mode)
+	}
 	y, err := n.e(ir.OpPad, ir.Attrs{ir.Dims("pads", full)}, x)
 	if err != nil || value == 0 {
 		return one(y, err)
@@ -207,38 +208,43 @@ func pad(n *node) ([]*ir.Value, error) {
 	return one(n.e(ir.OpAdd, nil, y, c))
 }
 
-func gather(n *node) ([]*ir.Value, error) {
-	x := n.in(0)
-	in := x.Type.Shape
-	idx, err := n.public(1, "indices")
-	if err != nil {
-		return nil, err
-	}
-	if idx.Elem != ir.Int {
-		return nil, fmt.Errorf("indices are %v, want integers", idx.Elem)
-	}
-	a, err := n.axis("axis", 0, len(in))
-	if err != nil {
-		return nil, err
-	}
-	list, err := n.indices(idx.Len())
-	if err != nil {
-		return nil, err
-	}
-	for i, k := range idx.I {
-		if k < int64(-in[a]) || k >= int64(in[a]) {
-			return nil, fmt.Errorf("index %d is out of range for dimension %d of %v", k, a, in)
+// mirrored pads x with its own elements.
+func mirrored(n *node, x *ir.Value, pads []int, mode string) ([]*ir.Value, error) {
+	c := n.calc()
+	for a, d := range x.Type.Shape {
+		lo, hi := pads[a], pads[len(x.Type.Shape)+a]
+		if lo == 0 && hi == 0 {
+			continue
 		}
-		if list[i] = int(k); k < 0 {
-			list[i] += in[a]
+		if d == 0 {
+			return nil, fmt.Errorf("dimension %d is empty, so mode=%s has nothing to pad with", a, short(mode))
 		}
+		idx, err := n.indices(lo + d + hi)
+		if err != nil {
+			return nil, err
+		}
+		for i := range idx {
+			k := i - lo
+			switch mode {
+			case "edge":
+				k = min(max(k, 0), d-1)
+			case "wrap":
+				k = (k%d + d) % d
+			case "reflect":
+				if period := 2 * (d - 1); period == 0 {
+					k = 0
+				} else {
+					k = (k%period + period) % period
+					k = min(k, period-k)
+				}
+			default:
+				return nil, fmt.Errorf("mode=%s is not supported", short(mode))
+			}
+			idx[i] = k
+		}
+		x = c.pick(x, a, idx)
 	}
-	y, err := n.e(ir.OpGather, ir.Attrs{ir.I("axis", int64(a)), ir.Dims("indices", list)}, x)
-	if err != nil {
-		return nil, err
-	}
-	s := append(append(append(ir.Shape{}, in[:a]...), idx.Shape...), in[a+1:]...)
-	return one(n.reshape(y, s))
+	return c.one(x)
 }
 
 // squeezed and unsqueezed lower Squeeze and Unsqueeze.
@@ -481,7 +487,6 @@ func init() {
 	add("Slice", "Every step-th element between public bounds.", slice,
 		version{since: 1, in: 1, max: 1, attrs: "starts:is! ends:is! axes:is"},
 		version{since: 10, in: 3, max: 5})
-	add("Gather", "Slices at public indices.", gather, version{since: 1, in: 2, max: 2, attrs: "axis:i"})
 	add("Pad", "A public value around the input; negative pads cut.", pad, version{since: 2, in: 1, max: 1, attrs: "mode:s pads:is! value:f"},
 		version{since: 11, in: 2, max: 3, attrs: "mode:s"}, version{since: 18, in: 2, max: 4, attrs: "mode:s"})
 	add("Expand", "Broadcast to a public shape.", broadcast, version{since: 8, in: 2, max: 2})

@@ -56,6 +56,7 @@ type Error struct {
 	Hint   string // what to try; may be empty
 	Source string // the source line, for programs; shown with a caret
 	Kind   Kind
+	Public string // the input that would have to be public for this to work; empty if that is not the mistake
 }
 
 // Errorf returns an error at a position.

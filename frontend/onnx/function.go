@@ -1,0 +1,136 @@
+package onnx
+
+import (
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "smpcc/frontend/onnx/onnxpb"
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// Functions that a model defines itself are inlined where they are called.
+
+// maxFunctions bounds how many functions a model may define.
+const maxFunctions = 1 << 12
+
+// functionKey names a function.
+func functionKey(dom, name string) string { return dom + " " + name }
+
+// functions indexes the model's own functions.
+func (r *reader) functionTable(list []*pb.FunctionProto) {
+	r.functions = map[string]*pb.FunctionProto{}
+	if len(list) > maxFunctions {
+		r.errs.Add(r.pos(""), fmt.Errorf("model has more than %d functions", maxFunctions))
+		return
+	}
+	for _, f := range list {
+		k := functionKey(domain(f.GetDomain()), f.GetName())
+		if r.functions[k] != nil {
+			r.errs.Add(r.pos(""), fmt.Errorf("function %s is defined twice", short(f.GetName())))
+		}
+		r.functions[k] = f
+	}
+}
+
+// call inlines a function: its body sees its own inputs and nothing else of the model.
+func (n *node) call(f *pb.FunctionProto) ([]*ir.Value, error) {
+	r := n.r
+	if len(n.p.Input) > len(f.Input) || len(n.p.Output) > len(f.Output) {
+		return nil, fmt.Errorf("function %s has %d inputs and %d outputs, the node %d and %d", short(f.GetName()), len(f.Input), len(f.Output), len(n.p.Input), len(n.p.Output))
+	}
+	attrs := map[string]*pb.AttributeProto{}
+	for _, a := range n.p.Attribute {
+		if !slices.Contains(f.Attribute, a.GetName()) {
+			return nil, fmt.Errorf("function %s takes no attribute %s", short(f.GetName()), short(a.GetName()))
+		}
+		attrs[a.GetName()] = a
+	}
+	args := map[string]*ir.Value{}
+	absent := map[string]bool{}
+	for i, name := range f.Input {
+		if n.given(i) {
+			if r.broken[n.p.Input[i]] {
+				return nil, errReported
+			}
+			v, err := r.result(n.p.Input[i])
+			if err != nil {
+				return nil, diag.Errorf(n.at, "input %q: %v", short(n.p.Input[i]), err)
+			}
+			if v == nil {
+				return nil, errReported
+			}
+			args[name] = v
+		} else {
+			absent[name] = true
+		}
+	}
+	g := &pb.GraphProto{}
+	for _, p := range f.Node {
+		q := proto.Clone(p).(*pb.NodeProto)
+		resolve(q, attrs, absent)
+		g.Node = append(g.Node, q)
+	}
+	for _, o := range f.Output[:len(n.p.Output)] {
+		g.Output = append(g.Output, &pb.ValueInfoProto{Name: proto.String(o)})
+	}
+	opset, imports := r.opset, map[string]int64{}
+	for _, o := range f.OpsetImport {
+		imports[domain(o.GetDomain())] = o.GetVersion()
+	}
+	if v, ok := imports[standard]; ok {
+		if v < minOpset || v > maxOpset {
+			return nil, fmt.Errorf("function %s wants opset %d, which is not supported", short(f.GetName()), v)
+		}
+		opset = int(v)
+	}
+	was := *r
+	r.vals, r.inits, r.broken, r.absent, r.scope = map[string]*ir.Value{}, map[string]*ir.Tensor{}, map[string]bool{}, map[string]error{}, nil
+	r.opset, r.imports = opset, imports
+	defer func() {
+		r.vals, r.inits, r.broken, r.absent, r.scope = was.vals, was.inits, was.broken, was.absent, was.scope
+		r.opset, r.imports = was.opset, was.imports
+	}()
+	return r.nested(g, len(g.Output), func() error {
+		for name, v := range args {
+			if err := r.fresh(name); err != nil {
+				return fmt.Errorf("input %q of the function: %w", short(name), err)
+			}
+			r.vals[name] = v
+		}
+		return nil
+	})
+}
+
+// resolve puts the caller's attributes in place of references, also inside graphs, and drops inputs that the caller left out.
+func resolve(p *pb.NodeProto, attrs map[string]*pb.AttributeProto, absent map[string]bool) {
+	for i, in := range p.Input {
+		if absent[in] {
+			p.Input[i] = ""
+		}
+	}
+	for len(p.Input) > 0 && p.Input[len(p.Input)-1] == "" {
+		p.Input = p.Input[:len(p.Input)-1]
+	}
+	kept := p.Attribute[:0]
+	for _, a := range p.Attribute {
+		if ref := a.GetRefAttrName(); ref != "" {
+			given := attrs[ref]
+			if given == nil {
+				continue // left out: the operator's default
+			}
+			b := proto.Clone(given).(*pb.AttributeProto)
+			b.Name = proto.String(a.GetName())
+			a = b
+		}
+		if a.G != nil {
+			for _, q := range a.G.Node {
+				resolve(q, attrs, absent)
+			}
+		}
+		kept = append(kept, a)
+	}
+	p.Attribute = kept
+}

@@ -1,0 +1,218 @@
+package smpcc_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"smpcc"
+	"smpcc/backend/verify"
+	"smpcc/ir"
+	"smpcc/runtime/local"
+)
+
+// A function is a smooth function on the window where it must be within the default precision of float64: absolutely, or
+// relatively where the result exceeds 1.
+type function struct {
+	op     ir.Op
+	lo, hi float64
+	log    bool // draw arguments evenly by magnitude
+}
+
+var functions = []function{
+	{ir.OpSigmoid, -30, 30, false}, {ir.OpTanh, -30, 30, false}, {ir.OpGelu, -30, 30, false}, {ir.OpSilu, -30, 30, false},
+	{ir.OpErf, -30, 30, false}, {ir.OpSoftplus, -30, 30, false}, {ir.OpMish, -30, 30, false}, {ir.OpElu, -30, 30, false},
+	{ir.OpExp, -30, 1, false}, {ir.OpRecip, 1.0 / 256, 4096, true}, {ir.OpRsqrt, 1.0 / 256, 4096, true},
+	{ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpSin, -100, 100, false}, {ir.OpCos, -100, 100, false},
+	{ir.OpGeluTanh, -30, 30, false}, {ir.OpFloor, -1000, 1000, false},
+}
+
+// arguments draws n multiples of 2^-frac from the window, its ends among them.
+func (f function) arguments(r *rand.Rand, n, frac int) *ir.Tensor {
+	t := ir.NewTensor(ir.Real, ir.Shape{n})
+	for i := range t.F {
+		u := r.Float64()
+		x := f.lo + (f.hi-f.lo)*u
+		switch {
+		case f.log:
+			x = f.lo * math.Pow(f.hi/f.lo, u)
+		case i%2 == 1: // where the function bends
+			x = min(max(r.NormFloat64()*3, f.lo), f.hi)
+		}
+		t.F[i] = math.Ldexp(math.Round(math.Ldexp(x, frac)), -frac)
+	}
+	t.F[0], t.F[1] = f.lo, f.hi
+	return t
+}
+
+// secure runs a one-input module on data and returns output "out" decoded, checked against the plan's cost.
+func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tensor) ([]float64, *smpcc.Compilation) {
+	t.Helper()
+	c, err := smpcc.CompileModule(g.m, opt, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMasks(t, c.Plan)
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+	runner, err := local.New(context.Background(), c.Plan, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in [][]uint64
+	for _, port := range c.Plan.Manifest.Inputs {
+		w, err := smpcc.Bind(port, data[port.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = append(in, w)
+	}
+	res, err := runner.Run(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkCost(t, c.Plan, res)
+	o := c.Plan.Manifest.Outputs[0]
+	words := res.Outputs[0]["out"]
+	out := make([]float64, len(words))
+	for i, w := range words {
+		out[i] = math.Ldexp(float64(int64(w)), -o.Scale)
+	}
+	return out, c
+}
+
+func TestFunctionsWithinPrecision(t *testing.T) {
+	for _, f := range functions {
+		for _, c := range []struct {
+			n       int
+			parties int
+			wide    bool
+			frac    int
+			eps     float64
+		}{{2000, 2, false, 16, 1e-3}, {500, 3, true, 16, 1e-3}, {20, 2, true, 16, 1e-3}, {500, 2, false, 12, 1e-2}, {500, 2, false, 20, 1e-4}} {
+			t.Run(fmt.Sprintf("%s/%d/%d/%v/%d/%g", f.op, c.n, c.parties, c.wide, c.frac, c.eps), func(t *testing.T) {
+				g := newGraph(t, c.parties)
+				lo, hi := f.lo, f.hi
+				if c.wide {
+					lo, hi = -(1 << 20), 1<<20
+				}
+				x := f.arguments(rand.New(rand.NewPCG(1, uint64(len(f.op)))), c.n, c.frac)
+				g.reveal("out", g.e(f.op, nil, g.input("x", "p0", "real", lo, hi, c.n)))
+				got, comp := secure(t, g, smpcc.Options{FracBits: c.frac, Precision: c.eps}, map[string]*ir.Tensor{"x": x})
+				worst, at := 0.0, 0.0
+				for i, y := range got {
+					want := ir.Smooth[f.op](x.F[i])
+					if e := math.Abs(y-want) / max(1, math.Abs(want)); !(e <= worst) {
+						worst, at = e, x.F[i]
+					}
+				}
+				cost := comp.Plan.Cost().Phases[2]
+				t.Logf("error %.3g at %g; %d rounds, %d bytes per element", worst, at, cost.Rounds, cost.Sent[0]/int64(c.n))
+				if !(worst <= c.eps) {
+					t.Errorf("error %.3g at %g, want at most %g", worst, at, c.eps)
+				}
+			})
+		}
+	}
+}
+
+// TestSoftmaxWithinPrecision covers one dominating entry, equal entries and many small ones, whose sum must not drift.
+func TestSoftmaxWithinPrecision(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, op := range []ir.Op{ir.OpSoftmax, ir.OpLogSoftmax} {
+		for _, n := range []int{2, 3, 10, 257, 4096} {
+			rows := max(2, 4096/n)
+			x := ir.NewTensor(ir.Real, ir.Shape{rows, n})
+			for i := range x.F {
+				switch row := i / n; row % 4 {
+				case 0: // many small ones beside a large one
+					x.F[i] = -11.8
+					if i%n == 0 {
+						x.F[i] = 0
+					}
+				case 1:
+					x.F[i] = 3
+				default:
+					x.F[i] = r.NormFloat64() * 4
+				}
+				x.F[i] = math.Round(x.F[i]*65536) / 65536
+			}
+			t.Run(fmt.Sprintf("%s/%d", op, n), func(t *testing.T) {
+				g := newGraph(t, 2)
+				in := g.input("x", "p0", "real", -50, 50, rows, n)
+				out := g.e(op, ir.Attrs{ir.I("axis", 1)}, in)
+				want, err := ir.Rows[op].Eval(out, []*ir.Tensor{x})
+				if err != nil {
+					t.Fatal(err)
+				}
+				g.reveal("out", out)
+				got, comp := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+				worst := 0.0
+				for i, y := range got {
+					if e := math.Abs(y-want.F[i]) / max(1, math.Abs(want.F[i])); !(e <= worst) {
+						worst = e
+					}
+				}
+				t.Logf("error %.3g, %d rounds", worst, comp.Plan.Cost().Phases[2].Rounds)
+				if !(worst <= 1e-3) {
+					t.Errorf("error %.3g, want at most 1e-3", worst)
+				}
+			})
+		}
+	}
+}
+
+// TestFunctionsAreClamped gives every function arguments far outside its window: results stay near those at its ends.
+func TestFunctionsAreClamped(t *testing.T) {
+	for _, f := range functions {
+		t.Run(string(f.op), func(t *testing.T) {
+			x := ir.Reals(ir.Shape{10}, 0, math.Ldexp(1, -16), -math.Ldexp(1, -16), 1<<13, -(1 << 13), 1<<19, -(1 << 19), 1<<28, -(1 << 28), 123456.789)
+			g := newGraph(t, 2)
+			g.reveal("out", g.e(f.op, nil, g.input("x", "p0", "real", -(1<<28), 1<<28, 10)))
+			got, _ := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+			limit := 1.001 * (1 << 28) // of functions that go on as a line
+			switch f.op {
+			case ir.OpSigmoid, ir.OpTanh, ir.OpErf, ir.OpSin, ir.OpCos:
+				limit = 1.001
+			case ir.OpExp:
+				limit = 22100 // e^10
+			case ir.OpRecip, ir.OpRsqrt:
+				limit = 4.5 * 256 // the polynomial goes on to zero
+			case ir.OpSqrt, ir.OpLog:
+				limit = 65
+			}
+			for i, y := range got {
+				if !(math.Abs(y) <= limit) {
+					t.Errorf("%s(%g) is %g, want at most %g in magnitude", f.op, x.F[i], y, limit)
+				}
+			}
+			t.Log(got)
+		})
+	}
+}
+
+// TestQuotient divides numbers of very different sizes: the error is that of the quotient.
+func TestQuotient(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	const n = 1000
+	x, y := ir.NewTensor(ir.Real, ir.Shape{n}), ir.NewTensor(ir.Real, ir.Shape{n})
+	for i := range n {
+		y.F[i] = math.Round(math.Exp2(r.Float64()*20-8)*65536) / 65536
+		x.F[i] = math.Round((r.Float64()*2-1)*100*y.F[i]*65536) / 65536
+		if i%2 == 0 {
+			y.F[i] = -y.F[i]
+		}
+	}
+	g := newGraph(t, 2)
+	g.reveal("out", g.e(ir.OpDiv, nil, g.input("x", "p0", "real", -1<<19, 1<<19, n), g.input("y", "p1", "real", -5000, 5000, n)))
+	got, _ := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x, "y": y})
+	for i, q := range got {
+		want := x.F[i] / y.F[i]
+		if e := math.Abs(q-want) / max(1, math.Abs(want)); !(e <= 1e-3) {
+			t.Fatalf("%g / %g is %g, want %g", x.F[i], y.F[i], q, want)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package passes
+
+import (
+	"math"
+)
+
+// Fits of real functions, made at compile time. All results are rounded to coarse binary grids, so that every machine
+// compiles the same bytes.
+
+// A polyline is a continuous piecewise linear function: f(x) = y0 + sum_i slope_i * max(x - at_i, 0), with no slope left of at_0.
+type polyline struct {
+	at, slope []float64
+	y0        float64
+}
+
+// eval returns the polyline's value.
+func (p polyline) eval(x float64) float64 {
+	y := p.y0
+	for i, t := range p.at {
+		y += float64(p.slope[i] * max(x-t, 0))
+	}
+	return y
+}
+
+const (
+	knotStep      = 1.0 / 64 // knots are multiples of it
+	probesPerKnot = 4
+	knotProbe     = knotStep / probesPerKnot // where errors are looked at
+)
+
+// A line is y = at0 + slope*x.
+type line struct{ at0, slope float64 }
+
+// fitLine returns a polyline within eps of f between lo and hi, for an f that runs into the constant left below lo and into
+// the given line above hi. From each knot it takes the farthest next one that a straight line inside f +- eps reaches, and
+// keeps to the middle of what is possible. Slopes are multiples of 2^-bits and follow the knots, so that their rounding
+// does not add up.
+func fitLine(f func(float64) float64, lo, hi, left float64, right line, eps float64, bits int) polyline {
+	unit := math.Ldexp(1, -bits)
+	p := polyline{y0: math.Round(left/unit) * unit}
+	x, y, before := lo, p.y0, 0.0
+	bend := func(s float64) {
+		if s != before {
+			p.at, p.slope = append(p.at, x), append(p.slope, s-before)
+		}
+		before = s
+	}
+	for x < hi {
+		low, high := math.Inf(-1), math.Inf(1) // slopes that have stayed within f +- eps so far
+		next := x + knotStep
+		s := (f(next) - y) / knotStep
+		for i := 1; ; i++ {
+			t := x + float64(float64(i)*knotProbe)
+			if t > hi {
+				break
+			}
+			v := f(t)
+			low, high = max(low, (v-eps-y)/(t-x)), min(high, (v+eps-y)/(t-x))
+			if low > high {
+				break
+			}
+			if i%probesPerKnot == 0 {
+				next, s = t, (low+high)/2
+			}
+			if t == hi {
+				if to := (right.at0 + float64(right.slope*hi) - y) / (t - x); low <= to && to <= high {
+					s = to
+				}
+			}
+		}
+		s = math.Round(s/unit) * unit
+		bend(s)
+		y += float64(s * (next - x))
+		x = next
+	}
+	bend(right.slope)
+	return p
+}
+
+// fitPoly returns coefficients c with |sum_k c_k t^k - f(t)| least up to a small factor over lo..hi: interpolation at the
+// zeros of a Chebyshev polynomial, solved by divided differences. (Trefethen, Approximation Theory and Practice, ch. 3.)
+func fitPoly(f func(float64) float64, lo, hi float64, degree, bits int) []float64 {
+	n := degree + 1
+	x, d := make([]float64, n), make([]float64, n)
+	for i := range x {
+		x[i] = (lo+hi)/2 + float64((hi-lo)/2*math.Cos(math.Pi*(float64(i)+0.5)/float64(n)))
+		d[i] = f(x[i])
+	}
+	for k := 1; k < n; k++ {
+		for i := n - 1; i >= k; i-- {
+			d[i] = (d[i] - d[i-1]) / (x[i] - x[i-k])
+		}
+	}
+	c := make([]float64, n) // Newton form to powers
+	for k := n - 1; k >= 0; k-- {
+		for i := n - 1; i > 0; i-- {
+			c[i] = c[i-1] - float64(x[k]*c[i])
+		}
+		c[0] = d[k] - float64(x[k]*c[0])
+	}
+	for i := range c {
+		c[i] = math.Ldexp(math.Round(math.Ldexp(c[i], bits)), -bits)
+	}
+	return c
+}
+
+// polyError returns the largest error of the polynomial c against f over lo..hi, and the polynomial's own extremes.
+func polyError(f func(float64) float64, c []float64, lo, hi float64) (worst, least, most float64) {
+	const probes = 512
+	for i := range probes + 1 {
+		t := lo + float64((hi-lo)*float64(i)/probes)
+		y := 0.0
+		for k := len(c) - 1; k >= 0; k-- {
+			y = float64(y*t) + c[k]
+		}
+		worst = max(worst, math.Abs(y-f(t)))
+		if i == 0 {
+			least, most = y, y
+		}
+		least, most = min(least, y), max(most, y)
+	}
+	return worst, least, most
+}
+
+// fitPolyTo returns the polynomial of least degree within eps of f over lo..hi, of degree 12 at most.
+func fitPolyTo(f func(float64) float64, lo, hi, eps float64, bits int) []float64 {
+	for degree := 2; ; degree++ {
+		c := fitPoly(f, lo, hi, degree, bits)
+		if e, _, _ := polyError(f, c, lo, hi); e <= eps || degree == 12 {
+			return c
+		}
+	}
+}
