@@ -149,6 +149,9 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 		if m := v.GetType().GetSequenceType().GetElemType().GetMapType(); m != nil { // of ZipMap, which is its input here
 			t = m.GetValueType().GetTensorType()
 		}
+		if t == nil {
+			return nil, diag.Errorf(diag.Pos{File: path}, "%q: is not a tensor", short(v.GetName()))
+		}
 		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
 			return nil, diag.Errorf(diag.Pos{File: path}, "%q: %v", v.GetName(), err)
 		}
