@@ -289,6 +289,7 @@ var opCases = []opCase{
 	{name: "ScatterND min", opset: 18, nodes: nodes(nd("ScatterND", "x i u", "y", as("reduction", "min"))), x: tensors{"x": mat23, "u": reals(dims(2), 0, 9)}, w: tensors{"i": ints(dims(2, 2), 1, 1, 0, 0)}, y: out(reals(dims(2, 3), 1, 2, 3, 4, 0, 6))},
 	{name: "OneHot", nodes: nodes(nd("OneHot", "i d v", "h"), nd("Mul", "x h", "y")), x: tensors{"x": reals(dims(1, 1), 2)}, w: tensors{"i": list(1, -1), "d": list(3), "v": reals(dims(2), 0, 5)}, y: out(reals(dims(2, 3), 0, 10, 0, 0, 0, 10))},
 	{name: "OneHot secret indices, axis", nodes: nodes(nd("OneHot", "x d v", "y", ai("axis", 0))), x: tensors{"x": list(1, -1, 7)}, w: tensors{"d": ints(dims(), 2), "v": list(3, 8)}, y: out(ints(dims(2, 3), 3, 3, 3, 8, 8, 3))},
+	{name: "OneHot secret real indices", nodes: nodes(nd("OneHot", "x d v", "y")), x: tensors{"x": reals(dims(2), 1, -2)}, w: tensors{"d": ints(dims(), 2), "v": list(0, 1)}, y: out(ints(dims(2, 2), 0, 1, 1, 0))},
 	{name: "Trilu", nodes: nodes(nd("Trilu", "x", "y")), x: tensors{"x": mat23}, y: out(reals(dims(2, 3), 1, 2, 3, 0, 5, 6))},
 	{name: "Trilu lower k", nodes: nodes(nd("Trilu", "x k", "y", ai("upper", 0))), x: tensors{"x": mat23}, w: tensors{"k": ints(dims(), 1)}, y: out(reals(dims(2, 3), 1, 2, 0, 4, 5, 6))},
 	{name: "ReverseSequence", nodes: nodes(nd("ReverseSequence", "x l", "y")), x: tensors{"x": reals(dims(3, 2), 1, 2, 3, 4, 5, 6)}, w: tensors{"l": list(2, 3)}, y: out(reals(dims(3, 2), 3, 6, 1, 4, 5, 2))},
