@@ -111,7 +111,11 @@ func quantise(m *ir.Module, opt *Options) error {
 					continue
 				}
 				d := a.Attrs.Tensor("data")
-				c, err := constant(d, exactBits(d, f+smallness(d)))
+				more := f + smallness(d)
+				if 1+signedBits(v.Range.Abs(), args[1-i].Type.Scale+more, 1) > maxProductBits {
+					more = f // the ring has no room for more
+				}
+				c, err := constant(d, exactBits(d, more))
 				if err != nil {
 					return nil, err
 				}
