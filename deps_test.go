@@ -27,11 +27,12 @@ runtime/material:
 runtime/engine: backend/plan runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
+runtime/attest:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan runtime/engine runtime/material runtime/grpcnet runtime/keys
+runtime/server: backend/plan runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
-cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/keys runtime/engine
+cmd/smpcc: . ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan runtime/local runtime/server runtime/attest runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.

@@ -72,6 +72,9 @@ func (s *Server) start(ctx context.Context, purpose string, epoch uint64) (uint6
 	if err != nil {
 		return 0, err
 	}
+	if err := s.conditions(purpose); err != nil { // before the others begin
+		return 0, s.refused(purpose, last+1, err)
+	}
 	r := jobRequest{Plan: fmt.Sprintf("%x", s.digest), Purpose: purpose, ID: last + 1, Epoch: epoch}
 	if purpose == "setup" {
 		r.Epoch = r.ID

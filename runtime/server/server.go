@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
@@ -39,6 +40,7 @@ type Server struct {
 	engine  *engine.Engine
 	node    *grpcnet.Node
 	ledger  *material.Ledger
+	audit   *attest.Log
 	master  material.Key // dealer only
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -109,6 +111,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, "ledger.db")); err != nil {
 		return nil, err
 	}
+	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, "audit.log"), name); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, map[string]grpcnet.Handler{
 		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
@@ -135,6 +140,9 @@ func (s *Server) approve() error {
 	}
 	for _, r := range s.plan.Manifest.Policies {
 		if r.Owner == s.name {
+			if err := s.ownGuard(); err != nil {
+				return err
+			}
 			if r.Digest != want {
 				return fmt.Errorf("refused: the plan was compiled under the policy %s of %s (sha-256 %s), this server's policy has sha-256 %s; compile with --policy", r.File, s.name, r.Digest, want)
 			}
@@ -150,6 +158,9 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return err
 	}
+	if err := s.audit.Add(attest.Event{What: "start", Role: s.name, Plan: s.planDigest(), Parties: s.plan.Manifest.Parties, Decision: "allowed", Reason: s.policyReason()}); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	s.log.Info("listening", "role", s.name, "address", l.Addr().String(), "plan", fmt.Sprintf("%x", s.digest[:8]))
 	if ready != nil {
 		ready(l.Addr())
@@ -163,7 +174,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	s.stop()
 	s.node.Close()
 	s.running.Wait()
-	return errors.Join(err, s.ledger.Close())
+	return errors.Join(err, s.ledger.Close(), s.audit.Close())
 }
 
 // isRole reports whether a caller is one of the plan's roles.
@@ -262,6 +273,9 @@ func (s *Server) begin(r jobRequest, use func(digest [32]byte, session uint64) e
 	if len(s.jobs)-len(s.done) >= maxOpen {
 		return fmt.Errorf("%s runs %d sessions already", s.name, maxOpen)
 	}
+	if err := s.permit(r.Purpose, r.ID); err != nil {
+		return err
+	}
 	if err := use(s.ledgerKey(r.Purpose), r.ID); err != nil {
 		return err
 	}
@@ -275,6 +289,7 @@ func (s *Server) begin(r jobRequest, use func(digest [32]byte, session uint64) e
 		} else {
 			s.log.Info("done", j.purpose, j.id, "rounds", j.online.Rounds, "bytes_sent", j.online.BytesSent)
 		}
+		s.ended(j)
 		close(j.over)
 		s.mu.Lock()
 		defer s.mu.Unlock()
