@@ -1,4 +1,4 @@
-.PHONY: help check test golden bench fuzz nightly conformance
+.PHONY: help check test golden generate bench fuzz nightly conformance
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -9,6 +9,7 @@ check: ## what every change must pass: format, vet, staticcheck, tests with the 
 	go tool staticcheck ./...
 	go mod tidy -diff
 	go test -race ./...
+	cd frontend/onnxgo && go vet ./... && go mod tidy -diff && go test ./...
 
 test: ## the tests, as in the README
 	go test ./...
@@ -16,6 +17,9 @@ test: ## the tests, as in the README
 golden: ## rewrite golden files and the output shown in documents; read the diff before committing it
 	SMPCC_UPDATE=1 go test ./...
 	git diff --stat
+
+generate: ## write the assembly again; its generator is a module of its own
+	go generate ./runtime/ring ./runtime/material
 
 bench: ## benchmarks, six times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 ./...

@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"smpcc"
 	"smpcc/backend"
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/ir/text"
@@ -29,14 +33,15 @@ type primitive struct {
 
 // A graph builds a module by hand.
 type graph struct {
-	t *testing.T
-	f *ir.Func
-	m *ir.Module
+	t     *testing.T
+	f     *ir.Func
+	m     *ir.Module
+	cells int // elements of each operand
 }
 
 func newGraph(t *testing.T, parties int) *graph {
 	f := ir.NewFunc("main")
-	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}}
+	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}, cells}
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
@@ -60,11 +65,11 @@ func (g *graph) reveal(name string, v *ir.Value) {
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", name), ir.Ss("to", g.m.Parties...)}, v)
 }
 
-const cells = 64 // elements of each operand
+const cells = 64 // elements of each operand, if nothing else is said
 
 // xy declares two operands of different owners.
 func (g *graph) xy(elem string, lo, hi float64) (x, y *ir.Value) {
-	return g.input("x", "p0", elem, lo, hi, 4, cells/4), g.input("y", "p1", elem, lo, hi, 4, cells/4)
+	return g.input("x", "p0", elem, lo, hi, 4, g.cells/4), g.input("y", "p1", elem, lo, hi, 4, g.cells/4)
 }
 
 var primitives = []primitive{
@@ -168,70 +173,117 @@ func edges(r *rand.Rand, p plan.Port, n int) *ir.Tensor {
 func TestPrimitives(t *testing.T) {
 	for _, n := range []int{2, 3, 5} {
 		for _, p := range primitives {
+			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) { sweep(t, p, newGraph(t, n), n, 4*cells, uint64(n), uint64(len(p.name))) })
+		}
+	}
+}
+
+// TestBlocks runs elementwise primitives on tensors of many blocks and a bit, which the engine shares out among processors.
+func TestBlocks(t *testing.T) {
+	names := []string{"product of reals, truncated", "less than, narrow", "less than, widest", "equal, widest", "max", "relu with truncation", "select", "logic", "bits to numbers", "clip"}
+	for i, name := range names {
+		for _, p := range primitives {
+			if p.name != name {
+				continue
+			}
+			n := 2 + i%2
 			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) {
 				g := newGraph(t, n)
-				g.reveal("out", p.build(g))
-				c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
-				if err != nil {
-					t.Fatal(err)
-				}
-				checkMasks(t, c.Plan)
-				fixed := level(t, c.Plan, "fixed")
-				runner, err := local.New(context.Background(), c.Plan, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				r := rand.New(rand.NewPCG(uint64(n), uint64(len(p.name))))
-				for range 4 {
-					data := map[string]*ir.Tensor{}
-					var in [][]uint64
-					for _, port := range c.Plan.Manifest.Inputs {
-						data[port.Name] = edges(r, port, port.Len())
-						if port.Name == "y" { // equal operands are an edge too
-							for i := range 8 {
-								if x := data["x"]; x.Elem == ir.Real {
-									data["y"].F[i] = x.F[i]
-								} else {
-									data["y"].I[i] = x.I[i]
-								}
-							}
-						}
-						w, err := smpcc.Bind(port, data[port.Name])
-						if err != nil {
-							t.Fatal(err)
-						}
-						in = append(in, w)
-					}
-					want, err := ir.Run(fixed, data)
-					if err != nil {
-						t.Fatal(err)
-					}
-					res, err := runner.Run(context.Background(), in)
-					if err != nil {
-						t.Fatal(err)
-					}
-					checkCost(t, c.Plan, res)
-					o := c.Plan.Manifest.Outputs[0]
-					slack := int64(p.ulps*(n-1)) << (2*16 - o.Scale) >> (2*16 - o.Scale)
-					if p.ulps > 0 {
-						slack = int64(p.ulps*n) << max(0, o.Scale-16)
-					}
-					for role := range n {
-						for i, w := range res.Outputs[role]["out"] {
-							got, exp := int64(w), want["out"].I[i]
-							if d := got - exp; d > slack || -d > slack {
-								t.Fatalf("element %d is %d, want %d within %d", i, got, exp, slack)
-							}
-						}
-					}
-				}
+				g.cells = 4 * 4357 // 17 blocks and 20 elements
+				sweep(t, p, g, n, 1, uint64(n), uint64(len(p.name)))
 			})
 		}
 	}
 }
 
+// TestPrimitivesNightly sweeps 10^7 values of each primitive under SMPCC_NIGHTLY=1, or as many as SMPCC_NIGHTLY says.
+func TestPrimitivesNightly(t *testing.T) {
+	values, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY"))
+	if err != nil {
+		t.Skip("takes hours: set SMPCC_NIGHTLY=1")
+	}
+	if values == 1 {
+		values = 1e7
+	}
+	seed := uint64(time.Now().UnixNano())
+	for i, p := range primitives {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			sweep(t, p, newGraph(t, 2+i%2), 2+i%2, values, seed, uint64(i))
+		})
+	}
+}
+
+// sweep runs a primitive for n parties on at least the given number of values of each operand.
+func sweep(t *testing.T, p primitive, g *graph, n, values int, seed1, seed2 uint64) {
+	t.Helper()
+	g.reveal("out", p.build(g))
+	c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkMasks(t, c.Plan)
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Errorf("verify: %v", err)
+	}
+	fixed := level(t, c.Plan, "fixed")
+	runner, err := local.New(context.Background(), c.Plan, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(seed1, seed2))
+	for done := 0; done < values; done += g.cells {
+		data := map[string]*ir.Tensor{}
+		var in [][]uint64
+		for _, port := range c.Plan.Manifest.Inputs {
+			data[port.Name] = edges(r, port, port.Len())
+			if port.Name == "y" { // equal operands are an edge too
+				for i := range 8 {
+					if x := data["x"]; x.Elem == ir.Real {
+						data["y"].F[i] = x.F[i]
+					} else {
+						data["y"].I[i] = x.I[i]
+					}
+				}
+			}
+			w, err := smpcc.Bind(port, data[port.Name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			in = append(in, w)
+		}
+		want, err := ir.Run(fixed, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := runner.Run(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkCost(t, c.Plan, res)
+		o := c.Plan.Manifest.Outputs[0]
+		slack := int64(p.ulps*n) << max(0, o.Scale-16)
+		for role := range n {
+			for i, w := range res.Outputs[role]["out"] {
+				got, exp := int64(w), want["out"].I[i]
+				if d := got - exp; d > slack || -d > slack {
+					t.Fatalf("seeds %d and %d, value %d: element %d is %d, want %d within %d", seed1, seed2, done, i, got, exp, slack)
+				}
+			}
+		}
+	}
+}
+
+// A reporter is a test or a check of a property.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // level parses the IR text that a plan carries.
-func level(t *testing.T, p *plan.Plan, name string) *ir.Module {
+func level(t reporter, p *plan.Plan, name string) *ir.Module {
 	t.Helper()
 	for _, d := range p.Manifest.Dumps {
 		if d.Level == name {
@@ -250,7 +302,7 @@ func level(t *testing.T, p *plan.Plan, name string) *ir.Module {
 }
 
 // checkCost compares what a run sent with what the plan says.
-func checkCost(t *testing.T, p *plan.Plan, r *local.Result) {
+func checkCost(t reporter, p *plan.Plan, r *local.Result) {
 	t.Helper()
 	cost := p.Cost()
 	for ph, got := range map[plan.Phase]local.Phase{plan.Offline: r.Offline, plan.Online: r.Online} {
@@ -269,7 +321,7 @@ func checkCost(t *testing.T, p *plan.Plan, r *local.Result) {
 // checkMasks reads a plan and checks that every opening carries a fresh uniform mask: its item is random with all senders
 // as holders (or dealt shares of zero, for outputs), of the opening's size and width, used by no other opening, drawn once
 // by each holder, and the last thing added to what is sent.
-func checkMasks(t *testing.T, p *plan.Plan) {
+func checkMasks(t reporter, p *plan.Plan) {
 	t.Helper()
 	last := p.NumParties() - 1
 	opened := map[int]string{}
@@ -349,7 +401,7 @@ func TestSamePlanEveryTime(t *testing.T) {
 	for _, path := range []string{"examples/mnist/model.onnx", "examples/auction/auction.smp"} {
 		var first string
 		for i := range 6 {
-			old := runtime.GOMAXPROCS(1 + i%3)
+			old := runtime.GOMAXPROCS([]int{1, 2, 4}[i%3])
 			opt := smpcc.Options{}
 			if strings.HasSuffix(path, ".onnx") {
 				opt.Dims = map[string]int{"N": 1}

@@ -23,6 +23,8 @@ import (
 	"smpcc/runtime/server"
 )
 
+var discard = slog.New(slog.NewTextHandler(io.Discard, nil))
+
 // A cluster is all roles of a plan as servers on loopback.
 type cluster struct {
 	t     *testing.T
@@ -96,7 +98,7 @@ func (c *cluster) start(role string, weights [][]uint64, change func(string, *se
 			own[i] = weights[i]
 		}
 	}
-	s, err := server.New(cfg, c.plan, own, role == c.plan.Manifest.Dealer, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	s, err := server.New(cfg, c.plan, own, role == c.plan.Manifest.Dealer, discard)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -318,6 +320,25 @@ func TestServersRefuse(t *testing.T) {
 		}
 		if err := client.Input(ctx, id, "p1", in); err == nil {
 			t.Error("a second input was taken")
+		}
+	})
+	t.Run("a plan that sends a value as it is", func(t *testing.T) {
+		p, err := plan.Decode(c.Plan.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p.Programs[1].Online[0].Steps {
+			if s := &p.Programs[1].Online[0].Steps[i]; s.Op == plan.StepAdd { // input + mask
+				s.Op, s.Src = plan.StepNeg, s.Src[:1]
+				break
+			}
+		}
+		for _, role := range []string{"p0", "p1", "d"} {
+			cfg := cl.config(role)
+			cfg.Listen, cfg.State = "127.0.0.1:0", t.TempDir()
+			if _, err := server.New(cfg, p, w, role == "d", slog.Default()); err == nil || !strings.Contains(err.Error(), "V05 mask-missing: p1 online round 0") {
+				t.Errorf("%s: error %v", role, err)
+			}
 		}
 	})
 	t.Run("no policy", func(t *testing.T) {

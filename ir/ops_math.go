@@ -129,6 +129,7 @@ func init() {
 		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
 		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Eval: evalNeg, Type: unary, Linear: true},
 		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Eval: each2(times[float64], times[int64]), Linear: true,
+			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -220,6 +221,10 @@ func init() {
 				return b.E(OpNot, nil, b.E(OpAnd, nil, b.E(OpNot, nil, v.Args[0]), b.E(OpNot, nil, v.Args[1])))
 			}},
 		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+			Lower: func(b *Builder, v *Value) *Value { // of bits: c*(x XOR y) XOR y
+				c, x, y := v.Args[0], v.Args[1], v.Args[2]
+				return b.E(OpXor, nil, b.E(OpAnd, nil, c, b.E(OpXor, nil, x, y)), y)
+			},
 			Type: noForm(func(v *Value) (Type, error) {
 				c, xy := v.Args[0].Type, v.Args[1:]
 				if c.Elem != Bool {

@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"slices"
 
 	"smpcc/ir/diag"
 )
@@ -68,7 +69,7 @@ func verifyFunc(m *Module, f *Func, parties map[string]bool, errs *diag.List) {
 			}
 			names[string(v.Op)+" "+n] = true
 		}
-		for _, p := range append(v.Attrs.Strings("to"), v.Attrs.Str("owner")) {
+		for _, p := range slices.Concat(v.Attrs.Strings("to"), []string{v.Attrs.Str("owner")}) { // append might write into what the caller shares
 			if p != "" && !parties[p] {
 				bad("%q is not a party", p)
 			}

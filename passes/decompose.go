@@ -21,7 +21,7 @@ func decompose(m *ir.Module, _ *Options) error {
 	var put func(v *ir.Value) *ir.Value // emits v, whose arguments are values of nf, lowered
 	put = func(v *ir.Value) *ir.Value {
 		row := ir.Rows[v.Op]
-		if row.Level != ir.Composite || row.Lower == nil {
+		if row.Lower == nil || row.Level != ir.Composite && v.Type.Elem != ir.Bool { // of core ops, select has a lowering for bits
 			if hint := withoutLowering[v.Op]; hint != "" {
 				errs.Add(v.Pos, diag.Errorf(v.Pos, "%s is not supported here", v.Op).WithHint("%s", hint))
 			}
@@ -35,6 +35,7 @@ func decompose(m *ir.Module, _ *Options) error {
 					n.Args[i] = r
 				}
 			}
+			retype(n)
 			made[n] = put(n)
 		}}
 		r := row.Lower(b, v)
@@ -49,8 +50,19 @@ func decompose(m *ir.Module, _ *Options) error {
 		for i, a := range v.Args {
 			n.Args[i] = to[a]
 		}
+		retype(&n)
 		to[v] = put(&n)
 	}
 	m.Funcs[0] = nf
 	return errs.Err()
+}
+
+// retype computes the type of a value again, whose arguments have been replaced: a replacement may be public where the value
+// was not, such as the arg-max of one element.
+func retype(v *ir.Value) {
+	t, err := ir.Rows[v.Op].TypeOf(v)
+	if err != nil {
+		ir.Bug("%v: %s after its arguments were lowered: %v", v.Pos, v.Op, err)
+	}
+	v.Type = t
 }

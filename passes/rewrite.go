@@ -27,8 +27,10 @@ func rewrite(m *ir.Module, _ *Options) error {
 				}
 				if n != nil {
 					r.changed = true
-					if r.origin[n] == nil {
+					if o := r.origin[n]; o == nil {
 						r.origin[n] = v
+					} else { // v vanished: who used it uses n
+						r.uses[o] += r.uses[v] - 1
 					}
 					return n, nil
 				}
@@ -101,7 +103,6 @@ func init() {
 		{"arg-max of a rising function is arg-max of its argument", ir.OpArgMax, rising},
 		{"batch-norm into the convolution before it, or a factor and an offset per channel", ir.OpBatchNorm, batchNorm},
 		{"a public factor goes into the weights of the product before it", ir.OpMul, factor},
-		{"a selection by a public condition is arithmetic", ir.OpSelect, publicSelect},
 	}
 }
 
@@ -304,28 +305,4 @@ func factor(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		}
 	}
 	return nil, nil
-}
-
-// publicSelect replaces select(c, x, y) with public c by x, y, or y + c*(x - y).
-func publicSelect(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
-	if a[0].Op != ir.OpConst {
-		return nil, nil
-	}
-	if k, ok := uniform(a[0]); ok {
-		x := a[2]
-		if k != 0 {
-			x = a[1]
-		}
-		if x.Type.Shape.Equal(v.Type.Shape) {
-			return x, nil
-		}
-		return r.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", v.Type.Shape)}, x), nil
-	}
-	c := a[0]
-	if v.Type.Elem == ir.Bool {
-		both := r.e(ir.OpAnd, nil, c, r.e(ir.OpXor, nil, a[1], a[2]))
-		return r.e(ir.OpXor, nil, both, a[2]), nil
-	}
-	c = r.e(ir.OpCast, ir.Attrs{ir.S("to", v.Type.Elem.String())}, c)
-	return r.e(ir.OpAdd, nil, r.e(ir.OpMul, nil, c, r.e(ir.OpSub, nil, a[1], a[2])), a[2]), nil
 }

@@ -155,8 +155,32 @@ func (s *Step) MACs(n func(slot int) int) int64 {
 	case StepConv:
 		a := s.Args
 		return int64(n(s.Dst)) * (a[1] / a[15]) * a[7] * a[8]
-	case StepReluSel, StepMulBit:
+	case StepReluSel, StepMulBit, StepWireMul:
 		return 4 * int64(n(s.Dst))
 	}
 	return 0
+}
+
+// SessionBytes returns the memory that one session takes at a role: its words, and the messages of its largest exchange,
+// sent and received.
+func (p *Plan) SessionBytes(role int) int64 {
+	g := &p.Programs[role]
+	most := int64(0)
+	for _, ph := range []Phase{Offline, Online} {
+		for _, round := range g.Rounds(ph) {
+			n := int64(0)
+			for i := range round.Opens {
+				o := &round.Opens[i]
+				for _, from := range o.From {
+					for _, to := range o.To {
+						if from != to && (from == role || to == role) {
+							n += int64(o.Bytes())
+						}
+					}
+				}
+			}
+			most = max(most, n)
+		}
+	}
+	return 8*int64(g.Words) + most
 }

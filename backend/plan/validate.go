@@ -46,7 +46,10 @@ func (p *Plan) validate() error {
 			return fmt.Errorf("program of %s: %w", role, err)
 		}
 	}
-	return p.validateExchanges()
+	if err := p.validateExchanges(); err != nil {
+		return err
+	}
+	return p.validateOutputs()
 }
 
 func (p *Plan) validateManifest() error {
@@ -385,6 +388,47 @@ func (p *Plan) validateExchanges() error {
 					}
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// validateOutputs checks that each output is opened once, as the manifest describes it and to those it names: the manifest
+// is what people approve. Roles agree on openings, and party 0 takes part in every reveal.
+func (p *Plan) validateOutputs() error {
+	reveals := map[int]*Open{}
+	for _, round := range p.Programs[0].Online {
+		for i := range round.Opens {
+			o := &round.Opens[i]
+			if o.Kind != Reveal {
+				continue
+			}
+			if reveals[o.Item-1] != nil {
+				return fmt.Errorf("item %d masks two reveals", o.Item-1)
+			}
+			reveals[o.Item-1] = o
+		}
+	}
+	names := map[int]string{}
+	for _, t := range p.Manifest.Outputs {
+		if other, twice := names[t.Item]; twice {
+			return fmt.Errorf("outputs %q and %q are the same item", other, t.Name)
+		}
+		names[t.Item] = t.Name
+		o := reveals[t.Item]
+		if o == nil {
+			return fmt.Errorf("output %q is never revealed", t.Name)
+		}
+		if o.Len != t.Len() || o.Bits != t.Bits {
+			return fmt.Errorf("output %q has %d elements of %d bits, %d of %d bits are revealed", t.Name, t.Len(), t.Bits, o.Len, o.Bits)
+		}
+		var to []string
+		for _, r := range o.To {
+			to = append(to, p.Manifest.Parties[r])
+		}
+		said := slices.Compact(slices.Sorted(slices.Values(t.To)))
+		if slices.Sort(to); !slices.Equal(to, said) {
+			return fmt.Errorf("output %q goes to %v, the manifest says %v", t.Name, to, said)
 		}
 	}
 	return nil

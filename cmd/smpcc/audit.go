@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 )
 
@@ -31,6 +32,7 @@ type audit struct {
 	Ranges       []auditRange   `json:"ranges"`
 	Assumed      []string       `json:"assumed_ranges"`
 	Trust        []string       `json:"trust"`
+	Verified     string         `json:"verified"`
 
 	Version       int                `json:"version"`
 	Name          string             `json:"name"`
@@ -152,6 +154,7 @@ func newAudit(p *plan.Plan) *audit {
 		"this plan and its digest; the number and the time of runs",
 		"the policies' digests",
 	}
+	a.Verified = verified(verify.Check(p))
 	a.Trust = []string{
 		"semi-honest: every role follows its program; a role that deviates can spoil results and may learn more",
 		fmt.Sprintf("the dealer %s sees no input, no weight and no message of the online phase; it must not collude with a party", m.Dealer),
@@ -261,6 +264,7 @@ func (a *audit) text(w io.Writer) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "\nVerified: %s\n", a.Verified)
 	list := func(title string, items []string) {
 		fmt.Fprintf(w, "\n%s\n", title)
 		for _, s := range items {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -13,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -28,6 +32,7 @@ import (
 const (
 	maxData   = 1 << 30 // bytes
 	maxPixels = 1 << 26
+	maxRatio  = 10_000 // pixels for each byte of a file; compression reaches 8256 at best, with pixels of one bit
 )
 
 // A preprocessing says how pixels become numbers: (x/255 - mean) / std, after inverting if asked.
@@ -63,9 +68,13 @@ func parsePreprocessing(s string) (preprocessing, error) {
 func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	defer func() { // a decoder that trips over a malformed file must not take the program down
 		if r := recover(); r != nil {
-			t, err = nil, fmt.Errorf("malformed file: %v", r)
+			t, err = nil, errors.New("malformed file")
+		}
+		if err == nil {
+			err = finite(t)
 		}
 		if err != nil {
+			t = nil
 			err = diag.Errorf(diag.Pos{File: path}, "%v", trimPath(path, err))
 		}
 	}()
@@ -88,7 +97,11 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	defer f.Close()
 	switch ext {
 	case ".npy":
-		return readNpy(f, st.Size())
+		data, err := io.ReadAll(io.LimitReader(f, maxData))
+		if err != nil {
+			return nil, err
+		}
+		return readNpy(data)
 	case ".npz":
 		return readNpz(f, st.Size())
 	case ".csv":
@@ -96,7 +109,7 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	case ".json":
 		return readJSON(f)
 	case ".png", ".jpg", ".jpeg":
-		return readImage(f, pre)
+		return readImage(f, st.Size(), pre)
 	}
 	return nil, fmt.Errorf("unknown kind of file %q; data comes as .npy, .npz, .pb, .csv, .json, .png or .jpg", ext)
 }
@@ -110,7 +123,28 @@ func trimPath(path string, err error) string {
 	return s
 }
 
-func readNpy(r io.Reader, size int64) (*ir.Tensor, error) {
+// finite returns an error for the first element that is not a number.
+func finite(t *ir.Tensor) error {
+	for i, x := range t.F {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return fmt.Errorf("element %d is not a finite number", i)
+		}
+	}
+	return nil
+}
+
+// elements are the kinds of elements that .npy files may have. Others, such as pickled objects, never reach the decoder.
+var elements = regexp.MustCompile(`^'[<>=|]?(b1|[iu][1248]|f[48])'$`)
+
+// readNpy reads an array. The decoder allocates what a header says and takes the end of the file for zeros, so that header
+// and size are checked before.
+func readNpy(file []byte) (*ir.Tensor, error) {
+	if len(file) >= 12 && file[6] > 1 {
+		if n := int64(binary.LittleEndian.Uint32(file[8:])); n > int64(len(file)) {
+			return nil, fmt.Errorf("not a .npy file: header of %d bytes in a file of %d", n, len(file))
+		}
+	}
+	r := bytes.NewReader(file)
 	n, err := npyio.NewReader(r)
 	if err != nil {
 		return nil, fmt.Errorf("not a .npy file: %v", err)
@@ -123,12 +157,12 @@ func readNpy(r io.Reader, size int64) (*ir.Tensor, error) {
 	if err := ir.CheckShape(shape); err != nil {
 		return nil, err
 	}
-	if int64(shape.Size()) > size {
-		return nil, fmt.Errorf("array of shape %v is larger than its file", shape)
-	}
 	typ := npyio.TypeFrom(d.Type)
-	if typ == nil {
-		return nil, fmt.Errorf("elements of type %q are not supported", d.Type)
+	if typ == nil || !elements.MatchString(d.Type) {
+		return nil, fmt.Errorf("elements of type %s are not supported", d.Type)
+	}
+	if need := int64(shape.Size()) * int64(typ.Size()); int64(r.Len()) != need {
+		return nil, fmt.Errorf("holds %d bytes of data, %d elements of %s need %d", r.Len(), shape.Size(), d.Type, need)
 	}
 	data := reflect.New(reflect.SliceOf(typ))
 	if err := n.Read(data.Interface()); err != nil {
@@ -169,21 +203,32 @@ func readNpy(r io.Reader, size int64) (*ir.Tensor, error) {
 }
 
 // readNpz reads the only array of an archive.
-func readNpz(f *os.File, size int64) (*ir.Tensor, error) {
-	z, err := npz.NewReader(f, size)
+func readNpz(f io.ReaderAt, size int64) (*ir.Tensor, error) {
+	z, err := zip.NewReader(f, size)
 	if err != nil {
 		return nil, err
 	}
-	keys := z.Keys()
-	if len(keys) != 1 {
-		return nil, fmt.Errorf("holds %d arrays, want one", len(keys))
+	if len(z.File) != 1 {
+		return nil, fmt.Errorf("holds %d arrays, want one", len(z.File))
 	}
-	r, err := z.Open(keys[0])
+	return readMember(z.File[0])
+}
+
+// readMember reads one array of an archive.
+func readMember(f *zip.File) (*ir.Tensor, error) {
+	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return readNpy(r, maxData)
+	data, err := io.ReadAll(io.LimitReader(r, maxData+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxData {
+		return nil, fmt.Errorf("array has more than %d bytes", maxData)
+	}
+	return readNpy(data)
 }
 
 // readCSV reads numbers; a first line that is not numeric is a header.
@@ -195,7 +240,7 @@ func readCSV(f io.Reader) (*ir.Tensor, error) {
 		return nil, err
 	}
 	if len(rows) > 0 {
-		if _, err := strconv.ParseFloat(strings.TrimSpace(rows[0][0]), 64); err != nil {
+		if _, err := strconv.ParseFloat(strings.TrimSpace(rows[0][0]), 64); errors.Is(err, strconv.ErrSyntax) {
 			rows = rows[1:]
 		}
 	}
@@ -221,6 +266,9 @@ func readJSON(f io.Reader) (*ir.Tensor, error) {
 	d.UseNumber()
 	if err := d.Decode(&x); err != nil {
 		return nil, fmt.Errorf("not JSON: %v", err)
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("not JSON: more than one value")
 	}
 	shape := ir.Shape{}
 	for y := x; ; {
@@ -297,13 +345,16 @@ func readJSON(f io.Reader) (*ir.Tensor, error) {
 }
 
 // readImage reads a picture as [1,1,H,W] if it is grey and [1,3,H,W] otherwise.
-func readImage(f io.ReadSeeker, pre preprocessing) (*ir.Tensor, error) {
+func readImage(f io.ReadSeeker, size int64, pre preprocessing) (*ir.Tensor, error) {
 	c, _, err := image.DecodeConfig(f)
 	if err != nil {
 		return nil, err
 	}
 	if c.Width*c.Height > maxPixels {
 		return nil, fmt.Errorf("picture of %dx%d is too large", c.Width, c.Height)
+	}
+	if int64(c.Width)*int64(c.Height) > maxRatio*size { // the decoder allocates what the header says
+		return nil, fmt.Errorf("picture of %dx%d is too large for a file of %d bytes", c.Width, c.Height, size)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
@@ -397,7 +448,11 @@ func writeWeights(path string, tensors map[string]*ir.Tensor) error {
 	w := npz.NewWriter(f)
 	var errs error
 	for _, n := range sortedKeys(tensors) {
-		errs = errors.Join(errs, w.Write(n, tensors[n].F))
+		if t := tensors[n]; t.Elem == ir.Real {
+			errs = errors.Join(errs, w.Write(n, t.F))
+		} else {
+			errs = errors.Join(errs, w.Write(n, t.I))
+		}
 	}
 	errs = errors.Join(errs, w.Close(), f.Close())
 	if errs != nil {
@@ -410,21 +465,33 @@ func writeWeights(path string, tensors map[string]*ir.Tensor) error {
 func readWeights(path string, shapes map[string]ir.Shape) (out map[string]*ir.Tensor, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: malformed file: %v", path, r)
+			err = fmt.Errorf("%s: malformed file", path)
 		}
 	}()
-	z, err := npz.Open(path)
+	z, err := zip.OpenReader(path)
 	if err != nil {
 		return nil, err
 	}
 	defer z.Close()
+	members := map[string]*zip.File{}
+	for _, f := range z.File {
+		members[strings.TrimSuffix(f.Name, ".npy")] = f
+	}
 	out = map[string]*ir.Tensor{}
 	for _, n := range sortedKeys(shapes) {
-		var data []float64
-		if err := z.Read(n, &data); err != nil {
+		if shapes[n].Size() == 0 { // an archive has no empty arrays
+			out[n] = ir.NewTensor(ir.Int, shapes[n])
+			continue
+		}
+		f := members[n]
+		if f == nil {
+			return nil, fmt.Errorf("%s: weight %q is missing", path, n)
+		}
+		data, err := readMember(f)
+		if err != nil {
 			return nil, fmt.Errorf("%s: weight %q: %w", path, n, err)
 		}
-		t := &ir.Tensor{Elem: ir.Real, Shape: shapes[n], F: data}
+		t := &ir.Tensor{Elem: data.Elem, Shape: shapes[n], F: data.F, I: data.I}
 		if err := t.Check(); err != nil {
 			return nil, fmt.Errorf("%s: weight %q: %w", path, n, err)
 		}

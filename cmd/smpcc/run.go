@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -65,7 +66,11 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 			bar.done()
 			return err
 		}
-		j := &job{plan: p, comp: comp, path: path, inputs: data, transport: transport}
+		files, err := pairs("input", inputs)
+		if err != nil {
+			return err
+		}
+		j := &job{plan: p, comp: comp, path: path, inputs: data, files: files, transport: transport}
 		if err := j.run(c.Context(), bar); err != nil {
 			return err
 		}
@@ -100,6 +105,7 @@ type job struct {
 	comp      *smpcc.Compilation // nil for plans
 	path      string
 	inputs    map[string]*ir.Tensor
+	files     map[string]string // where inputs come from, for messages
 	transport string
 
 	phases  [3]local.Phase
@@ -125,7 +131,7 @@ func (j *job) bind() ([][]uint64, error) {
 		j.inputs[p.Name] = t
 		w, err := smpcc.Bind(p, t)
 		if err != nil {
-			return nil, err
+			return nil, inFile(j.files[p.Name], err)
 		}
 		out = append(out, w)
 	}
@@ -170,12 +176,21 @@ func planWeights(p *plan.Plan, path, owner string) ([][]uint64, error) {
 		for i, w := range p.Manifest.Weights {
 			if w.Owner == o {
 				if out[i], err = smpcc.Bind(w, data[w.Name]); err != nil {
-					return nil, err
+					return nil, inFile(file, err)
 				}
 			}
 		}
 	}
 	return out, nil
+}
+
+// inFile says in an error about data which file the data is from.
+func inFile(file string, err error) error {
+	var e *diag.Error
+	if errors.As(err, &e) && e.Pos.IsZero() {
+		e.Pos.File = file
+	}
+	return err
 }
 
 func (j *job) run(ctx context.Context, bar *progress) error {

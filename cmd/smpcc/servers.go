@@ -36,9 +36,10 @@ func serverCommands() []*cobra.Command {
 		return c
 	}
 	return []*cobra.Command{
-		group("party", "Run a party's server", serveCommand(false)),
-		group("dealer", "Run the dealer's server", serveCommand(true)),
+		group("party", "Run a party's server", serveCommand(false), checkCommand(false)),
+		group("dealer", "Run the dealer's server", serveCommand(true), checkCommand(true)),
 		inferCommand(),
+		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
 		group("plan", "Sign a plan and show who has", planCommands()...),
 		approveCommand(),
@@ -69,6 +70,12 @@ func serveCommand(dealer bool) *cobra.Command {
   approvals: model.plan.sigs        # signatures on the plan's digest; by default beside the plan
   timeout: 30s                      # of each exchange
   input_timeout: 10m                # how long a session waits for this party's input
+  drain: 30s                        # how long to wait for running sessions when asked to stop
+  limits: {sessions: 32, memory: 4GiB, queue: 256, queue_timeout: 1m}
+  material: {low: 16, high: 64, expire: 168h, disk: 10GiB}   # made ahead; low and high count at the first party
+  telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}
+
+Logs are JSON lines on standard error. SIGTERM and interrupt stop it when its sessions have ended.
 
 There is no mode without certificates and no default policy.`,
 		Args: exactly(0, "no arguments"),
@@ -89,6 +96,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return err
 		}
+		cfg.Software = smpcc.Version
 		var weights [][]uint64
 		if !dealer {
 			_, name, err := keys.Load(cfg.TLS)
@@ -104,7 +112,7 @@ There is no mode without certificates and no default policy.`,
 				}
 			}
 		}
-		s, err := server.New(cfg, p, weights, dealer, slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+		s, err := server.New(cfg, p, weights, dealer, slog.New(slog.NewJSONHandler(c.ErrOrStderr(), nil)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", config, err)
 		}
@@ -136,87 +144,8 @@ func keysDevCommand() *cobra.Command {
 	return c
 }
 
-func inferCommand() *cobra.Command {
-	var config string
-	var inputs, images []string
-	var session uint64
-	c := &cobra.Command{
-		Use:   "infer --config FILE PLAN --input NAME=FILE ...",
-		Short: "Open a session at the party servers, give inputs and print outputs",
-		Long: `Infer acts for the parties in acts_for of its configuration: it gives their inputs to their servers and reads their
-outputs. It opens a session at the first party, or joins one that another client has opened with --session N.
-
-  servers: {p0: host:port, p1: host:port}
-  tls: {ca: ca.crt, cert: p1-client.crt, key: p1-client.key}
-  acts_for: [p1]`,
-		Args: exactly(1, "one PLAN"),
-	}
-	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
-	c.Flags().StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`")
-	c.Flags().StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
-	c.Flags().Uint64Var(&session, "session", 0, "number of a session that is open")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if config == "" {
-			return usagef("smpcc infer: --config FILE is missing")
-		}
-		cfg, err := server.ReadConfig(config)
-		if err != nil {
-			return err
-		}
-		p, err := plan.ReadFile(args[0])
-		if err != nil {
-			return err
-		}
-		data, err := (&source{images: images}).read(args[0], "input", inputs)
-		if err != nil {
-			return err
-		}
-		words, err := bindOwn(p, cfg.ActsFor, data)
-		if err != nil {
-			return err
-		}
-		cl, err := server.NewClient(cfg, p)
-		if err != nil {
-			return fmt.Errorf("%s: %w", config, err)
-		}
-		defer cl.Close()
-		if session == 0 {
-			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
-			defer cancel()
-			if session, err = cl.Open(ctx); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.ErrOrStderr(), "session %d\n", session)
-		}
-		for _, who := range cfg.ActsFor {
-			if err := cl.Input(c.Context(), session, who, words); err != nil {
-				return err
-			}
-		}
-		w := c.OutOrStdout()
-		for _, who := range cfg.ActsFor {
-			r, err := cl.Result(c.Context(), session, who)
-			if err != nil {
-				return err
-			}
-			for _, port := range p.Manifest.Outputs {
-				if out := r.Outputs[port.Name]; out != nil {
-					t := smpcc.Read(port, out)
-					fmt.Fprintf(w, "%s to %s: %s\n", port.Name, who, render(t))
-					if s := classes(t); s != "" {
-						fmt.Fprintf(w, "  class: %s\n", s)
-					}
-				}
-			}
-			fmt.Fprintf(w, "%s: online %d rounds, %s sent, %.3f s; offline %s sent, %.3f s\n", who, r.Online.Rounds, bytesText(r.Online.BytesSent), r.Online.Seconds, bytesText(r.Offline.BytesSent), r.Offline.Seconds)
-		}
-		return nil
-	}
-	return c
-}
-
-// bindOwn encodes the inputs of the parties that a client acts for; nil for those of others.
-func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor) ([][]uint64, error) {
+// bindOwn encodes the inputs, from files, of the parties that a client acts for; nil for those of others.
+func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files map[string]string) ([][]uint64, error) {
 	out := make([][]uint64, len(p.Manifest.Inputs))
 	used := map[string]bool{}
 	for i, port := range p.Manifest.Inputs {
@@ -234,7 +163,7 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor) ([][]uin
 		}
 		var err error
 		if out[i], err = smpcc.Bind(port, fit(t, dims)); err != nil {
-			return nil, err
+			return nil, inFile(files[port.Name], err)
 		}
 	}
 	for _, n := range sortedKeys(data) {

@@ -202,7 +202,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	return out, nil
 }
 
-// isPlan reports whether a file is a plan, by its first bytes.
+// isPlan reports whether a file is a plan, by its first bytes or, so that a damaged one is called a plan too, by its name.
 func isPlan(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -211,7 +211,7 @@ func isPlan(path string) (bool, error) {
 	defer f.Close()
 	b := make([]byte, 16)
 	n, _ := f.Read(b)
-	return plan.IsPlan(b[:n]), nil
+	return plan.IsPlan(b[:n]) || filepath.Ext(path) == ".plan", nil
 }
 
 func notFound(path string, err error) error {

@@ -25,7 +25,7 @@ import (
 type testResult struct {
 	Dir    string   `json:"dir"`
 	Set    string   `json:"set"`
-	Status string   `json:"status"` // passed, failed or refused
+	Status string   `json:"status"` // passed, failed or skipped: the compiler refused
 	Why    string   `json:"why,omitempty"`
 	Ops    []string `json:"operators"`
 	Public []string `json:"public_inputs,omitempty"` // inputs that had to be public
@@ -44,7 +44,7 @@ func testCommand() *cobra.Command {
 		Long: `Test takes folders with model.onnx and test_data_set_*/input_*.pb, output_*.pb, runs each set under secure execution and
 compares. A set fails if an element differs by more than atol + rtol * |expected|. All inputs and weights are secret; an
 input that a model needs as a public parameter, such as a shape or indices, becomes public, and if that is not enough all
-integers do. What the compiler refuses is listed as refused, with the reason.`,
+integers do. What the compiler refuses is skipped, with the reason.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("smpcc test takes one or more folders")
@@ -87,7 +87,7 @@ integers do. What the compiler refuses is listed as refused, with the reason.`,
 				return err
 			}
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%d passed, %d failed, %d refused\n", count["passed"], count["failed"], count["refused"])
+		fmt.Fprintf(c.OutOrStdout(), "%d passed, %d failed, %d skipped\n", count["passed"], count["failed"], count["skipped"])
 		switch {
 		case count["failed"] > 0:
 			return silentError{errors.New("tests failed")}
@@ -115,7 +115,7 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 	sort.Strings(sets)
 	ops, err := onnx.Uses(model)
 	if err != nil {
-		return []testResult{fail("", "refused", err)}
+		return []testResult{fail("", "skipped", err)}
 	}
 	ins, err := onnx.Inputs(model)
 	if err == nil {
@@ -129,7 +129,7 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 					r.Status, r.Why = "failed", err.Error()
 					var refusal refused
 					if errors.As(err, &refusal) {
-						r.Status = "refused"
+						r.Status = "skipped"
 					}
 				}
 				results = append(results, r)
@@ -137,7 +137,7 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 			return results
 		}
 	}
-	r := fail("", "refused", err)
+	r := fail("", "skipped", err)
 	r.Ops = ops
 	return []testResult{r}
 }

@@ -49,7 +49,7 @@ func testReport(all []testResult, atol, rtol float64) string {
 		for _, r := range all {
 			if r.Status == status {
 				why, _, _ := strings.Cut(r.Why, "\n")
-				if i := strings.Index(why, "): "); i >= 0 && status == "refused" { // the reason without the node
+				if i := strings.Index(why, "): "); i >= 0 && status == "skipped" { // the reason without the node
 					why = why[i+3:]
 				}
 				reasons[why] = append(reasons[why], filepath.Base(r.Dir))
@@ -66,7 +66,7 @@ func testReport(all []testResult, atol, rtol float64) string {
 		}
 	}
 	list("failed", "Failed")
-	list("refused", "Refused")
+	list("skipped", "Refused")
 	fmt.Fprintf(&b, "\n## By operator\n\nTests whose model has the operator.\n\n| operator | passed | failed | refused |\n|---|---:|---:|---:|\n")
 	for _, k := range sortedKeys(ops) {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", k, ops[k].passed, ops[k].failed, ops[k].refused)

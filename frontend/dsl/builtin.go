@@ -77,7 +77,7 @@ func init() {
 	}
 	add("sum", "a tensor and optionally an axis", 1, 2, "Sum over all elements or one axis; of bools, their number.", reduce(ir.OpReduceSum))
 	add("mean", "a tensor and optionally an axis", 1, 2, "Mean over all elements or one axis.", reduce(ir.OpReduceMean))
-	add("max", "a tensor, or two tensors, or a tensor and axis=...", 1, 2, "Largest element, or the larger of two elementwise.", func(c *checker, pos diag.Pos, args []operand) (operand, error) {
+	add("max", "a tensor, or two tensors", 1, 2, "Largest element, or the larger of two elementwise.", func(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		if len(args) == 2 {
 			return c.apply(pos, ir.OpMax, nil, args...)
 		}
@@ -222,7 +222,7 @@ func init() {
 			if err != nil {
 				return operand{}, err
 			}
-			if s.Size() > 1<<20 {
+			if s.Size() > maxKnown {
 				c.fail(pos, "constant of shape %v is too large", s)
 				return operand{}, errFailed
 			}

@@ -76,6 +76,10 @@ func (c *checker) apply(pos diag.Pos, op ir.Op, attrs ir.Attrs, xs ...operand) (
 		v := &ir.Value{Op: op, Args: args, Attrs: attrs}
 		var err error
 		if v.Type, err = row.TypeOf(v); err == nil {
+			if v.Type.Shape.Size() > maxKnown {
+				c.fail(pos, "constant of shape %v is too large", v.Type.Shape)
+				return operand{}, errFailed
+			}
 			var t *ir.Tensor
 			if t, err = row.Eval(v, data); err == nil {
 				return operand{c: t}, nil

@@ -13,10 +13,13 @@ package dsl
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alecthomas/participle/v2"
@@ -33,6 +36,7 @@ const (
 	maxValues  = 100_000 // values after functions are inlined
 	maxCalls   = 50      // calls inside calls
 	maxErrors  = 100
+	maxKnown   = 1 << 20 // elements of a constant
 )
 
 // Options steer the reading of a program.
@@ -141,6 +145,19 @@ func (c *checker) split() []piece {
 	return out
 }
 
+// code returns a statement without what follows its last token, so that a mistake at its end is reported there and not on
+// the line below.
+func code(s string) string {
+	for {
+		at := strings.LastIndexByte(s, '\n') + 1
+		last, _, _ := strings.Cut(s[at:], "#")
+		if last = strings.TrimRight(last, " \t\r"); last != "" || at == 0 {
+			return s[:at] + last
+		}
+		s = s[:at-1]
+	}
+}
+
 func stripComments(s string) string {
 	lines := strings.Split(s, "\n")
 	for i := range lines {
@@ -198,7 +215,7 @@ var errFailed = errors.New("failed")
 
 func (c *checker) statement(p piece) {
 	c.base = p.line
-	s, err := grammar.ParseString("", p.text)
+	s, err := grammar.ParseString("", code(p.text))
 	if err != nil {
 		var pe participle.Error
 		if errors.As(err, &pe) {
@@ -236,16 +253,28 @@ func (c *checker) statement(p piece) {
 	}
 }
 
+// levels are the grammar's names for expressions, which mean nothing to users; notions are what users call the others.
+var (
+	levels  = regexp.MustCompile(`\b(Conjunction|Negation|Comparison|Sum|Product|Unary|Postfix|Primary)\b`)
+	notions = strings.NewReplacer("(expected Expr)", "(expected an expression)", "Expr", "expression", "Binding", `name "=" expression`, "Declaration", `name ":" type "from" party`, "Typ", "type", "Name", "name", "Param", "parameter")
+)
+
 // syntax makes a parser's message readable.
 func syntax(msg string) string {
-	msg = strings.ReplaceAll(msg, `"<EOF>"`, "end of statement")
+	msg = strings.TrimPrefix(msg, "lexer: ")
+	if rest, ok := strings.CutPrefix(msg, "invalid input text "); ok {
+		if s, err := strconv.Unquote(rest); err == nil && s != "" {
+			return fmt.Sprintf("unexpected character %q", []rune(s)[0])
+		}
+	}
 	if rest, ok := strings.CutPrefix(msg, "unexpected token "); ok {
 		msg = "unexpected " + rest
 	}
-	for _, level := range []string{"Expr", "Conjunction", "Negation", "Comparison", "Sum", "Product", "Unary", "Postfix", "Primary"} {
-		msg = strings.ReplaceAll(msg, "(expected "+level+")", "(expected an expression)")
+	found, expected, ok := strings.Cut(strings.ReplaceAll(msg, `"<EOF>"`, "end of statement"), " (expected ")
+	if !ok {
+		return found
 	}
-	return strings.TrimPrefix(msg, "lexer: ")
+	return found + notions.Replace(levels.ReplaceAllString(" (expected "+expected, "Expr"))
 }
 
 // declareBad marks the name that a statement with a syntax error would have bound.
@@ -386,6 +415,19 @@ func (c *checker) define(fn *function) {
 		}
 	default:
 		c.fns[n] = &definition{fn, c.base, pos}
+		own := map[string]bool{}
+		once := func(n name) {
+			if own[n.Text] {
+				c.fail(c.at(n.Pos), "%q is defined twice in function %q", n.Text, fn.Name.Text)
+			}
+			own[n.Text] = true
+		}
+		for _, p := range fn.Params {
+			once(p.Name)
+		}
+		for _, l := range fn.Lets {
+			once(l.Name)
+		}
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/material"
-	"smpcc/runtime/ring"
 )
 
 // A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
@@ -26,6 +26,13 @@ type Engine struct {
 	plan *plan.Plan
 	prog *plan.Program
 	role int
+
+	phases [3][][]stage             // by phase and round
+	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
+	width  []int                    // by slot: bytes in which an element is kept in memory
+	used   []interval               // of a session's memory
+	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
 }
 
 // New returns the engine of a role of a validated plan.
@@ -33,7 +40,9 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	if role < 0 || role >= len(p.Programs) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
-	return &Engine{plan: p, prog: &p.Programs[role], role: role}, nil
+	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
+	e.plot()
+	return e, nil
 }
 
 // Streams are the material streams of one scope by party: a party has its own and nil for the others, the dealer has all.
@@ -56,6 +65,7 @@ type Model struct {
 type Session struct {
 	x     *execution
 	used  atomic.Bool
+	wiped sync.Once
 	Stats [3]PhaseStats // by plan.Phase; setup stays zero
 }
 
@@ -92,7 +102,7 @@ func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [
 	m := &Model{words: make([]uint64, e.prog.Model)}
 	x := &execution{e: e, model: m.words, bound: append(make([][]uint64, len(man.Inputs)), weights...)}
 	x.streams[plan.Model] = keys
-	err := x.run(ctx, t, plan.Setup, &m.Stats, nil)
+	err := x.run(ctx, t, plan.Setup, &m.Stats)
 	return m, err
 }
 
@@ -116,18 +126,32 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	if err := e.check(keys); err != nil {
 		return nil, err
 	}
-	s := &Session{x: &execution{e: e, model: m.words, session: make([]uint64, e.prog.Words)}}
+	s := &Session{x: &execution{e: e, model: m.words, session: e.slab(), outputs: e.outputs()}}
 	s.x.streams[plan.Session] = keys
-	return s, s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline], nil)
+	err := s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
+	if !e.online() { // the dealer: done with the session's secrets
+		s.wiped.Do(func() { s.x.clear() })
+	}
+	return s, err
+}
+
+// online reports whether the role has anything to do online.
+func (e *Engine) online() bool {
+	for _, stages := range e.phases[plan.Online] {
+		if len(stages) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Online runs the session on the role's inputs, in manifest order with nil for those of other owners, and returns the
-// outputs this role receives by name, as sign-extended words. The session's memory is cleared on return.
+// outputs this role receives by name, as sign-extended words. On return the session's memory is being cleared.
 func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (map[string][]uint64, error) {
 	if s.used.Swap(true) {
 		return nil, ErrUsed
 	}
-	defer clear(s.x.session)
+	defer s.wipe()
 	man := &s.x.e.plan.Manifest
 	if inputs == nil {
 		inputs = make([][]uint64, len(man.Inputs))
@@ -139,18 +163,12 @@ func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (m
 		return nil, err
 	}
 	s.x.bound = append(append([][]uint64{}, inputs...), make([][]uint64, len(man.Weights))...)
-	out := map[string][]uint64{}
-	byItem := map[int]*plan.Port{}
-	for i := range man.Outputs {
-		byItem[man.Outputs[i].Item] = &man.Outputs[i]
-	}
-	err := s.x.run(ctx, t, plan.Online, &s.Stats[plan.Online], func(o *plan.Open, d []uint64) {
-		if p := byItem[o.Item-1]; p != nil {
-			out[p.Name] = signed(d, p.Bits, p.Elem == "bool")
-		}
-	})
-	if err != nil {
+	if err := s.x.run(ctx, t, plan.Online, &s.Stats[plan.Online]); err != nil {
 		return nil, err
+	}
+	out := map[string][]uint64{}
+	for _, o := range s.x.outputs {
+		out[o.port.Name] = o.words
 	}
 	return out, nil
 }
@@ -158,58 +176,130 @@ func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (m
 // Discard clears the memory of a session that will not run.
 func (s *Session) Discard() {
 	s.used.Store(true)
-	clear(s.x.session)
+	s.wipe()
 }
 
-// signed copies words, read as two's complement of the given bits unless they are booleans.
-func signed(d []uint64, bits int, bool bool) []uint64 {
-	out := make([]uint64, len(d))
-	for i, x := range d {
-		if bool {
-			out[i] = x & 1
-		} else {
-			out[i] = uint64(int64(x<<(64-bits)) >> (64 - bits))
+// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
+// long as a good part of an online phase.
+func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
+
+// clear clears the session's memory and gives it back.
+func (x *execution) clear() {
+	slab := x.session
+	x.session = nil
+	for _, u := range x.e.used {
+		clear(slab[u.from:u.to])
+	}
+	x.e.spare.Store(&slab)
+}
+
+// slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
+// written here, offline.
+func (e *Engine) slab() []uint64 {
+	if s := e.spare.Swap(nil); s != nil {
+		return *s
+	}
+	s := make([]uint64, e.prog.Words)
+	for _, u := range e.used {
+		touch(s[u.from:u.to])
+	}
+	return s
+}
+
+// touch writes to every page of fresh memory.
+func touch(s []uint64) {
+	const page = 4096 / 8
+	for i := 0; i < len(s); i += page {
+		s[i] = 0
+	}
+}
+
+// An output is what a role receives: a port of the manifest and its words.
+type output struct {
+	port  *plan.Port
+	words []uint64
+}
+
+// outputs makes room for what this role receives, by item. Offline does it, so that Online need not.
+func (e *Engine) outputs() map[int]*output {
+	out := map[int]*output{}
+	for r := range e.prog.Online {
+		for i := range e.prog.Online[r].Opens {
+			o := &e.prog.Online[r].Opens[i]
+			if o.Kind != plan.Reveal || !has(o.To, e.role) {
+				continue
+			}
+			for j := range e.plan.Manifest.Outputs {
+				if p := &e.plan.Manifest.Outputs[j]; p.Item == o.Item-1 {
+					words := make([]uint64, o.Len)
+					touch(words)
+					out[p.Item] = &output{p, words}
+				}
+			}
 		}
 	}
 	return out
 }
 
+// signed copies words to d, read as two's complement of the given bits unless they are booleans.
+func signed(d, words []uint64, bits int, bool bool) {
+	for i, x := range words {
+		if bool {
+			d[i] = x & 1
+		} else {
+			d[i] = uint64(int64(x<<(64-bits)) >> (64 - bits))
+		}
+	}
+}
+
 // run executes a phase round by round: local steps, then one exchange.
-func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats, revealed func(*plan.Open, []uint64)) error {
+func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
 	rounds := x.e.prog.Rounds(ph)
-	for r := range rounds {
-		round := &rounds[r]
-		for i := range round.Steps {
-			if err := ctx.Err(); err != nil {
-				return x.fail(ph, r, round.Steps[i].Node, err)
-			}
-			x.step(&round.Steps[i])
+	var in, out traffic
+	for r, stages := range x.e.phases[ph] {
+		var round plan.Round
+		if r < len(rounds) {
+			round = rounds[r]
 		}
+		var want []int
+		out, want = x.layout(round.Opens)
+		for i := range stages {
+			if err := ctx.Err(); err != nil {
+				node := -1
+				if stages[i].lo < stages[i].hi {
+					node = round.Steps[stages[i].lo].Node
+				}
+				return x.fail(ph, r, node, err)
+			}
+			x.do(&stages[i], round.Steps, &in, &out)
+		}
+		for _, b := range in.data {
+			recycle(b)
+		}
+		in = traffic{}
 		if len(round.Opens) == 0 {
 			continue
 		}
-		out, want := x.pack(round)
 		moved := false
-		for j := range out {
-			stats.BytesSent += int64(len(out[j]))
-			moved = moved || len(out[j]) > 0 || want[j] > 0
+		for j := range out.data {
+			stats.BytesSent += int64(len(out.data[j]))
+			moved = moved || len(out.data[j]) > 0 || want[j] > 0
 		}
-		var in [][]byte
+		in = x.expect(round.Opens)
 		if moved {
 			stats.Rounds++
 			var err error
-			if in, err = t.Exchange(ctx, ph, r, out, want); err != nil {
+			if in.data, err = t.Exchange(ctx, ph, r, out.data, want); err != nil {
 				return x.fail(ph, r, round.Opens[0].Node, err)
 			}
 			for j := range want {
-				if want[j] > 0 && len(in[j]) != want[j] {
-					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in[j]), want[j]))
+				if want[j] > 0 && len(in.data[j]) != want[j] {
+					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))
 				}
 			}
 		}
-		x.unpack(round, in, revealed)
 	}
 	return nil
 }
@@ -246,18 +336,43 @@ func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
 	return f
 }
 
-// pack builds one message for each peer from the openings of a round, and says how much each peer will send.
-func (x *execution) pack(round *plan.Round) (out [][]byte, want []int) {
+// buffers keeps messages that have been unpacked for messages to be packed: memory that is written for the first time is slow.
+// A message is written in full before it is sent.
+var buffers sync.Pool // of *[]byte
+
+// recycledLen is the size from which a message is kept.
+const recycledLen = 1 << 16
+
+// buffer returns a message of n bytes of any content.
+func buffer(n int) []byte {
+	if n >= recycledLen {
+		if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n {
+			return (*b)[:n]
+		}
+	}
+	return make([]byte, n)
+}
+
+// recycle takes a message that nobody needs any more.
+func recycle(b []byte) {
+	if cap(b) >= recycledLen {
+		buffers.Put(&b)
+	}
+}
+
+// layout makes room for the messages of a round's openings and says how much each peer will send.
+func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	roles := len(x.e.plan.Programs)
-	out, want = make([][]byte, roles), make([]int, roles)
-	size := make([]int, roles)
-	for i := range round.Opens {
-		o := &round.Opens[i]
+	out = traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	size, want := make([]int, roles), make([]int, roles)
+	for i := range opens {
+		o := &opens[i]
 		for _, from := range o.From {
 			for _, to := range o.To {
 				switch {
 				case from == to:
 				case from == x.e.role:
+					out.at[i*roles+to] = size[to]
 					size[to] += o.Bytes()
 				case to == x.e.role:
 					want[from] += o.Bytes()
@@ -265,87 +380,32 @@ func (x *execution) pack(round *plan.Round) (out [][]byte, want []int) {
 			}
 		}
 	}
-	for to := range out {
-		if size[to] == 0 {
-			continue
-		}
-		if same := x.sameMessage(round, size, to); same >= 0 { // every peer of a plain opening gets the same bytes
-			out[to] = append([]byte(nil), out[same]...)
-			continue
-		}
-		out[to] = make([]byte, 0, size[to])
-		for i := range round.Opens {
-			if o := &round.Opens[i]; has(o.From, x.e.role) && has(o.To, to) {
-				out[to] = plan.Pack(out[to], x.slot(o.Src), o.Bits)
-			}
+	for to, n := range size {
+		if n > 0 {
+			out.data[to] = buffer(n)
 		}
 	}
 	return out, want
 }
 
-// sameMessage returns an earlier peer that gets the same openings as to, or -1.
-func (x *execution) sameMessage(round *plan.Round, size []int, to int) int {
-	for earlier := range to {
-		if size[earlier] != size[to] || size[earlier] == 0 {
-			continue
-		}
-		same := true
-		for i := range round.Opens {
-			o := &round.Opens[i]
-			if has(o.From, x.e.role) && has(o.To, to) != has(o.To, earlier) {
-				same = false
-			}
-		}
-		if same {
-			return earlier
-		}
-	}
-	return -1
-}
-
-// unpack combines what the peers sent with the own shares.
-func (x *execution) unpack(round *plan.Round, in [][]byte, revealed func(*plan.Open, []uint64)) {
-	at := make([]int, len(x.e.plan.Programs))
-	for i := range round.Opens {
-		o := &round.Opens[i]
+// expect says where the openings of a round are in the messages of the peers.
+func (x *execution) expect(opens []plan.Open) traffic {
+	roles := len(x.e.plan.Programs)
+	in := traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	at := make([]int, roles)
+	for i := range opens {
+		o := &opens[i]
 		if !has(o.To, x.e.role) {
 			continue
 		}
-		d := x.slot(o.Dst)
-		first := true
-		if has(o.From, x.e.role) {
-			ring.Bits(d, x.slot(o.Src), 0, o.Bits)
-			first = false
-		}
 		for _, from := range o.From {
-			if from == x.e.role {
-				continue
+			if from != x.e.role {
+				in.at[i*roles+from] = at[from]
+				at[from] += o.Bytes()
 			}
-			msg := []byte(nil)
-			if n := o.Bytes(); n > 0 {
-				msg = in[from][at[from] : at[from]+n]
-				at[from] += n
-			}
-			if first {
-				plan.Unpack(d, msg, o.Bits)
-				first = false
-				continue
-			}
-			t := x.tmp(len(d))
-			plan.Unpack(t, msg, o.Bits)
-			if o.Mode == plan.Xor {
-				ring.Xor(d, d, t)
-			} else {
-				ring.Add(d, d, t)
-			}
-		}
-		if o.Mode == plan.Add {
-			ring.Bits(d, d, 0, o.Bits)
-		}
-		if o.Kind == plan.Reveal && revealed != nil {
-			revealed(o, d)
 		}
 	}
+	return in
 }
 
 func has(list []int, x int) bool {

@@ -13,7 +13,7 @@ type execution struct {
 	session []uint64
 	streams [2][]*material.Stream // by scope, then party; nil where this role has no key
 	bound   [][]uint64            // inputs, then weights; nil where this role is not the owner
-	scratch []uint64
+	outputs map[int]*output       // what this role receives, by item
 }
 
 // slot returns the buffer of a slot.
@@ -25,31 +25,54 @@ func (x *execution) slot(i int) []uint64 {
 	return x.session[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
 }
 
-// step runs one local step. A validated plan needs no further checks; equations stand in plan.Steps.
+// step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.
 func (x *execution) step(s *plan.Step) {
 	d := x.slot(s.Dst)
-	src := func(i int) []uint64 { return x.slot(s.Src[i]) }
+	if len(d) == 0 { // the other dimensions of nothing may be huge
+		return
+	}
+	a := x.slot(s.Src[0])
+	arg := func(i int) int { return int(s.Args[i]) }
+	switch s.Op {
+	case plan.StepCopy:
+		ring.Copy(d, a, plan.CopyOf(s))
+	case plan.StepGather:
+		ring.Gather(d, a, arg(0), arg(1), arg(2), s.Data)
+	case plan.StepSum:
+		ring.Sum(d, a, arg(0), arg(1), arg(2))
+	case plan.StepMatMul:
+		ring.MatMul(d, a, x.slot(s.Src[1]), arg(0), arg(1), arg(2), arg(3), arg(4) != 0, arg(5) != 0)
+	case plan.StepConv:
+		ring.Conv(d, a, x.slot(s.Src[1]), ring.Window{N: arg(0), C: arg(1), H: arg(2), W: arg(3), OC: arg(4), OH: arg(5), OW: arg(6),
+			KH: arg(7), KW: arg(8), SH: arg(9), SW: arg(10), PT: arg(11), PL: arg(12), DH: arg(13), DW: arg(14), Group: arg(15)})
+	}
+}
+
+// each runs elements lo..hi-1 of one elementwise step, at most blockLen of them.
+func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
+	d := x.write(w, s.Dst, lo, hi)
+	src := func(i int) []uint64 { return x.read(w, i, s.Src[i], lo, hi) }
 	rest := func(from int) [][]uint64 {
-		out := make([][]uint64, 0, len(s.Src)-from)
-		for _, i := range s.Src[from:] {
-			out = append(out, x.slot(i))
+		out := w.src[:0]
+		for k, i := range s.Src[from:] {
+			out = append(out, x.read(w, from+k, i, lo, hi))
 		}
 		return out
 	}
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
 	case plan.StepInput:
-		copy(d, x.bound[arg(0)])
+		copy(d, x.bound[arg(0)][lo:hi])
 	case plan.StepConst:
 		if len(s.Data) == 1 {
 			ring.Fill(d, s.Data[0])
 		} else {
-			copy(d, s.Data)
+			copy(d, s.Data[lo:hi])
 		}
 	case plan.StepZero:
 		clear(d)
 	case plan.StepPRG:
-		x.draw(d, arg(0), x.e.role)
+		x.draw(d, arg(0), x.e.role, lo)
 	case plan.StepAdd:
 		ring.Add(d, src(0), src(1))
 	case plan.StepSub:
@@ -66,29 +89,21 @@ func (x *execution) step(s *plan.Step) {
 		ring.Xor(d, src(0), src(1))
 	case plan.StepAnd:
 		ring.And(d, src(0), src(1))
-	case plan.StepCopy:
-		ring.Copy(d, src(0), plan.CopyOf(s))
-	case plan.StepGather:
-		ring.Gather(d, src(0), arg(0), arg(1), arg(2), s.Data)
-	case plan.StepSum:
-		ring.Sum(d, src(0), arg(0), arg(1), arg(2))
-	case plan.StepMatMul:
-		ring.MatMul(d, src(0), src(1), arg(0), arg(1), arg(2), arg(3), arg(4) != 0, arg(5) != 0)
-	case plan.StepConv:
-		ring.Conv(d, src(0), src(1), ring.Window{N: arg(0), C: arg(1), H: arg(2), W: arg(3), OC: arg(4), OH: arg(5), OW: arg(6),
-			KH: arg(7), KW: arg(8), SH: arg(9), SW: arg(10), PT: arg(11), PL: arg(12), DH: arg(13), DW: arg(14), Group: arg(15)})
 	case plan.StepDrop:
 		ring.Drop(d, src(0), arg(0), arg(1), uint64(s.Args[2]))
 	case plan.StepLeaf:
-		leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3), arg(4))
+		ring.Leaf(d, src(0), rest(1), arg(0), arg(1), arg(2), arg(3), arg(4))
 	case plan.StepMerge:
 		merge(d, src(0), src(1), rest(2), arg(0), arg(1), uint64(arg(2))&1)
 	case plan.StepGroup:
 		group(d, rest(0), arg(0))
 	case plan.StepReluSel:
-		reluSel(d, rest(0), arg(0), uint64(arg(1)))
+		v := rest(0)
+		ring.ReluSel(d, v[0], v[1], v[2], v[3], v[4], v[5], v[6], arg(0), uint64(arg(1)))
 	case plan.StepFinish:
 		finish(d, rest(0), arg(0), uint64(arg(1)))
+	case plan.StepWireMul:
+		wireMul(d, rest(0), arg(0), arg(1), uint64(arg(2)))
 	case plan.StepMulBit:
 		mulBit(d, rest(0), uint64(arg(0)))
 	case plan.StepB2A:
@@ -97,13 +112,14 @@ func (x *execution) step(s *plan.Step) {
 			d[i] = first*delta[i] + (1-2*delta[i])*sh[i]
 		}
 	case plan.StepPRGSum:
-		x.sum(d, arg(0))
+		x.sum(w, d, arg(0), lo)
 	case plan.StepDeal:
-		x.deal(d, src(0), arg(0))
+		x.deal(w, d, src(0), arg(0), lo)
 	case plan.StepOneHot:
-		oneHot(d, src(0), arg(0), arg(1), plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)])
+		ring.OneHot(d, src(0), arg(0), arg(1), plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)])
 	case plan.StepMono:
-		mono(d, src(0), arg(0), arg(1), arg(2))
+		sets := plan.Monomials(arg(0), arg(1))
+		ring.Mono(d, src(0), sets[64*arg(2):min(len(sets), 64*arg(2)+64)])
 	case plan.StepUnwrap:
 		n, a := arg(0), src(0)
 		for i := range d {
@@ -113,32 +129,25 @@ func (x *execution) step(s *plan.Step) {
 			}
 		}
 	}
+	x.written(w, s.Dst, lo, hi)
 }
 
-// draw fills d with a party's share of an item from its stream.
-func (x *execution) draw(d []uint64, item, party int) {
+// draw fills d with a party's share of an item from its stream, from element lo on.
+func (x *execution) draw(d []uint64, item, party, lo int) {
 	it := &x.e.plan.Items[item]
-	x.streams[it.Scope][party].Fill(d, it.Offset, it.Width(), it.Bits)
-}
-
-// tmp returns a scratch buffer of n words.
-func (x *execution) tmp(n int) []uint64 {
-	if cap(x.scratch) < n {
-		x.scratch = make([]uint64, n)
-	}
-	return x.scratch[:n]
+	x.streams[it.Scope][party].Fill(d, it.Offset+int64(lo*it.Width()), it.Width(), it.Bits)
 }
 
 // sum computes a random item as the dealer knows it: the sum or XOR of its holders' shares.
-func (x *execution) sum(d []uint64, item int) {
+func (x *execution) sum(w *worker, d []uint64, item, lo int) {
 	it := &x.e.plan.Items[item]
 	clear(d)
-	t := x.tmp(len(d))
+	t := w.tmp[:len(d)]
 	for party := range x.e.plan.NumParties() {
 		if it.Holder != 0 && it.Holder != party+1 {
 			continue
 		}
-		x.draw(t, item, party)
+		x.draw(t, item, party, lo)
 		if it.Mode == plan.Xor {
 			ring.Xor(d, d, t)
 		} else {
@@ -149,12 +158,12 @@ func (x *execution) sum(d []uint64, item int) {
 }
 
 // deal computes the last party's share of a dealt item: the value less what the others draw.
-func (x *execution) deal(d, value []uint64, item int) {
+func (x *execution) deal(w *worker, d, value []uint64, item, lo int) {
 	it := &x.e.plan.Items[item]
 	copy(d, value)
-	t := x.tmp(len(d))
+	t := w.tmp[:len(d)]
 	for party := range x.e.plan.NumParties() - 1 {
-		x.draw(t, item, party)
+		x.draw(t, item, party, lo)
 		if it.Mode == plan.Xor {
 			ring.Xor(d, d, t)
 		} else {
@@ -164,23 +173,49 @@ func (x *execution) deal(d, value []uint64, item int) {
 	ring.Bits(d, d, 0, it.Bits)
 }
 
-// reluSel: sources m, delta, [s], [R0], [R1], [sR0], [sR1].
-func reluSel(d []uint64, v [][]uint64, nbits int, first uint64) {
-	m, delta, s := v[0], v[1], v[2]
-	for i := range d {
-		t := m[i] >> (nbits - 1) & 1
-		k := 1 - 2*delta[i]
-		d[i] = m[i]*(first*delta[i]+k*s[i]) - (delta[i]*v[3+t][i] + k*v[5+t][i])
-	}
-}
-
 // finish: sources m, [R0], [R1].
 func finish(d []uint64, v [][]uint64, nbits int, first uint64) {
-	half, low := uint64(1)<<(nbits-2), lowBits(nbits)
+	half, low := uint64(1)<<(nbits-2), ^uint64(0)>>(64-nbits)
 	for i := range d {
 		u := (v[0][i] + half) & low
 		d[i] = first*(u-half) - v[1+u>>(nbits-1)][i]
 	}
+}
+
+// wireMul: sources m_x, [R0_x], [R1_x], m_y, [R0_y], [R1_y], [K_00], [K_01], [K_10], [K_11]; a factor of 0 bits is not selected.
+func wireMul(d []uint64, v [][]uint64, bitsx, bitsy int, first uint64) {
+	n := len(d)
+	wx, wy := readingOf(bitsx), readingOf(bitsy)
+	mx, rx0, rx1, my, ry0, ry1 := v[0][:n], v[1][:n], v[2][:n], v[3][:n], v[4][:n], v[5][:n]
+	k00, k01, k10, k11 := v[6][:n], v[7][:n], v[8][:n], v[9][:n]
+	for i := range d {
+		px, tx := wx.of(mx[i])
+		py, ty := wy.of(my[i])
+		rx, ry := rx0[i]^(rx0[i]^rx1[i])&tx, ry0[i]^(ry0[i]^ry1[i])&ty
+		k0, k1 := k00[i]^(k00[i]^k01[i])&ty, k10[i]^(k10[i]^k11[i])&ty
+		k := k0 ^ (k0^k1)&tx
+		d[i] = px*(first*py-ry) - py*rx + k
+	}
+}
+
+// A reading says how the public part of a wire is read as a number.
+type reading struct {
+	half, low, sel uint64
+	top            int
+}
+
+// readingOf returns the reading of a wire of the given bits whose value is below 2^(bits-2) in magnitude; 0 for a wire as wide as the ring.
+func readingOf(bits int) reading {
+	if bits == 0 {
+		return reading{low: ^uint64(0)}
+	}
+	return reading{half: 1 << (bits - 2), low: ^uint64(0) >> (64 - bits), sel: 1, top: bits - 1}
+}
+
+// of returns the public number P and all ones if the mask is to be read as R1, zeros if as R0.
+func (r reading) of(m uint64) (p, t uint64) {
+	u := (m + r.half) & r.low
+	return u - r.half, -(u >> (r.top & 63) & r.sel)
 }
 
 // mulBit: sources m, delta, [s], [r], [sr].

@@ -5,29 +5,19 @@ import (
 	"sync"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/ring"
 )
 
-// A mergeRow is the public part of a merge for one opened word D: which mask bits and which products of masks are summed
-// for the result, and its constant. The result is XOR_t prod_(v in t) (D_v XOR a_v) over the terms t, multiplied out: the
-// product over a subset S of masks counts if D covers the rest of the term.
-type mergeRow struct {
-	one   uint64    // the constant, 0 or 1; party 0 adds it
-	masks uint64    // over the bits of a
-	prods [3]uint64 // over the words of products
-}
-
-// A mergeTable holds the rows of lt and of eq by D.
-type mergeTable struct {
-	words  int
-	lt, eq []mergeRow
-}
+// A mergeTable holds the tables of lt and of eq, nil where a kind has none. The result is XOR_t prod_(v in t) (D_v XOR a_v) over
+// the terms t, multiplied out: the product over a subset S of masks counts if D covers the rest of the term.
+type mergeTable struct{ lt, eq ring.MergeTable }
 
 var mergeTables struct {
 	sync.Mutex
 	made map[[2]int]*mergeTable
 }
 
-// tableFor returns the merge table of groups of k chunks, building it once: 2^Vars(k, kind) rows, at most 320 KiB.
+// tableFor returns the merge table of groups of k chunks, building it once: 2^Vars(k, kind) rows, at most 512 KiB.
 func tableFor(k, kind int) *mergeTable {
 	mergeTables.Lock()
 	defer mergeTables.Unlock()
@@ -38,24 +28,24 @@ func tableFor(k, kind int) *mergeTable {
 	for i, s := range plan.Monomials(k, kind) {
 		index[s] = i
 	}
-	rows := func(terms []uint16) []mergeRow {
+	rows := func(terms []uint16) ring.MergeTable {
 		if terms == nil {
 			return nil
 		}
-		out := make([]mergeRow, 1<<plan.Vars(k, kind))
-		for d := range out {
-			r := &out[d]
+		out := make(ring.MergeTable, 4<<plan.Vars(k, kind))
+		for d := range out.Rows() {
+			r := out[4*d : 4*d+4]
 			for _, t := range terms {
 				base, free := t&^uint16(d), t&uint16(d)
 				for sub := free; ; sub = (sub - 1) & free {
 					switch s := base | sub; bits.OnesCount16(s) {
 					case 0:
-						r.one ^= 1
+						r[0] ^= 1 << 63
 					case 1:
-						r.masks ^= uint64(s)
+						r[0] ^= uint64(s)
 					default:
 						i := index[s]
-						r.prods[i/64] ^= 1 << (i % 64)
+						r[1+i/64] ^= 1 << (i % 64)
 					}
 					if sub == 0 {
 						break
@@ -66,7 +56,7 @@ func tableFor(k, kind int) *mergeTable {
 		return out
 	}
 	lt, eq := plan.Terms(k, kind)
-	t := &mergeTable{words: plan.MonoWords(k, kind), lt: rows(lt), eq: rows(eq)}
+	t := &mergeTable{lt: rows(lt), eq: rows(eq)}
 	if mergeTables.made == nil {
 		mergeTables.made = map[[2]int]*mergeTable{}
 	}
@@ -74,94 +64,14 @@ func tableFor(k, kind int) *mergeTable {
 	return t
 }
 
-// share returns a party's share of a row's result.
-func (r *mergeRow) share(first, a uint64, prods [3]uint64) uint64 {
-	p := bits.OnesCount64(a&r.masks ^ prods[0]&r.prods[0] ^ prods[1]&r.prods[1] ^ prods[2]&r.prods[2]) // parity of the sum is the sum of parities
-	return (uint64(p) ^ first&r.one) & 1
-}
-
 // merge computes d bit 0 = share of lt, bit 1 = share of eq from D, the shares a of its masks and the shares of products.
 func merge(d, open, a []uint64, prods [][]uint64, k, kind int, first uint64) {
 	t := tableFor(k, kind)
-	mask := uint64(1)<<plan.Vars(k, kind) - 1
-	for i := range d {
-		var p [3]uint64
-		for w := range prods {
-			p[w] = prods[w][i]
-		}
-		row := open[i] & mask
-		var x uint64
-		if t.lt != nil {
-			x = t.lt[row].share(first, a[i], p)
-		}
-		if t.eq != nil {
-			x |= t.eq[row].share(first, a[i], p) << 1
-		}
-		d[i] = x
+	if t.lt != nil {
+		ring.Merge(d, open, a, prods, t.lt, first, 0, false)
 	}
-}
-
-// leaf computes shares of lt_j = [a_j < r_j] and eq_j = [a_j = r_j] for chunks from..from+k-1 of the lowest bits, from the
-// public a and shares of one-hots of r's chunks: lt_j is the parity of the one-hot's bits above a_j, eq_j its bit a_j.
-func leaf(d, a []uint64, hots [][]uint64, nbits, chunk, from, k, kind int) {
-	chunks := (nbits + chunk - 1) / chunk
-	low, cmask := lowBits(nbits), lowBits(chunk)
-	first := make([]int, k+1) // first word of each chunk, for chunks of 6 and 7 bits
-	for i, w := range plan.HotWords(nbits, chunk, from, k) {
-		if w.Base == 0 && chunk != 4 {
-			first[w.First-from] = i
-		}
-	}
-	first[k] = len(hots)
-	eqs, at := k, k // number of eq bits, and where they start
-	switch kind {
-	case plan.KindLt:
-		eqs = k - 1
-	case plan.KindEq:
-		at = 0
-	}
-	for i := range d {
-		m := a[i] & low
-		var x uint64
-		for j := range k {
-			v := m >> (chunk * (chunks - 1 - from - j)) & cmask
-			var hot, above uint64
-			if chunk == 4 {
-				hot = hots[j/4][i] >> (16 * (j % 4)) & 0xffff
-			} else {
-				w := first[j] + int(v>>6)
-				for u := w + 1; u < first[j+1]; u++ {
-					above ^= hots[u][i]
-				}
-				if w < first[j+1] {
-					hot = hots[w][i]
-				}
-				v &= 63
-			}
-			if kind != plan.KindEq {
-				x |= uint64(bits.OnesCount64(hot>>(v+1)^above)&1) << j
-			}
-			if j < eqs {
-				x |= (hot >> v & 1) << (at + j)
-			}
-		}
-		d[i] = x
-	}
-}
-
-// oneHot writes a word of the one-hots that leaf reads.
-func oneHot(d, a []uint64, nbits, chunk int, w plan.HotWord) {
-	chunks := (nbits + chunk - 1) / chunk
-	low, cmask := lowBits(nbits), lowBits(chunk)
-	for i := range d {
-		var x uint64
-		for c := range w.Count {
-			v := a[i] & low >> (chunk * (chunks - 1 - w.First - c)) & cmask
-			if v -= uint64(w.Base); v < 64 {
-				x |= 1 << (uint64(16*c) + v)
-			}
-		}
-		d[i] = x
+	if t.eq != nil {
+		ring.Merge(d, open, a, prods, t.eq, first, 1, t.lt != nil)
 	}
 }
 
@@ -187,27 +97,4 @@ func group(d []uint64, src [][]uint64, kind int) {
 		}
 		d[i] = x
 	}
-}
-
-// mono writes word number word of the products of the mask bits in a.
-func mono(d, a []uint64, k, kind, word int) {
-	sets := plan.Monomials(k, kind)
-	sets = sets[64*word : min(len(sets), 64*word+64)]
-	for i := range d {
-		var x uint64
-		for b, s := range sets {
-			if uint16(a[i])&s == s {
-				x |= 1 << b
-			}
-		}
-		d[i] = x
-	}
-}
-
-// lowBits returns 2^n - 1.
-func lowBits(n int) uint64 {
-	if n >= 64 {
-		return ^uint64(0)
-	}
-	return 1<<n - 1
 }

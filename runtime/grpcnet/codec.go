@@ -3,9 +3,8 @@
 package grpcnet
 
 import (
-	"fmt"
-
 	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // what health and reflection speak
 	"google.golang.org/grpc/mem"
 )
 
@@ -33,8 +32,8 @@ type codec struct{}
 // Marshal implements encoding.CodecV2.
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	f, ok := v.(*frame)
-	if !ok {
-		return nil, fmt.Errorf("grpcnet sends frames, not %T", v)
+	if !ok { // health and reflection
+		return encoding.GetCodecV2("proto").Marshal(v)
 	}
 	return mem.BufferSlice{mem.SliceBuffer(f.out)}, nil
 }
@@ -43,7 +42,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	f, ok := v.(*frame)
 	if !ok {
-		return fmt.Errorf("grpcnet receives frames, not %T", v)
+		return encoding.GetCodecV2("proto").Unmarshal(data, v)
 	}
 	data.Ref()
 	f.in = data

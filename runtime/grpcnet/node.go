@@ -14,9 +14,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
 	"smpcc/runtime/keys"
@@ -30,6 +33,12 @@ const (
 	maxControl = 64 << 20 // bytes of a control request or reply
 	maxWaiting = 256      // streams that wait for their session
 )
+
+// Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
+const Protocol = 1
+
+// versionKey carries Protocol in the metadata of calls and streams.
+const versionKey = "smpcc-protocol"
 
 const (
 	meshMethod    = "/smpcc.Mesh/Exchange"
@@ -46,6 +55,7 @@ type Node struct {
 	tls      *tls.Config
 	handlers map[string]Handler
 	server   *grpc.Server
+	health   *health.Server
 
 	mu      sync.Mutex
 	conns   map[string]*grpc.ClientConn // by name and address
@@ -68,15 +78,45 @@ func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 			Streams: []grpc.StreamDesc{{StreamName: "Exchange", Handler: n.accept, ServerStreams: true, ClientStreams: true}}}, n)
 		control := &grpc.ServiceDesc{ServiceName: "smpcc.Control", HandlerType: (*any)(nil)}
 		for method, h := range handlers {
-			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: answer(h)})
+			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: answer(h, method != "Status")})
 		}
 		n.server.RegisterService(control, n)
+		n.health = health.NewServer()
+		healthpb.RegisterHealthServer(n.server, n.health)
+		reflection.Register(n.server)
 	}
 	return n
 }
 
 // Serve answers on l until Close.
 func (n *Node) Serve(l net.Listener) error { return n.server.Serve(l) }
+
+// Serving tells health checks whether the node takes work.
+func (n *Node) Serving(yes bool) {
+	status := healthpb.HealthCheckResponse_SERVING
+	if !yes {
+		status = healthpb.HealthCheckResponse_NOT_SERVING
+	}
+	n.health.SetServingStatus("", status)
+	n.health.SetServingStatus("smpcc.Mesh", status)
+}
+
+// Shutdown lets requests that are being answered end, for as long as ctx lasts, and closes the node.
+func (n *Node) Shutdown(ctx context.Context) {
+	n.once.Do(func() { close(n.closed) })
+	if n.server != nil {
+		n.health.Shutdown()
+		done := make(chan struct{})
+		go func() { n.server.GracefulStop(); close(done) }()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			n.server.Stop() // which also ends GracefulStop
+			<-done
+		}
+	}
+	n.Close()
+}
 
 // Close ends all streams and connections.
 func (n *Node) Close() {
@@ -105,12 +145,25 @@ func peerName(ctx context.Context) (string, error) {
 	return keys.PeerName(info.State)
 }
 
-// answer adapts a Handler to gRPC.
-func answer(h Handler) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+// checkVersion refuses a caller that speaks another version.
+func checkVersion(md metadata.MD, name, self string) error {
+	if v := md.Get(versionKey); len(v) != 1 || v[0] != strconv.Itoa(Protocol) {
+		return status.Errorf(codes.FailedPrecondition, "%s speaks protocol version %d, %s speaks %.20q: run the same release at all roles", self, Protocol, name, v)
+	}
+	return nil
+}
+
+// answer adapts a Handler to gRPC. versioned says that the caller must speak our version.
+func answer(h Handler, versioned bool) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	return func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		name, err := peerName(ctx)
 		if err != nil {
 			return nil, status.Error(codes.Unauthenticated, err.Error())
+		}
+		if md, _ := metadata.FromIncomingContext(ctx); versioned {
+			if err := checkVersion(md, name, "this server"); err != nil {
+				return nil, err
+			}
 		}
 		var f frame
 		if err := dec(&f); err != nil {
@@ -160,6 +213,7 @@ func (n *Node) Call(ctx context.Context, name, addr, method string, req []byte) 
 		return nil, err
 	}
 	var reply frame
+	ctx = metadata.AppendToOutgoingContext(ctx, versionKey, strconv.Itoa(Protocol))
 	if err := c.Invoke(ctx, controlPrefix+method, &frame{out: req}, &reply, grpc.WaitForReady(true)); err != nil {
 		s := status.Convert(err)
 		switch s.Code() {
@@ -218,6 +272,9 @@ func (n *Node) accept(_ any, s grpc.ServerStream) error {
 		return status.Error(codes.Unauthenticated, err.Error())
 	}
 	md, _ := metadata.FromIncomingContext(s.Context())
+	if err := checkVersion(md, name, n.name); err != nil {
+		return err
+	}
 	one := func(k string) string {
 		if v := md.Get(k); len(v) == 1 {
 			return v[0]
@@ -230,7 +287,7 @@ func (n *Node) accept(_ any, s grpc.ServerStream) error {
 		return status.Errorf(codes.InvalidArgument, "stream is not for %s", n.name)
 	}
 	purpose := one("smpcc-purpose")
-	if purpose != "setup" && purpose != "session" {
+	if purpose != "setup" && purpose != "session" && purpose != "material" {
 		return status.Error(codes.InvalidArgument, "stream has no purpose")
 	}
 	key := sessionKey([32]byte(raw), purpose, id, name)

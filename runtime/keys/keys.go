@@ -34,7 +34,7 @@ func Dev(dir string, names []string) error {
 	}
 	var files []string
 	for _, n := range names {
-		if n == "" || n != filepath.Base(n) || n == "ca" {
+		if n == "" || n != filepath.Base(n) || n == "." || n == ".." || n == "ca" || n == "localhost" { // every certificate holds for localhost
 			return fmt.Errorf("%q cannot name a certificate file", n)
 		}
 		files = append(files, n+".crt", n+".key")

@@ -24,6 +24,7 @@ type Runner struct {
 	models  []*engine.Model
 	session uint64
 	Setup   Phase
+	Link    memnet.Link // the network that sessions run on; memory if zero
 }
 
 // A Phase is what was measured in one phase over all roles.
@@ -130,6 +131,7 @@ func (r *Runner) streams(purpose string, role int) (engine.Streams, error) {
 // phase runs fn for every role at once on a network of its own. The first failure ends the others.
 func (r *Runner) phase(ph plan.Phase, fn func(role int, t engine.Transport) error) (Phase, error) {
 	net := memnet.New(r.plan.Roles())
+	net.Slow(r.Link)
 	start := time.Now()
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.engines))

@@ -59,17 +59,33 @@ func OpenLedger(path string) (*Ledger, error) {
 // material. An id at or below the last one is refused with ErrUsed; the first is 1. After any other error the id may or may
 // not be recorded: take the next one.
 func (l *Ledger) Use(digest [32]byte, session uint64) error {
+	return l.UseAll(Record{digest, session})
+}
+
+// A Record is a session id of a plan.
+type Record struct {
+	Digest  [32]byte
+	Session uint64
+}
+
+// UseAll does what Use does for several records at once: all of them are recorded, or none.
+func (l *Ledger) UseAll(records ...Record) error {
 	return l.db.Update(func(tx *bbolt.Tx) error { // returns after the file is synced
 		b := tx.Bucket(sessions)
-		last, err := lastOf(b, digest)
-		if err != nil {
-			return err
+		for _, r := range records {
+			last, err := lastOf(b, r.Digest)
+			if err != nil {
+				return err
+			}
+			if r.Session <= last {
+				return fmt.Errorf("%w: session %d, the last one of this plan was %d; using its material twice would reveal inputs: start a new session with id %d or above",
+					ErrUsed, r.Session, last, last+1)
+			}
+			if err := b.Put(r.Digest[:], binary.BigEndian.AppendUint64(nil, r.Session)); err != nil {
+				return err
+			}
 		}
-		if session <= last {
-			return fmt.Errorf("%w: session %d, the last one of this plan was %d; using its material twice would reveal inputs: start a new session with id %d or above",
-				ErrUsed, session, last, last+1)
-		}
-		return b.Put(digest[:], binary.BigEndian.AppendUint64(nil, session))
+		return nil
 	})
 }
 

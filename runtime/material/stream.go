@@ -11,7 +11,10 @@ import (
 // A Stream is the keystream of AES-256-CTR under one key, read at any offset: block i is the encryption of i as a
 // big-endian number of 16 bytes. One key schedule serves it for life: making one costs as much as sixty blocks. It has no
 // position, so it may be used again in any order and by several goroutines at once.
-type Stream struct{ block cipher.Block }
+type Stream struct {
+	block cipher.Block
+	keys  *[240]byte // round keys where the processor has vector AES, else nil
+}
 
 // NewStream returns the stream of a key.
 func NewStream(k Key) (*Stream, error) {
@@ -22,7 +25,7 @@ func NewStream(k Key) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stream{b}, nil
+	return &Stream{b, schedule(k.content())}, nil
 }
 
 const hiddenStream = "material.Stream(hidden)"
@@ -47,6 +50,14 @@ var (
 // Fill sets dst[i] to the little-endian integer of width bytes (1, 2, 4 or 8) at byte offset + i*width of the keystream,
 // mod 2^bits, 1 <= bits <= 64. offset is a multiple of 16, the cipher's block, and not negative.
 func (s *Stream) Fill(dst []uint64, offset int64, width, bits int) {
+	mask := ^uint64(0) >> (64 - bits)
+	if s.keys != nil && offset%aes.BlockSize == 0 {
+		n := fillVector(dst, s.keys, uint64(offset)/aes.BlockSize, width, mask)
+		dst, offset = dst[n:], offset+int64(n*width)
+		if len(dst) == 0 {
+			return
+		}
+	}
 	var iv [aes.BlockSize]byte
 	binary.BigEndian.PutUint64(iv[8:], uint64(offset)/aes.BlockSize) // an int64 of bytes never carries into the upper half
 	ctr := cipher.NewCTR(s.block, iv[:])
@@ -55,7 +66,6 @@ func (s *Stream) Fill(dst []uint64, offset int64, width, bits int) {
 	if skip := int(uint64(offset) % aes.BlockSize); skip != 0 {
 		ctr.XORKeyStream(buf[:skip], zeros[:skip]) // never give the bytes of another offset: they may mask another value
 	}
-	mask := ^uint64(0) >> (64 - bits)
 	for len(dst) > 0 {
 		n := min(len(dst), chunk/width)
 		b := buf[:n*width]

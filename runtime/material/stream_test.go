@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"slices"
 	"sync"
 	"testing"
 
@@ -225,16 +226,24 @@ func TestStreamConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-func BenchmarkFill(b *testing.B) {
-	s := testStream(b, 1)
-	for _, x := range [][3]int{{1 << 20, 8, 64}, {1 << 20, 4, 24}, {1 << 20, 1, 1}, {16, 8, 64}} {
-		b.Run(fmt.Sprintf("n=%d,width=%d,bits=%d", x[0], x[1], x[2]), func(b *testing.B) {
-			d := make([]uint64, x[0])
-			b.SetBytes(int64(x[0] * x[1]))
-			b.ReportAllocs()
-			for b.Loop() {
-				s.Fill(d, 0, x[1], x[2])
+// TestStreamPaths: the assembly gives what crypto/cipher gives, at every width and around whole turns.
+func TestStreamPaths(t *testing.T) {
+	s := testStream(t, 4)
+	if s.keys == nil {
+		t.Skip("this processor has no vector AES")
+	}
+	plain := &Stream{block: s.block}
+	for _, width := range []int{1, 2, 4, 8} {
+		for _, n := range []int{1, 511, 512, 513, 1024, 1536, 5000} {
+			n /= width
+			for _, offset := range []int64{0, 16, 32 * 16, 1<<36 - 256, math.MaxInt64/16*16 - 1<<20} {
+				got, want := make([]uint64, n+1), make([]uint64, n+1)
+				s.Fill(got[:n], offset, width, 8*width-1)
+				plain.Fill(want[:n], offset, width, 8*width-1)
+				if !slices.Equal(got, want) {
+					t.Errorf("width %d: %d words at %d differ", width, n, offset)
+				}
 			}
-		})
+		}
 	}
 }

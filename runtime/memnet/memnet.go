@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"smpcc/backend/plan"
 )
@@ -17,11 +18,20 @@ type message struct {
 	ph    plan.Phase
 	round int
 	data  []byte
+	at    time.Time // when it arrives, on a slow network
+}
+
+// A Link simulates the network between each pair of roles; the zero Link is as fast as memory.
+type Link struct {
+	RTT       time.Duration
+	Bandwidth float64 // bits per second in each direction
 }
 
 // A Net connects the roles of one process.
 type Net struct {
 	names  []string
+	link   Link
+	busy   [][]time.Time    // [from][to] until when the line is taken, owned by the sender
 	pipes  [][]chan message // [from][to]
 	failed chan struct{}    // closed by Fail
 
@@ -41,6 +51,7 @@ func New(names []string) *Net {
 			row[j] = make(chan message, queue)
 		}
 		n.pipes = append(n.pipes, row)
+		n.busy = append(n.busy, make([]time.Time, len(names)))
 	}
 	for ph := range n.sent {
 		n.rounds[ph] = map[int]bool{}
@@ -50,6 +61,9 @@ func New(names []string) *Net {
 	}
 	return n
 }
+
+// Slow makes the network as slow as a link; before it is used.
+func (n *Net) Slow(l Link) { n.link = l }
 
 // Fail ends every exchange of the network, now and later, with an error that names the role that failed.
 func (n *Net) Fail(role int, err error) {
@@ -110,8 +124,17 @@ func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]b
 		n.sent[ph][r.role][to] += int64(len(data))
 		n.rounds[ph][round] = true
 		n.mu.Unlock()
+		var at time.Time
+		if n.link.Bandwidth > 0 {
+			start := time.Now()
+			if b := n.busy[r.role][to]; b.After(start) {
+				start = b
+			}
+			n.busy[r.role][to] = start.Add(time.Duration(float64(len(data)) * 8 / n.link.Bandwidth * 1e9))
+			at = n.busy[r.role][to].Add(n.link.RTT / 2)
+		}
 		select {
-		case n.pipes[r.role][to] <- message{ph, round, data}:
+		case n.pipes[r.role][to] <- message{ph, round, data, at}:
 		case <-n.failed:
 			return nil, n.Err()
 		case <-ctx.Done():
@@ -127,6 +150,15 @@ func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]b
 		case m := <-n.pipes[from][r.role]:
 			if m.ph != ph || m.round != round || len(m.data) != size {
 				return nil, fmt.Errorf("%s sent %d bytes for %v round %d, want %d bytes for %v round %d", n.names[from], len(m.data), m.ph, m.round, size, ph, round)
+			}
+			if wait := time.Until(m.at); n.link.Bandwidth > 0 && wait > 0 {
+				select {
+				case <-time.After(wait):
+				case <-n.failed:
+					return nil, n.Err()
+				case <-ctx.Done():
+					return nil, fmt.Errorf("waiting for %s: %w", n.names[from], ctx.Err())
+				}
 			}
 			in[from] = m.data
 		case <-n.failed:

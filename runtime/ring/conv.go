@@ -1,7 +1,5 @@
 package ring
 
-import "sync"
-
 // A Window is the geometry of a 2-D convolution: input x [N,C,H,W], kernel w [OC,C/Group,KH,KW], result [N,OC,OH,OW];
 // strides S, pads at the top and left P (those at the bottom and right follow from OH and OW), dilations D.
 type Window struct{ N, C, H, W, OC, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW, Group int }
@@ -32,15 +30,26 @@ func Conv(d, x, w []uint64, g Window) {
 		})
 		return
 	}
-	// Jobs are parts of the output channels of a group, for workers that the number of groups does not keep busy.
-	parts := 1
+	// Jobs are parts of a group, for workers that the number of groups does not keep busy: parts of its outputs, so that each
+	// column is made once, or of its output channels where there are few outputs.
+	parts, size := 1, plane
+	byChannel := plane < shareColumns*workers()
 	if work >= parallelWork {
-		parts = min(c.oc, (workers()+groups-1)/groups)
+		parts = (workers() + groups - 1) / groups
+		if byChannel {
+			parts = min(parts, c.oc)
+		} else {
+			size = (plane/parts + panelColumns) / panelColumns * panelColumns
+		}
 	}
 	split(groups*parts, work, func(lo, hi int) {
 		for job := lo; job < hi; job++ {
 			part := job % parts
-			c.unrolled(d, x, w, job/parts, part*c.oc/parts, (part+1)*c.oc/parts)
+			if byChannel {
+				c.unrolled(d, x, w, job/parts, part*c.oc/parts, (part+1)*c.oc/parts, 0, plane)
+			} else {
+				c.unrolled(d, x, w, job/parts, 0, c.oc, min(part*size, plane), min((part+1)*size, plane))
+			}
 		}
 	})
 }
@@ -53,39 +62,44 @@ type conv struct {
 	plane  int // outputs of one channel
 }
 
-// Scratch for columns: scratchWords words (512 KiB) stay in the second-level cache; unrollRows of them are enough for
-// the kernel to be busy between visits to an output.
-const (
-	scratchWords = 1 << 16
-	unrollRows   = 256
-)
-
-var scratch = sync.Pool{New: func() any { return new([scratchWords]uint64) }}
-
-// unrolled computes output channels from..to-1 of a group as a product with columns.
-func (c *conv) unrolled(d, x, w []uint64, group, from, to int) {
-	in, weights, out := c.of(d, x, w, group)
-	weights, out = weights[from*c.rows:to*c.rows], out[from*c.plane:to*c.plane]
-	clear(out)
-	if c.isProduct() {
-		kernel(out, weights, in, to-from, c.rows, c.plane, c.plane, c.rows, c.plane)
+// unrolled computes outputs from..to-1 of output channels first..last-1 of a group as a product with columns. A core with a tile
+// packs them straight from the input (implicit im2col: the columns never exist as a matrix); portable makes a block at a time.
+func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
+	m := last - first
+	if from == to || m == 0 {
 		return
 	}
-	buf := scratch.Get().(*[scratchWords]uint64)
+	in, weights, out := c.of(d, x, w, group)
+	weights, out = weights[first*c.rows:last*c.rows], out[first*c.plane:last*c.plane]
+	for o := range m {
+		clear(out[o*c.plane+from : o*c.plane+to])
+	}
+	if c.isProduct() {
+		kernel(out[from:], weights, in[from:], m, c.rows, to-from, c.plane, c.rows, c.plane)
+		return
+	}
+	if active.tile != nil {
+		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, func(panel []uint64, p, deep, j, wide, stride int) {
+			c.pack(panel, in, p, deep, from+j, wide, stride)
+		})
+		return
+	}
+	buf := scratch.Get().(*panels)
 	defer scratch.Put(buf)
-	depth := min(c.rows, unrollRows)
-	width := min(c.plane, scratchWords/depth)
-	for p := 0; p < c.plane; p += width {
-		wide := min(width, c.plane-p)
-		for r := 0; r < c.rows; r += depth {
-			deep := min(depth, c.rows-r)
-			for i := range deep {
-				c.column(buf[i*wide:(i+1)*wide], in, r+i, p)
-			}
-			kernel(out[p:], weights[r:], buf[:deep*wide], to-from, deep, wide, c.plane, c.rows, wide)
+	deepest := min(c.rows, unrollRows)
+	width := min(to-from, len(buf)/deepest)
+	for p := from; p < to; p += width {
+		wide := min(width, to-p)
+		for r := 0; r < c.rows; r += deepest {
+			deep := min(deepest, c.rows-r)
+			c.pack(buf[:deep*wide], in, r, deep, p, wide, wide)
+			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide)
 		}
 	}
 }
+
+// unrollRows rows of columns are enough for the portable kernel to be busy between visits to an output.
+const unrollRows = 256
 
 // of returns the input, kernel and output of a group of one of the N images.
 func (c *conv) of(d, x, w []uint64, group int) (in, weights, out []uint64) {
@@ -101,27 +115,47 @@ func (c *conv) isProduct() bool {
 	return c.KH == 1 && c.KW == 1 && c.SH == 1 && c.SW == 1 && c.PT == 0 && c.PL == 0 && c.OH == c.H && c.OW == c.W
 }
 
-// column fills dst with what outputs p, p+1, ... read for number row of (channel, kernel row, kernel column).
-func (c *conv) column(dst, in []uint64, row, p int) {
-	ch, i, j := row/(c.KH*c.KW), row/c.KW%c.KH, row%c.KW
-	in = in[ch*c.H*c.W : (ch+1)*c.H*c.W]
-	y, z := p/c.OW, p%c.OW
-	for len(dst) > 0 {
-		n := min(len(dst), c.OW-z)
-		line := dst[:n]
-		dst = dst[n:]
-		lo, hi, at := c.inside(y, z, n, i, j)
-		clear(line[:lo])
-		clear(line[hi:])
-		if c.SW == 1 {
-			copy(line[lo:hi], in[at:])
-		} else {
-			for k := lo; k < hi; k++ {
-				line[k] = in[at]
-				at += c.SW
+// pack fills deep rows, stride words apart, with what outputs p..p+wide-1 read for rows first.. of (channel, kernel row,
+// kernel column), and zeros behind them.
+func (c *conv) pack(panel, in []uint64, first, deep, p, wide, stride int) {
+	ch, i, j := first/(c.KH*c.KW), first/c.KW%c.KH, first%c.KW
+	y0, z0 := p/c.OW, p%c.OW
+	plane := in[ch*c.H*c.W:]
+	for r := range deep {
+		row := panel[r*stride : (r+1)*stride]
+		y, z := y0, z0
+		for at := 0; at < wide; {
+			n := min(wide-at, c.OW-z)
+			line := row[at : at+n]
+			lo, hi, from := c.inside(y, z, n, i, j)
+			if lo > 0 {
+				clear(line[:lo])
+			}
+			if hi < n {
+				clear(line[hi:])
+			}
+			if c.SW == 1 {
+				copy(line[lo:hi], plane[from:])
+			} else {
+				for k := lo; k < hi; k++ {
+					line[k] = plane[from]
+					from += c.SW
+				}
+			}
+			at += n
+			y, z = y+1, 0
+		}
+		if wide < stride {
+			clear(row[wide:])
+		}
+		if j++; j == c.KW {
+			j = 0
+			if i++; i == c.KH {
+				i = 0
+				ch++
+				plane = in[min(ch*c.H*c.W, len(in)):]
 			}
 		}
-		y, z = y+1, 0
 	}
 }
 
@@ -133,10 +167,14 @@ func (c *conv) inside(y, z, n, i, j int) (lo, hi, at int) {
 	if r < 0 || r >= c.H || left >= c.W {
 		return 0, 0, 0
 	}
-	if left < 0 {
-		lo = (-left + c.SW - 1) / c.SW
+	if c.SW == 1 {
+		lo, hi = max(0, -left), min(n, c.W-left)
+	} else {
+		if left < 0 {
+			lo = (-left + c.SW - 1) / c.SW
+		}
+		hi = min(n, (c.W-left+c.SW-1)/c.SW)
 	}
-	hi = min(n, (c.W-left+c.SW-1)/c.SW)
 	if lo >= hi {
 		return 0, 0, 0
 	}
@@ -157,7 +195,7 @@ func (c *conv) direct(d, x, w []uint64, group, y int) {
 				lo, hi, at := c.inside(y, 0, c.OW, i, j)
 				at += ch * c.H * c.W
 				if c.SW == 1 {
-					axpy(line[lo:hi], in[at:at+hi-lo], f)
+					active.rows(line[lo:hi], weights[row-1:row], in[at:at+hi-lo], 0)
 					continue
 				}
 				for k := lo; k < hi; k++ {

@@ -13,8 +13,10 @@ func MatMul(d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) {
 	if oneB {
 		stepB = 0
 	}
-	if batch*m < workers() { // too few rows to share out, as in a product with one vector: share out the columns
-		split(n, batch*m*k*n, func(lo, hi int) {
+	if (batch == 1 || oneB) && n >= shareColumns*workers() || batch*m < workers() { // share out the columns: each of b is packed once
+		parts := (n + panelColumns - 1) / panelColumns
+		split(parts, batch*m*k*n, func(lo, hi int) {
+			lo, hi = lo*panelColumns, min(hi*panelColumns, n)
 			for t := range batch {
 				multiply(d[t*m*n+lo:], a[t*stepA:], b[min(t*stepB+lo, len(b)):], m, k, hi-lo, n, k, n)
 			}
@@ -31,6 +33,12 @@ func MatMul(d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) {
 	})
 }
 
+// Columns are shared out among workers in panels, if there are enough of them.
+const (
+	panelColumns = 24
+	shareColumns = 2 * panelColumns
+)
+
 // multiply computes d = a x b, rows of d, a and b beginning ldd, lda and ldb words apart.
 func multiply(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 	for i := range m {
@@ -38,11 +46,6 @@ func multiply(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 	}
 	kernel(d, a, b, m, k, n, ldd, lda, ldb)
 }
-
-// kernel adds the product of a (m by k) and b (k by n) to d (m by n), whose rows begin ldd, lda and ldb words apart; n may
-// not exceed ldd or ldb. All of MatMul and Conv multiplies here, so that one assignment puts a faster core under both.
-// The slices may end with the last element of the last row.
-var kernel = portable
 
 // Block sizes: blockK by blockN words of b (128 KiB) stay in the second-level cache, a row of it in the first.
 const (
@@ -53,12 +56,6 @@ const (
 // portable is the kernel in plain Go: four rows of d in one pass over a row of b, so that a word of b is loaded once for
 // four multiplications. Rows left over take four rows of b in one pass, so that a word of d is stored once for four.
 func portable(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
-	if n == 1 && ldb == 1 { // a matrix times a vector
-		for i := range m {
-			d[i*ldd] += dot(a[i*lda:i*lda+k], b[:k])
-		}
-		return
-	}
 	for j := 0; j < n; j += blockN {
 		width := min(n-j, blockN)
 		for p := 0; p < k; p += blockK {

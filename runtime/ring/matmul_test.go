@@ -43,11 +43,14 @@ func checkMatMul(t rapid.TB, seed uint64, batch, m, k, n int, oneA, oneB bool) {
 	}
 	a, b := random(seed, count(oneA)*m*k), random(seed+1, count(oneB)*k*n)
 	a0, b0 := slices.Clone(a), slices.Clone(b)
-	d := garbage(batch * m * n)
-	MatMul(d, a, b, batch, m, k, n, oneA, oneB)
-	equal(t, fmt.Sprintf("%dx[%dx%dx%d]", batch, m, k, n), d, refMatMul(a, b, batch, m, k, n, oneA, oneB))
-	equal(t, "a", a, a0)
-	equal(t, "b", b, b0)
+	want := refMatMul(a, b, batch, m, k, n, oneA, oneB)
+	onEach(func(c *core) {
+		d := garbage(batch * m * n)
+		MatMul(d, a, b, batch, m, k, n, oneA, oneB)
+		equal(t, fmt.Sprintf("%s: %dx[%dx%dx%d]", c.name, batch, m, k, n), d, want)
+		equal(t, "a", a, a0)
+		equal(t, "b", b, b0)
+	})
 }
 
 func TestMatMul(t *testing.T) {
@@ -63,7 +66,7 @@ func TestMatMulEdges(t *testing.T) {
 	for _, x := range [][4]int{
 		{1, 5, blockK + 1, blockN + 1}, {1, 4, 2 * blockK, 2 * blockN}, {2, 3, blockK - 1, blockN + 3},
 		{1, 1, 2*blockK + 3, 2*blockN + 5}, {1, 2*blockN + 3, blockK + 5, 1}, {3, 1, 70, 1}, {1, 1, 1, 1},
-		{1, 200, 60, 100}, {7, 61, 50, 51}, {1, 1, 1200, 1000}, {1, 1100, 1000, 1}, {2, 1, 1100, 500}, // above parallelWork
+		{1, 9, 2*depth + 1, 121}, {1, 200, 60, 100}, {7, 61, 50, 51}, {1, 1, 1200, 1000}, {1, 1100, 1000, 1}, {2, 1, 1100, 500}, // above parallelWork
 	} {
 		t.Run(fmt.Sprint(x), func(t *testing.T) {
 			for _, procs := range []int{1, 3} {
@@ -72,43 +75,6 @@ func TestMatMulEdges(t *testing.T) {
 				checkMatMul(t, 8, x[0], x[1], x[2], x[3], true, false)
 				checkMatMul(t, 9, x[0], x[1], x[2], x[3], false, true)
 			}
-		})
-	}
-}
-
-// TestKernel: any kernel adds to d, keeps what lies between rows and takes slices that end with their last element.
-func TestKernel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.IntRange(1, 13)
-		m, k, n := size.Draw(t, "m"), size.Draw(t, "k"), size.Draw(t, "n")
-		gap := rapid.IntRange(0, 3)
-		ldd, lda, ldb := n+gap.Draw(t, "ldd"), k+gap.Draw(t, "lda"), n+gap.Draw(t, "ldb")
-		d, a, b := words(t, (m-1)*ldd+n), words(t, (m-1)*lda+k), words(t, (k-1)*ldb+n)
-		want := slices.Clone(d)
-		for i := range m {
-			for j := range n {
-				for p := range k {
-					want[i*ldd+j] += a[i*lda+p] * b[p*ldb+j]
-				}
-			}
-		}
-		d, a, b = slices.Clip(d), slices.Clip(a), slices.Clip(b)
-		kernel(d, a, b, m, k, n, ldd, lda, ldb)
-		equal(t, "kernel", d, want)
-	})
-}
-
-func BenchmarkMatMul(b *testing.B) {
-	for _, x := range [][4]int{{1, 1024, 1024, 1024}, {1, 256, 256, 256}, {1, 1, 4096, 1024}, {1, 1024, 4096, 1}, {12, 128, 64, 128}, {1, 128, 768, 3072}, {1, 64, 784, 10}} {
-		b.Run(fmt.Sprintf("%dx%dx%dx%d", x[0], x[1], x[2], x[3]), func(b *testing.B) {
-			p, q, d := make([]uint64, x[0]*x[1]*x[2]), make([]uint64, x[0]*x[2]*x[3]), make([]uint64, x[0]*x[1]*x[3])
-			Fill(p, 3)
-			Fill(q, 5)
-			for b.Loop() {
-				MatMul(d, p, q, x[0], x[1], x[2], x[3], false, false)
-			}
-			macs := float64(x[0]) * float64(x[1]) * float64(x[2]) * float64(x[3]) * float64(b.N)
-			b.ReportMetric(macs/b.Elapsed().Seconds()/1e9, "GMAC/s")
 		})
 	}
 }

@@ -7,6 +7,10 @@ package ring
 
 // Add computes d = a + b elementwise; d may be a or b.
 func Add(d, a, b []uint64) {
+	if v := active.lanes; v != nil {
+		three(v.add, d, a, b)
+		return
+	}
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] + b[i]
@@ -15,6 +19,10 @@ func Add(d, a, b []uint64) {
 
 // Sub computes d = a - b; d may be a or b.
 func Sub(d, a, b []uint64) {
+	if v := active.lanes; v != nil {
+		three(v.sub, d, a, b)
+		return
+	}
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] - b[i]
@@ -23,6 +31,10 @@ func Sub(d, a, b []uint64) {
 
 // Mul computes d = a * b elementwise; d may be a or b.
 func Mul(d, a, b []uint64) {
+	if v := active.lanes; v != nil {
+		three(v.mul, d, a, b)
+		return
+	}
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] * b[i]
@@ -31,6 +43,10 @@ func Mul(d, a, b []uint64) {
 
 // Xor computes d = a XOR b; d may be a or b.
 func Xor(d, a, b []uint64) {
+	if v := active.lanes; v != nil {
+		three(v.xor, d, a, b)
+		return
+	}
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] ^ b[i]
@@ -39,6 +55,10 @@ func Xor(d, a, b []uint64) {
 
 // And computes d = a AND b; d may be a or b.
 func And(d, a, b []uint64) {
+	if v := active.lanes; v != nil {
+		three(v.and, d, a, b)
+		return
+	}
 	a, b = a[:len(d)], b[:len(d)]
 	for i := range d {
 		d[i] = a[i] & b[i]
@@ -62,22 +82,10 @@ func Shl(d, a []uint64, by int) {
 }
 
 // Bits computes d = (a >> from) mod 2^count, 1 <= count, from + count <= 64; d may be a.
-func Bits(d, a []uint64, from, count int) {
-	a = a[:len(d)]
-	mask := ^uint64(0) >> (64 - count)
-	for i := range d {
-		d[i] = a[i] >> from & mask
-	}
-}
+func Bits(d, a []uint64, from, count int) { cut(d, a, 0, from, ^uint64(0)>>(64-count)) }
 
 // Drop computes d = ((a + add) mod 2^n) >> by, by < n <= 64; d may be a.
-func Drop(d, a []uint64, n, by int, add uint64) {
-	a = a[:len(d)]
-	mask := ^uint64(0) >> (64 - n)
-	for i := range d {
-		d[i] = (a[i] + add) & mask >> by
-	}
-}
+func Drop(d, a []uint64, n, by int, add uint64) { cut(d, a, add, by, ^uint64(0)>>(64-n)>>by) }
 
 // Fill sets every word of d to w.
 func Fill(d []uint64, w uint64) {

@@ -47,7 +47,7 @@ func garbage(n int) []uint64 {
 	return d
 }
 
-var binary = []struct {
+var binaries = []struct {
 	name string
 	run  func(d, a, b []uint64)
 	want func(a, b uint64) uint64
@@ -60,7 +60,7 @@ var binary = []struct {
 }
 
 func TestBinary(t *testing.T) {
-	for _, op := range binary {
+	for _, op := range binaries {
 		t.Run(op.name, rapid.MakeCheck(func(t *rapid.T) {
 			n := rapid.IntRange(0, 40).Draw(t, "n")
 			a, b := words(t, n), words(t, n)
@@ -68,18 +68,22 @@ func TestBinary(t *testing.T) {
 			for i := range want {
 				want[i], same[i] = op.want(a[i], b[i]), op.want(a[i], a[i])
 			}
-			d := garbage(n)
-			op.run(d, a, b)
-			equal(t, "apart", d, want)
-			d = slices.Clone(a)
-			op.run(d, d, b)
-			equal(t, "d is a", d, want)
-			d = slices.Clone(b)
-			op.run(d, a, d)
-			equal(t, "d is b", d, want)
-			d = slices.Clone(a)
-			op.run(d, d, d)
-			equal(t, "all one", d, same)
+			onEach(func(c *core) {
+				whole := garbage(n + 8)
+				d := whole[:n]
+				op.run(d, a, b)
+				equal(t, c.name+", apart", d, want)
+				equal(t, c.name+", behind d", whole[n:], garbage(8))
+				d = slices.Clone(a)
+				op.run(d, d, b)
+				equal(t, c.name+", d is a", d, want)
+				d = slices.Clone(b)
+				op.run(d, a, d)
+				equal(t, c.name+", d is b", d, want)
+				d = slices.Clone(a)
+				op.run(d, d, d)
+				equal(t, c.name+", all one", d, same)
+			})
 		}))
 	}
 }
@@ -124,13 +128,15 @@ func TestUnary(t *testing.T) {
 		for i := range a {
 			want[i] = o.want(a[i])
 		}
-		d := garbage(len(a))
-		o.run(d, a)
-		equal(t, o.name, d, want)
-		d = slices.Clone(a)
-		o.run(d, d)
-		equal(t, o.name+", d is a", d, want)
-		o.run(nil, nil)
+		onEach(func(c *core) {
+			d := garbage(len(a))
+			o.run(d, a)
+			equal(t, c.name+": "+o.name, d, want)
+			d = slices.Clone(a)
+			o.run(d, d)
+			equal(t, c.name+": "+o.name+", d is a", d, want)
+			o.run(nil, nil)
+		})
 	}
 }
 

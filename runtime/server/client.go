@@ -10,6 +10,7 @@ import (
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
+	"smpcc/runtime/material"
 )
 
 // An inputRequest carries a party's inputs: packed words by name.
@@ -79,7 +80,7 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 		return nil, err
 	}
 	if j.err != nil {
-		return nil, fmt.Errorf("session %d: %w", r.ID, j.err)
+		return nil, j.err
 	}
 	out := resultReply{Outputs: map[string][]byte{}, Offline: j.offline, Online: j.online}
 	s.mu.Lock()
@@ -105,6 +106,9 @@ type Client struct {
 
 // NewClient returns a client of a plan's servers.
 func NewClient(cfg *Config, p *plan.Plan) (*Client, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
 	conf, name, err := keys.Load(cfg.TLS)
 	if err != nil {
 		return nil, err
@@ -146,6 +150,20 @@ func (c *Client) Ready(ctx context.Context, role string) error {
 		return fmt.Errorf("%s runs plan %.16s, not %.16s: all roles must run the same plan file", role, r.Plan, c.digest)
 	}
 	return nil
+}
+
+// Generate has material for more sessions made, at the first party, and returns what is in its store then.
+func (c *Client) Generate(ctx context.Context, sessions int) (*material.Stock, error) {
+	var k material.Stock
+	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", generateRequest{sessions}, &k)
+	return &k, err
+}
+
+// Stock returns what a party has stored.
+func (c *Client) Stock(ctx context.Context, party string) (*material.Stock, error) {
+	var k material.Stock
+	err := c.call(ctx, party, "Material", struct{}{}, &k)
+	return &k, err
 }
 
 // Open begins a session and returns its number.

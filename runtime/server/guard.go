@@ -17,8 +17,6 @@ import (
 // Every role enforces what the policies of all owners ask of a run, from the plan's manifest; an owner's own server also
 // checks that the manifest asks for what its policy file says, so that a compiler that leaves a condition out is noticed.
 
-func (s *Server) planDigest() string { return fmt.Sprintf("%x", s.digest) }
-
 // runsKey is where runs under an owner's policy are counted in the ledger: not by plan, or compiling again would start
 // over.
 func runsKey(g plan.Guard) [32]byte {
@@ -48,8 +46,8 @@ func (s *Server) conditions(purpose string) error {
 					return err
 				}
 			}
-			if !attest.Approved(list, s.planDigest(), g.Approve) {
-				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planDigest(), g.Owner)
+			if !attest.Approved(list, s.planHex(), g.Approve) {
+				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
 			}
 		}
 		if g.MaxRuns > 0 && purpose == "session" {
@@ -66,7 +64,7 @@ func (s *Server) conditions(purpose string) error {
 }
 
 // permit decides whether a job may begin here, counts it and writes the decision down. A run counts once it is begun,
-// however it ends: its outputs may have been seen. The server's mutex is held.
+// however it ends: its outputs may have been seen. Calls for sessions do not overlap: joining and opening see to that.
 func (s *Server) permit(purpose string, id uint64) error {
 	if err := s.conditions(purpose); err != nil {
 		return s.refused(purpose, id, err)
@@ -86,23 +84,23 @@ func (s *Server) permit(purpose string, id uint64) error {
 			}
 		}
 	}
-	return s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planDigest(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+	return s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
 }
 
 // refused writes a refusal down and returns why.
 func (s *Server) refused(purpose string, id uint64, why error) error {
 	s.log.Warn("refused", purpose, id, "reason", why.Error())
-	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planDigest(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
+	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
 }
 
 // ended writes down how a job ended: that it failed, but not why, as reasons may come from others.
 func (s *Server) ended(j *job) {
-	e := attest.Event{What: "ended", Role: s.name, Plan: s.planDigest(), Session: j.id, Decision: "done"}
+	e := attest.Event{What: "ended", Role: s.name, Plan: s.planHex(), Session: j.id, Decision: "done"}
 	if j.err != nil {
 		e.Decision = "failed"
 	}
-	if j.purpose == "setup" {
-		e.Reason = "setup"
+	if j.purpose != "session" {
+		e.Reason = j.purpose
 	}
 	if err := s.audit.Add(e); err != nil {
 		s.log.Error("the audit log cannot be written", "error", err.Error())

@@ -5,19 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"time"
 
 	"smpcc/runtime/grpcnet"
 )
 
-// The first party leads: it numbers setups and sessions and tells the others to join.
+// The first party leads: it numbers setups, material and sessions and tells the others to join.
 
 // An openReply names a session that has begun.
 type openReply struct {
 	Session uint64 `json:"session"`
 }
 
-// open begins a session for a client, with a setup before it if one is needed.
+// open begins a session for a client when there is room, with a setup before it if one is needed.
 func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if s.role != 0 {
 		return nil, fmt.Errorf("sessions are opened at %s", s.plan.Manifest.Parties[0])
@@ -32,77 +32,191 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
-	s.opening.Lock()
-	defer s.opening.Unlock()
-	s.mu.Lock()
-	ready, epoch := s.model != nil, s.epoch
-	s.mu.Unlock()
-	if ready {
-		id, err := s.start(ctx, "session", epoch)
-		if err == nil || !strings.Contains(err.Error(), needSetup) {
-			return reply(id, err)
-		}
-		s.log.Info("a role has lost its setup; setting up again")
-	}
-	setup, err := s.start(ctx, "setup", 0)
-	if err != nil {
+	if err := s.takes(); err != nil {
 		return nil, err
 	}
-	if j, err := s.finished(ctx, "setup", setup); err != nil {
+	start := time.Now()
+	if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+		s.metrics.Refused("full")
 		return nil, err
-	} else if j.err != nil {
-		return nil, fmt.Errorf("setup %d: %w", setup, j.err)
 	}
-	if err := s.others(ctx, "Wait", jobRequest{Purpose: "setup", ID: setup}); err != nil {
-		return nil, fmt.Errorf("setup %d: %w", setup, err)
-	}
-	return reply(s.start(ctx, "session", setup))
-}
-
-func reply(id uint64, err error) ([]byte, error) {
+	s.metrics.Queued(time.Since(start))
+	id, err := s.openSession(ctx)
 	if err != nil {
+		s.metrics.Refused("roles")
 		return nil, err
 	}
 	return json.Marshal(openReply{id})
 }
 
-// start numbers a job and begins it at all roles. The dealer joins first, because parties ask it for keys.
-func (s *Server) start(ctx context.Context, purpose string, epoch uint64) (uint64, error) {
-	last, err := s.ledger.Last(s.ledgerKey(purpose))
+// openSession starts a session that has entered the gate; start leaves it on failure.
+func (s *Server) openSession(ctx context.Context) (uint64, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	entered := true
+	defer func() {
+		if entered {
+			s.gate.leave()
+		}
+	}()
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		epoch, err := s.readyLocked(ctx)
+		if err != nil {
+			return 0, err
+		}
+		last, err := s.ledger.Last(s.ledgerKey("session"))
+		if err != nil {
+			return 0, err
+		}
+		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: last + 1, Epoch: epoch}
+		if st := s.stock(); st != nil {
+			used, err := s.ledger.Last(s.ledgerKey("stock"))
+			if err != nil {
+				return 0, err
+			}
+			if err := st.Expire(); err != nil {
+				s.log.Warn("material cannot be deleted", "error", err.Error())
+			}
+			r.Stock = st.Next(used)
+		}
+		// ids that others may have seen are never given again
+		err = s.startWith(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }, func() { entered = false })
+		select {
+		case s.used <- struct{}{}:
+		default:
+		}
+		switch {
+		case needs(err, needMaterial):
+			s.log.Warn("a party lacks material that is stored here; it is given up", "material", r.Stock)
+			if err := s.stock().DropSegment(r.Stock); err != nil {
+				return 0, err
+			}
+		case needs(err, needSetup):
+			s.log.Info("a role has lost its setup; setting up again")
+			s.forgetSetup(epoch)
+		case err != nil:
+			return 0, err
+		default:
+			return r.ID, nil
+		}
+	}
+}
+
+// needs reports whether a role has answered that it lacks something.
+func needs(err error, what string) bool {
+	var remote *grpcnet.RemoteError
+	return errors.As(err, &remote) && remote.Msg == what
+}
+
+// forgetSetup makes the lead set up again, if it still has the setup of that number.
+func (s *Server) forgetSetup(epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch == epoch {
+		s.model = nil
+	}
+}
+
+// ready returns the number of the setup, made now if there is none.
+func (s *Server) ready(ctx context.Context) (uint64, error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	return s.readyLocked(ctx)
+}
+
+func (s *Server) readyLocked(ctx context.Context) (uint64, error) {
+	s.mu.Lock()
+	have, epoch := s.model != nil, s.epoch
+	s.mu.Unlock()
+	if have {
+		return epoch, nil
+	}
+	last, err := s.ledger.Last(s.ledgerKey("setup"))
 	if err != nil {
 		return 0, err
 	}
-	if err := s.conditions(purpose); err != nil { // before the others begin
-		return 0, s.refused(purpose, last+1, err)
-	}
-	r := jobRequest{Plan: fmt.Sprintf("%x", s.digest), Purpose: purpose, ID: last + 1, Epoch: epoch}
-	if purpose == "setup" {
-		r.Epoch = r.ID
-	}
-	if err := s.ledger.Use(s.ledgerKey(purpose), r.ID); err != nil { // an id that others may have seen is never given again
+	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: last + 1, Epoch: last + 1}
+	if err := s.start(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
 		return 0, err
 	}
-	if err := s.others(ctx, "Join", r); err != nil {
+	if err := s.await(ctx, r); err != nil {
 		return 0, err
 	}
-	return r.ID, s.begin(r, func([32]byte, uint64) error { return nil })
+	return r.ID, s.learnCapacity(ctx)
 }
 
-// others calls a method at the dealer, then at the other parties.
-func (s *Server) others(ctx context.Context, method string, r jobRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout)
+// learnCapacity lowers the number of sessions at once to what every role can run.
+func (s *Server) learnCapacity(ctx context.Context) error {
+	roles := s.plan.Roles()
+	for _, name := range roles[1:] {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout)
+		data, err := s.node.Call(ctx, name, s.cfg.Servers[name], "Status", []byte("{}"))
+		cancel()
+		if err != nil {
+			return err
+		}
+		r, err := decode[statusReply](data)
+		if err != nil || r.Capacity < 1 {
+			return fmt.Errorf("%s answered with a malformed status", name)
+		}
+		s.gate.shrink(r.Capacity)
+	}
+	return nil
+}
+
+// await waits until a job that has started has ended at all roles.
+func (s *Server) await(ctx context.Context, r jobRequest) error {
+	j, err := s.finished(ctx, r.Purpose, r.ID)
+	if err != nil {
+		return err
+	}
+	if j.err != nil {
+		return j.err
+	}
+	if err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout); err != nil {
+		return fmt.Errorf("%s %d: %w", r.Purpose, r.ID, err)
+	}
+	return nil
+}
+
+// start begins a job at all roles: use records it here first. The dealer joins first, because parties ask it for keys.
+func (s *Server) start(ctx context.Context, r jobRequest, use func() error) error {
+	return s.startWith(ctx, r, use, func() {})
+}
+
+// startWith is start; begun is called when the job is about to begin here.
+func (s *Server) startWith(ctx context.Context, r jobRequest, use func() error, begun func()) error {
+	if err := s.conditions(r.Purpose); err != nil { // before the others begin
+		return s.refused(r.Purpose, r.ID, err)
+	}
+	if err := use(); err != nil {
+		return err
+	}
+	if err := s.others(ctx, "Join", r, s.cfg.timeout); err != nil {
+		return err
+	}
+	begun() // begin leaves the gate for a session
+	return s.begin(r, func() error { return nil })
+}
+
+// others calls a method at the dealer, unless material is stored, then at the other parties. All of them have limit
+// together.
+func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	roles := s.plan.Roles()
+	if r.Stock > 0 {
+		roles = s.plan.Manifest.Parties
+	}
 	for i := len(roles) - 1; i > 0; i-- {
 		if _, err := s.node.Call(ctx, roles[i], s.cfg.Servers[roles[i]], method, req); err != nil {
-			var remote *grpcnet.RemoteError
-			if errors.As(err, &remote) && remote.Msg == needSetup {
-				return errors.New(needSetup)
-			}
 			return err
 		}
 	}

@@ -15,18 +15,21 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
+	"smpcc/runtime/observe"
 )
 
 // kept is how many finished sessions a server remembers for late readers.
 const kept = 64
 
-// maxOpen bounds the sessions that run at once.
-const maxOpen = 32
+// maxSide bounds the setups and material jobs that run at once: the one that the lead has begun, and earlier ones that are
+// still failing.
+const maxSide = 4
 
 // A Server runs one role of one plan.
 type Server struct {
@@ -45,12 +48,26 @@ type Server struct {
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	gate    *gate
+	metrics *observe.Metrics
+	tracer  *observe.Tracer
+	expires time.Time // of the certificate
+
+	draining chan struct{} // closed when the server takes no more work
+	drain    sync.Once
+	used     chan struct{} // lead only: material has been used
+	// observer, for tests, is told of every exchange before its messages leave.
+	observer func(j *job, ph plan.Phase, round int, out [][]byte)
 
 	opening sync.Mutex // lead only: one session is opened at a time
+	dealing sync.Mutex // lead only: one material job runs at a time
+	joining sync.Mutex // ids reach the ledger in order
 
 	mu    sync.Mutex
 	model *engine.Model // of the setup with number epoch
 	epoch uint64
+	store *material.Store // of that setup; nil before the first, and at the dealer
+	side  int             // setups and material jobs that run
 	jobs  map[string]*job // by purpose and id
 	done  []string        // finished jobs, oldest first
 }
@@ -60,6 +77,9 @@ type job struct {
 	purpose string
 	id      uint64
 	epoch   uint64
+	count   int             // material jobs: for how many sessions
+	stock   uint64          // sessions: the number of stored material, 0 if the dealer deals it now
+	store   *material.Store // of the epoch
 	inputs  chan [][]uint64
 	given   bool          // inputs have come; guarded by the server's mutex
 	over    chan struct{} // closed when it has ended
@@ -70,9 +90,12 @@ type job struct {
 	online  engine.PhaseStats
 }
 
-// New prepares a server of a role. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
+// New prepares a server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
 // has none.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
+	if err := cfg.defaults(); err != nil {
+		return nil, err
+	}
 	conf, name, err := keys.Load(cfg.TLS)
 	if err != nil {
 		return nil, err
@@ -94,10 +117,23 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 			return nil, fmt.Errorf("servers has no address of %q", r)
 		}
 	}
+	if err := verify.Check(p).Err(); err != nil {
+		return nil, fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err)
+	}
 	if err := s.approve(); err != nil {
 		return nil, err
 	}
 	if s.engine, err = engine.New(p, s.role); err != nil {
+		return nil, err
+	}
+	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, need: p.SessionBytes(s.role), queue: cfg.Limits.Queue}
+	if s.gate.capacity() < 1 {
+		return nil, fmt.Errorf("limits.memory is %d bytes, but one session of this plan takes %d at %s", cfg.memory, s.gate.need, name)
+	}
+	s.log = log.With("role", name, "plan", s.plan16())
+	s.draining, s.used, s.expires = make(chan struct{}), make(chan struct{}, 1), conf.Certificates[0].Leaf.NotAfter
+	s.observe()
+	if s.tracer, err = observe.NewTracer(context.Background(), cfg.Telemetry.Traces, name, s.role == 0); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
@@ -111,12 +147,16 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, "ledger.db")); err != nil {
 		return nil, err
 	}
+	if err := s.loadSetup(); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
 	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, "audit.log"), name); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, map[string]grpcnet.Handler{
 		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
+		"Generate": s.generateHandler, "Material": s.stockHandler,
 	})
 	return s, nil
 }
@@ -152,29 +192,104 @@ func (s *Server) approve() error {
 	return fmt.Errorf("refused: the plan was compiled under no policy of %s; compile with --policy", s.name)
 }
 
-// Serve answers until ctx ends. ready, if not nil, is called with the address once it listens.
+// Serve answers until ctx ends, then takes no more work and ends when its sessions have, or the time to drain is over. ready,
+// if not nil, is called with the address once it listens.
 func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
-		return err
+		return errors.Join(err, s.ledger.Close(), s.audit.Close())
 	}
-	if err := s.audit.Add(attest.Event{What: "start", Role: s.name, Plan: s.planDigest(), Parties: s.plan.Manifest.Parties, Decision: "allowed", Reason: s.policyReason()}); err != nil {
-		return errors.Join(err, l.Close())
+	if err := s.audit.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "allowed", Reason: s.policyReason()}); err != nil {
+		return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
 	}
-	s.log.Info("listening", "role", s.name, "address", l.Addr().String(), "plan", fmt.Sprintf("%x", s.digest[:8]))
+	s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software, "capacity", s.gate.capacity(), "session_bytes", s.gate.need, "setup", s.epoch)
+	served := make(chan error, 2)
+	go func() { served <- s.node.Serve(l) }()
+	var helpers sync.WaitGroup
+	if s.cfg.Telemetry.Listen != "" {
+		helpers.Go(func() {
+			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.takes, nil); err != nil {
+				served <- fmt.Errorf("telemetry: %w", err)
+			}
+		})
+	}
+	helpers.Go(s.refill)
+	s.node.Serving(true)
 	if ready != nil {
 		ready(l.Addr())
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.node.Serve(l) }()
 	select {
 	case err = <-served:
 	case <-ctx.Done():
 	}
+	s.beginDrain()
+	s.log.Info("stopping", "sessions", s.gate.count())
+	idle := make(chan struct{})
+	go func() { s.running.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-time.After(s.cfg.drain):
+		s.log.Warn("sessions are cut off; the time to drain is over", "sessions", s.gate.count(), "drain", s.cfg.drain.String())
+		s.stop()
+	}
+	<-idle
+	last, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	s.node.Shutdown(last)
 	s.stop()
-	s.node.Close()
-	s.running.Wait()
+	helpers.Wait()
+	if terr := s.tracer.Close(last); terr != nil {
+		s.log.Warn("traces could not be sent", "error", terr.Error())
+	}
 	return errors.Join(err, s.ledger.Close(), s.audit.Close())
+}
+
+// lastAnswers is how long a server that stops gives answers that are on their way.
+const lastAnswers = 2 * time.Second
+
+// beginDrain ends the taking of work. Sessions that still wait for their input end too: nothing is lost with them.
+func (s *Server) beginDrain() {
+	s.node.Serving(false)
+	s.mu.Lock() // no job begins after this
+	defer s.mu.Unlock()
+	s.drain.Do(func() { close(s.draining) })
+}
+
+// stopping reports whether the server takes no more work.
+func (s *Server) stopping() bool {
+	select {
+	case <-s.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// takes says why the server takes no work, nil if it does.
+func (s *Server) takes() error {
+	if s.stopping() {
+		return fmt.Errorf("%s is stopping", s.name)
+	}
+	return nil
+}
+
+// planHex returns the digest of the plan in full.
+func (s *Server) planHex() string { return fmt.Sprintf("%x", s.digest) }
+
+// plan16 returns the start of the digest, as logs and metrics show it.
+func (s *Server) plan16() string { return s.planHex()[:16] }
+
+// observe sets up the numbers that are asked for.
+func (s *Server) observe() {
+	m := observe.NewMetrics(s.name, s.plan16(), s.cfg.Software)
+	m.Gauge("smpcc_sessions_running", "Sessions that run or wait for input.", func() float64 { return float64(s.gate.count()) })
+	m.Gauge("smpcc_sessions_queued", "Requests that wait for a session.", func() float64 { return float64(s.gate.queued()) })
+	m.Gauge("smpcc_sessions_limit", "Sessions that may run at once.", func() float64 { return float64(s.gate.capacity()) })
+	m.Gauge("smpcc_session_memory_bytes", "Memory of one session, from the plan.", func() float64 { return float64(s.gate.need) })
+	m.Gauge("smpcc_material_sessions", "Sessions whose material is stored here.", func() float64 { return float64(s.stockNow().Sessions) })
+	m.Gauge("smpcc_material_bytes", "Bytes of stored material.", func() float64 { return float64(s.stockNow().Bytes) })
+	m.Gauge("smpcc_certificate_expiry_seconds", "When this server's certificate ends, in seconds since 1970.", func() float64 { return float64(s.expires.Unix()) })
+	s.metrics = m
 }
 
 // isRole reports whether a caller is one of the plan's roles.
@@ -194,7 +309,7 @@ func decode[T any](req []byte) (T, error) {
 
 // samePlan refuses a request for another plan.
 func (s *Server) samePlan(digest string) error {
-	if mine := fmt.Sprintf("%x", s.digest); digest != mine {
+	if mine := s.planHex(); digest != mine {
 		if len(digest) > 16 {
 			digest = digest[:16]
 		}
@@ -209,35 +324,57 @@ type statusReply struct {
 	Plan  string            `json:"plan"`
 	Setup uint64            `json:"setup"`
 	Stats engine.PhaseStats `json:"stats"`
+
+	Software string `json:"software"`
+	Protocol int    `json:"protocol"`
+	Format   int    `json:"format"`   // of plans
+	Time     int64  `json:"time"`     // nanoseconds since 1970
+	Capacity int    `json:"capacity"` // sessions at once
+	Running  int    `json:"running"`
+	Queued   int    `json:"queued"`
+	Material int    `json:"material"` // sessions in store
+	Stopping bool   `json:"stopping"`
 }
 
 func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error) {
 	if !s.isRole(peer) && !s.isClient(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
+	stock := s.stockNow().Sessions
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := statusReply{Name: s.name, Plan: fmt.Sprintf("%x", s.digest), Setup: s.epoch}
+	r := statusReply{Name: s.name, Plan: s.planHex(), Setup: s.epoch, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
+		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping()}
 	if s.model != nil {
 		r.Stats = s.model.Stats
 	}
 	return json.Marshal(r)
 }
 
-// A jobRequest names a setup or session.
+// A jobRequest names a setup, material job or session.
 type jobRequest struct {
 	Plan    string `json:"plan"`
 	Purpose string `json:"purpose"`
 	ID      uint64 `json:"id"`
 	Epoch   uint64 `json:"epoch"`
+	Stock   uint64 `json:"stock"` // sessions: number of the stored material to use, 0 for none
+	Count   int    `json:"count"` // material jobs: for how many sessions, from number ID on
 }
 
-// needSetup is the answer of a role that does not hold the model of a setup, after a restart for example.
+// last returns the last number that a job takes.
+func (r jobRequest) last() uint64 {
+	if r.Purpose == "material" {
+		return r.ID + uint64(r.Count) - 1
+	}
+	return r.ID
+}
+
+// needSetup is the answer of a role that does not hold the model of a setup, after a loss of its state for example.
 const needSetup = "setup is needed"
 
 func (s *Server) jobKey(purpose string, id uint64) string { return fmt.Sprintf("%s %d", purpose, id) }
 
-// ledgerKey keeps the ids of setups apart from those of sessions.
+// ledgerKey keeps the numbers of sessions, setups, material made and material used apart.
 func (s *Server) ledgerKey(purpose string) [32]byte {
 	if purpose == "session" {
 		return s.digest
@@ -245,8 +382,17 @@ func (s *Server) ledgerKey(purpose string) [32]byte {
 	return sha256.Sum256(append([]byte(purpose+" "), s.digest[:]...))
 }
 
+// record returns what the ledger must hold before a job begins.
+func (s *Server) record(r jobRequest) []material.Record {
+	records := []material.Record{{Digest: s.ledgerKey(r.Purpose), Session: r.last()}}
+	if r.Stock > 0 {
+		records = append(records, material.Record{Digest: s.ledgerKey("stock"), Session: r.Stock})
+	}
+	return records
+}
+
 // join starts a setup or session at this role, on the word of the lead. The id is on disk before anything is sent.
-func (s *Server) join(_ context.Context, peer string, req []byte) ([]byte, error) {
+func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
 	}
@@ -257,44 +403,88 @@ func (s *Server) join(_ context.Context, peer string, req []byte) ([]byte, error
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
-	return []byte("{}"), s.begin(r, s.ledger.Use)
+	switch r.Purpose {
+	case "setup":
+	case "session":
+		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.name, err)
+		}
+	case "material":
+		if r.Count <= 0 || r.Count > maxBatch {
+			return nil, errors.New("malformed request")
+		}
+	default:
+		return nil, errors.New("malformed request")
+	}
+	s.joining.Lock()
+	defer s.joining.Unlock()
+	return []byte("{}"), s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) })
 }
 
-// begin starts a job. use records its id; the lead has done so before it told the others.
-func (s *Server) begin(r jobRequest, use func(digest [32]byte, session uint64) error) error {
-	if r.Purpose != "setup" && r.Purpose != "session" {
-		return errors.New("malformed request")
-	}
+// begin starts a job; a session has entered the gate, and leaves it whatever happens. use records its id; the lead has done
+// so before it told the others.
+func (s *Server) begin(r jobRequest, use func() error) (err error) {
+	began := false
+	defer func() {
+		if !began && r.Purpose == "session" {
+			s.gate.leave()
+		}
+	}()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.Purpose == "session" && (s.model == nil || s.epoch != r.Epoch) {
+	model, store, epoch, side := s.model, s.store, s.epoch, s.side
+	s.mu.Unlock()
+	party := s.role < s.plan.NumParties()
+	switch {
+	case r.Purpose != "setup" && (model == nil || epoch != r.Epoch):
 		return errors.New(needSetup)
-	}
-	if len(s.jobs)-len(s.done) >= maxOpen {
-		return fmt.Errorf("%s runs %d sessions already", s.name, maxOpen)
+	case r.Purpose != "session" && side >= maxSide:
+		return fmt.Errorf("%s runs %d setups and material jobs already", s.name, side)
+	case r.Stock > 0 && party && !store.Has(r.Stock):
+		return errors.New(needMaterial)
+	case r.Purpose == "material" && party:
+		if err := store.Room(r.Count); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
 	}
 	if err := s.permit(r.Purpose, r.ID); err != nil {
 		return err
 	}
-	if err := use(s.ledgerKey(r.Purpose), r.ID); err != nil {
+	if err := use(); err != nil {
 		return err
 	}
-	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, inputs: make(chan [][]uint64, 1), over: make(chan struct{}), issued: map[string]bool{}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping() {
+		return fmt.Errorf("%s is stopping", s.name)
+	}
+	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, store: store, inputs: make(chan [][]uint64, 1), over: make(chan struct{}), issued: map[string]bool{}}
 	s.jobs[s.jobKey(r.Purpose, r.ID)] = j
-	model := s.model
+	began = true
+	if r.Purpose != "session" {
+		s.side++
+	}
 	s.running.Go(func() {
-		j.err = s.run(j, model)
-		if j.err != nil {
+		ctx, end := s.tracer.Start(s.ctx, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id}, s.name)
+		if err := s.run(ctx, j, model); err != nil {
+			j.err = fmt.Errorf("%s %d: %w", j.purpose, j.id, err)
 			s.log.Error("ended with an error", j.purpose, j.id, "error", j.err.Error())
 		} else {
-			s.log.Info("done", j.purpose, j.id, "rounds", j.online.Rounds, "bytes_sent", j.online.BytesSent)
+			s.log.Info("done", j.purpose, j.id, "rounds", j.online.Rounds, "bytes_sent", j.offline.BytesSent+j.online.BytesSent, "offline_seconds", j.offline.Seconds, "online_seconds", j.online.Seconds)
+		}
+		end(j.err)
+		s.metrics.Ended(j.purpose, j.err)
+		if j.purpose == "session" {
+			s.gate.leave()
 		}
 		s.ended(j)
 		close(j.over)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if j.purpose != "session" {
+			s.side--
+		}
 		s.done = append(s.done, s.jobKey(j.purpose, j.id))
-		if len(s.done) > kept {
+		if len(s.done) > kept+s.cfg.Limits.Sessions {
 			delete(s.jobs, s.done[0])
 			s.done = s.done[1:]
 		}
@@ -303,12 +493,16 @@ func (s *Server) begin(r jobRequest, use func(digest [32]byte, session uint64) e
 }
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
-func (s *Server) run(j *job, model *engine.Model) error {
-	t, err := s.node.Session(s.ctx, grpcnet.SessionConfig{Roles: s.plan.Roles(), Role: s.role, Addrs: s.cfg.Servers, Digest: s.digest, Purpose: j.purpose, Session: j.id, Timeout: s.cfg.timeout, Patience: s.cfg.input + s.cfg.timeout})
-	if err != nil {
-		return err
+func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+	roles := s.plan.Roles()
+	if j.stock > 0 {
+		roles = s.plan.Manifest.Parties // the dealer has done its part
 	}
-	if err := s.phases(j, model, t); err != nil {
+	t, err := s.node.Session(ctx, grpcnet.SessionConfig{Roles: roles, Role: s.role, Addrs: s.cfg.Servers, Digest: s.digest, Purpose: j.purpose, Session: j.id, Timeout: s.cfg.timeout, Patience: s.cfg.input + s.cfg.timeout})
+	if err != nil {
+		return fmt.Errorf("%s: connecting: %w", s.name, err)
+	}
+	if err := s.phases(ctx, j, model, &meter{Transport: t, s: s, j: j}); err != nil {
 		t.Abort(err.Error())
 		return err
 	}
@@ -316,31 +510,65 @@ func (s *Server) run(j *job, model *engine.Model) error {
 	return nil
 }
 
-func (s *Server) phases(j *job, model *engine.Model, t *grpcnet.Transport) error {
-	streams, err := s.streams(j)
+// A meter measures exchanges.
+type meter struct {
+	engine.Transport
+	s       *Server
+	j       *job
+	waiting time.Duration
+}
+
+// Exchange implements engine.Transport.
+func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
+	sent := int64(0)
+	for _, b := range out {
+		sent += int64(len(b))
+	}
+	if m.s.observer != nil {
+		m.s.observer(m.j, ph, round, out)
+	}
+	start := time.Now()
+	in, err := m.Transport.Exchange(ctx, ph, round, out, want)
+	took := time.Since(start)
+	m.waiting += took
+	m.s.metrics.Exchange(ph.String(), took, sent)
+	return in, err
+}
+
+// phase measures and traces one phase of a job.
+func (s *Server) phase(ctx context.Context, name string, m *meter, f func(ctx context.Context) (engine.PhaseStats, error)) error {
+	ctx, end := s.tracer.Phase(ctx, name)
+	start, waited := time.Now(), m.waiting
+	stats, err := f(ctx)
+	s.metrics.Phase(name, time.Since(start), m.waiting-waited)
+	end(stats.Rounds, stats.BytesSent, err)
+	return err
+}
+
+func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *meter) error {
+	if j.purpose == "material" {
+		return s.phase(ctx, "material", m, func(ctx context.Context) (engine.PhaseStats, error) {
+			return engine.PhaseStats{}, s.makeMaterial(ctx, j, model, m)
+		})
+	}
+	streams, offline, err := s.streams(ctx, j, m)
 	if err != nil {
 		return err
 	}
 	if j.purpose == "setup" {
-		weights := s.weights
-		if weights == nil {
-			weights = make([][]uint64, len(s.plan.Manifest.Weights))
-		}
-		m, err := s.engine.Setup(s.ctx, t, streams, weights)
-		if err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.model, s.epoch = m, j.id
-		s.mu.Unlock()
-		return nil
+		return s.phase(ctx, plan.Setup.String(), m, func(ctx context.Context) (engine.PhaseStats, error) { return s.setup(ctx, j, streams, m) })
 	}
-	session, err := s.engine.Offline(s.ctx, t, model, streams)
-	if err != nil {
+	var session *engine.Session
+	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		session, err = s.engine.Offline(ctx, offline, model, streams)
+		if err == nil {
+			j.offline = session.Stats[plan.Offline]
+		}
+		return j.offline, err
+	}); err != nil {
 		return err
 	}
 	defer session.Discard()
-	j.offline = session.Stats[plan.Offline]
 	var inputs [][]uint64
 	if s.ownsInputs() {
 		timer := time.NewTimer(s.cfg.input)
@@ -349,61 +577,114 @@ func (s *Server) phases(j *job, model *engine.Model, t *grpcnet.Transport) error
 		case inputs = <-j.inputs:
 		case <-timer.C:
 			return fmt.Errorf("no input of %s came within %v", s.name, s.cfg.input)
+		case <-s.draining:
+			return fmt.Errorf("server of %s stops before its input has come", s.name)
 		case <-s.ctx.Done():
 			return errors.New("server stops")
 		}
 	}
-	j.outputs, err = session.Online(s.ctx, t, inputs)
-	j.online = session.Stats[plan.Online]
-	return err
+	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		j.outputs, err = session.Online(ctx, m, inputs)
+		j.online = session.Stats[plan.Online]
+		return j.online, err
+	})
+}
+
+// setup opens the masked weights and keeps the result, on disk too.
+func (s *Server) setup(ctx context.Context, j *job, streams engine.Streams, t engine.Transport) (engine.PhaseStats, error) {
+	weights := s.weights
+	if weights == nil {
+		weights = make([][]uint64, len(s.plan.Manifest.Weights))
+	}
+	m, err := s.engine.Setup(ctx, t, streams, weights)
+	if err != nil {
+		return engine.PhaseStats{}, err
+	}
+	if err := s.saveSetup(j.id, m); err != nil {
+		return m.Stats, fmt.Errorf("setup cannot be kept: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j.id < s.epoch {
+		return m.Stats, fmt.Errorf("setup %d has overtaken it", s.epoch)
+	}
+	s.model, s.epoch = nil, j.id
+	if err := s.openStore(); err != nil {
+		return m.Stats, err
+	}
+	s.model = m
+	return m.Stats, nil
 }
 
 func (s *Server) ownsInputs() bool {
 	return slices.ContainsFunc(s.plan.Manifest.Inputs, func(p plan.Port) bool { return p.Owner == s.name })
 }
 
-// A keyReply carries a derived key to the party whose key it is, over TLS.
+// A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
 type keyReply struct {
-	Key []byte `json:"key"`
+	Keys [][]byte `json:"keys"`
 }
 
-// streams returns the streams of this role: the dealer derives all, a party asks the dealer for its own.
-func (s *Server) streams(j *job) (engine.Streams, error) {
-	n := s.plan.NumParties()
-	out := make(engine.Streams, n)
-	if s.role == n {
-		for i := range n {
-			var err error
-			if out[i], err = material.NewStream(material.Derive(s.master, j.purpose, s.digest, j.id, i)); err != nil {
-				return nil, err
-			}
+// dealerStreams derives the streams of all parties.
+func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
+	out = make(engine.Streams, s.plan.NumParties())
+	for i := range out {
+		if out[i], err = material.NewStream(material.Derive(s.master, purpose, s.digest, id, i)); err != nil {
+			return nil, err
 		}
-		return out, nil
 	}
+	return out, nil
+}
+
+// streams returns the streams of this role and the transport of its offline phase: the dealer derives all streams, a party
+// asks the dealer for its own, or has stored both.
+func (s *Server) streams(ctx context.Context, j *job, t engine.Transport) (engine.Streams, engine.Transport, error) {
+	if s.role == s.plan.NumParties() {
+		out, err := s.dealerStreams(j.purpose, j.id)
+		return out, t, err
+	}
+	if j.stock > 0 {
+		return s.takeStock(j)
+	}
+	data, err := s.fetchKeys(ctx, j)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := material.KeyOf(data[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make(engine.Streams, s.plan.NumParties())
+	out[s.role], err = material.NewStream(k)
+	return out, t, err
+}
+
+// fetchKeys asks the dealer for this party's keys of a job.
+func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 	dealer := s.plan.Manifest.Dealer
-	req, err := json.Marshal(jobRequest{Plan: fmt.Sprintf("%x", s.digest), Purpose: j.purpose, ID: j.id})
+	req, err := json.Marshal(jobRequest{Plan: s.planHex(), Purpose: j.purpose, ID: j.id})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout)
 	defer cancel()
 	data, err := s.node.Call(ctx, dealer, s.cfg.Servers[dealer], "Key", req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: asking for keys: %w", s.name, err)
 	}
 	r, err := decode[keyReply](data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dealer, err)
+	if err != nil || len(r.Keys) != max(1, j.count) {
+		return nil, fmt.Errorf("%s: asking for keys: %s answered with %d keys, want %d", s.name, dealer, len(r.Keys), max(1, j.count))
 	}
-	k, err := material.KeyOf(r.Key)
-	if err != nil {
-		return nil, err
+	for _, k := range r.Keys {
+		if len(k) != keyBytes {
+			return nil, fmt.Errorf("%s: asking for keys: %s answered with a key of %d bytes", s.name, dealer, len(k))
+		}
 	}
-	out[s.role], err = material.NewStream(k)
-	return out, err
+	return r.Keys, nil
 }
 
-// key gives a party its key of a job: its own, once. The dealer's part of a job may be over by then: it sends nothing in
+// key gives a party its keys of a job: its own, once. The dealer's part of a job may be over by then: it sends nothing in
 // setup.
 func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error) {
 	i := slices.Index(s.plan.Manifest.Parties, peer)
@@ -422,10 +703,17 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 	defer s.mu.Unlock()
 	j := s.jobs[k]
 	if j == nil || j.issued[peer] {
-		return nil, fmt.Errorf("%s has no key of %s for %s any more", s.name, k, peer)
+		return nil, fmt.Errorf("%s has no key of %.40q for %s any more", s.name, k, peer)
 	}
 	j.issued[peer] = true
-	return json.Marshal(keyReply{material.Derive(s.master, r.Purpose, s.digest, r.ID, i).Bytes()})
+	if j.purpose != "material" {
+		return json.Marshal(keyReply{[][]byte{material.Derive(s.master, j.purpose, s.digest, j.id, i).Bytes()}})
+	}
+	out := keyReply{}
+	for n := range uint64(j.count) {
+		out.Keys = append(out.Keys, material.Derive(s.master, "stock", s.digest, j.id+n, i).Bytes())
+	}
+	return json.Marshal(out)
 }
 
 // wait answers when a job at this role has ended, for the lead.

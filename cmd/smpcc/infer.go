@@ -1,0 +1,387 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/runtime/client"
+	"smpcc/runtime/server"
+)
+
+func inferCommand() *cobra.Command {
+	var config, out string
+	var inputs, images []string
+	var session uint64
+	var width int
+	c := &cobra.Command{
+		Use:   "infer --config FILE PLAN --input NAME=FILE ...",
+		Short: "Open sessions at the party servers, give inputs and print outputs",
+		Long: `Infer acts for the parties in acts_for of its configuration: it gives their inputs to their servers and reads their
+outputs. It opens a session at the first party, or joins one that another client has opened with --session N.
+
+  servers: {p0: host:port, p1: host:port}
+  tls: {ca: ca.crt, cert: p1-client.crt, key: p1-client.key}
+  acts_for: [p1]
+
+Many requests go over one connection: give --input NAME=FILE once for each, or a file with several inputs along its first
+dimension. --concurrency of them are under way at once; an input that is given once serves all requests.`,
+		Args: exactly(1, "one PLAN"),
+	}
+	f := c.Flags()
+	f.StringVar(&config, "config", "", "configuration `FILE`")
+	f.StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`; once for each request")
+	f.StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.Uint64Var(&session, "session", 0, "number of a session that is open")
+	f.IntVar(&width, "concurrency", 4, "requests under way at once")
+	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors, a folder for each request")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if config == "" {
+			return usagef("smpcc infer: --config FILE is missing")
+		}
+		if width < 1 {
+			return usagef("--concurrency %d: want at least 1", width)
+		}
+		cfg, err := server.ReadConfig(config)
+		if err != nil {
+			return err
+		}
+		p, err := plan.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		requests, files, err := readRequests(p, args[0], inputs, images)
+		if err != nil {
+			return err
+		}
+		if session != 0 && len(requests) > 1 {
+			return usagef("--session takes one request, the inputs make %d", len(requests))
+		}
+		bound := make([][][]uint64, len(requests))
+		for i, data := range requests {
+			if bound[i], err = bindOwn(p, cfg.ActsFor, data, files[i]); err != nil {
+				return err
+			}
+		}
+		cl, err := client.New(cfg, p)
+		if err != nil {
+			return fmt.Errorf("%s: %w", config, err)
+		}
+		defer cl.Close()
+		i := &inference{plan: p, cfg: cfg, w: c.OutOrStdout(), out: out}
+		if len(requests) > 1 {
+			return i.many(c, cl, bound, width)
+		}
+		if session == 0 {
+			if session, err = cl.Session(c.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "session %d\n", session)
+		}
+		r, err := cl.Join(c.Context(), session, bound[0])
+		if err != nil {
+			return err
+		}
+		return i.print("", 0, r)
+	}
+	return c
+}
+
+// An inference is one call of smpcc infer.
+type inference struct {
+	plan *plan.Plan
+	cfg  *server.Config
+	w    io.Writer
+	out  string
+}
+
+// many runs requests and prints their results in order, each as soon as it and those before it are there.
+func (i *inference) many(c *cobra.Command, cl *client.Client, bound [][][]uint64, width int) error {
+	bar := newProgress(c.ErrOrStderr())
+	defer bar.done()
+	start := time.Now()
+	results := make([]*client.Result, len(bound))
+	var took []time.Duration
+	printed := 0
+	err := cl.Each(c.Context(), len(bound), width, func(k int) ([][]uint64, error) { return bound[k], nil }, func(k int, r *client.Result) error {
+		results[k] = r
+		took = append(took, r.Took)
+		bar.stage(fmt.Sprintf("%d of %d requests", len(took), len(bound)))
+		for ; printed < len(results) && results[printed] != nil; printed++ {
+			if err := i.print(fmt.Sprintf("request %d, session %d: ", printed, results[printed].Session), printed, results[printed]); err != nil {
+				return err
+			}
+			results[printed].Roles = nil
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	seconds := time.Since(start).Seconds()
+	slices.Sort(took)
+	_, err = fmt.Fprintf(i.w, "%d requests in %.3f s, %.2f a second; latency median %.3f s, longest %.3f s\n", len(bound), seconds, float64(len(bound))/seconds,
+		took[len(took)/2].Seconds(), took[len(took)-1].Seconds())
+	return err
+}
+
+// print shows and writes the outputs of one request.
+func (i *inference) print(prefix string, request int, r *client.Result) error {
+	for _, who := range i.cfg.ActsFor {
+		role := r.Roles[who]
+		for _, port := range i.plan.Manifest.Outputs {
+			words := role.Outputs[port.Name]
+			if words == nil {
+				continue
+			}
+			t := smpcc.Read(port, words)
+			fmt.Fprintf(i.w, "%s%s to %s: %s\n", prefix, port.Name, who, render(t))
+			if s := classes(t); s != "" {
+				fmt.Fprintf(i.w, "  class: %s\n", s)
+			}
+			if i.out == "" {
+				continue
+			}
+			dir := filepath.Join(i.out, fmt.Sprintf("request_%d", request), who)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				return err
+			}
+			if err := onnx.WriteTensor(filepath.Join(dir, fileName(port.Name)+".pb"), port.Name, t); err != nil {
+				return err
+			}
+		}
+		if prefix == "" {
+			fmt.Fprintf(i.w, "%s: online %d rounds, %s sent, %.3f s; offline %s sent, %.3f s\n", who, role.Online.Rounds, bytesText(role.Online.BytesSent), role.Online.Seconds, bytesText(role.Offline.BytesSent), role.Offline.Seconds)
+		}
+	}
+	return nil
+}
+
+// maxRequests bounds the requests of one call.
+const maxRequests = 1 << 20
+
+// readRequests reads the data of one or many requests, and says which files it came from: the n-th --input of a name, or the
+// n-th part of a file with several inputs along its first dimension, belongs to request n.
+func readRequests(p *plan.Plan, path string, inputs, images []string) ([]map[string]*ir.Tensor, []map[string]string, error) {
+	type part struct {
+		t    *ir.Tensor
+		file string
+	}
+	src := &source{images: images}
+	lists := map[string][]part{}
+	n := 1
+	for _, one := range inputs {
+		data, err := src.read(path, "input", []string{one})
+		if err != nil {
+			return nil, nil, err
+		}
+		for name, t := range data {
+			parts := []*ir.Tensor{t}
+			for _, port := range p.Manifest.Inputs {
+				if port.Name == name {
+					parts = split(t, port)
+				}
+			}
+			_, file, _ := strings.Cut(one, "=")
+			for _, t := range parts {
+				lists[name] = append(lists[name], part{t, file})
+			}
+			if len(lists[name]) > maxRequests {
+				return nil, nil, usagef("--input %s: more than %d requests", name, maxRequests)
+			}
+			n = max(n, len(lists[name]))
+		}
+	}
+	out, files := make([]map[string]*ir.Tensor, n), make([]map[string]string, n)
+	for k := range out {
+		out[k], files[k] = map[string]*ir.Tensor{}, map[string]string{}
+		for _, name := range sortedKeys(lists) {
+			list := lists[name]
+			at := k
+			if len(list) == 1 {
+				at = 0
+			} else if len(list) != n {
+				return nil, nil, usagef("--input %s: data for %d requests, other inputs have %d", name, len(list), n)
+			}
+			out[k][name], files[k][name] = list[at].t, list[at].file
+		}
+	}
+	return out, files, nil
+}
+
+// split cuts a tensor that holds several inputs of a port along its first dimension.
+func split(t *ir.Tensor, port plan.Port) []*ir.Tensor {
+	each := port.Len()
+	if each == 0 || t.Len() <= each || t.Len()%each != 0 || len(t.Shape) == 0 || len(port.Shape) == 0 {
+		return []*ir.Tensor{t}
+	}
+	rest := 1
+	for _, d := range t.Shape[1:] {
+		rest *= d
+	}
+	if each%rest != 0 { // the cut would go through a row
+		return []*ir.Tensor{t}
+	}
+	var out []*ir.Tensor
+	for at := 0; at < t.Len(); at += each {
+		part := ir.NewTensor(t.Elem, append([]int{each / rest}, t.Shape[1:]...))
+		if len(t.F) > 0 {
+			copy(part.F, t.F[at:at+each])
+		} else {
+			copy(part.I, t.I[at:at+each])
+		}
+		out = append(out, part)
+	}
+	return out
+}
+
+func checkCommand(dealer bool) *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Test a configuration and everything that it needs of others, before anything runs",
+		Long: `Check reads the configuration, the plan and the policy, tries certificates, the state folder and the address to listen on,
+and asks every other role who it is, what time it has, and which version and plan it runs. It starts nothing. It ends with an
+error if anything would keep the server from working with the others.`,
+		Args: exactly(0, "no arguments"),
+	}
+	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if config == "" {
+			return usagef("%s: --config FILE is missing", c.CommandPath())
+		}
+		cfg, err := server.ReadConfig(config)
+		if err != nil {
+			return err
+		}
+		w := c.OutOrStdout()
+		fmt.Fprintf(w, "ok      configuration: %s\n", config)
+		failed := 0
+		for _, f := range server.Check(c.Context(), cfg, dealer) {
+			word := "ok"
+			switch {
+			case f.Failed:
+				word = "FAILED"
+				failed++
+			case f.Warn:
+				word = "warning"
+			}
+			fmt.Fprintf(w, "%-7s %s: %s\n", word, f.What, strings.ReplaceAll(f.Detail, "\n", "\n        "))
+		}
+		if failed > 0 {
+			return fmt.Errorf("%d tests of %s failed", failed, config)
+		}
+		return nil
+	}
+	return c
+}
+
+// operator is what the material commands share: a connection to the server of a configuration, with its own certificate.
+func operator(config, planFile string) (*server.Client, *plan.Plan, *server.Config, error) {
+	if config == "" {
+		return nil, nil, nil, usagef("--config FILE is missing: the configuration of the server, or of a client")
+	}
+	cfg, err := server.ReadConfig(config)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if planFile == "" {
+		planFile = cfg.Plan
+	}
+	if planFile == "" {
+		return nil, nil, nil, usagef("%s names no plan; give --plan FILE", config)
+	}
+	p, err := plan.ReadFile(planFile)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cl, err := server.NewClient(cfg, p)
+	return cl, p, cfg, err
+}
+
+func materialStatusCommand() *cobra.Command {
+	var config, planFile string
+	c := &cobra.Command{
+		Use:   "status --config FILE",
+		Short: "Count the sessions whose material the parties have stored",
+		Args:  exactly(0, "no arguments"),
+	}
+	c.Flags().StringVar(&config, "config", "", "configuration `FILE` of a server or client")
+	c.Flags().StringVar(&planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cl, p, cfg, err := operator(config, planFile)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		t := newTable(c.OutOrStdout(), "party", "sessions", "stored", "of at most", "each", "expires")
+		for _, party := range p.Manifest.Parties {
+			if cfg.Servers[party] == "" {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+			k, err := cl.Stock(ctx, party)
+			cancel()
+			if err != nil {
+				return err
+			}
+			expires := "-"
+			if k.Sessions > 0 {
+				expires = k.Expires.UTC().Format("2006-01-02 15:04 MST")
+			}
+			t.row(party, fmt.Sprint(k.Sessions), bytesText(k.Bytes), bytesText(k.Limit), bytesText(k.Each), expires)
+		}
+		return t.flush()
+	}
+	return c
+}
+
+func materialGenerateCommand() *cobra.Command {
+	var config, planFile string
+	var sessions int
+	c := &cobra.Command{
+		Use:   "generate --config FILE --sessions N",
+		Short: "Have the dealer make material for N more sessions",
+		Args:  exactly(0, "no arguments"),
+	}
+	c.Flags().StringVar(&config, "config", "", "configuration `FILE` of the first party's server, or of its client")
+	c.Flags().StringVar(&planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	c.Flags().IntVar(&sessions, "sessions", 0, "number of sessions, `N`")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if sessions < 1 {
+			return usagef("--sessions N is missing, or below 1")
+		}
+		cl, p, _, err := operator(config, planFile)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		bar := newProgress(c.ErrOrStderr())
+		defer bar.done()
+		for left := sessions; left > 0; {
+			n := min(left, 16)
+			bar.stage(fmt.Sprintf("material for %d of %d sessions", sessions-left, sessions))
+			k, err := cl.Generate(c.Context(), n)
+			if err != nil {
+				return err
+			}
+			if left -= n; left == 0 {
+				bar.done()
+				fmt.Fprintf(c.OutOrStdout(), "%s has material for %d sessions, %s\n", p.Manifest.Parties[0], k.Sessions, bytesText(k.Bytes))
+			}
+		}
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,224 @@
+// Package client runs inferences at party servers from a Go program: one or many, over one connection to each server.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/server"
+)
+
+// A Client acts for parties at their servers. It may be used by several goroutines.
+type Client struct {
+	cfg  *server.Config
+	plan *plan.Plan
+	conn *server.Client
+}
+
+// Inputs are the elements of tensors by input name, in row-major order.
+type Inputs map[string][]float64
+
+// Outputs are the elements of the outputs that the client's parties may learn, by name.
+type Outputs map[string][]float64
+
+// A Result is one inference.
+type Result struct {
+	Session uint64
+	Outputs Outputs
+	Words   map[string][]uint64           // as the plan encodes them
+	Roles   map[string]*server.RoleResult // by party the client acts for
+	Took    time.Duration                 // from the request on, with the wait for a session
+}
+
+// Open reads a client's configuration file and the plan.
+func Open(config, planFile string) (*Client, error) {
+	cfg, err := server.ReadConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	p, err := plan.ReadFile(planFile)
+	if err != nil {
+		return nil, err
+	}
+	return New(cfg, p)
+}
+
+// New returns a client of a plan's servers. Connections are made when they are needed.
+func New(cfg *server.Config, p *plan.Plan) (*Client, error) {
+	conn, err := server.NewClient(cfg, p)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{cfg, p, conn}, nil
+}
+
+// Close ends the connections.
+func (c *Client) Close() { c.conn.Close() }
+
+// Encode turns the inputs of the parties that the client acts for into words, nil for those of others. An input that is
+// missing, unknown, of another size, or outside the range that the plan relies on is an error.
+func (c *Client) Encode(in Inputs) ([][]uint64, error) {
+	words := make([][]uint64, len(c.plan.Manifest.Inputs))
+	used := 0
+	for i, p := range c.plan.Manifest.Inputs {
+		if !slices.Contains(c.cfg.ActsFor, p.Owner) {
+			continue
+		}
+		x, ok := in[p.Name]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("input %q of %s is missing", p.Name, p.Owner)
+		case len(x) != p.Len():
+			return nil, fmt.Errorf("input %q has %d elements, want %v", p.Name, len(x), p.Shape)
+		}
+		used++
+		words[i] = make([]uint64, len(x))
+		for k, v := range x {
+			switch {
+			case p.Elem == "bool" && v != 0 && v != 1:
+				return nil, fmt.Errorf("input %q: element %d is not 0 or 1", p.Name, k)
+			case p.Elem == "int" && v != math.Trunc(v):
+				return nil, fmt.Errorf("input %q: element %d is not a whole number", p.Name, k)
+			case p.Elem != "bool" && !(v >= p.Lo && v <= p.Hi):
+				return nil, fmt.Errorf("input %q: element %d is outside the range %g..%g that the plan relies on", p.Name, k, p.Lo, p.Hi)
+			}
+			scaled := math.Ldexp(v, p.Scale)
+			if !(math.Abs(scaled) < 1<<62) {
+				return nil, fmt.Errorf("input %q: element %d is too large", p.Name, k)
+			}
+			words[i][k] = uint64(int64(math.RoundToEven(scaled)))
+		}
+	}
+	if used != len(in) {
+		return nil, fmt.Errorf("%d inputs are given, %v have %d", len(in), c.cfg.ActsFor, used)
+	}
+	return words, nil
+}
+
+// Infer runs one session on the inputs.
+func (c *Client) Infer(ctx context.Context, in Inputs) (*Result, error) {
+	words, err := c.Encode(in)
+	if err != nil {
+		return nil, err
+	}
+	return c.InferWords(ctx, words)
+}
+
+// InferWords runs one session on encoded inputs, which must cover all parties' inputs between this client's and those that
+// others give to the same session.
+func (c *Client) InferWords(ctx context.Context, words [][]uint64) (*Result, error) {
+	start := time.Now()
+	session, err := c.conn.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Join(ctx, session, words)
+	if err != nil {
+		return nil, err
+	}
+	r.Took = time.Since(start)
+	return r, nil
+}
+
+// Session opens a session without giving inputs, for Join here and at the clients of other parties.
+func (c *Client) Session(ctx context.Context) (uint64, error) { return c.conn.Open(ctx) }
+
+// Join gives encoded inputs to an open session and waits for its outputs.
+func (c *Client) Join(ctx context.Context, session uint64, words [][]uint64) (*Result, error) {
+	start := time.Now()
+	for _, who := range c.cfg.ActsFor {
+		if err := c.conn.Input(ctx, session, who, words); err != nil {
+			return nil, err
+		}
+	}
+	out := &Result{Session: session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*server.RoleResult{}}
+	for _, who := range c.cfg.ActsFor {
+		r, err := c.conn.Result(ctx, session, who)
+		if err != nil {
+			return nil, err
+		}
+		out.Roles[who] = r
+		for _, p := range c.plan.Manifest.Outputs {
+			w, ok := r.Outputs[p.Name]
+			if !ok {
+				continue
+			}
+			x := make([]float64, len(w))
+			for i := range w {
+				x[i] = float64(int64(w[i]))
+				if p.Elem == "real" {
+					x[i] = math.Ldexp(x[i], -p.Scale)
+				}
+			}
+			out.Outputs[p.Name], out.Words[p.Name] = x, w
+		}
+	}
+	out.Took = time.Since(start)
+	return out, nil
+}
+
+// Each runs n requests, at most width at once, over the client's connections. request gives the encoded inputs of the i-th;
+// done gets its result, one call at a time, in the order in which they end. The first error stops what has not begun and is
+// returned with the number of its request.
+func (c *Client) Each(ctx context.Context, n, width int, request func(i int) ([][]uint64, error), done func(i int, r *Result) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var mu sync.Mutex
+	var first error
+	next := 0
+	var wg sync.WaitGroup
+	for range min(n, max(width, 1)) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				stop := first != nil || i >= n
+				mu.Unlock()
+				if stop {
+					return
+				}
+				words, err := request(i)
+				var r *Result
+				if err == nil {
+					r, err = c.InferWords(ctx, words)
+				}
+				mu.Lock()
+				if err == nil && first == nil {
+					err = done(i, r)
+				}
+				if err != nil && (first == nil || errors.Is(first, context.Canceled)) {
+					first = err
+					if n > 1 {
+						first = fmt.Errorf("request %d: %w", i, err)
+					}
+					cancel()
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// Batch runs many requests, at most width at once, and returns their results in order. progress, if not nil, is told how
+// many have ended.
+func (c *Client) Batch(ctx context.Context, width int, requests []Inputs, progress func(done int)) ([]*Result, error) {
+	out := make([]*Result, len(requests))
+	ended := 0
+	err := c.Each(ctx, len(requests), width, func(i int) ([][]uint64, error) { return c.Encode(requests[i]) }, func(i int, r *Result) error {
+		out[i] = r
+		if ended++; progress != nil {
+			progress(ended)
+		}
+		return nil
+	})
+	return out, err
+}

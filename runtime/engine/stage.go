@@ -1,0 +1,582 @@
+package engine
+
+import (
+	"cmp"
+	"math/bits"
+	"runtime"
+	"slices"
+	"sync"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/ring"
+)
+
+// A stage is work of one round that is done block by block: the elements of a block are unpacked, go through all steps and
+// are packed while they are in the cache. Elementwise steps form stages; any other step is one alone.
+type stage struct {
+	whole  bool  // one step that is not elementwise
+	n      int   // elements of every slot
+	unpack []int // openings of the previous round
+	lo, hi int   // steps of this round
+	pack   []int // openings of this round
+	locals int   // number of slots that exist for a block only
+}
+
+// blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
+// stream at a cipher block. A handful of slots of it stay in the first two levels of cache.
+const blockLen = 1024
+
+// parallelLen is the number of elements from which a stage is worth a second goroutine.
+const parallelLen = 16 * blockLen
+
+// elementwise reports whether element i of a step's result depends on elements i of its sources only, and all have one length.
+func elementwise(op plan.StepOp) bool {
+	switch op {
+	case plan.StepCopy, plan.StepGather, plan.StepSum, plan.StepMatMul, plan.StepConv:
+		return false
+	}
+	return true
+}
+
+// plot cuts the program into stages and says where its slots are kept. A slot that may live within a stage takes no memory, and
+// does not count where stages are cut, until a cut goes through its life.
+func (e *Engine) plot() {
+	e.width = e.narrow()
+	e.inner = e.innermost()
+	for again := true; again; {
+		for ph := range e.phases {
+			e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
+		}
+		e.localise()
+		again = false
+		for i := range e.inner {
+			if e.inner[i] && e.local[i] == 0 {
+				e.inner[i], again = false, true
+			}
+		}
+	}
+	e.used = e.inUse()
+}
+
+// innermost returns which slots of a session are touched by elementwise steps, unpacking and packing between two exchanges only
+// and are written first.
+func (e *Engine) innermost() []bool {
+	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
+	out := make([]bool, len(where))
+	gap := 0
+	touch := func(slot int, write bool) {
+		switch {
+		case where[slot] == 0 && write && e.prog.Slots[slot].Scope != plan.Model:
+			where[slot], out[slot] = gap, true
+		case where[slot] != gap:
+			where[slot], out[slot] = -1, false
+		}
+	}
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		var opened []plan.Open
+		rounds := e.prog.Rounds(ph)
+		for r := range len(rounds) + 1 {
+			gap++
+			for i := range opened {
+				if o := &opened[i]; has(o.To, e.role) {
+					if has(o.From, e.role) {
+						touch(o.Src, false)
+					}
+					touch(o.Dst, true)
+				}
+			}
+			if opened = nil; r == len(rounds) {
+				break
+			}
+			for i := range rounds[r].Steps {
+				s := &rounds[r].Steps[i]
+				for _, src := range s.Src {
+					touch(src, false)
+				}
+				touch(s.Dst, true)
+				if !elementwise(s.Op) {
+					for _, slot := range append([]int{s.Dst}, s.Src...) {
+						where[slot], out[slot] = -1, false
+					}
+				}
+			}
+			opened = rounds[r].Opens
+			for i := range opened {
+				if o := &opened[i]; has(o.From, e.role) {
+					touch(o.Src, false)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// stages cuts the rounds of a phase into stages. Slots share memory when their lifetimes do not overlap; steps go into one
+// stage only if any two of their slots are the same words or none of the same, because a block of a later step is then
+// written when the blocks behind it of an earlier step are still to come. Openings are unpacked before the first step of the
+// next round and packed behind the last step of their own.
+func (e *Engine) stages(rounds []plan.Round) [][]stage {
+	out := make([][]stage, len(rounds)+1) // the last one unpacks what the last round opened
+	var opened []plan.Open
+	for r := range out {
+		b := staging{e: e}
+		for i := range opened {
+			o := &opened[i]
+			if has(o.To, e.role) {
+				b.begin(o.Len, b.slotsOf(o, true))
+				b.cur.unpack = append(b.cur.unpack, i)
+			}
+		}
+		opened = nil
+		if r < len(rounds) {
+			for i := range rounds[r].Steps {
+				s := &rounds[r].Steps[i]
+				if !elementwise(s.Op) {
+					b.end()
+					b.out = append(b.out, stage{whole: true, lo: i, hi: i + 1})
+					continue
+				}
+				b.begin(e.prog.Slots[s.Dst].Len, append([]int{s.Dst}, s.Src...))
+				if b.cur.lo == b.cur.hi {
+					b.cur.lo = i
+				}
+				b.cur.hi = i + 1
+			}
+			opened = rounds[r].Opens
+			for i := range opened {
+				o := &opened[i]
+				if has(o.From, e.role) && (len(o.To) > 1 || !has(o.To, e.role)) {
+					b.begin(o.Len, b.slotsOf(o, false))
+					b.cur.pack = append(b.cur.pack, i)
+				}
+			}
+		}
+		b.end()
+		out[r] = b.out
+	}
+	return out
+}
+
+// A staging is a list of stages being made: those that are complete, the current one and the slots it touches.
+type staging struct {
+	e     *Engine
+	out   []stage
+	cur   stage
+	open  bool // there is a current stage
+	slots []place
+}
+
+// A place is where a slot is kept. Those of a staging are sorted.
+type place struct {
+	plan.Slot
+	width int
+}
+
+func (b *staging) slotsOf(o *plan.Open, unpack bool) []int {
+	var out []int
+	if has(o.From, b.e.role) {
+		out = append(out, o.Src)
+	}
+	if unpack {
+		out = append(out, o.Dst)
+	}
+	return out
+}
+
+// begin makes the current stage one that may touch the given slots: this one, or a new one.
+func (b *staging) begin(n int, slots []int) {
+	if b.open && b.cur.n != n || !b.fit(slots) {
+		b.end()
+		b.fit(slots) // alone they fit: slots of one step or opening live together
+	}
+	b.cur.n, b.open = n, true
+}
+
+// fit adds slots unless one overlaps a slot of the stage in part, or is kept otherwise in the same words.
+func (b *staging) fit(slots []int) bool {
+	was := slices.Clone(b.slots)
+	for _, i := range slots {
+		if b.e.inner[i] {
+			continue
+		}
+		s := place{b.e.prog.Slots[i], b.e.width[i]}
+		at, found := slices.BinarySearchFunc(b.slots, s, func(x, y place) int {
+			return cmp.Or(cmp.Compare(x.Scope, y.Scope), cmp.Compare(x.Offset, y.Offset))
+		})
+		if found && b.slots[at].width == s.width {
+			continue
+		}
+		before := at > 0 && b.slots[at-1].Scope == s.Scope && b.slots[at-1].Offset+b.slots[at-1].Len > s.Offset
+		behind := at < len(b.slots) && b.slots[at].Scope == s.Scope && s.Offset+s.Len > b.slots[at].Offset
+		if before || behind {
+			b.slots = was
+			return false
+		}
+		b.slots = slices.Insert(b.slots, at, s)
+	}
+	return true
+}
+
+// end completes the current stage.
+func (b *staging) end() {
+	if b.open {
+		b.out = append(b.out, b.cur)
+	}
+	b.cur, b.slots, b.open = stage{}, nil, false
+}
+
+// A worker is the scratch of one goroutine that runs blocks.
+type worker struct {
+	tmp   [blockLen]uint64
+	src   [16][]uint64
+	local []*[blockLen]uint64 // slots that live within the stage
+	in    []*[blockLen]uint64 // what is read from slots kept in fewer bytes
+	out   [blockLen]uint64    // what is written to one
+}
+
+// localise finds the slots that live within one stage, written before they are read: a worker holds a block of them in its cache,
+// and they never go through memory. Within a stage they take turns, as slots do in memory.
+func (e *Engine) localise() {
+	type touched struct {
+		stage  *stage
+		dead   int // the last access
+		inside bool
+	}
+	slots := make([]touched, len(e.prog.Slots))
+	each := func(fn func(st *stage, at, slot int, write bool)) {
+		for ph := range e.phases {
+			rounds := e.prog.Rounds(plan.Phase(ph))
+			for r := range e.phases[ph] {
+				for i := range e.phases[ph][r] {
+					e.accesses(&e.phases[ph][r][i], rounds, r, fn)
+				}
+			}
+		}
+	}
+	each(func(st *stage, at, slot int, write bool) {
+		t := &slots[slot]
+		if t.stage == nil {
+			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+		}
+		t.inside = t.inside && t.stage == st
+		t.dead = at
+	})
+	e.local = make([]int, len(slots))
+	var cur *stage
+	var busy []int // by local slot: the last access of who holds it, -1 if nobody
+	each(func(st *stage, at, slot int, write bool) {
+		if st != cur {
+			cur, busy = st, nil
+		}
+		if t := &slots[slot]; !t.inside || e.local[slot] > 0 {
+			return
+		}
+		free := -1
+		for i, until := range busy {
+			if until < at {
+				free = i
+				break
+			}
+		}
+		if free < 0 {
+			free = len(busy)
+			busy = append(busy, 0)
+		}
+		busy[free] = slots[slot].dead
+		e.local[slot] = free + 1
+		st.locals = max(st.locals, free+1)
+	})
+}
+
+// accesses calls fn for every access of a stage, in order: those of one opening or step have one number.
+func (e *Engine) accesses(st *stage, rounds []plan.Round, r int, fn func(st *stage, at, slot int, write bool)) {
+	at := 0
+	for _, i := range st.unpack {
+		o := &rounds[r-1].Opens[i]
+		if has(o.From, e.role) {
+			fn(st, at, o.Src, false)
+		}
+		fn(st, at, o.Dst, true)
+		at++
+	}
+	for i := st.lo; i < st.hi; i++ {
+		s := &rounds[r].Steps[i]
+		for _, src := range s.Src {
+			fn(st, at, src, false)
+		}
+		fn(st, at, s.Dst, true)
+		at++
+	}
+	for _, i := range st.pack {
+		fn(st, at, rounds[r].Opens[i].Src, false)
+		at++
+	}
+}
+
+// narrow returns the bytes in which each element of a slot is kept in memory: 8, or fewer for large slots whose values are known
+// to have few bits, such as material and opened bits. What limits steps on large tensors is memory, not computing. A slot qualifies
+// if only elementwise steps touch it and either everything written to it is below 2^bits or nothing but openings of few bits read it.
+func (e *Engine) narrow() []int {
+	type slot struct{ written, read int }
+	slots := make([]slot, len(e.prog.Slots))
+	write := func(i, bits int) { slots[i].written = max(slots[i].written, bits) }
+	read := func(i, bits int) { slots[i].read = max(slots[i].read, bits) }
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		for _, r := range e.prog.Rounds(ph) {
+			for i := range r.Steps {
+				s := &r.Steps[i]
+				write(s.Dst, e.bits(s))
+				if !elementwise(s.Op) {
+					read(s.Dst, 64) // in the form of words
+				}
+				for _, src := range s.Src {
+					read(src, 64)
+					if !elementwise(s.Op) {
+						write(src, 64)
+					}
+				}
+			}
+			for i := range r.Opens {
+				o := &r.Opens[i]
+				if has(o.From, e.role) {
+					read(o.Src, o.Bits)
+				}
+				if has(o.To, e.role) {
+					write(o.Dst, o.Bits)
+				}
+			}
+		}
+	}
+	out := make([]int, len(slots))
+	for i, s := range slots {
+		p := e.prog.Slots[i]
+		bits := min(s.written, s.read)
+		out[i] = 8
+		if p.Scope == plan.Model || p.Len < parallelLen {
+			continue
+		}
+		for _, width := range []int{4, 2, 1} {
+			if bits <= 8*width {
+				out[i] = width
+			}
+		}
+	}
+	return out
+}
+
+// bits returns a bound on the bits of what a step writes.
+func (e *Engine) bits(s *plan.Step) int {
+	arg := func(i int) int { return int(s.Args[i]) }
+	switch s.Op {
+	case plan.StepZero:
+		return 1
+	case plan.StepConst:
+		var or uint64
+		for _, w := range s.Data {
+			or |= w
+		}
+		return bits.Len64(or)
+	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal:
+		return e.plan.Items[arg(0)].Bits
+	case plan.StepBits:
+		return arg(1)
+	case plan.StepDrop:
+		return arg(0) - arg(1)
+	case plan.StepLeaf:
+		return 2 * arg(3)
+	case plan.StepMerge:
+		return 2
+	case plan.StepGroup:
+		return 2 * len(s.Src)
+	case plan.StepMono:
+		return plan.MonoBits(arg(0), arg(1), arg(2))
+	case plan.StepOneHot:
+		return plan.HotWords(arg(0), arg(1), arg(2), arg(3))[arg(4)].Bits
+	}
+	return 64
+}
+
+// An interval is a part of the session's memory.
+type interval struct{ from, to int }
+
+// inUse returns the parts of the session's memory that any slot is kept in.
+func (e *Engine) inUse() []interval {
+	var all []interval
+	for i, s := range e.prog.Slots {
+		if s.Scope != plan.Model && e.local[i] == 0 && s.Len > 0 {
+			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
+		}
+	}
+	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
+	var out []interval
+	for _, a := range all {
+		if n := len(out); n > 0 && a.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, a.to)
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// memory returns the words that keep elements lo..hi-1 of a slot, and has the next block of it fetched.
+func (x *execution) memory(slot, lo, hi int) []uint64 {
+	width, s := x.e.width[slot], x.slot(slot)
+	if next := min(hi+blockLen, len(s)); next > hi {
+		ring.Prefetch(s[ring.NarrowLen(hi, width):ring.NarrowLen(next, width)])
+	}
+	return s[lo*width/8 : ring.NarrowLen(hi, width)]
+}
+
+// read returns elements lo..hi-1 of a slot, the k-th that is read.
+func (x *execution) read(w *worker, k, slot, lo, hi int) []uint64 {
+	if j := x.e.local[slot]; j > 0 {
+		return w.local[j-1][:hi-lo]
+	}
+	m := x.memory(slot, lo, hi)
+	if width := x.e.width[slot]; width < 8 {
+		for len(w.in) <= k {
+			w.in = append(w.in, new([blockLen]uint64))
+		}
+		d := w.in[k][:hi-lo]
+		ring.Widen(d, m, width)
+		return d
+	}
+	return m
+}
+
+// write returns where elements lo..hi-1 of a slot go; written must be called when they are there.
+func (x *execution) write(w *worker, slot, lo, hi int) []uint64 {
+	if j := x.e.local[slot]; j > 0 {
+		return w.local[j-1][:hi-lo]
+	}
+	if x.e.width[slot] < 8 {
+		return w.out[:hi-lo]
+	}
+	return x.memory(slot, lo, hi)
+}
+
+// written completes a write.
+func (x *execution) written(w *worker, slot, lo, hi int) {
+	if width := x.e.width[slot]; width < 8 && x.e.local[slot] == 0 {
+		ring.Narrow(x.memory(slot, lo, hi), w.out[:hi-lo], width)
+	}
+}
+
+var workers = sync.Pool{New: func() any { return new(worker) }}
+
+// A traffic is the messages of one exchange by peer, and where in them each opening is: at[opening*roles+peer].
+type traffic struct {
+	opens []plan.Open
+	at    []int
+	data  [][]byte
+}
+
+// do runs a stage: its blocks one after the other, or on all processors if there are many.
+func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
+	if st.whole {
+		x.step(&steps[st.lo])
+		return
+	}
+	blocks := (st.n + blockLen - 1) / blockLen
+	parts := min(runtime.GOMAXPROCS(0), blocks)
+	if st.n < parallelLen || parts < 2 {
+		x.blocks(st, steps, in, out, 0, blocks)
+		return
+	}
+	var wg sync.WaitGroup
+	for p := range parts {
+		wg.Go(func() { x.blocks(st, steps, in, out, p*blocks/parts, (p+1)*blocks/parts) })
+	}
+	wg.Wait()
+}
+
+// blocks runs blocks from..to-1 of a stage.
+func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from, to int) {
+	w := workers.Get().(*worker)
+	defer workers.Put(w)
+	for len(w.local) < st.locals {
+		w.local = append(w.local, new([blockLen]uint64))
+	}
+	defer func() { // as the session's memory is
+		n := min(st.n, blockLen)
+		clear(w.tmp[:n])
+		clear(w.out[:n])
+		for _, l := range w.in {
+			clear(l[:n])
+		}
+		for _, l := range w.local[:st.locals] {
+			clear(l[:n])
+		}
+	}()
+	for b := from; b < to; b++ {
+		lo := b * blockLen
+		hi := min(lo+blockLen, st.n)
+		for _, i := range st.unpack {
+			x.unpack(w, in, i, lo, hi)
+		}
+		for i := st.lo; i < st.hi; i++ {
+			x.each(w, &steps[i], lo, hi)
+		}
+		for _, i := range st.pack {
+			x.pack(w, out, i, lo, hi)
+		}
+	}
+}
+
+// pack writes elements lo..hi-1 of an opening into the messages to its receivers; lo is a multiple of 8.
+func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
+	o := &out.opens[i]
+	roles := len(x.e.plan.Programs)
+	src := x.read(w, 0, o.Src, lo, hi)
+	var packed []byte
+	for _, to := range o.To {
+		if to == x.e.role {
+			continue
+		}
+		from := out.at[i*roles+to] + lo*o.Bits/8
+		msg := out.data[to][from : from+plan.PackedBytes(hi-lo, o.Bits)]
+		if packed == nil {
+			packed = msg
+			ring.Pack(msg, src, o.Bits)
+		} else {
+			copy(msg, packed)
+		}
+	}
+}
+
+// unpack combines elements lo..hi-1 of what the peers sent with the own shares.
+func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
+	o := &in.opens[i]
+	roles := len(x.e.plan.Programs)
+	d := x.write(w, o.Dst, lo, hi)
+	var own []uint64 // the sum so far
+	if has(o.From, x.e.role) {
+		own = x.read(w, 0, o.Src, lo, hi)
+	}
+	for _, from := range o.From {
+		if from == x.e.role {
+			continue
+		}
+		at := in.at[i*roles+from] + lo*o.Bits/8
+		msg := in.data[from][at : at+plan.PackedBytes(hi-lo, o.Bits)]
+		switch {
+		case own == nil:
+			ring.Unpack(d, msg, o.Bits)
+		case o.Mode == plan.Xor:
+			ring.UnpackXor(d, own, msg, o.Bits, w.tmp[:])
+		default:
+			ring.UnpackAdd(d, own, msg, o.Bits, w.tmp[:])
+		}
+		own = d
+	}
+	if len(o.From) == 1 && o.From[0] == x.e.role {
+		ring.Bits(d, own, 0, o.Bits)
+	}
+	if o.Kind == plan.Reveal { // at once: a step may use the slot's memory next
+		if out := x.outputs[o.Item-1]; out != nil {
+			signed(out.words[lo:hi], d, out.port.Bits, out.port.Elem == "bool")
+		}
+	}
+	x.written(w, o.Dst, lo, hi)
+}

@@ -1,0 +1,112 @@
+// Package observe is what a server tells its operator about itself: Prometheus metrics and OpenTelemetry traces. Both are
+// fed once per exchange or session, after the fact, and hold names, numbers and times only.
+package observe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are a server's numbers. Each server has its own registry, so that several may live in one process.
+type Metrics struct {
+	registry  *prometheus.Registry
+	ended     *prometheus.CounterVec
+	refused   *prometheus.CounterVec
+	phases    *prometheus.HistogramVec
+	exchanges *prometheus.HistogramVec
+	computing *prometheus.CounterVec
+	rounds    *prometheus.CounterVec
+	bytes     *prometheus.CounterVec
+	queued    prometheus.Histogram
+}
+
+// NewMetrics returns the metrics of a role that serves a plan, known by the start of its digest.
+func NewMetrics(role, plan, version string) *Metrics {
+	seconds := prometheus.ExponentialBuckets(0.0005, 2, 18)
+	m := &Metrics{
+		registry:  prometheus.NewRegistry(),
+		ended:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_sessions_total", Help: "Setups, material jobs and sessions that have ended, by result."}, []string{"purpose", "result"}),
+		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_refused_total", Help: "Requests refused before a session began, by reason."}, []string{"reason"}),
+		phases:    prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_phase_seconds", Help: "Time of a phase of one session.", Buckets: seconds}, []string{"phase"}),
+		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_exchange_seconds", Help: "Time of one exchange of messages with all peers.", Buckets: seconds}, []string{"phase"}),
+		computing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_step_seconds_total", Help: "Time spent in local steps, that is outside exchanges."}, []string{"phase"}),
+		rounds:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_rounds_total", Help: "Exchanges made."}, []string{"phase"}),
+		bytes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_bytes_sent_total", Help: "Payload bytes sent to peers."}, []string{"phase"}),
+		queued:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "smpcc_queue_seconds", Help: "Time that requests waited for a session.", Buckets: seconds}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "smpcc_info", Help: "What this server is; always 1.", ConstLabels: prometheus.Labels{"role": role, "plan": plan, "version": version}})
+	info.Set(1)
+	m.registry.MustRegister(m.ended, m.refused, m.phases, m.exchanges, m.computing, m.rounds, m.bytes, m.queued, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Gauge adds a number that is asked for when metrics are read.
+func (m *Metrics) Gauge(name, help string, f func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
+}
+
+// Ended counts a setup, material job or session.
+func (m *Metrics) Ended(purpose string, err error) {
+	result := "done"
+	if err != nil {
+		result = "failed"
+	}
+	m.ended.WithLabelValues(purpose, result).Inc()
+}
+
+// Refused counts a request that led to no session.
+func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// Queued counts a request's wait.
+func (m *Metrics) Queued(d time.Duration) { m.queued.Observe(d.Seconds()) }
+
+// Exchange counts one exchange.
+func (m *Metrics) Exchange(phase string, d time.Duration, bytes int64) {
+	m.exchanges.WithLabelValues(phase).Observe(d.Seconds())
+	m.rounds.WithLabelValues(phase).Inc()
+	m.bytes.WithLabelValues(phase).Add(float64(bytes))
+}
+
+// Phase counts a phase and how much of it was not spent in exchanges.
+func (m *Metrics) Phase(phase string, whole, exchanging time.Duration) {
+	m.phases.WithLabelValues(phase).Observe(whole.Seconds())
+	m.computing.WithLabelValues(phase).Add(max(0, whole-exchanging).Seconds())
+}
+
+// Serve answers /metrics, /healthz (the process runs) and /readyz (it takes sessions) at addr until ctx ends. ready, if not
+// nil, gets the address.
+func (m *Metrics) Serve(ctx context.Context, addr string, takes func() error, ready func(net.Addr)) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := takes(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	if ready != nil {
+		ready(l.Addr())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // Serve returns what it has to say
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,462 @@
+// Command asm writes the assembly of packages ring and material with avo: go generate in their folders runs it. It is a module of its own,
+// so that nobody who builds smpcc needs its dependencies.
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+func main() {
+	set := flag.String("set", "ring", "the assembly to write: ring or aes, of package material")
+	flag.Parse()
+	if *set == "aes" {
+		ConstraintExpr("amd64")
+		expandKey()
+		for _, width := range []int{1, 2, 4, 8} {
+			fill512(width)
+		}
+		Generate()
+		return
+	}
+	ConstraintExpr("amd64")
+	for _, r := range []int{8, 4, 2, 1} {
+		for _, c := range []int{3, 2, 1} {
+			tile512(r, c)
+		}
+	}
+	rows512(8)
+	rows512(1)
+	dot512()
+	head := GLOBL("head", RODATA|NOPTR) // head[4-n:] begins with n words of ones
+	for i := range 8 {
+		w := uint64(0)
+		if i < 4 {
+			w = ^w
+		}
+		DATA(8*i, U64(w))
+	}
+	for _, r := range []int{4, 2, 1} {
+		tile256(r, head)
+	}
+	rows256(8, head)
+	rows256(1, head)
+	dot256(head)
+	elementwise()
+	Generate()
+}
+
+// param loads a parameter into a register.
+func param(name string) reg.GPVirtual { return Load(Param(name), GP64()).(reg.GPVirtual) }
+
+// words turns a count of words into bytes.
+func words(name string) reg.GPVirtual {
+	r := param(name)
+	SHLQ(Imm(3), r)
+	return r
+}
+
+// firstBits returns a mask of the n lowest bits.
+func firstBits(n reg.GPVirtual) reg.OpmaskVirtual {
+	ones, k := GP32(), K()
+	MOVL(U32(0xffffffff), ones)
+	BZHIL(n.As32(), ones, ones)
+	KMOVW(ones, k)
+	return k
+}
+
+// rowsOf returns the addresses of r rows, r <= 8, that begin stride bytes apart.
+func rowsOf(base, stride reg.GPVirtual, r int) []Mem {
+	odd := func(k int, from reg.GPVirtual, scale uint8) reg.GPVirtual { // k * stride
+		if r <= k {
+			return nil
+		}
+		x := GP64()
+		LEAQ(Mem{Base: from, Index: stride, Scale: scale}, x)
+		return x
+	}
+	s3 := odd(3, stride, 2)
+	s5 := odd(5, stride, 4)
+	var s7 reg.GPVirtual
+	if r > 7 {
+		s7 = odd(7, s3, 4)
+	}
+	at := func(i reg.Register, s uint8) Mem { return Mem{Base: base, Index: i, Scale: s} }
+	all := []Mem{{Base: base}, at(stride, 1), at(stride, 2), at(s3, 1), at(stride, 4), at(s5, 1), at(s3, 2), at(s7, 1)}
+	return all[:r]
+}
+
+// tile512 is the micro-kernel of r rows and c vectors of 8 columns: d += a x b, b packed in rows of 8c words.
+func tile512(r, c int) {
+	TEXT(fmt.Sprintf("tile512r%dc%d", r, c), NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("tile512r%dc%d adds to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words; 1 <= tail <= 8.", r, c, r, 8*(c-1), r, 8*c))
+	d, a, b, k := param("d"), param("a"), param("b"), param("k")
+	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
+	mask := firstBits(tail)
+	rows := rowsOf(a, lda, r)
+	acc := make([][]reg.VecVirtual, r)
+	for i := range acc {
+		for range c {
+			z := ZMM()
+			VPXORQ(z, z, z)
+			acc[i] = append(acc[i], z)
+		}
+	}
+	TESTQ(k, k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	y := make([]reg.VecVirtual, c)
+	for j := range y {
+		y[j] = ZMM()
+		VMOVDQU64(Mem{Base: b, Disp: 64 * j}, y[j])
+	}
+	for i := range r {
+		x := ZMM()
+		VPBROADCASTQ(rows[i], x)
+		for j := range c {
+			t := ZMM()
+			VPMULLQ(y[j], x, t)
+			VPADDQ(t, acc[i][j], acc[i][j])
+		}
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(U32(64*uint32(c)), b)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	for i := range r {
+		for j := range c {
+			at := Mem{Base: d, Disp: 64 * j}
+			if j < c-1 {
+				VPADDQ(at, acc[i][j], acc[i][j])
+				VMOVDQU64(acc[i][j], at)
+				continue
+			}
+			t := ZMM()
+			VMOVDQU64_Z(at, mask, t)
+			VPADDQ(t, acc[i][j], acc[i][j])
+			VMOVDQU64(acc[i][j], mask, at)
+		}
+		if i < r-1 {
+			ADDQ(ldd, d)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// rows512 adds multiples of r rows to one row.
+func rows512(r int) {
+	TEXT(fmt.Sprintf("rows512r%d", r), NOSPLIT, "func(d, x, b *uint64, n, ldb int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("rows512r%d adds to d, n words, x[i] times row i of b for i < %d, rows of n words ldb apart.", r, r))
+	d, x, b, n := param("d"), param("x"), param("b"), param("n")
+	ldb := words("ldb")
+	rows := rowsOf(b, ldb, r)
+	xs := make([]reg.VecVirtual, r)
+	for i := range xs {
+		xs[i] = ZMM()
+		VPBROADCASTQ(Mem{Base: x, Disp: 8 * i}, xs[i])
+	}
+	line := func(mask reg.OpmaskVirtual) {
+		s := [2]reg.VecVirtual{ZMM(), ZMM()}
+		if mask == nil {
+			VMOVDQU64(Mem{Base: d}, s[0])
+		} else {
+			VMOVDQU64_Z(Mem{Base: d}, mask, s[0])
+		}
+		for i := range r {
+			t := ZMM()
+			switch {
+			case mask != nil:
+				VMOVDQU64_Z(rows[i], mask, t)
+				VPMULLQ(t, xs[i], t)
+			default:
+				VPMULLQ(rows[i], xs[i], t)
+			}
+			if i == 1 {
+				VMOVDQA64(t, s[1])
+				continue
+			}
+			VPADDQ(t, s[i%2], s[i%2])
+		}
+		if r > 1 {
+			VPADDQ(s[1], s[0], s[0])
+		}
+		if mask == nil {
+			VMOVDQU64(s[0], Mem{Base: d})
+		} else {
+			VMOVDQU64(s[0], mask, Mem{Base: d})
+		}
+	}
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	line(nil)
+	ADDQ(Imm(64), d)
+	ADDQ(Imm(64), b)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	line(firstBits(n))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// dot512 is the inner product.
+func dot512() {
+	TEXT("dot512", NOSPLIT, "func(a, b *uint64, n int) uint64")
+	Pragma("noescape")
+	Doc("dot512 returns the inner product of a and b, n words each.")
+	a, b, n := param("a"), param("b"), param("n")
+	var s []reg.VecVirtual
+	for range 4 {
+		z := ZMM()
+		VPXORQ(z, z, z)
+		s = append(s, z)
+	}
+	SUBQ(Imm(32), n)
+	JLT(LabelRef("few"))
+	Label("loop")
+	for i := range s {
+		t := ZMM()
+		VMOVDQU64(Mem{Base: a, Disp: 64 * i}, t)
+		VPMULLQ(Mem{Base: b, Disp: 64 * i}, t, t)
+		VPADDQ(t, s[i], s[i])
+	}
+	ADDQ(U32(256), a)
+	ADDQ(U32(256), b)
+	SUBQ(Imm(32), n)
+	JGE(LabelRef("loop"))
+	Label("few")
+	ADDQ(Imm(32-8), n)
+	JLT(LabelRef("rest"))
+	Label("loop8")
+	t := ZMM()
+	VMOVDQU64(Mem{Base: a}, t)
+	VPMULLQ(Mem{Base: b}, t, t)
+	VPADDQ(t, s[0], s[0])
+	ADDQ(Imm(64), a)
+	ADDQ(Imm(64), b)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop8"))
+	Label("rest")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	mask := firstBits(n)
+	u, v := ZMM(), ZMM()
+	VMOVDQU64_Z(Mem{Base: a}, mask, u)
+	VMOVDQU64_Z(Mem{Base: b}, mask, v)
+	VPMULLQ(u, v, u)
+	VPADDQ(u, s[1], s[1])
+	Label("done")
+	VPADDQ(s[1], s[0], s[0])
+	VPADDQ(s[3], s[2], s[2])
+	VPADDQ(s[2], s[0], s[0])
+	half := YMM()
+	VEXTRACTI64X4(Imm(1), s[0], half)
+	VPADDQ(half, s[0].AsY(), half)
+	fold(half)
+}
+
+// fold returns the sum of the four words of y.
+func fold(y reg.VecVirtual) {
+	x := XMM()
+	VEXTRACTI128(Imm(1), y, x)
+	VPADDQ(x, y.AsX(), x)
+	h := XMM()
+	VPSHUFD(Imm(0xee), x, h)
+	VPADDQ(h, x, x)
+	out := GP64()
+	VMOVQ(x, out)
+	VZEROUPPER()
+	Store(out, ReturnIndex(0))
+	RET()
+}
+
+// A sum256 is a sum of products in four lanes: the products of low halves, and apart the cross products, both in one vector
+// of 32-bit lanes that are added and shifted once at the end.
+type sum256 struct{ low, cross reg.VecVirtual }
+
+func newSum() sum256 {
+	s := sum256{YMM(), YMM()}
+	VPXOR(s.low, s.low, s.low)
+	VPXOR(s.cross, s.cross, s.cross)
+	return s
+}
+
+// add adds x*y, where swapped is y with its halves exchanged.
+func (s sum256) add(x, y, swapped reg.VecVirtual) {
+	t, u := YMM(), YMM()
+	VPMULUDQ(y, x, t)
+	VPADDQ(t, s.low, s.low)
+	VPMULLD(swapped, x, u)
+	VPADDD(u, s.cross, s.cross)
+}
+
+func swap(y reg.VecVirtual) reg.VecVirtual {
+	s := YMM()
+	VPSHUFD(Imm(0xb1), y, s)
+	return s
+}
+
+// total folds the sum into its low part.
+func (s sum256) total() reg.VecVirtual {
+	t := YMM()
+	VPSRLQ(Imm(32), s.cross, t)
+	VPADDQ(t, s.cross, s.cross)
+	VPSLLQ(Imm(32), s.cross, s.cross)
+	VPADDQ(s.cross, s.low, s.low)
+	return s.low
+}
+
+// firstWords returns a mask of the n lowest words, 0 <= n <= 4.
+func firstWords(n reg.GPVirtual, head Mem) reg.VecVirtual {
+	at, m := GP64(), YMM()
+	LEAQ(head.Offset(32), at)
+	SHLQ(Imm(3), n)
+	SUBQ(n, at)
+	VMOVDQU(Mem{Base: at}, m)
+	return m
+}
+
+// tile256 is the micro-kernel of r rows and 4 columns.
+func tile256(r int, head Mem) {
+	TEXT(fmt.Sprintf("tile256r%d", r), NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("tile256r%d adds to d, %d rows of tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of 4 words; 1 <= tail <= 4.", r, r, r))
+	d, a, b, k := param("d"), param("a"), param("b"), param("k")
+	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
+	rows := rowsOf(a, lda, r)
+	acc := make([]sum256, r)
+	for i := range acc {
+		acc[i] = newSum()
+	}
+	TESTQ(k, k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	y := YMM()
+	VMOVDQU(Mem{Base: b}, y)
+	s := swap(y)
+	for i := range r {
+		x := YMM()
+		VPBROADCASTQ(rows[i], x)
+		acc[i].add(x, y, s)
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(Imm(32), b)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	mask := firstWords(tail, head)
+	for i := range r {
+		sum, t := acc[i].total(), YMM()
+		VPMASKMOVQ(Mem{Base: d}, mask, t)
+		VPADDQ(t, sum, sum)
+		VPMASKMOVQ(sum, mask, Mem{Base: d})
+		if i < r-1 {
+			ADDQ(ldd, d)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// rows256 adds multiples of r rows to one row.
+func rows256(r int, head Mem) {
+	TEXT(fmt.Sprintf("rows256r%d", r), NOSPLIT, "func(d, x, b *uint64, n, ldb int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("rows256r%d adds to d, n words, x[i] times row i of b for i < %d, rows of n words ldb apart.", r, r))
+	d, x, b, n := param("d"), param("x"), param("b"), param("n")
+	ldb := words("ldb")
+	rows := rowsOf(b, ldb, r)
+	line := func(mask reg.VecVirtual) {
+		s := newSum()
+		for i := range r {
+			f, y := YMM(), YMM()
+			VPBROADCASTQ(Mem{Base: x, Disp: 8 * i}, f)
+			if mask == nil {
+				VMOVDQU(rows[i], y)
+			} else {
+				VPMASKMOVQ(rows[i], mask, y)
+			}
+			s.add(f, y, swap(y))
+		}
+		sum, t := s.total(), YMM()
+		if mask == nil {
+			VPADDQ(Mem{Base: d}, sum, sum)
+			VMOVDQU(sum, Mem{Base: d})
+			return
+		}
+		VPMASKMOVQ(Mem{Base: d}, mask, t)
+		VPADDQ(t, sum, sum)
+		VPMASKMOVQ(sum, mask, Mem{Base: d})
+	}
+	SUBQ(Imm(4), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	line(nil)
+	ADDQ(Imm(32), d)
+	ADDQ(Imm(32), b)
+	SUBQ(Imm(4), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(4), n)
+	JZ(LabelRef("done"))
+	line(firstWords(n, head))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// dot256 is the inner product.
+func dot256(head Mem) {
+	TEXT("dot256", NOSPLIT, "func(a, b *uint64, n int) uint64")
+	Pragma("noescape")
+	Doc("dot256 returns the inner product of a and b, n words each.")
+	a, b, n := param("a"), param("b"), param("n")
+	s := [2]sum256{newSum(), newSum()}
+	step := func(s sum256, disp int, mask reg.VecVirtual) {
+		x, y := YMM(), YMM()
+		if mask == nil {
+			VMOVDQU(Mem{Base: a, Disp: disp}, x)
+			VMOVDQU(Mem{Base: b, Disp: disp}, y)
+		} else {
+			VPMASKMOVQ(Mem{Base: a}, mask, x)
+			VPMASKMOVQ(Mem{Base: b}, mask, y)
+		}
+		s.add(x, y, swap(y))
+	}
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("few"))
+	Label("loop")
+	step(s[0], 0, nil)
+	step(s[1], 32, nil)
+	ADDQ(Imm(64), a)
+	ADDQ(Imm(64), b)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("few")
+	ADDQ(Imm(8-4), n)
+	JLT(LabelRef("rest"))
+	step(s[0], 0, nil)
+	ADDQ(Imm(32), a)
+	ADDQ(Imm(32), b)
+	SUBQ(Imm(4), n)
+	Label("rest")
+	ADDQ(Imm(4), n)
+	JZ(LabelRef("done"))
+	step(s[1], 0, firstWords(n, head))
+	Label("done")
+	sum := s[0].total()
+	VPADDQ(s[1].total(), sum, sum)
+	fold(sum)
+}

@@ -1,0 +1,123 @@
+package ring
+
+//go:generate go run -C asm . -out ../kernel_amd64.s -stubs ../stub_amd64.go -pkg ring
+
+import "golang.org/x/sys/cpu"
+
+// processorCores returns the cores in assembly that this processor can run.
+func processorCores() []*core {
+	var out []*core
+	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2 {
+		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: tile512, rows: rows512, dot: inner512}
+		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BITALG && cpu.X86.HasAVX512VPOPCNTDQ {
+			c.lanes = &lanes{
+				add: add512, sub: sub512, mul: mul512, xor: xor512, and: and512, cut: cut512, reluSel: reluSel512, leaf: leaf512,
+				oneHot: oneHot512, mono: mono512, merge: [4]func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64){1: merge512w1, 2: merge512w2, 3: merge512w3},
+				widen: [5]func(d, a *uint64, groups int){1: widen512w1, 2: widen512w2, 4: widen512w4}, narrow: [5]func(d, a *uint64, groups int){1: narrow512w1, 2: narrow512w2, 4: narrow512w4},
+				prefetch: prefetch, packBits: packBits512, pack: pack512, unpack: unpack512, unpackAdd: unpackAdd512, unpackXor: unpackXor512,
+			}
+		}
+		out = append(out, c)
+	}
+	if cpu.X86.HasAVX2 {
+		out = append(out, &core{name: "avx2", width: 4, maxVectors: 1, maxRows: 4, columns: 48, tile: tile256, rows: rows256, dot: inner256})
+	}
+	return out
+}
+
+// The wrappers below look at the last element of every operand before they pass its address: a wrong length panics here and
+// never reads or writes beyond a slice.
+
+func tile512(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
+	_, _, _ = d[(rows-1)*ldd+8*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[8*vectors*k-1]
+	pd, pa, pb := &d[0], &a[0], &b[0]
+	switch rows<<2 | vectors {
+	case 8<<2 | 3:
+		tile512r8c3(pd, pa, pb, k, ldd, lda, tail)
+	case 8<<2 | 2:
+		tile512r8c2(pd, pa, pb, k, ldd, lda, tail)
+	case 8<<2 | 1:
+		tile512r8c1(pd, pa, pb, k, ldd, lda, tail)
+	case 4<<2 | 3:
+		tile512r4c3(pd, pa, pb, k, ldd, lda, tail)
+	case 4<<2 | 2:
+		tile512r4c2(pd, pa, pb, k, ldd, lda, tail)
+	case 4<<2 | 1:
+		tile512r4c1(pd, pa, pb, k, ldd, lda, tail)
+	case 2<<2 | 3:
+		tile512r2c3(pd, pa, pb, k, ldd, lda, tail)
+	case 2<<2 | 2:
+		tile512r2c2(pd, pa, pb, k, ldd, lda, tail)
+	case 2<<2 | 1:
+		tile512r2c1(pd, pa, pb, k, ldd, lda, tail)
+	case 1<<2 | 3:
+		tile512r1c3(pd, pa, pb, k, ldd, lda, tail)
+	case 1<<2 | 2:
+		tile512r1c2(pd, pa, pb, k, ldd, lda, tail)
+	case 1<<2 | 1:
+		tile512r1c1(pd, pa, pb, k, ldd, lda, tail)
+	default:
+		panic("ring: no such tile")
+	}
+}
+
+func tile256(d, a, b []uint64, rows, _, tail, k, ldd, lda int) {
+	_, _, _ = d[(rows-1)*ldd+tail-1], a[(rows-1)*lda+k-1], b[4*k-1]
+	pd, pa, pb := &d[0], &a[0], &b[0]
+	switch rows {
+	case 4:
+		tile256r4(pd, pa, pb, k, ldd, lda, tail)
+	case 2:
+		tile256r2(pd, pa, pb, k, ldd, lda, tail)
+	case 1:
+		tile256r1(pd, pa, pb, k, ldd, lda, tail)
+	default:
+		panic("ring: no such tile")
+	}
+}
+
+func rows512(d, x, b []uint64, ldb int) {
+	n := len(d)
+	if n == 0 || len(x) == 0 {
+		return
+	}
+	_ = b[(len(x)-1)*ldb+n-1]
+	i := 0
+	for ; i+8 <= len(x); i += 8 {
+		rows512r8(&d[0], &x[i], &b[i*ldb], n, ldb)
+	}
+	for ; i < len(x); i++ {
+		rows512r1(&d[0], &x[i], &b[i*ldb], n, ldb)
+	}
+}
+
+func rows256(d, x, b []uint64, ldb int) {
+	n := len(d)
+	if n == 0 || len(x) == 0 {
+		return
+	}
+	_ = b[(len(x)-1)*ldb+n-1]
+	i := 0
+	for ; i+8 <= len(x); i += 8 {
+		rows256r8(&d[0], &x[i], &b[i*ldb], n, ldb)
+	}
+	for ; i < len(x); i++ {
+		rows256r1(&d[0], &x[i], &b[i*ldb], n, ldb)
+	}
+}
+
+func inner512(a, b []uint64) uint64 {
+	if len(a) == 0 {
+		return 0
+	}
+	_ = b[len(a)-1]
+	return dot512(&a[0], &b[0], len(a))
+}
+
+func inner256(a, b []uint64) uint64 {
+	if len(a) == 0 {
+		return 0
+	}
+	_ = b[len(a)-1]
+	return dot256(&a[0], &b[0], len(a))
+}

@@ -1,0 +1,128 @@
+package ring
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// onEach calls fn once with every core this processor has in use.
+func onEach(fn func(*core)) {
+	old := active
+	defer func() { active = old }()
+	for _, active = range cores {
+		fn(active)
+	}
+}
+
+// checkKernel compares every core with the definition: d keeps what lies between rows and beyond the last.
+func checkKernel(t rapid.TB, seed uint64, m, k, n, gapD, gapA, gapB, off int) {
+	t.Helper()
+	ldd, lda, ldb := n+gapD, k+gapA, n+gapB
+	// Operands at any word, not only at the start of an allocation; clipped, so that reading beyond them is a fault of Go.
+	operand := func(seed uint64, size int) []uint64 { return slices.Clip(random(seed, off+size)[off:]) }
+	d, a, b := operand(seed, (m-1)*ldd+n), operand(seed+1, (m-1)*lda+k), operand(seed+2, (k-1)*ldb+n)
+	want := slices.Clone(d)
+	for i := range m {
+		for p := range k {
+			for j := range n {
+				want[i*ldd+j] += a[i*lda+p] * b[p*ldb+j]
+			}
+		}
+	}
+	onEach(func(c *core) {
+		const border = 32
+		whole := garbage(border + len(d) + border)
+		got := whole[border : border+len(d)]
+		copy(got, d)
+		kernel(got, a, b, m, k, n, ldd, lda, ldb)
+		equal(t, fmt.Sprintf("%s: %dx%dx%d", c.name, m, k, n), got, want)
+		equal(t, "before d", whole[:border], garbage(border))
+		equal(t, "behind d", whole[border+len(d):], garbage(border))
+	})
+}
+
+// TestKernel: every core adds the same product, for all sizes of tails.
+func TestKernel(t *testing.T) {
+	some := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 17, 40}
+	for _, m := range some {
+		for _, k := range some {
+			for n := 1; n <= 40; n++ {
+				checkKernel(t, uint64(n), m, k, n, n%3, k%2, m%3, n%2)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		size, gap := rapid.IntRange(1, 50), rapid.IntRange(0, 3)
+		checkKernel(t, rapid.Uint64().Draw(t, "seed"), size.Draw(t, "m"), size.Draw(t, "k"), size.Draw(t, "n"),
+			gap.Draw(t, "ldd"), gap.Draw(t, "lda"), gap.Draw(t, "ldb"), gap.Draw(t, "offset"))
+	})
+	for _, x := range [][3]int{{9, 2*depth + 1, 25}, {17, depth - 1, 241}, {3, 70, 2 * 2048}, {1, 9, 2*2048 + 3}, {5, 17, 500}, {70, 1030, 1}} {
+		checkKernel(t, 5, x[0], x[1], x[2], 1, 2, 0, 1)
+	}
+}
+
+// TestCores: the inner loops alone, at all lengths, and what they do with operands that are too short: panic, never write.
+func TestCores(t *testing.T) {
+	onEach(func(c *core) {
+		for n := range 70 {
+			for k := range 18 {
+				x, b := random(1, k), random(2, max(k-1, 0)*(n+3)+n)
+				d := random(3, n+8)
+				want := slices.Clone(d)
+				for i := range k {
+					for j := range n {
+						want[j] += x[i] * b[i*(n+3)+j]
+					}
+				}
+				c.rows(d[:n], x, b, n+3)
+				equal(t, fmt.Sprintf("%s: %d rows of %d", c.name, k, n), d, want)
+			}
+			a, b := random(4, n), random(5, n+1)
+			var want uint64
+			for i := range a {
+				want += a[i] * b[i]
+			}
+			equal(t, fmt.Sprintf("%s: dot of %d", c.name, n), []uint64{c.dot(a, b)}, []uint64{want})
+		}
+		short := func(what string, fn func()) {
+			t.Helper()
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: %s: no panic", c.name, what)
+				}
+			}()
+			fn()
+		}
+		w := func(n int) []uint64 { return make([]uint64, n) }
+		short("dot", func() { c.dot(w(9), w(8)) })
+		short("rows", func() { c.rows(w(9), w(8), w(8*9-1), 9) })
+		if c.tile == nil {
+			return
+		}
+		r, v, k := c.maxRows, c.maxVectors, 5
+		n := c.width*(v-1) + 1
+		short("d", func() { c.tile(w((r-1)*n+n-1), w(r*k), w(k*c.width*v), r, v, 1, k, n, k) })
+		short("a", func() { c.tile(w(r*n), w(r*k-1), w(k*c.width*v), r, v, 1, k, n, k) })
+		short("b", func() { c.tile(w(r*n), w(r*k), w(k*c.width*v-1), r, v, 1, k, n, k) })
+		short("rows of a tile", func() { c.tile(w(r*n), w(r*k), w(k*c.width*v), 3, v, 1, k, n, k) })
+	})
+}
+
+func TestChoose(t *testing.T) {
+	for _, c := range cores {
+		if got := choose(c.name); got != c {
+			t.Errorf("%s gives %s", c.name, got.name)
+		}
+	}
+	for _, name := range []string{"", "abacus"} {
+		if got := choose(name); got != cores[0] {
+			t.Errorf("%q gives %s, want %s", name, got.name, cores[0].name)
+		}
+	}
+	if Kernel() != active.name {
+		t.Errorf("Kernel() = %s", Kernel())
+	}
+}

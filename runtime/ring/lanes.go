@@ -1,0 +1,53 @@
+package ring
+
+// A lanes is the elementwise kernels of a processor, eight words at a time. Those with n take n >= 0 words, those with groups at
+// least one group of eight; d may be a source, not overlap one in part.
+type lanes struct {
+	add, sub, mul, xor, and func(d, a, b *uint64, n int)
+
+	cut      func(d, a *uint64, n int, add, by, mask uint64)
+	reluSel  func(d, m, delta, s, r0, r1, sr0, sr1 *uint64, n int, top, first uint64)
+	leaf     func(d, a, hot0, hot1 *uint64, n int, low, control0, control1, mask, at uint64)
+	oneHot   func(d, a *uint64, n int, low, control, ones uint64)
+	mono     func(d, a *uint64, n int, sets *uint16, mask uint64)
+	merge    [4]func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64) // by number of p
+	packBits func(dst *byte, src *uint64, groups int)
+	pack     func(dst *byte, src *uint64, groups int, shift *uint64, even, odd *byte, evens, odds uint64, bits int, mask, bytes uint64)
+	unpack   func(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
+
+	widen, narrow [5]func(d, a *uint64, groups int) // by width: 1, 2 and 4
+
+	prefetch func(a *uint64, lines int)
+
+	unpackAdd, unpackXor func(dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
+}
+
+// three runs a kernel of two sources.
+func three(fn func(d, a, b *uint64, n int), d, a, b []uint64) {
+	if len(d) > 0 {
+		_, _ = a[len(d)-1], b[len(d)-1]
+		fn(&d[0], &a[0], &b[0], len(d))
+	}
+}
+
+// cut computes d = ((a + add) >> by) AND mask.
+func cut(d, a []uint64, add uint64, by int, mask uint64) {
+	a = a[:len(d)]
+	if v := active.lanes; v != nil {
+		if len(d) > 0 {
+			v.cut(&d[0], &a[0], len(d), add, uint64(by), mask)
+		}
+		return
+	}
+	for i := range d {
+		d[i] = (a[i] + add) >> by & mask
+	}
+}
+
+// Prefetch asks for a to be in the cache soon. A processor sees by itself that memory is read in order, but begins anew on every
+// page and every operand, and a block of an operand is a page or two.
+func Prefetch(a []uint64) {
+	if v := active.lanes; v != nil && len(a) > 0 {
+		v.prefetch(&a[0], (len(a)+7)/8)
+	}
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodTLS = "tls: {ca: a, cert: b, key: c}\nservers: {p0: 'h:1'}\n"
+
+func TestConfigErrorsNameLines(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{goodTLS + "timeout: soon\n", `:3:10: timeout: "soon" is not a duration such as 30s`},
+		{goodTLS + "limits:\n  sessions: 4\n  memory: lots\n", `:5:11: limits.memory: "lots" is not a size`},
+		{goodTLS + "lmits: {}\n", `:3:1: unknown field "lmits"`},
+		{goodTLS + "clients: p0\n", ":3:10: "},
+		{"servers: {p0: 'h:1'}\ntls:\n  ca: a\n  key: c\n", "tls.cert: is missing"},
+		{"tls: {ca: a, cert: b, key: c}\n", "servers: is missing"},
+		{"tls: {ca: a, cert: b, key: c}\nservers:\n  p0: nowhere\n", `:3:7: servers.p0: "nowhere" is not an address`},
+		{goodTLS + "listen: ':99999'\n", ":3:9: listen: "},
+		{goodTLS + "material: {low: 5, high: 2}\n", "material.high: 2 is below material.low"},
+		{goodTLS + "limits: {queue: -1}\n", "limits.queue: -1 is not in 0.."},
+		{goodTLS + "telemetry: {traces: 'http://collector:4318'}\n", "leaves this machine without TLS"},
+		{goodTLS + "policy_digest: abc\n", ":3:16: policy_digest: is not a sha-256"},
+		{goodTLS + "timeout: x\ndrain: y\n", "drain: \"y\""}, // all of them, not the first
+		{goodTLS + "listen: [\n", ":3:"},
+		{goodTLS + "---\n" + goodTLS, "2 documents"},
+		{goodTLS + "timeout: 1s\ntimeout: 2s\n", "already defined"},
+	} {
+		file := filepath.Join(t.TempDir(), "x.yaml")
+		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadConfig(file); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), file) {
+			t.Errorf("%q:\n%v\nwant %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(file, []byte(goodTLS+"limits: {memory: 3 GB}\nmaterial: {low: 4}\ntelemetry: {traces: 'http://127.0.0.1:4318', listen: ':0'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ReadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.memory != 3e9 || c.Material.High != 8 || c.timeout != 30*time.Second || c.Limits.Sessions != 32 || c.disk != 10<<30 || c.TLS.CA != filepath.Join(filepath.Dir(file), "a") {
+		t.Errorf("configuration %+v", c)
+	}
+}
+
+// FuzzConfig reads anything without a panic, and an error names the file.
+func FuzzConfig(f *testing.F) {
+	f.Add(goodTLS + "limits: {memory: 4GiB}\n")
+	f.Add("a: &a [*a]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file := filepath.Join(t.TempDir(), "x.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadConfig(file); err != nil && !strings.HasPrefix(err.Error(), file) {
+			t.Errorf("error %v does not name the file", err)
+		}
+	})
+}
+
+// TestSchemaIsTheConfig compares the keys of docs/schema/server.schema.json with those that are read.
+func TestSchemaIsTheConfig(t *testing.T) {
+	data, err := os.ReadFile("../../docs/schema/server.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type object struct {
+		Properties map[string]json.RawMessage
+		Additional *bool `json:"additionalProperties"`
+	}
+	var compare func(at string, typ reflect.Type, raw json.RawMessage)
+	compare = func(at string, typ reflect.Type, raw json.RawMessage) {
+		var o object
+		if err := json.Unmarshal(raw, &o); err != nil {
+			t.Fatal(err)
+		}
+		if o.Additional == nil || *o.Additional {
+			t.Errorf("%s: the schema lets unknown keys pass", at)
+		}
+		for f := range typ.Fields() {
+			key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if !f.IsExported() || key == "-" {
+				continue
+			}
+			sub, ok := o.Properties[key]
+			if !ok {
+				t.Errorf("%s: the schema lacks %s", at, key)
+				continue
+			}
+			delete(o.Properties, key)
+			if f.Type.Kind() == reflect.Struct {
+				compare(at+"."+key, f.Type, sub)
+			}
+		}
+		for key := range o.Properties {
+			t.Errorf("%s: the schema has %s, which is not read", at, key)
+		}
+	}
+	compare("$", reflect.TypeFor[Config](), data)
+}
+
+func TestPolicyDigest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.yaml")
+	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+	for _, c := range []struct {
+		cfg        Config
+		want, fail string
+	}{
+		{Config{}, "", ""},
+		{Config{Policy: path}, abc, ""},
+		{Config{PolicyDigest: "12"}, "12", ""},
+		{Config{Policy: path, PolicyDigest: abc}, "", "both given"},
+		{Config{Policy: path + "x"}, "", "no such file"},
+	} {
+		got, err := c.cfg.policyDigest()
+		if got != c.want || (err == nil) != (c.fail == "") || err != nil && !strings.Contains(err.Error(), c.fail) {
+			t.Errorf("got %q and %v, want %q and %q", got, err, c.want, c.fail)
+		}
+	}
+}

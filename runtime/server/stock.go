@@ -1,0 +1,338 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/engine"
+	"smpcc/runtime/material"
+)
+
+// Material made ahead: in a job of purpose "material" the dealer runs its offline program for sessions to come, and each
+// party stores its key and the corrections that it gets. A session that uses stored material needs no dealer. The numbers of
+// material rise as sessions' do; the ledger records a session's id and its material's number together, before the first
+// opening.
+
+// maxBatch is how many sessions one material job makes, so that what it has made can be used while the next job runs.
+const maxBatch = 16
+
+// maxGenerate bounds one request to generate.
+const maxGenerate = 1 << 16
+
+// needMaterial is the answer of a party whose store lacks the material of a session.
+const needMaterial = "material is needed"
+
+const keyBytes = 32
+
+// incoming returns the bytes that come from each role in the exchanges of the offline phase, and their sum.
+func (s *Server) incoming() (rounds [][]int, total int) {
+	rounds = engine.Incoming(s.plan, s.role, plan.Offline)
+	for _, r := range rounds {
+		for _, n := range r {
+			total += n
+		}
+	}
+	return rounds, total
+}
+
+// openStore opens the store for the current setup; the server's mutex is held.
+func (s *Server) openStore() error {
+	if s.role == s.plan.NumParties() {
+		return nil
+	}
+	_, total := s.incoming()
+	st, err := material.OpenStore(filepath.Join(s.cfg.State, "material", fmt.Sprintf("%x", s.digest[:8])), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
+	if err != nil {
+		return fmt.Errorf("material: %w", err)
+	}
+	used, err := s.ledger.Last(s.ledgerKey("stock"))
+	if err != nil {
+		return err
+	}
+	s.store = st
+	return st.DropTo(used)
+}
+
+// stock returns the store, nil before the first setup.
+func (s *Server) stock() *material.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store
+}
+
+// makeMaterial is the body of a material job.
+func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Transport) error {
+	if s.role == s.plan.NumParties() {
+		rounds := s.plan.Programs[s.role].Offline
+		for i := range uint64(j.count) {
+			streams, err := s.dealerStreams("stock", j.id+i)
+			if err != nil {
+				return err
+			}
+			session, err := s.engine.Offline(ctx, &shifted{t, int(i) * len(rounds)}, model, streams)
+			if err != nil {
+				return fmt.Errorf("material %d: %w", j.id+i, err)
+			}
+			session.Discard()
+		}
+		return nil
+	}
+	keys, err := s.fetchKeys(ctx, j)
+	if err != nil {
+		return err
+	}
+	rounds, total := s.incoming()
+	add, err := j.store.Add(j.id, j.count)
+	if err != nil {
+		return err
+	}
+	defer add.Discard()
+	none := make([][]byte, len(s.plan.Programs))
+	for i := range j.count {
+		record := append(make([]byte, 0, keyBytes+total), keys[i]...)
+		for r, want := range rounds {
+			sum := 0
+			for _, n := range want {
+				sum += n
+			}
+			if sum == 0 {
+				continue
+			}
+			in, err := t.Exchange(ctx, plan.Offline, i*len(rounds)+r, none, want)
+			if err != nil {
+				return fmt.Errorf("material %d: %s: offline round %d: %w", j.id+uint64(i), s.name, r, err)
+			}
+			for _, msg := range in {
+				record = append(record, msg...)
+			}
+		}
+		if err := add.Put(record); err != nil {
+			return err
+		}
+		clear(record)
+	}
+	return add.Commit()
+}
+
+// shifted numbers the exchanges of several sessions on one transport.
+type shifted struct {
+	engine.Transport
+	by int
+}
+
+// Exchange implements engine.Transport.
+func (t *shifted) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
+	return t.Transport.Exchange(ctx, ph, round+t.by, out, want)
+}
+
+// stored is the transport of an offline phase whose messages came earlier.
+type stored struct{ left []byte }
+
+// Exchange implements engine.Transport.
+func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, want []int) ([][]byte, error) {
+	in := make([][]byte, len(want))
+	for from, n := range want {
+		if len(out[from]) > 0 || n > len(t.left) {
+			return nil, errors.New("stored material does not fit the plan")
+		}
+		in[from], t.left = t.left[:n:n], t.left[n:]
+	}
+	return in, nil
+}
+
+// takeStock returns the streams and the offline messages of a session whose material is stored. Its number is in the ledger.
+func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
+	record, err := j.store.Take(j.stock)
+	if record == nil || errors.Is(err, material.ErrNone) {
+		return nil, nil, err
+	}
+	if err != nil { // the material is good, a file could not be deleted
+		s.log.Warn("material cannot be deleted", "error", err.Error())
+	}
+	k, err := material.KeyOf(record[:keyBytes])
+	if err != nil {
+		return nil, nil, err
+	}
+	streams := make(engine.Streams, s.plan.NumParties())
+	streams[s.role], err = material.NewStream(k)
+	return streams, &stored{record[keyBytes:]}, err
+}
+
+// generate makes material for n more sessions; the lead calls it.
+func (s *Server) generate(ctx context.Context, n int) error {
+	s.dealing.Lock()
+	defer s.dealing.Unlock()
+	for n > 0 {
+		epoch, err := s.ready(ctx)
+		if err != nil {
+			return err
+		}
+		batch := min(n, maxBatch)
+		if err := s.stock().Room(batch); err != nil {
+			return err
+		}
+		last, err := s.ledger.Last(s.ledgerKey("material"))
+		if err != nil {
+			return err
+		}
+		r := jobRequest{Plan: s.planHex(), Purpose: "material", ID: last + 1, Epoch: epoch, Count: batch}
+		err = s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("material"), r.last()) })
+		if err == nil {
+			err = s.await(ctx, r)
+		}
+		if err != nil {
+			if needs(err, needSetup) {
+				s.forgetSetup(epoch)
+				continue
+			}
+			return errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
+		}
+		n -= batch
+	}
+	return nil
+}
+
+// refill keeps the store between its marks while the server runs.
+func (s *Server) refill() {
+	low, high := s.cfg.Material.Low, s.cfg.Material.High
+	if s.role != 0 || low == 0 {
+		return
+	}
+	pause := time.Second
+	for {
+		select {
+		case <-s.draining:
+			return
+		case <-s.used:
+		case <-time.After(pause):
+		}
+		pause = time.Minute
+		have := 0
+		if st := s.stock(); st != nil {
+			if err := st.Expire(); err != nil {
+				s.log.Warn("material cannot be deleted", "error", err.Error())
+			}
+			have = s.stockNow().Sessions
+		}
+		if have >= low {
+			continue
+		}
+		if err := s.generate(s.ctx, high-have); err != nil {
+			if s.stopping() {
+				return
+			}
+			s.log.Warn("material could not be made; sessions are dealt as they run", "have", have, "error", err.Error())
+			pause = 5 * time.Second
+			select { // sessions must not make it try without a pause
+			case <-s.draining:
+				return
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+// stockNow counts the material that is left.
+func (s *Server) stockNow() material.Stock {
+	st := s.stock()
+	if st == nil {
+		return material.Stock{Limit: s.cfg.disk}
+	}
+	used, err := s.ledger.Last(s.ledgerKey("stock"))
+	if err != nil {
+		return material.Stock{Limit: s.cfg.disk}
+	}
+	return st.Stock(used)
+}
+
+// A generateRequest asks for material.
+type generateRequest struct {
+	Sessions int `json:"sessions"`
+}
+
+// generateHandler makes material at the word of an operator or client.
+func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
+	if peer != s.name && !s.isClient(peer) {
+		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor among its clients", peer, s.name)
+	}
+	if s.role != 0 {
+		return nil, fmt.Errorf("material is made at the word of %s", s.plan.Manifest.Parties[0])
+	}
+	r, err := decode[generateRequest](req)
+	if err != nil {
+		return nil, err
+	}
+	if r.Sessions <= 0 || r.Sessions > maxGenerate {
+		return nil, fmt.Errorf("material for %d sessions; want 1..%d", r.Sessions, maxGenerate)
+	}
+	if err := s.generate(ctx, r.Sessions); err != nil {
+		return nil, err
+	}
+	return json.Marshal(s.stockNow())
+}
+
+// stockHandler tells how much material is stored here.
+func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
+	if !s.isRole(peer) && !s.isClient(peer) {
+		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
+	}
+	return json.Marshal(s.stockNow())
+}
+
+// A saved setup is a file: magic, plan digest, digest of the own weights, epoch, words, SHA-256 of all that.
+const setupMagic = "smpccset1"
+
+func (s *Server) setupFile() string {
+	return filepath.Join(s.cfg.State, fmt.Sprintf("setup-%x", s.digest[:8]))
+}
+
+// setupHead ties a saved setup to plan, role and weights.
+func (s *Server) setupHead() []byte {
+	h := sha256.New()
+	for _, w := range s.weights {
+		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
+		_ = binary.Write(h, binary.LittleEndian, w)
+	}
+	b := append([]byte(setupMagic), s.digest[:]...)
+	b = append(b, byte(s.role))
+	return h.Sum(b)
+}
+
+// saveSetup keeps a setup for after a restart.
+func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
+	b := binary.LittleEndian.AppendUint64(s.setupHead(), epoch)
+	b = append(b, m.Save()...)
+	sum := sha256.Sum256(b)
+	return plan.WriteAtomic(s.setupFile(), append(b, sum[:]...), 0o600)
+}
+
+// loadSetup takes a setup from before a restart, if there is one for this plan and these weights.
+func (s *Server) loadSetup() error {
+	data, err := os.ReadFile(s.setupFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	head := s.setupHead()
+	body := len(data) - sha256.Size
+	if body < len(head)+8 || string(data[:len(head)]) != string(head) || sha256.Sum256(data[:body]) != [32]byte(data[body:]) {
+		s.log.Info("the saved setup is of other weights, or damaged; the next session sets up again")
+		return nil
+	}
+	m, err := s.engine.Restore(data[len(head)+8 : body])
+	if err != nil {
+		return nil // of another build; the next session sets up again
+	}
+	s.model, s.epoch = m, binary.LittleEndian.Uint64(data[len(head):])
+	return s.openStore()
+}
