@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smpcc"
+	"smpcc/backend/plan"
 	"smpcc/frontend/onnx"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/server"
@@ -94,6 +95,23 @@ func TestServersCountRuns(t *testing.T) {
 func TestServersRefuseExpired(t *testing.T) {
 	cl, client, _ := guarded(t, "expires: 2020-01-31\n", nil)
 	refusedWith(t, opens(t, client), "the policy of p1 expired at 2020-02-01T00:00:00Z")
+	cfg := cl.config("p0")
+	cfg.Listen, cfg.State, cfg.Plan = cl.addrs["p0"], t.TempDir(), filepath.Join(t.TempDir(), "x.plan")
+	if err := plan.WriteFile(cfg.Plan, cl.plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range cl.plan.Manifest.Policies {
+		if r.Owner == "p0" {
+			cfg.PolicyDigest = r.Digest
+		}
+	}
+	found := false
+	for _, f := range server.Check(context.Background(), cfg, false) {
+		found = found || f.What == "policies" && f.Warn && strings.Contains(f.Detail, "expired at 2020-02-01")
+	}
+	if !found {
+		t.Error("a check of the configuration does not warn of the policy that expired")
+	}
 	cl.kill("p0")
 	data, err := os.ReadFile(filepath.Join(cl.dir, "state-p0", "audit.log"))
 	if err != nil || !strings.Contains(string(data), `"decision":"refused","reason":"refused: the policy of p1 expired`) {
@@ -147,4 +165,8 @@ func TestServerMissesItsConditions(t *testing.T) {
 	cfg.Listen, cfg.State, cfg.Policy = cl.addrs["p1"], filepath.Join(dir, "state"), file
 	_, err := server.New(cfg, c.Plan, nil, false, nil)
 	refusedWith(t, err, "does not carry the conditions that the policy of p1 asks")
+	last, err := attest.VerifyLog(filepath.Join(cfg.State, "audit.log"), "")
+	if err != nil || last.Decision != "refused" || last.What != "start" {
+		t.Errorf("the log ends with %+v, %v", last, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -16,6 +17,9 @@ import (
 
 // Every role enforces what the policies of all owners ask of a run, from the plan's manifest; an owner's own server also
 // checks that the manifest asks for what its policy file says, so that a compiler that leaves a condition out is noticed.
+
+// logName is the audit log in the state folder.
+const logName = "audit.log"
 
 // runsKey is where runs under an owner's policy are counted in the ledger: not by plan, or compiling again would start
 // over.
@@ -50,7 +54,7 @@ func (s *Server) conditions(purpose string) error {
 				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
 			}
 		}
-		if g.MaxRuns > 0 && purpose == "session" {
+		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
 			used, err := s.ledger.Last(runsKey(g))
 			if err != nil {
 				return err
@@ -91,6 +95,18 @@ func (s *Server) permit(purpose string, id uint64) error {
 func (s *Server) refused(purpose string, id uint64, why error) error {
 	s.log.Warn("refused", purpose, id, "reason", why.Error())
 	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
+}
+
+// turnedAway writes down that a plan was refused before the server served, and returns why.
+func (s *Server) turnedAway(why error) error {
+	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
+		return errors.Join(why, err)
+	}
+	l, err := attest.OpenLog(filepath.Join(s.cfg.State, logName), s.name)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	return errors.Join(why, l.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "refused", Reason: why.Error()}), l.Close())
 }
 
 // ended writes down how a job ended: that it failed, but not why, as reasons may come from others.

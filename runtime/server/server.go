@@ -118,10 +118,10 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		}
 	}
 	if err := verify.Check(p).Err(); err != nil {
-		return nil, fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err)
+		return nil, s.turnedAway(fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err))
 	}
 	if err := s.approve(); err != nil {
-		return nil, err
+		return nil, s.turnedAway(err)
 	}
 	if s.engine, err = engine.New(p, s.role); err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err := s.loadSetup(); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
-	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, "audit.log"), name); err != nil {
+	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, logName), name); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
