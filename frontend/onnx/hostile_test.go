@@ -38,7 +38,7 @@ func hostile(t *testing.T, c opCase) {
 			}
 		}()
 		_, err := LoadBytes("hostile.onnx", encode(t, m), Options{})
-		if d := time.Since(start); d > 3*time.Second {
+		if d := time.Since(start); d > 30*time.Second {
 			t.Errorf("%s = %v takes %v: %v", what, x, d, err)
 		}
 		var one *diag.Error
