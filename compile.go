@@ -92,11 +92,20 @@ func Load(path string, opt Options) (*ir.Module, error) {
 		}
 		return m, ir.Verify(m)
 	}
-	n := max(2, opt.Parties)
-	return onnx.Load(path, onnx.Options{
-		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(n), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
+	return onnx.Load(path, modelOptions(opt))
+}
+
+// LoadBytes reads a model from memory as a graph-level module; name is used in messages.
+func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
+	return onnx.LoadBytes(name, data, modelOptions(opt))
+}
+
+// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs.
+func modelOptions(opt Options) onnx.Options {
+	return onnx.Options{
+		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
 		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges,
-	})
+	}
 }
 
 // Compile compiles the file at path.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"smpcc"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/runtime/local"
 )
@@ -54,6 +55,9 @@ func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tenso
 		t.Fatal(err)
 	}
 	checkMasks(t, c.Plan)
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Errorf("verify: %v", err)
+	}
 	runner, err := local.New(context.Background(), c.Plan, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"smpcc"
 	"smpcc/backend"
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/ir/text"
@@ -222,6 +223,9 @@ func sweep(t *testing.T, p primitive, g *graph, n, values int, seed1, seed2 uint
 		t.Fatal(err)
 	}
 	checkMasks(t, c.Plan)
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Errorf("verify: %v", err)
+	}
 	fixed := level(t, c.Plan, "fixed")
 	runner, err := local.New(context.Background(), c.Plan, nil)
 	if err != nil {

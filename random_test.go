@@ -96,9 +96,11 @@ func (k *maker) leaf(e ir.Elem) {
 		a := ir.Attrs{ir.S("name", fmt.Sprintf("x%d", n)), ir.S("owner", k.m.Parties[k.int("owner", 0, len(k.m.Parties)-1)]), ir.S("elem", e.String()), ir.Dims("shape", s)}
 		switch e {
 		case ir.Int:
-			a = append(a, ir.F("lo", -9), ir.F("hi", 9))
+			lo := k.int("lo", -9, 5)
+			a = append(a, ir.F("lo", float64(lo)), ir.F("hi", float64(k.int("hi", lo, 9))))
 		case ir.Real:
-			a = append(a, ir.F("lo", -1), ir.F("hi", 1))
+			lo := k.int("lo", -8, 4)
+			a = append(a, ir.F("lo", float64(lo)/8), ir.F("hi", float64(k.int("hi", lo, 8))/8))
 		}
 		k.emit(ir.OpInput, a)
 	}
@@ -205,7 +207,17 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 	data := map[string]*ir.Tensor{}
 	k := newMaker(t, m)
 	for _, v := range m.Main().Inputs() {
-		data[v.Attrs.Str("name")] = k.data(v.Type.Elem, v.Type.Shape)
+		d := k.data(v.Type.Elem, v.Type.Shape)
+		lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 1)
+		for i := range d.Len() { // often at the ends of its range
+			x := []float64{lo, hi, min(max(d.At(i), lo), hi)}[k.int("end", 0, 2)]
+			if v.Type.Elem == ir.Real {
+				d.F[i] = x
+			} else {
+				d.I[i] = int64(x)
+			}
+		}
+		data[v.Attrs.Str("name")] = d
 	}
 	graph := m.String()
 	want, err := ir.Run(m, data)

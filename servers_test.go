@@ -322,6 +322,25 @@ func TestServersRefuse(t *testing.T) {
 			t.Error("a second input was taken")
 		}
 	})
+	t.Run("a plan that sends a value as it is", func(t *testing.T) {
+		p, err := plan.Decode(c.Plan.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p.Programs[1].Online[0].Steps {
+			if s := &p.Programs[1].Online[0].Steps[i]; s.Op == plan.StepAdd { // input + mask
+				s.Op, s.Src = plan.StepNeg, s.Src[:1]
+				break
+			}
+		}
+		for _, role := range []string{"p0", "p1", "d"} {
+			cfg := cl.config(role)
+			cfg.Listen, cfg.State = "127.0.0.1:0", t.TempDir()
+			if _, err := server.New(cfg, p, w, role == "d", slog.Default()); err == nil || !strings.Contains(err.Error(), "V05 mask-missing: p1 online round 0") {
+				t.Errorf("%s: error %v", role, err)
+			}
+		}
+	})
 	t.Run("no policy", func(t *testing.T) {
 		cfg := cl.config("p0")
 		cfg.Listen, cfg.State = "127.0.0.1:0", t.TempDir()

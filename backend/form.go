@@ -145,6 +145,9 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 		if x.Type.Vis.IsPublic() || y.Type.Vis.IsPublic() {
 			return p.emit(v, v.Op, v.Attrs, p.additive(x), p.additive(y))
 		}
+		if nx, ny := v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0); nx+ny > 0 {
+			return p.emit(v, ir.OpWireMul, ir.Attrs{bitsOf(bits)}, p.factor(v, x, nx), p.factor(v, y, ny))
+		}
 		return p.emit(v, v.Op, v.Attrs, p.masked(x, 0, x.Type.Bits), p.masked(y, 0, y.Type.Bits))
 	case ir.OpRelu:
 		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
@@ -200,6 +203,18 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 	}
 	ir.Bug("no protocol for op %s at %v", v.Op, v.Pos)
 	return nil
+}
+
+// factor returns a masked wire of x in v's shape: n bits wide, or as wide as x for n = 0.
+func (p *former) factor(v, x *ir.Value, n int) *ir.Value {
+	if n == 0 {
+		n = x.Type.Bits
+	}
+	m := p.masked(x, 0, n)
+	if m.Type.Shape.Equal(v.Type.Shape) {
+		return m
+	}
+	return p.emit(v, ir.OpExpand, ir.Attrs{ir.Dims("shape", v.Type.Shape)}, m)
 }
 
 // difference returns x - y, folded if both are public.

@@ -66,6 +66,7 @@ func init() {
 		ir.OpReluSel:   (*lowerer).reluSel,
 		ir.OpMulBit:    (*lowerer).mulBit,
 		ir.OpB2A:       (*lowerer).b2a,
+		ir.OpWireMul:   (*lowerer).wireMul,
 	}
 }
 
@@ -516,6 +517,60 @@ func (l *lowerer) mulBit(v *ir.Value) *wire {
 	for i := range l.parties {
 		share := l.real(i, l.expand(i, w.s[i], from, to), n, atOffline)
 		out.s[i] = l.op(i, plan.StepMulBit, n, []int64{first(i)}, l.expand(i, w.m[i], from, to), delta[i], s[i], share, sr[i])
+	}
+	return out
+}
+
+// wireMul multiplies two masked wires without opening them in the ring's width: a wire narrower than the ring is read as the
+// number P - R_t, P and t public, so that the product needs R0 and R1 of each such factor and their products as material.
+func (l *lowerer) wireMul(v *ir.Value) *wire {
+	n, bits := size(v), v.Type.Bits
+	type side struct {
+		m    []int
+		r    [2][]int // by reading, by party
+		k    [2]int   // the dealer's
+		bits int64    // 0: as wide as the ring
+	}
+	read := func(x *ir.Value) (s side) {
+		w := l.wires[x]
+		s.m = w.m
+		if x.Type.Bits < bits {
+			s.bits = int64(x.Type.Bits)
+			s.r[0], s.r[1], s.k[0], s.k[1] = l.unwrapped(x, bits)
+			return s
+		}
+		share := make([]int, l.parties)
+		for i := range share {
+			share[i] = l.real(i, w.s[i], n, atOffline)
+		}
+		return side{w.m, [2][]int{share, share}, [2]int{w.k, w.k}, 0}
+	}
+	x, y := read(v.Args[0]), read(v.Args[1])
+	square := v.Args[0] == v.Args[1]
+	var k [2][2][]int
+	for i := range 2 {
+		for j := range 2 {
+			switch {
+			case square && i != j: // never chosen
+			case i == 1 && x.bits == 0:
+				k[1][j] = k[0][j]
+			case j == 1 && y.bits == 0:
+				k[i][1] = k[i][0]
+			default:
+				k[i][j] = l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepMul, n, nil, x.k[i], y.k[j]), "product of wires' masks")
+			}
+		}
+	}
+	if square {
+		k[0][1], k[1][0] = k[0][0], k[1][1]
+		if x.bits == 0 {
+			k[1][0], k[1][1] = k[0][0], k[0][0]
+		}
+	}
+	out := &wire{s: make([]int, l.parties)}
+	for i := range l.parties {
+		out.s[i] = l.op(i, plan.StepWireMul, n, []int64{x.bits, y.bits, first(i)}, x.m[i], x.r[0][i], x.r[1][i], y.m[i], y.r[0][i], y.r[1][i],
+			k[0][0][i], k[0][1][i], k[1][0][i], k[1][1][i])
 	}
 	return out
 }

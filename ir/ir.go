@@ -20,6 +20,19 @@ type Module struct {
 	Policies []PolicyRef
 	// Allowed explains, for each reveal, which rule of which owner's policy allows it (filled by permit).
 	Allowed []Allowance
+	// Guards are the conditions that policies put on running, for the manifest; servers enforce them (filled by permit).
+	Guards []Guard
+}
+
+// A Guard is what one owner's policy asks of every run.
+type Guard struct {
+	Owner    string
+	Policy   string   // digest of the policy; runs are counted by it
+	MaxRuns  int      // 0: any number
+	MinBatch int      // rows of each of the owner's inputs; 0: any
+	Expires  int64    // seconds since 1970, from when on it may not run; 0: never
+	Approve  []string // public keys, one of which must have signed the plan's digest; none: no approval needed
+	Silent   bool     // no range and no format was chosen from the owner's data
 }
 
 // A PolicyRef says which policy of an owner a module was checked against.
@@ -35,6 +48,9 @@ type Allowance struct {
 	Receiver string
 	Owner    string // whose policy
 	Rule     string // the rule, as a person reads it
+	File     string // where the rule stands: base name, "" if it is not from a file
+	Line     int    // 0 if the rule is not from a file
+	Done     string // what has been done to the owner's data before, as the rule asks; see Done
 }
 
 // Main returns the entry function.

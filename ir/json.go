@@ -38,7 +38,7 @@ func JSON(w io.Writer, m *Module) error {
 	put("  \"policies\": ", policies, ",\n")
 	allowed := []jsonAllowance{}
 	for _, a := range m.Allowed {
-		allowed = append(allowed, jsonAllowance(a))
+		allowed = append(allowed, jsonAllowance{a.Output, a.Receiver, a.Owner, a.Rule})
 	}
 	put("  \"allowed\": ", allowed, ",\n")
 	b.WriteString("  \"funcs\": [")

@@ -129,6 +129,7 @@ func init() {
 		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
 		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Eval: evalNeg, Type: unary, Linear: true},
 		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Eval: each2(times[float64], times[int64]), Linear: true,
+			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {

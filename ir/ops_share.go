@@ -11,6 +11,7 @@ const (
 	OpReluSel Op = "relusel"
 	OpMulBit  Op = "mulbit"
 	OpB2A     Op = "b2a"
+	OpWireMul Op = "wiremul"
 )
 
 func wantForm(v *Value, i int, f Form) error {
@@ -88,6 +89,19 @@ func init() {
 				if err == nil && t.Bits > v.Args[0].Type.Bits {
 					return t, fmt.Errorf("cannot widen %v to %d bits", v.Args[0].Type, t.Bits)
 				}
+				return t, err
+			}},
+		&Row{Op: OpWireMul, Doc: "x * y from masked wires of one shape, in any ring: no opening in the ring's width. A wire narrower than the ring holds |x| < 2^(width-2).", Level: Share, Args: 2, Eval: each2(times[float64], times[int64]), Attrs: bits,
+			Type: func(v *Value) (Type, error) {
+				if err := wantForm(v, 1, Masked); err != nil {
+					return Type{}, err
+				}
+				t, err := masked2additive(v)
+				x, y := v.Args[0].Type, v.Args[1].Type
+				if err == nil && !x.Shape.Equal(y.Shape) {
+					err = fmt.Errorf("shapes %v and %v differ", x.Shape, y.Shape)
+				}
+				t.Scale, t.Vis = x.Scale+y.Scale, joinAll(v.Args)
 				return t, err
 			}},
 		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Eval: same, Attrs: bits,

@@ -97,11 +97,12 @@ func approximate(m *ir.Module, opt *Options) error {
 	seen := map[*ir.Value]interval{}
 	done := 0
 	lim := limit(ir.Real, opt.FracBits)
+	visible := shown(m, opt)
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
-				iv, err := bound(m, n, seen, lim)
+				iv, err := bound(visible, n, seen, lim)
 				if err != nil || n.Type.Elem == ir.Bool {
 					iv = interval{0, 1, ir.Proved}
 					if err != nil {

@@ -19,43 +19,59 @@ func fold(m *ir.Module, _ *Options) error {
 			names[v.Attrs.Str("name")] = true
 		}
 	}
+	f := &folder{m: m, names: names}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
-		emit := func() (*ir.Value, error) { // what does not fold
-			if v.Op == ir.OpSelect && args[0].Op == ir.OpConst && v.Type.Elem != ir.Ring {
-				return publicSelect(&ir.Builder{F: nf, At: v}, v, args), nil
-			}
-			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
+		f.nf = nf
+		return f.put(v, v.Op, v.Attrs, args...)
+	})
+}
+
+// A folder emits values that have been folded as far as they can be.
+type folder struct {
+	m     *ir.Module
+	nf    *ir.Func
+	names map[string]bool // of weights
+}
+
+// put emits op applied to args in place of at, or what it folds to.
+func (f *folder) put(at *ir.Value, op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
+	emit := func() (*ir.Value, error) { // what does not fold
+		if op == ir.OpSelect && args[0].Op == ir.OpConst && at.Type.Elem != ir.Ring {
+			return f.publicSelect(at, args)
 		}
-		if len(args) == 0 || v.Op == ir.OpReveal || v.Op == ir.OpFormat || v.Type.Elem == ir.Ring {
+		return f.nf.Emit(at.Pos, op, attrs, args...)
+	}
+	row := ir.Rows[op]
+	if len(args) == 0 || op == ir.OpReveal || op == ir.OpFormat || at.Type.Elem == ir.Ring || row.Eval == nil {
+		return emit()
+	}
+	var weight *ir.Value
+	data := make([]*ir.Tensor, len(args))
+	for i, a := range args {
+		if data[i] = known(f.m, a); data[i] == nil {
 			return emit()
 		}
-		row := ir.Rows[v.Op]
-		var weight *ir.Value
-		data := make([]*ir.Tensor, len(args))
-		for i, a := range args {
-			if data[i] = known(m, a); data[i] == nil {
+		if a.Op == ir.OpWeight {
+			if weight != nil && weight.Attrs.Str("owner") != a.Attrs.Str("owner") {
 				return emit()
 			}
-			if a.Op == ir.OpWeight {
-				if weight != nil && weight.Attrs.Str("owner") != a.Attrs.Str("owner") {
-					return emit()
-				}
-				weight = a
-			}
+			weight = a
 		}
-		if row.Eval == nil {
-			return emit()
-		}
-		t, err := row.Eval(v, data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", v.Op, err)
-		}
-		if weight == nil {
-			return nf.Emit(v.Pos, ir.OpConst, ir.Attrs{ir.T("data", t)})
-		}
-		name := unusedName(names, weight.Attrs.Str("name")+"."+string(v.Op))
-		return newWeight(m, nf, v, name, weight.Attrs.Str("owner"), t)
-	})
+	}
+	v := &ir.Value{Op: op, Attrs: attrs, Args: args, Pos: at.Pos}
+	var err error
+	if v.Type, err = row.TypeOf(v); err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	t, err := row.Eval(v, data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	if weight == nil {
+		return f.nf.Emit(at.Pos, ir.OpConst, ir.Attrs{ir.T("data", t)})
+	}
+	name := unusedName(f.names, weight.Attrs.Str("name")+"."+string(op))
+	return newWeight(f.m, f.nf, at, name, weight.Attrs.Str("owner"), t)
 }
 
 // unusedName returns name, with a number behind it if it is taken, and takes it.
@@ -75,27 +91,32 @@ func newWeight(m *ir.Module, nf *ir.Func, at *ir.Value, name, owner string, t *i
 }
 
 // publicSelect replaces select(c, x, y) with constant c by x, y, or y + c*(x - y).
-func publicSelect(b *ir.Builder, v *ir.Value, a []*ir.Value) *ir.Value {
+func (f *folder) publicSelect(v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 	c, x, y := a[0], a[1], a[2]
 	if k, ok := uniform(c); ok {
 		if k == 0 {
 			x = y
 		}
 		if x.Type.Shape.Equal(v.Type.Shape) {
-			return x
+			return x, nil
 		}
-		return b.E(ir.OpExpand, ir.Attrs{ir.Dims("shape", v.Type.Shape)}, x)
+		return f.put(v, ir.OpExpand, ir.Attrs{ir.Dims("shape", v.Type.Shape)}, x)
 	}
+	times, plus, minus := ir.OpMul, ir.OpAdd, ir.OpSub
 	if v.Type.Elem == ir.Bool {
-		return b.E(ir.OpXor, nil, b.E(ir.OpAnd, nil, c, b.E(ir.OpXor, nil, x, y)), y)
-	}
-	number := ir.NewTensor(v.Type.Elem, c.Type.Shape)
-	for i, bit := range c.Attrs.Tensor("data").I {
-		if v.Type.Elem == ir.Real {
-			number.F[i] = float64(bit)
-		} else {
-			number.I[i] = bit
+		times, plus, minus = ir.OpAnd, ir.OpXor, ir.OpXor
+	} else {
+		var err error
+		if c, err = f.put(v, ir.OpCast, ir.Attrs{ir.S("to", v.Type.Elem.String())}, c); err != nil {
+			return nil, err
 		}
 	}
-	return b.E(ir.OpAdd, nil, b.E(ir.OpMul, nil, b.Const(number), b.E(ir.OpSub, nil, x, y)), y)
+	d, err := f.put(v, minus, nil, x, y)
+	if err == nil {
+		d, err = f.put(v, times, nil, c, d)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.put(v, plus, nil, d, y)
 }

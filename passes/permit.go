@@ -29,8 +29,9 @@ func permit(m *ir.Module, opt *Options) error {
 	if err := errs.Err(); err != nil {
 		return err
 	}
-	m.Policies, m.Allowed = nil, nil
+	m.Policies, m.Allowed, m.Guards = nil, nil, nil
 	owners := map[string]bool{}
+	forms := false
 	for _, v := range f.Body {
 		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
 			owners[v.Attrs.Str("owner")] = true
@@ -47,11 +48,14 @@ func permit(m *ir.Module, opt *Options) error {
 		}
 		if p := policies[o]; p != nil {
 			m.Policies = append(m.Policies, ir.PolicyRef{Owner: o, File: p.File, Digest: p.Digest})
+			terms(m, p, &errs)
+			forms = forms || slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.As != AsAny })
 		}
 	}
+	traces := map[*ir.Value]map[*ir.Value]ir.Done{}
 	for _, v := range f.Reveals() {
 		output := v.Attrs.Str("name")
-		from := origins(v)
+		from := origins(v, nil)
 		for _, to := range v.Attrs.Strings("to") {
 			refused := map[string]int{} // by owner: all of its data that is refused, told of at the first
 			for _, src := range from {
@@ -60,23 +64,85 @@ func permit(m *ir.Module, opt *Options) error {
 					allow(m, ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: "own data"})
 					continue
 				}
-				p, why, i := policies[owner], "", -1
-				if p == nil {
-					why = owner + " has no policy, and without one nothing is allowed"
-				} else if i = slices.IndexFunc(p.Allow, func(r Rule) bool { return r.allows(output, to, source) }); i < 0 {
-					why = fmt.Sprintf("the policy of %s (%s) has no rule for it", owner, p.File)
+				var done ir.Done
+				bits := 0
+				if forms {
+					if traces[src[0]] == nil {
+						traces[src[0]] = ir.Trace(f, src[0])
+					}
+					if done = traces[src[0]][v]; done.ArgMax {
+						bits = ir.ArgMaxBits(v, src[0])
+					}
+				}
+				p := policies[owner]
+				i := -1
+				if p != nil {
+					i = slices.IndexFunc(p.Allow, func(r Rule) bool { return r.names(output, to, source) && r.admits(done, bits) })
 				}
 				if i < 0 {
 					if refused[owner]++; refused[owner] == 1 {
-						errs.Add(v.Pos, refusal(src, v, to, why))
+						errs.Add(v.Pos, refusal(src, v, to, p, done, bits))
 					}
 					continue
 				}
-				allow(m, ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: p.Allow[i].String() + " (" + p.File + ")"})
+				r := p.Allow[i]
+				a := ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: r.String() + " (" + p.ruleAt(r) + ")"}
+				if r.Line > 0 {
+					a.File, a.Line = p.File, r.Line
+				}
+				if r.As != AsAny {
+					a.Done = done.String()
+				}
+				allow(m, a)
 			}
 		}
 	}
 	return errs.Err()
+}
+
+// terms checks what a policy says about who computes and how, and records what it asks of every run.
+func terms(m *ir.Module, p *Policy, errs *diag.List) {
+	refuse := func(key, format string, args ...any) *diag.Error {
+		e := diag.Errorf(diag.Pos{File: p.File, Line: p.lines[key]}, "refused: "+format, args...)
+		e.Kind = diag.Policy
+		*errs = append(*errs, e)
+		return e
+	}
+	if p.Compute != nil {
+		for _, party := range m.Parties {
+			if !slices.Contains(p.Compute, party) {
+				refuse("compute", "%s would hold shares of %s's data; the policy of %s lets only %s compute on it", party, p.Owner, p.Owner, strings.Join(p.Compute, ", ")).
+					WithHint("if %s agrees, add %s to compute:, or run without %s", p.Owner, party, party)
+			}
+		}
+	}
+	if p.Dealers != nil && !slices.Contains(p.Dealers, m.Dealer) {
+		refuse("dealer", "the dealer is %s; the policy of %s accepts only %s", m.Dealer, p.Owner, strings.Join(p.Dealers, " or ")).
+			WithHint("if %s agrees, add %s to dealer:", p.Owner, m.Dealer)
+	}
+	if p.Protocol != "" && p.Protocol != protocols[0] {
+		refuse("protocol", "the policy of %s asks for security against %s parties; this release is secure against semi-honest ones only", p.Owner, p.Protocol).
+			WithHint("if %s trusts the others to follow their programs, write protocol: semi-honest", p.Owner)
+	}
+	if p.MinBatch > 0 {
+		for _, v := range m.Main().Inputs() {
+			if s := v.Type.Shape; v.Attrs.Str("owner") == p.Owner && (len(s) == 0 || s[0] < p.MinBatch) {
+				rows := 1
+				if len(s) > 0 {
+					rows = s[0]
+				}
+				refuse("min_batch", "each run would take %d rows of input %q of %s; its policy asks for at least %d", rows, v.Attrs.Str("name"), p.Owner, p.MinBatch).
+					WithHint("compile for a larger batch (--dim N=%d)", p.MinBatch)
+			}
+		}
+	}
+	g := ir.Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Silent: !p.Publishes()}
+	if !p.Expires.IsZero() {
+		g.Expires = p.Expires.Unix()
+	}
+	if g.MaxRuns > 0 || g.MinBatch > 0 || g.Expires != 0 || len(g.Approve) > 0 || g.Silent {
+		m.Guards = append(m.Guards, g)
+	}
 }
 
 // allow records why a reveal is permitted, once.
@@ -86,8 +152,9 @@ func allow(m *ir.Module, a ir.Allowance) {
 	}
 }
 
-// origins returns, for each input and weight that v derives from, the shortest path of values from it to v.
-func origins(v *ir.Value) [][]*ir.Value {
+// origins returns, for each input and weight that v derives from, the shortest path of values from it to v. A path does not
+// go through values that closed reports; nil closes none.
+func origins(v *ir.Value, closed func(*ir.Value) bool) [][]*ir.Value {
 	next := map[*ir.Value]*ir.Value{v: nil} // towards v
 	queue := []*ir.Value{v}
 	var out [][]*ir.Value
@@ -102,7 +169,7 @@ func origins(v *ir.Value) [][]*ir.Value {
 			out = append(out, path)
 		}
 		for _, a := range x.Args {
-			if _, seen := next[a]; !seen {
+			if _, seen := next[a]; !seen && (closed == nil || !closed(a)) {
 				next[a] = x
 				queue = append(queue, a)
 			}
@@ -115,10 +182,46 @@ func origins(v *ir.Value) [][]*ir.Value {
 // maxSteps is the length of a path from which its middle is left out.
 const maxSteps = 12
 
-// refusal says what would reach whom, on which path, and which rule would allow it.
-func refusal(path []*ir.Value, reveal *ir.Value, to, why string) *diag.Error {
+// refusal says what would reach whom, on which path, and which change would make it legal.
+func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.Done, bits int) *diag.Error {
 	src := path[0]
 	output, source, owner := reveal.Attrs.Str("name"), src.Attrs.Str("name"), src.Attrs.Str("owner")
+	var why string
+	wanted := Rule{Output: output, To: []string{to}}
+	change := ""
+	switch {
+	case p == nil:
+		why = owner + " has no policy, and without one nothing is allowed"
+	default:
+		why = fmt.Sprintf("the policy of %s (%s) has no rule for it", owner, p.File)
+		for _, r := range p.Allow {
+			if !r.names(output, to, source) {
+				continue
+			}
+			switch {
+			case r.As == AsArgMax && done.ArgMax:
+				why = fmt.Sprintf("%s allows at most %d bits of arg-max, the arg-maxes here say up to %d", p.ruleAt(r), r.MaxBits, bits)
+				wanted.As, wanted.MaxBits = AsArgMax, bits
+				change = "reveal fewer or smaller arg-maxes; or, "
+			case r.As == AsArgMax:
+				why = fmt.Sprintf("%s allows only the arg-max, and this path has none", p.ruleAt(r))
+				change = "end the path with an arg-max; or, "
+				for _, open := range origins(reveal, func(x *ir.Value) bool { return x.Op == ir.OpArgMax }) {
+					if open[0] == src {
+						path = open
+					}
+				}
+			case done.Rows > 0:
+				why = fmt.Sprintf("%s allows sums and means over at least %d rows, this is one over %d", p.ruleAt(r), r.MinRows, done.Rows)
+				wanted.As, wanted.MinRows = AsAggregate, done.Rows
+				change = fmt.Sprintf("compile for %d rows or more; or, ", r.MinRows)
+			default:
+				why = fmt.Sprintf("%s allows only sums and means over all of at least %d rows, of what is the same linear or square function of each row, and this path has no such sum", p.ruleAt(r), r.MinRows)
+				change = fmt.Sprintf("reveal a sum or mean over the first dimension of %q; or, ", source)
+			}
+			break
+		}
+	}
 	var steps []string
 	for i, x := range path {
 		if len(path) > maxSteps && i >= maxSteps/2 && i < len(path)-maxSteps/2 {
@@ -142,5 +245,5 @@ func refusal(path []*ir.Value, reveal *ir.Value, to, why string) *diag.Error {
 	e := diag.Errorf(reveal.Pos, "refused: output %q would tell %s about %s %q of %s; %s\n\tpath: %s",
 		output, to, src.Op, source, owner, why, strings.Join(steps, "\n\t   -> "))
 	e.Kind = diag.Policy
-	return e.WithHint("if %s agrees, its policy needs under allow: the rule {output: %s, to: [%s]}", owner, output, to)
+	return e.WithHint("%sif %s agrees, its policy needs under allow: the rule %s", change, owner, wanted.yaml())
 }

@@ -1,18 +1,17 @@
 package passes
 
 import (
-	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"smpcc/ir"
 	"smpcc/ir/diag"
 )
 
@@ -22,8 +21,8 @@ const PolicyVersion = 1
 // maxPolicy bounds the size of a policy file.
 const maxPolicy = 1 << 20
 
-// A Policy says which outputs may go to whom, as far as the data of one owner is concerned. What it does not allow is
-// denied.
+// A Policy says what may be done with the data of one owner. What it does not allow is denied: without rules nothing
+// leaves, not even the ranges of the data. docs/schema/policy.schema.json describes the same format for editors.
 //
 //	version: 1
 //	owner: hospital
@@ -31,25 +30,77 @@ const maxPolicy = 1 << 20
 //	  - output: diagnosis     # name of a reveal; "*" for every one
 //	    to: [clinic]
 //	    from: [scan]          # only as far as it derives from these inputs or weights; all if absent
+//	    as: argmax            # only what an arg-max says of it
+//	    max_bits: 4           # and no more than this many bits a run
+//	  - output: mean_dose
+//	    to: [registry]
+//	    as: aggregate         # only sums and means over rows
+//	    min_rows: 20          # of at least so many
+//	compute: [p0, p1]         # parties that may hold shares of the data; any if absent
+//	dealer: [d]               # dealers that are acceptable; any if absent
+//	protocol: semi-honest     # the weakest protocol that will do: semi-honest or malicious
+//	min_batch: 8              # each run takes at least so many rows of every input
+//	max_runs: 1000            # of all plans under this policy together
+//	expires: 2027-06-30       # the last day on which it may run (UTC), or a time
+//	public: {ranges: true, formats: true}   # may what derives from the data's magnitudes be published? false if absent
+//	approve: [ed25519:BASE64] # each plan needs the signature of one of these keys on its digest
 type Policy struct {
-	Owner  string
-	File   string // base name, or "default"
-	Digest string // sha-256 of the text, hex
-	Allow  []Rule
+	Owner    string
+	File     string // base name, or "default"
+	Digest   string // sha-256 of the text, hex
+	Allow    []Rule
+	Compute  []string
+	Dealers  []string
+	Protocol string
+	MinBatch int
+	MaxRuns  int
+	Expires  time.Time // zero: never
+	Ranges   bool      // ranges that derive from the data may become public
+	Formats  bool      // so may formats chosen from them
+	Approve  []string  // public keys, one of which must have signed the plan's digest
+
+	lines map[string]int // line of each key, for messages
 }
+
+// As says in which form data may reach a receiver.
+type As string
+
+// The forms.
+const (
+	AsAny       As = ""          // anything computed from it
+	AsArgMax    As = "argmax"    // only the index of a largest element
+	AsAggregate As = "aggregate" // only sums and means over rows
+)
+
+// The strengths of protocols, weakest first.
+var protocols = []string{"semi-honest", "malicious"}
 
 // A Rule allows one output to go to some receivers.
 type Rule struct {
-	Output string   `yaml:"output"`
-	To     []string `yaml:"to"`
-	From   []string `yaml:"from"`
+	Output  string
+	To      []string
+	From    []string
+	As      As
+	MaxBits int // with AsArgMax: at most so many bits; 0 for any number
+	MinRows int // with AsAggregate
+	Line    int // in the policy's file; 0 if it has none
 }
 
 // String renders the rule as a person reads it.
 func (r Rule) String() string {
-	s := fmt.Sprintf("output %q may go to %s", r.Output, strings.Join(r.To, ", "))
+	what := fmt.Sprintf("output %q", r.Output)
 	if r.Output == "*" {
-		s = "every output may go to " + strings.Join(r.To, ", ")
+		what = "every output"
+	}
+	s := what + " may go to " + strings.Join(r.To, ", ")
+	switch r.As {
+	case AsArgMax:
+		s += " as an arg-max only"
+		if r.MaxBits > 0 {
+			s += fmt.Sprintf(" of at most %d bits", r.MaxBits)
+		}
+	case AsAggregate:
+		s += fmt.Sprintf(" as a sum or mean over at least %d rows only", r.MinRows)
 	}
 	if len(r.From) > 0 {
 		s += " as far as it derives from " + strings.Join(r.From, ", ")
@@ -57,50 +108,183 @@ func (r Rule) String() string {
 	return s
 }
 
-// allows reports whether the rule lets output, derived from source, go to receiver.
-func (r Rule) allows(output, receiver, source string) bool {
+// yaml renders the rule as it is written in a policy.
+func (r Rule) yaml() string {
+	s := fmt.Sprintf("{output: %s, to: [%s]", r.Output, strings.Join(r.To, ", "))
+	switch r.As {
+	case AsArgMax:
+		s += ", as: argmax"
+		if r.MaxBits > 0 {
+			s += fmt.Sprintf(", max_bits: %d", r.MaxBits)
+		}
+	case AsAggregate:
+		s += fmt.Sprintf(", as: aggregate, min_rows: %d", r.MinRows)
+	}
+	return s + "}"
+}
+
+// names reports whether the rule speaks of output to receiver as far as it derives from source, in whatever form.
+func (r Rule) names(output, receiver, source string) bool {
 	return (r.Output == "*" || r.Output == output) && slices.Contains(r.To, receiver) && (len(r.From) == 0 || slices.Contains(r.From, source))
 }
 
-// NewPolicy returns a policy that is not from a file.
+// admits reports whether the rule lets data pass of which done has been done; bits is what its arg-maxes say a run.
+func (r Rule) admits(done ir.Done, bits int) bool {
+	switch r.As {
+	case AsArgMax:
+		return done.ArgMax && (r.MaxBits == 0 || bits <= r.MaxBits)
+	case AsAggregate:
+		return done.Rows >= r.MinRows
+	}
+	return true
+}
+
+// NewPolicy returns a policy that is not from a file; it lets ranges and formats become public.
 func NewPolicy(owner string, rules ...Rule) *Policy {
-	p := &Policy{Owner: owner, File: "default", Allow: rules}
+	p := &Policy{Owner: owner, File: "default", Allow: rules, Ranges: true, Formats: true}
 	h := sha256.Sum256(fmt.Appendf(nil, "%q", rules))
 	p.Digest = hex.EncodeToString(h[:])
 	return p
 }
 
-// ParsePolicy reads the YAML text of one policy. Unknown keys are mistakes: a misspelt rule must not pass unnoticed.
+// At returns where a key of the policy stands, as file:line; the file alone if it is not written there.
+func (p *Policy) At(key string) string {
+	if n := p.lines[key]; n > 0 {
+		return fmt.Sprintf("%s:%d", p.File, n)
+	}
+	return p.File
+}
+
+// ruleAt returns where a rule stands.
+func (p *Policy) ruleAt(r Rule) string {
+	if r.Line > 0 {
+		return fmt.Sprintf("%s:%d", p.File, r.Line)
+	}
+	return p.File
+}
+
+// Publishes reports whether ranges and formats may be chosen from the owner's data. Formats follow from ranges and show
+// them, so that refusing either keeps both back.
+func (p *Policy) Publishes() bool { return p.Ranges && p.Formats }
+
+// ParsePolicy reads the YAML text of one policy and reports all mistakes with their lines. Unknown keys are mistakes: a
+// misspelt rule must not pass unnoticed.
 func ParsePolicy(name string, data []byte) (*Policy, error) {
-	pos := diag.Pos{File: name}
+	h := sha256.Sum256(data)
+	p := &Policy{File: filepath.Base(name), Digest: hex.EncodeToString(h[:]), Protocol: protocols[0], lines: map[string]int{}}
 	if len(data) > maxPolicy {
-		return nil, diag.Errorf(pos, "policy has %d bytes, at most %d are allowed", len(data), maxPolicy)
+		return nil, diag.Errorf(diag.Pos{File: name}, "policy has %d bytes, at most %d are allowed", len(data), maxPolicy)
 	}
-	var raw struct {
-		Version int    `yaml:"version"`
-		Owner   string `yaml:"owner"`
-		Allow   []Rule `yaml:"allow"`
+	r := &policyReader{file: name}
+	top, err := r.document(data)
+	if err != nil {
+		return nil, err
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
-	if err := dec.Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
-		return nil, diag.Errorf(pos, "not a policy: %s", yaml.FormatError(err, false, true)).
-			WithHint("a policy has version: 1, owner: PARTY and a list allow: of {output: NAME, to: [PARTY]}")
+	version := -1
+	r.fields(top, "policy", policyKeys, func(key string, v node) {
+		p.lines[key] = v.keyLine
+		switch key {
+		case "version":
+			if n, ok := r.integer(v); ok {
+				if version = n; n != PolicyVersion {
+					r.fail(v, "policy version is %d, want %d", n, PolicyVersion).WithHint("write version: %d", PolicyVersion)
+				}
+			}
+		case "owner":
+			p.Owner = r.text(v)
+		case "allow":
+			for _, item := range r.list(v) {
+				p.Allow = append(p.Allow, r.rule(item))
+			}
+		case "compute":
+			p.Compute = r.names(v)
+		case "dealer":
+			p.Dealers = r.names(v)
+		case "protocol":
+			if p.Protocol = r.text(v); !slices.Contains(protocols, p.Protocol) {
+				r.fail(v, "protocol %q, want %s", p.Protocol, strings.Join(protocols, " or "))
+			}
+		case "min_batch":
+			p.MinBatch = r.positive(v)
+		case "max_runs":
+			p.MaxRuns = r.positive(v)
+		case "expires":
+			p.Expires = r.time(v)
+		case "public":
+			r.fields(v, "public", publicKeys, func(key string, v node) {
+				p.lines["public."+key] = v.keyLine
+				if key == "ranges" {
+					p.Ranges = r.boolean(v)
+				} else {
+					p.Formats = r.boolean(v)
+				}
+			})
+		case "approve":
+			for _, item := range r.list(v) {
+				k := r.text(item)
+				if b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(k, "ed25519:")); err != nil || len(b) != ed25519.PublicKeySize || !strings.HasPrefix(k, "ed25519:") {
+					r.fail(item, "%q is not a public key", k).WithHint("smpcc keys sign FILE makes a key and prints its public half, ed25519:...")
+				}
+				p.Approve = append(p.Approve, k)
+			}
+			if len(p.Approve) == 0 {
+				r.fail(v, "approve names no key").WithHint("leave approve away if no approval is wanted")
+			}
+		}
+	})
+	if version < 0 {
+		r.fail(top, "policy has no version").WithHint("add the line version: %d", PolicyVersion)
 	}
-	var more any
-	if err := dec.Decode(&more); err == nil {
-		return nil, diag.Errorf(pos, "holds more than one document").WithHint("one file is one owner's policy")
+	if p.Owner == "" {
+		r.fail(top, "policy has no owner").WithHint("add the line owner: PARTY")
+	}
+	if err := r.errs.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+var (
+	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "min_batch", "max_runs", "expires", "public", "approve"}
+	ruleKeys   = []string{"output", "to", "from", "as", "max_bits", "min_rows"}
+	publicKeys = []string{"ranges", "formats"}
+)
+
+// rule reads one rule.
+func (r *policyReader) rule(n node) Rule {
+	rule := Rule{Line: n.line()}
+	r.fields(n, "rule", ruleKeys, func(key string, v node) {
+		switch key {
+		case "output":
+			rule.Output = r.text(v)
+		case "to":
+			rule.To = r.names(v)
+		case "from":
+			rule.From = r.names(v)
+		case "as":
+			switch rule.As = As(r.text(v)); rule.As {
+			case AsArgMax, AsAggregate:
+			default:
+				r.fail(v, "as: %q, want argmax or aggregate", rule.As).WithHint("leave as away to allow anything computed from the data")
+			}
+		case "max_bits":
+			rule.MaxBits = r.positive(v)
+		case "min_rows":
+			rule.MinRows = r.positive(v)
+		}
+	})
+	if !n.is("mapping") {
+		return rule
 	}
 	switch {
-	case raw.Version != PolicyVersion:
-		return nil, diag.Errorf(pos, "policy version is %d, want %d", raw.Version, PolicyVersion).WithHint("add the line version: %d", PolicyVersion)
-	case raw.Owner == "":
-		return nil, diag.Errorf(pos, "policy has no owner").WithHint("add the line owner: PARTY")
+	case rule.Output == "" || len(rule.To) == 0:
+		r.fail(n, "rule has no output or no receivers").WithHint("write {output: NAME, to: [PARTY]}")
+	case rule.As == AsAggregate && rule.MinRows < 2:
+		r.fail(n, "as: aggregate needs min_rows of at least 2").WithHint("add min_rows: 20, for example; an aggregate of one row is the row")
+	case rule.As != AsAggregate && rule.MinRows > 0:
+		r.fail(n, "min_rows is for as: aggregate")
+	case rule.As != AsArgMax && rule.MaxBits > 0:
+		r.fail(n, "max_bits is for as: argmax")
 	}
-	for i, r := range raw.Allow {
-		if r.Output == "" || len(r.To) == 0 {
-			return nil, diag.Errorf(pos, "rule %d of allow has no output or no receivers", i+1).WithHint("write {output: NAME, to: [PARTY]}")
-		}
-	}
-	h := sha256.Sum256(data)
-	return &Policy{Owner: raw.Owner, File: filepath.Base(name), Digest: hex.EncodeToString(h[:]), Allow: raw.Allow}, nil
+	return rule
 }

@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"smpcc/ir"
@@ -48,6 +49,7 @@ func rangePass(m *ir.Module, opt *Options) error {
 	if err != nil {
 		return err
 	}
+	m = shown(m, opt)
 	var assumed []*ir.Value
 	for _, v := range f.Body {
 		if v.Type.Elem == ir.Bool {
@@ -167,7 +169,7 @@ func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
 		}
 		for _, v := range m.Main().Body {
 			t := vals[v]
-			if t == nil || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
+			if t == nil || slices.ContainsFunc(v.Type.Vis.Owners(), opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
 				continue
 			}
 			iv, ok := out[v]
@@ -181,6 +183,29 @@ func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
 		}
 	}
 	return out, nil
+}
+
+// shown returns m without the weights of owners who keep ranges and formats back: for them the compiler reasons as if it
+// did not know the data.
+func shown(m *ir.Module, opt *Options) *ir.Module {
+	c := *m
+	c.Weights = map[string]*ir.Tensor{}
+	for _, v := range m.Main().Body {
+		if name := v.Attrs.Str("name"); v.Op == ir.OpWeight && m.Weights[name] != nil && !opt.silent(v.Attrs.Str("owner")) {
+			c.Weights[name] = m.Weights[name]
+		}
+	}
+	return &c
+}
+
+// silent reports whether an owner lets neither ranges nor formats derive from its data.
+func (o *Options) silent(owner string) bool {
+	for _, p := range o.Policies {
+		if p.Owner == owner {
+			return !p.Publishes()
+		}
+	}
+	return o.Default != nil && !o.Default.Publishes()
 }
 
 // extent returns the interval of known data.

@@ -55,6 +55,8 @@ func width(m *ir.Module, opt *Options) error {
 		return r
 	}
 	parties := float64(len(m.Parties))
+	wide := openedWide(f)
+	narrow := map[*ir.Value][2]int{} // attributes nx and ny of products
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
 		scale := 0
@@ -101,6 +103,26 @@ func width(m *ir.Module, opt *Options) error {
 		case ir.OpSelect:
 			want(v.Args[1], need[v])
 			want(v.Args[2], need[v])
+		case ir.OpMul:
+			var n [2]int
+			for j, x := range v.Args {
+				secret := !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
+				owned := leaf(v.Args[1-j]) // opened by its owner alone, so the others hold no share of its mask to multiply with
+				small := x.Type.Shape.Size() == v.Type.Shape.Size() || v.Type.Shape.Size() <= spreadLimit
+				if k := size(v, 1+signedBits(x.Range.Abs(), x.Type.Scale, 2*parties)); secret && small && !owned && !wide[x] && k < need[v] {
+					n[j] = k
+					masked[x] = max(masked[x], k)
+				}
+				want(x, need[v])
+			}
+			narrow[v] = n
+		case ir.OpAdd, ir.OpSub:
+			for _, a := range v.Args {
+				want(a, need[v])
+			}
+			if v.Args[1].Type.Vis.IsPublic() { // shifting a wire costs nothing
+				masked[v.Args[0]] = max(masked[v.Args[0]], masked[v])
+			}
 		default: // linear, or on bits
 			for _, a := range v.Args {
 				if a.Type.Elem == ir.Ring {
@@ -120,6 +142,9 @@ func width(m *ir.Module, opt *Options) error {
 		if v.Type.Elem == ir.Ring && stated(v.Op) {
 			attrs = attrs.With(ir.I("bits", int64(max(need[v], roundWidth(1, opt.Ring)))))
 		}
+		if n := narrow[v]; n[0]+n[1] > 0 {
+			attrs = attrs.With(ir.I("nx", int64(n[0]))).With(ir.I("ny", int64(n[1])))
+		}
 		if n := open[v]; n > 0 {
 			attrs = attrs.With(ir.I("n", int64(n)))
 		}
@@ -129,6 +154,37 @@ func width(m *ir.Module, opt *Options) error {
 		}
 		return n, err
 	})
+}
+
+// spreadLimit is the size of products up to which a factor that is broadcast is spread before it is multiplied; the material
+// of larger ones costs more than another opening.
+const spreadLimit = 4096
+
+// leaf reports whether v is an input or a weight, seen through views.
+func leaf(v *ir.Value) bool {
+	for ir.Rows[v.Op].View && len(v.Args) == 1 {
+		v = v.Args[0]
+	}
+	return v.Op == ir.OpInput || v.Op == ir.OpWeight
+}
+
+// openedWide returns the values that are opened in their ring's width anyway: inputs, weights and what matrix products and
+// convolutions read.
+func openedWide(f *ir.Func) map[*ir.Value]bool {
+	wide := map[*ir.Value]bool{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
+			wide[v] = true
+		}
+		product := (v.Op == ir.OpMatMul || v.Op == ir.OpConv) && !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
+		for _, a := range v.Args {
+			if product || wide[v] && ir.Rows[v.Op].View {
+				wide[a] = true
+			}
+		}
+	}
+	return wide
 }
 
 // stated reports whether an op states its width in the attribute bits.

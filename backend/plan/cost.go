@@ -155,7 +155,7 @@ func (s *Step) MACs(n func(slot int) int) int64 {
 	case StepConv:
 		a := s.Args
 		return int64(n(s.Dst)) * (a[1] / a[15]) * a[7] * a[8]
-	case StepReluSel, StepMulBit:
+	case StepReluSel, StepMulBit, StepWireMul:
 		return 4 * int64(n(s.Dst))
 	}
 	return 0

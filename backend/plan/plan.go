@@ -34,6 +34,7 @@ type Manifest struct {
 	Source   string      `pb:"14"` // sha-256 of the graph-level IR text, hex
 	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
 	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
+	Guards   []Guard     `pb:"17"` // what the owners' policies ask of every run; servers enforce it
 }
 
 // A Port is a named tensor that enters or leaves the computation.
@@ -73,6 +74,20 @@ type Allowance struct {
 	Receiver string `pb:"2"`
 	Owner    string `pb:"3"`
 	Rule     string `pb:"4"`
+	File     string `pb:"5"` // where the rule stands; empty if it is not from a file
+	Line     int    `pb:"6"` // 0 if the rule is not from a file
+	Done     string `pb:"7"` // what has been done to the owner's data before: argmax, rows>=20
+}
+
+// A Guard is what one owner's policy asks of every run.
+type Guard struct {
+	Owner    string   `pb:"1"`
+	Policy   string   `pb:"2"` // digest of the policy; runs are counted by it
+	MaxRuns  int      `pb:"3"` // 0: any number
+	MinBatch int      `pb:"4"` // rows of each of the owner's inputs; 0: any
+	Expires  int64    `pb:"5"` // seconds since 1970, from when on it may not run; 0: never
+	Approve  []string `pb:"6"` // Ed25519 public keys, one of which must have signed the plan's digest; none: no approval needed
+	Silent   bool     `pb:"7"` // no range and no format was chosen from the owner's data
 }
 
 // A RangeNote is a range that the plan relies on; it is public.

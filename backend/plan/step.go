@@ -38,6 +38,7 @@ const (
 	StepMono
 	StepUnwrap
 	StepAnd
+	StepWireMul
 )
 
 // A StepRow describes a step operation.
@@ -168,7 +169,17 @@ var Steps = map[StepOp]*StepRow{
 	StepFinish: {Name: "finish", Doc: "m public, shares [R0] [R1]; u = m + 2^(bits-2) mod 2^bits, t = bit bits-1 of u: d = first*(u - 2^(bits-2)) - [R_t]",
 		Src: 3, Args: []string{"bits", "first"}, check: argRange(0, 2, 64)},
 	StepMulBit: {Name: "mulbit", Doc: "m, delta public, shares [s] [r] [sr]: d = m*B - (delta*[r] + (1-2*delta)*[sr]), B = first*delta + (1-2*delta)*[s]", Src: 5, Args: []string{"first"}},
-	StepB2A:    {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
+	StepWireMul: {Name: "wiremul", Doc: "a = m_x public, shares [R0_x] [R1_x]; m_y public, shares [R0_y] [R1_y]; shares [K_00] [K_01] [K_10] [K_11], K_ij = Ri_x * Rj_y; for each factor with bits > 0: " +
+		"u = m + 2^(bits-2) mod 2^bits, t = bit bits-1 of u, P = u - 2^(bits-2); with bits = 0: P = m, t = 0. d = first*P_x*P_y - P_x*[R_y] - P_y*[R_x] + [K], R and K chosen by t",
+		Src: 10, Args: []string{"bitsx", "bitsy", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			for _, b := range s.Args[:2] {
+				if b != 0 && (b < 2 || b > 64) {
+					return fmt.Errorf("a factor of %d bits", b)
+				}
+			}
+			return sameLen(s, n)
+		}},
+	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
 
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},
 	StepDeal:   {Name: "deal", Doc: "d = a minus (or XOR) the shares of item that all parties but the last draw, mod 2^bits: the last party's share", Src: 1, Args: []string{"item"}, Dealer: true, check: checkItem},

@@ -2,14 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/ir"
 )
 
@@ -29,6 +32,19 @@ type audit struct {
 	Ranges       []auditRange   `json:"ranges"`
 	Assumed      []string       `json:"assumed_ranges"`
 	Trust        []string       `json:"trust"`
+	Verified     string         `json:"verified"`
+
+	Version       int                `json:"version"`
+	Name          string             `json:"name"`
+	Protocol      auditProtocol      `json:"protocol"`
+	Guards        []auditGuard       `json:"guards"`
+	Flows         []auditFlow        `json:"flows"`
+	PublicRanges  []auditPublicRange `json:"public_ranges"`
+	Formats       []auditFormat      `json:"formats"`
+	Cost          []auditCost        `json:"cost"`
+	MaterialBytes map[string]int64   `json:"material_bytes"`
+	DealtBytes    int64              `json:"dealt_bytes"`
+	PerOp         []nodeStats        `json:"per_op"`
 }
 
 type auditPort struct {
@@ -46,6 +62,8 @@ type auditOutput struct {
 	Output   string   `json:"output"`
 	Type     string   `json:"type"`
 	Because  []string `json:"because"`
+
+	Allowed []auditAllowed `json:"allowed"`
 }
 
 type auditPolicy struct {
@@ -136,6 +154,7 @@ func newAudit(p *plan.Plan) *audit {
 		"this plan and its digest; the number and the time of runs",
 		"the policies' digests",
 	}
+	a.Verified = verified(verify.Check(p))
 	a.Trust = []string{
 		"semi-honest: every role follows its program; a role that deviates can spoil results and may learn more",
 		fmt.Sprintf("the dealer %s sees no input, no weight and no message of the online phase; it must not collude with a party", m.Dealer),
@@ -151,20 +170,39 @@ func auditCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "audit PLAN|MODEL|PROGRAM",
 		Short: "Who provides what, who learns what and why the policy allows it, what becomes public besides",
-		Args:  exactly(1, "one PLAN, MODEL or PROGRAM"),
+		Long: `Audit reads everything off the plan: who provides what, who learns what and which line of whose policy allows it, what
+becomes public besides, whom one has to trust, and what a run costs.
+
+  --format text   for people
+  --format json   for programs; docs/schema/audit.schema.json describes it
+  --format sarif  for CI: SARIF 2.1.0 with a note for each thing that somebody learns; a refusal is an error in it
+  --format html   one page for people that needs no network: the graph, the flows, the tables`,
+		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
-	c.Flags().StringVar(&format, "format", "text", "text or json")
+	c.Flags().StringVar(&format, "format", "text", "text, json, sarif or html")
+	c.AddCommand(auditDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if format != "text" && format != "json" {
-			return usagef("--format %s: want text or json", format)
+		if !slices.Contains([]string{"text", "json", "sarif", "html"}, format) {
+			return usagef("--format %s: want text, json, sarif or html", format)
 		}
 		p, _, err := s.load(c, args[0], nil)
+		if err != nil && format == "sarif" {
+			return errors.Join(err, sarifErrors(c.OutOrStdout(), err))
+		}
 		if err != nil {
 			return err
 		}
 		a := newAudit(p)
-		if format == "json" {
+		if err := a.detail(p); err != nil {
+			return err
+		}
+		switch format {
+		case "sarif":
+			return a.sarif(c.OutOrStdout(), p)
+		case "html":
+			return a.html(c.OutOrStdout(), p)
+		case "json":
 			b, err := json.MarshalIndent(a, "", "  ")
 			if err != nil {
 				return err
@@ -180,6 +218,7 @@ func auditCommand() *cobra.Command {
 // text writes the audit for a person.
 func (a *audit) text(w io.Writer) error {
 	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
+	fmt.Fprintf(w, "security against %s parties; ring up to %d bits, %d fraction bits\n", a.Protocol.Security, a.Protocol.RingBits, a.Protocol.FracBits)
 	fmt.Fprintf(w, "\nWho provides what\n")
 	t := newTable(w, "  owner", "what", "name", "type", "range")
 	for _, p := range a.Provides {
@@ -209,6 +248,14 @@ func (a *audit) text(w io.Writer) error {
 	for _, p := range a.Policies {
 		fmt.Fprintf(w, "  %s: %s, sha-256 %s\n", p.Owner, p.File, p.Digest)
 	}
+	if len(a.Guards) > 0 {
+		fmt.Fprintf(w, "\nWhat the policies ask of every run; servers enforce it\n")
+		for _, g := range a.Guards {
+			for _, s := range g.sentences() {
+				fmt.Fprintf(w, "  %s: %s\n", g.Owner, s)
+			}
+		}
+	}
 	fmt.Fprintf(w, "\nWhat is sent, all of it masked\n")
 	t = newTable(w, "  phase", "kind", "tensors", "bits", "masked by")
 	for _, o := range a.Openings {
@@ -217,6 +264,7 @@ func (a *audit) text(w io.Writer) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "\nVerified: %s\n", a.Verified)
 	list := func(title string, items []string) {
 		fmt.Fprintf(w, "\n%s\n", title)
 		for _, s := range items {
@@ -237,5 +285,51 @@ func (a *audit) text(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "    %s\n", s)
 	}
-	return nil
+	fmt.Fprintf(w, "\nFormats\n")
+	for _, f := range a.Formats {
+		fmt.Fprintf(w, "  %d values of %d bits\n", f.Count, f.Bits)
+	}
+	fmt.Fprintf(w, "\nWhat a run costs\n")
+	for _, c := range a.Cost {
+		most := int64(0)
+		for _, n := range c.BytesSent {
+			most = max(most, n)
+		}
+		fmt.Fprintf(w, "  %s: %d rounds, at most %s sent by a role\n", c.Phase, c.Rounds, bytesText(most))
+	}
+	_, err := fmt.Fprintf(w, "  material: %s of corrections a session, everything else expanded from keys\n", bytesText(a.DealtBytes))
+	return err
+}
+
+// expiry renders a time in seconds since 1970; "" for none.
+func expiry(t int64) string {
+	if t == 0 {
+		return ""
+	}
+	return time.Unix(t, 0).UTC().Format(time.RFC3339)
+}
+
+// sentences says what the guard asks for.
+func (g auditGuard) sentences() []string {
+	var out []string
+	if g.MaxRuns > 0 {
+		out = append(out, "at most "+atMost(g.MaxRuns, "run")+", of all plans under this policy together")
+	}
+	if g.MinBatch > 0 {
+		out = append(out, fmt.Sprintf("at least %d rows of each of its inputs", g.MinBatch))
+	}
+	if g.Expires != "" {
+		out = append(out, "before "+g.Expires)
+	}
+	for i, k := range g.Approve {
+		if i == 0 {
+			out = append(out, "the plan's digest is signed by "+k)
+		} else {
+			out[len(out)-1] += " or " + k
+		}
+	}
+	if g.RangesWithheld {
+		out = append(out, "no range and no format derives from its data")
+	}
+	return out
 }

@@ -82,7 +82,7 @@ each learns only the outputs that a written policy lets it learn.
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef("%s: %w\n\thint: %s --help lists the flags", c.CommandPath(), err, c.CommandPath())
 	})
-	root.AddCommand(runCommand(), compileCommand(), inspectCommand(), costCommand(), auditCommand(), testCommand(), benchCommand(), passesCommand(), opsCommand(), versionCommand())
+	root.AddCommand(runCommand(), compileCommand(), inspectCommand(), costCommand(), auditCommand(), verifyCommand(), testCommand(), benchCommand(), passesCommand(), opsCommand(), versionCommand())
 	root.AddCommand(serverCommands()...)
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true
@@ -94,6 +94,16 @@ each learns only the outputs that a written policy lets it learn.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
+			return usagef("%s takes %s, got %d arguments", c.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// atLeast returns a check for the least number of arguments that fails as wrong usage.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
 			return usagef("%s takes %s, got %d arguments", c.CommandPath(), what, len(args))
 		}
 		return nil

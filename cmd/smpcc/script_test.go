@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"smpcc/backend/plan"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":     exits,
 			"samestats": sameStats,
+			"unmask":    unmask,
 		},
 	})
 }
@@ -54,6 +58,33 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("stderr.txt"), []byte(ts.ReadFile("stderr")), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("stdout.txt"), []byte(ts.ReadFile("stdout")), 0o600))
+}
+
+// unmask writes a plan in which the first party sends one value as it is: unmask PLAN TO.
+func unmask(ts *testscript.TestScript, neg bool, args []string) {
+	p, err := plan.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	g := &p.Programs[0]
+	made := map[int]*plan.Step{}
+	for r := range g.Online {
+		round := &g.Online[r]
+		for i := range round.Steps {
+			made[round.Steps[i].Dst] = &round.Steps[i]
+		}
+		for i := range round.Opens {
+			o := &round.Opens[i]
+			if s := made[o.Src]; o.Kind == plan.OpenWire && s != nil && s.Op == plan.StepAdd {
+				zero := plan.Step{Op: plan.StepZero, Dst: len(g.Slots), Node: s.Node}
+				g.Slots = append(g.Slots, plan.Slot{Len: o.Len, Offset: g.Words})
+				g.Words += o.Len
+				s.Src[1] = zero.Dst // where the mask was
+				round.Steps = slices.Insert(round.Steps, 0, zero)
+				ts.Check(plan.WriteFile(ts.MkAbs(args[1]), p))
+				return
+			}
+		}
+	}
+	ts.Fatalf("no masked value found")
 }
 
 // sameStats checks that what a run measured is what cost said: samestats STATS COST ROUNDS BYTES, where ROUNDS and BYTES

@@ -40,6 +40,7 @@ func serverCommands() []*cobra.Command {
 		inferCommand(),
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("keys", "Make certificates", keysDevCommand()),
+		group("policy", "Check and explain policies", policyCommands()...),
 	}
 }
 

@@ -79,6 +79,14 @@ func afs(name string, v ...float32) *pb.AttributeProto {
 	return a
 }
 
+func ass(name string, v ...string) *pb.AttributeProto {
+	a := attr(name, pb.AttributeProto_STRINGS)
+	for _, s := range v {
+		a.Strings = append(a.Strings, []byte(s))
+	}
+	return a
+}
+
 func at(name string, t *ir.Tensor) *pb.AttributeProto {
 	a := attr(name, pb.AttributeProto_TENSOR)
 	a.T = protoOf("", t)
@@ -103,6 +111,13 @@ func nd(op, in, out string, attrs ...*pb.AttributeProto) *pb.NodeProto {
 		return l
 	}
 	return &pb.NodeProto{OpType: &op, Input: names(in), Output: names(out), Attribute: attrs}
+}
+
+// ml builds a node of the domain of classical models.
+func ml(op, in, out string, attrs ...*pb.AttributeProto) *pb.NodeProto {
+	n := nd(op, in, out, attrs...)
+	n.Domain = proto.String("ai.onnx.ml")
+	return n
 }
 
 // vi declares an input or output: a dimension is an int, a symbol, or nil.

@@ -116,9 +116,27 @@ func (c *calc) reduce(op ir.Op, x *ir.Value, axes ...int) *ir.Value {
 	return c.e(op, ir.Attrs{ir.Dims("axes", axes), ir.I("keep", 1)}, x)
 }
 
+// dim reports whether x has a dimension axis; false after an error. Lowerings rely on it: what a file declares need not fit.
+func (c *calc) dim(x *ir.Value, axis int) bool {
+	if c.err == nil && (axis < 0 || axis >= len(x.Type.Shape)) {
+		c.fail("%v has too few dimensions", x.Type.Shape)
+	}
+	return c.err == nil
+}
+
+// table returns a zero tensor for a constant that the lowering computes; nil after an error.
+func (c *calc) table(e ir.Elem, s ...int) *ir.Tensor {
+	if c.err != nil {
+		return nil
+	}
+	var t *ir.Tensor
+	t, c.err = c.n.tensor(e, s)
+	return t
+}
+
 // pick gathers positions along an axis; a list that picks everything in order does nothing.
 func (c *calc) pick(x *ir.Value, axis int, idx []int) *ir.Value {
-	if c.err != nil || len(idx) == x.Type.Shape[axis] && slices.Equal(idx, span(len(idx))) {
+	if !c.dim(x, axis) || len(idx) == x.Type.Shape[axis] && slices.Equal(idx, span(len(idx))) {
 		return x
 	}
 	if err := c.n.r.left.take(float64(len(idx)), float64(len(idx))); err != nil {
@@ -129,7 +147,7 @@ func (c *calc) pick(x *ir.Value, axis int, idx []int) *ir.Value {
 
 // cut keeps positions from..to along an axis.
 func (c *calc) cut(x *ir.Value, axis, from, to int) *ir.Value {
-	if c.err != nil || from == 0 && to == x.Type.Shape[axis] {
+	if !c.dim(x, axis) || from == 0 && to == x.Type.Shape[axis] {
 		return x
 	}
 	starts, ends, steps := every(x.Type.Shape)
@@ -152,13 +170,11 @@ func (c *calc) to(x *ir.Value, e ir.Elem) *ir.Value {
 	return c.got(c.n.convert(x, e))
 }
 
-// data is a public constant; whole says that its elements are integers, so that products with it need no truncation.
+// data is a public constant, of a table or a few numbers; whole says that its elements are integers, so that products with it
+// need no truncation.
 func (c *calc) data(t *ir.Tensor, whole bool) *ir.Value {
 	if c.err != nil {
 		return nil
-	}
-	if err := c.n.r.left.take(volume(t.Shape), volume(t.Shape)); err != nil {
-		return c.got(nil, err)
 	}
 	v := c.got(c.n.constant(t))
 	if whole && t.Elem == ir.Real && c.err == nil {
@@ -169,7 +185,10 @@ func (c *calc) data(t *ir.Tensor, whole bool) *ir.Value {
 
 // iota is 0, 1, ... n-1 as integers.
 func (c *calc) iota(n int) *ir.Value {
-	t := ir.NewTensor(ir.Int, ir.Shape{n})
+	t := c.table(ir.Int, n)
+	if t == nil {
+		return nil
+	}
 	for i := range t.I {
 		t.I[i] = int64(i)
 	}

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -14,7 +15,11 @@ import (
 
 // FuzzLoad checks that any bytes give either a module that verifies or an error with a position, and nothing else.
 func FuzzLoad(f *testing.F) {
-	for _, path := range []string{"../../examples/mnist/model.onnx", "../../examples/credit/model.onnx"} {
+	paths, err := filepath.Glob("../../testdata/models/*/model.onnx")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range append(paths, "../../examples/mnist/model.onnx", "../../examples/credit/model.onnx") {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			f.Fatal(err)

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"math"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +32,11 @@ func hostile(t *testing.T, c opCase) {
 	base, _ := c.model()
 	load := func(what string, x any, m *pb.ModelProto) {
 		start := time.Now()
+		defer func() {
+			if p := recover(); p != nil { // go on: one run shows all of them
+				t.Errorf("%s = %v panics: %v\n%s", what, x, p, debug.Stack())
+			}
+		}()
 		_, err := LoadBytes("hostile.onnx", encode(t, m), Options{})
 		if d := time.Since(start); d > 3*time.Second {
 			t.Errorf("%s = %v takes %v: %v", what, x, d, err)

@@ -125,6 +125,9 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 	for _, v := range pick(model.Graph) {
 		i := InputInfo{Name: v.GetName()}
 		t := v.GetType().GetTensorType()
+		if m := v.GetType().GetSequenceType().GetElemType().GetMapType(); m != nil { // of ZipMap, which is its input here
+			t = m.GetValueType().GetTensorType()
+		}
 		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
 			return nil, diag.Errorf(diag.Pos{File: path}, "%q: %v", v.GetName(), err)
 		}

@@ -214,10 +214,10 @@ func scan(n *node) ([]*ir.Value, error) {
 		return nil, fmt.Errorf("body has %d inputs and %d outputs, which do not fit %d values that are carried and %d sequences", len(g.GetInput()), len(g.GetOutput()), carried, k)
 	}
 	if n.opset < 9 {
-		if args[0].Type.Shape[0] != 1 {
-			return nil, errors.New("more than one batch is not supported in opset 8")
-		}
 		for i, v := range args {
+			if s := v.Type.Shape; len(s) == 0 || s[0] != 1 {
+				return nil, errors.New("more than one batch, or none (opset 8), is not supported")
+			}
 			args[i] = c.reshape(v, v.Type.Shape[1:]...)
 		}
 	}

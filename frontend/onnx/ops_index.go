@@ -45,28 +45,29 @@ func (c *calc) oneHot(idx *ir.Value, size int, e ir.Elem) *ir.Value {
 	s := append(slices.Clone(idx.Type.Shape), 1)
 	u := c.reshape(idx, s...)
 	if idx.Op == ir.OpConst {
-		t := ir.NewTensor(ir.Int, append(slices.Clone(idx.Type.Shape), size))
+		t := c.table(e, append(slices.Clone(idx.Type.Shape), size)...)
+		if t == nil {
+			return nil
+		}
 		for i, k := range idx.Attrs.Tensor("data").I {
 			if k < 0 {
 				k += int64(size)
 			}
-			if k >= 0 && k < int64(size) {
+			switch {
+			case k < 0 || k >= int64(size):
+			case e == ir.Real:
+				t.F[i*size+int(k)] = 1
+			default:
 				t.I[i*size+int(k)] = 1
 			}
-		}
-		if e == ir.Real {
-			r := ir.NewTensor(ir.Real, t.Shape)
-			for i, k := range t.I {
-				r.F[i] = float64(k)
-			}
-			t = r
-		} else if e == ir.Bool {
-			t.Elem = ir.Bool
 		}
 		return c.data(t, true)
 	}
 	hit := c.e(ir.OpEq, nil, u, c.iota(size))
-	neg := ir.NewTensor(ir.Int, ir.Shape{size})
+	neg := c.table(ir.Int, size)
+	if neg == nil {
+		return nil
+	}
 	for i := range neg.I {
 		neg.I[i] = int64(i - size)
 	}
@@ -187,8 +188,13 @@ func gatherElements(n *node) ([]*ir.Value, error) {
 		}
 		perm, back := toLast(len(in), a)
 		hot := c.oneHot(c.transpose(n.in(1), perm...), in[a], x.Type.Elem) // [..., I, K]
-		x = c.transpose(x, perm...)
+		if x = c.transpose(x, perm...); c.err != nil {
+			return nil, c.err
+		}
 		y := c.e(ir.OpMatMul, nil, hot, c.reshape(x, append(slices.Clone(x.Type.Shape), 1)...))
+		if c.err != nil {
+			return nil, c.err
+		}
 		return c.one(c.transpose(c.reshape(y, y.Type.Shape[:len(s)]...), back...))
 	}
 	src, err := n.indices(s.Size())
@@ -307,7 +313,10 @@ func (c *calc) scatter(x, updates *ir.Value, places []int, reduction string) *ir
 	}
 	// the k-th updates of all places form one layer, so that each layer writes a place once
 	var layers [][]int
-	count := make([]int, s.Size())
+	count, err := c.n.indices(s.Size())
+	if err != nil {
+		return c.got(nil, err)
+	}
 	for i, p := range places {
 		k := count[p]
 		if count[p]++; op == "" {
@@ -319,6 +328,9 @@ func (c *calc) scatter(x, updates *ir.Value, places []int, reduction string) *ir
 		layers[k] = append(layers[k], i)
 	}
 	for _, l := range layers {
+		if err := c.n.r.left.take(volume(s), volume(s)); err != nil {
+			return c.got(nil, err)
+		}
 		src := span(s.Size())
 		var mine, theirs []int
 		last := map[int]int{}
@@ -498,7 +510,10 @@ func cumSum(n *node) ([]*ir.Value, error) {
 	if size > 1<<12 {
 		return nil, fmt.Errorf("dimension %d of %v is too long", a, in)
 	}
-	t := ir.NewTensor(x.Type.Elem, ir.Shape{size, size}) // x [.., j] times t [j, i]
+	t := c.table(x.Type.Elem, size, size) // x [.., j] times t [j, i]
+	if t == nil {
+		return nil, c.err
+	}
 	for j := range size {
 		for i := range size {
 			d := i - j
@@ -614,17 +629,22 @@ func topK(n *node) ([]*ir.Value, error) {
 		}
 	}
 	// rank of i: how many come before it; of equal entries the one with the lower index
-	base := ir.NewTensor(ir.Int, ir.Shape{size})
-	t := ir.NewTensor(ir.Int, ir.Shape{len(left), size})
+	base := c.table(ir.Int, size)
+	if base == nil {
+		return nil, c.err
+	}
+	terms := make([][]int, size) // of each rank: places in the comparisons and, behind them, in their negation
 	for p := range left {
-		t.I[p*size+left[p]] = 1
-		t.I[p*size+right[p]] = -1
+		terms[left[p]] = append(terms[left[p]], p)
+		terms[right[p]] = append(terms[right[p]], len(left)+p)
 		base.I[right[p]]++
 	}
 	rank := c.expand(c.data(base, false), ir.Shape{rows, size})
 	if len(left) > 0 {
 		later := c.to(c.e(ir.OpLt, nil, c.pick(key, 1, left), c.pick(key, 1, right)), ir.Int)
-		rank = c.add(c.e(ir.OpMatMul, nil, later, c.data(t, false)), c.data(base, false))
+		both := c.pick(c.concat(1, later, c.neg(later)), 1, slices.Concat(terms...))
+		sum := c.reduce(ir.OpReduceSum, c.reshape(both, rows, size, size-1), 2)
+		rank = c.add(c.reshape(sum, rows, size), c.data(base, false))
 	}
 	hot := c.e(ir.OpEq, nil, c.reshape(rank, rows, 1, size), c.reshape(c.iota(int(k)), int(k), 1)) // [rows, k, size]
 	pick := func(v *ir.Value, e ir.Elem) *ir.Value {

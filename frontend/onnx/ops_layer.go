@@ -257,7 +257,10 @@ func pool3(n *node, op ir.Op, x *ir.Value, k, s, d, pads, extra []int) ([]*ir.Va
 	x = c.transpose(x, perm...) // [N, C, H, W, D]
 	rows := in.Size() / max(1, depth)
 	if op == ir.OpMaxPool { // a window at the border repeats a cell that it has
-		idx := make([]int, 0, out*k[0])
+		if err := n.r.left.take(float64(out)*float64(k[0]), 0); err != nil {
+			return nil, err
+		}
+		var idx []int
 		for o := range out {
 			first := -1
 			for i := range k[0] {
@@ -279,7 +282,10 @@ func pool3(n *node, op ir.Op, x *ir.Value, k, s, d, pads, extra []int) ([]*ir.Va
 		}
 		x = c.reduce(ir.OpReduceMax, c.reshape(c.pick(c.reshape(x, rows, depth), 1, idx), rows, out, k[0]), 2)
 	} else {
-		w := ir.NewTensor(ir.Real, ir.Shape{depth, out})
+		w := c.table(ir.Real, depth, out)
+		if w == nil {
+			return nil, c.err
+		}
 		for o := range out {
 			count := 0
 			for i := range k[0] {

@@ -22,7 +22,10 @@ func (n *node) lossOf(c *calc, x *ir.Value) *ir.Value {
 	if n.has("ignore_index") && c.err == nil {
 		k := n.int("ignore_index", 0)
 		if label.Op == ir.OpConst {
-			t := ir.NewTensor(ir.Real, append(slices.Clone(label.Type.Shape), 1))
+			t := c.table(ir.Real, append(slices.Clone(label.Type.Shape), 1)...)
+			if t == nil {
+				return nil
+			}
 			for i, l := range label.Attrs.Tensor("data").I {
 				if int(l) != k {
 					t.F[i] = 1

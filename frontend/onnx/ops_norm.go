@@ -119,7 +119,10 @@ func localResponse(n *node) ([]*ir.Value, error) {
 		return nil, c.wrongInput(x)
 	}
 	alpha, beta, bias := n.float("alpha", float64(float32(1e-4))), n.float("beta", 0.75), n.float("bias", 1)
-	near := ir.NewTensor(ir.Real, ir.Shape{s[1], s[1]})
+	near := c.table(ir.Real, s[1], s[1])
+	if near == nil {
+		return nil, c.err
+	}
 	for i := range s[1] {
 		for j := max(0, i-(size-1)/2); j <= min(s[1]-1, i+size/2); j++ {
 			near.F[i*s[1]+j] = 1

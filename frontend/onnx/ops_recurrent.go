@@ -94,7 +94,10 @@ func (r *recurrence) masked(fresh, old *ir.Value, t int) *ir.Value {
 	if r.lengths == nil || r.c.err != nil {
 		return fresh
 	}
-	m := ir.NewTensor(ir.Real, ir.Shape{r.batch, 1})
+	m := r.c.table(ir.Real, r.batch, 1)
+	if m == nil {
+		return nil
+	}
 	all, none := true, true
 	for b := range m.F {
 		if t < int(r.lengths.At(b)) {
@@ -136,7 +139,7 @@ func recurrent(gates int) func(n *node) ([]*ir.Value, error) {
 		} else if direction != "forward" && direction != "reverse" {
 			return nil, fmt.Errorf("direction=%s is not supported", short(direction))
 		}
-		if dirs != want || n.int("input_forget", 0) != 0 || r.steps > 1<<14 {
+		if dirs != want || n.int("input_forget", 0) != 0 || r.steps > maxTrips {
 			return nil, fmt.Errorf("direction=%s with weights %v, or input_forget, is not supported", direction, w.Type.Shape)
 		}
 		if a := n.attrs["activations"]; a != nil {
@@ -163,7 +166,7 @@ func recurrent(gates int) func(n *node) ([]*ir.Value, error) {
 		}
 		start := func(i, d int) *ir.Value {
 			if !n.given(i) {
-				return c.data(ir.NewTensor(ir.Real, ir.Shape{r.batch, r.hidden}), true)
+				return c.data(c.table(ir.Real, r.batch, r.hidden), true)
 			}
 			s := n.in(i)
 			if batchFirst {
@@ -187,7 +190,10 @@ func recurrent(gates int) func(n *node) ([]*ir.Value, error) {
 				y = r.reversed(y)
 			}
 			if r.lengths != nil && c.err == nil { // outputs past a sequence's end are zero
-				m := ir.NewTensor(ir.Real, ir.Shape{r.steps, r.batch, 1})
+				m := c.table(ir.Real, r.steps, r.batch, 1)
+				if m == nil {
+					return nil, c.err
+				}
 				for t := range r.steps {
 					for b := range r.batch {
 						if t < int(r.lengths.At(b)) {
@@ -227,7 +233,10 @@ func (r *recurrence) reversed(x *ir.Value) *ir.Value {
 	}
 	s := x.Type.Shape
 	block := s[2:].Size()
-	src := make([]int, s.Size())
+	src, err := r.n.indices(s.Size())
+	if err != nil {
+		return r.c.got(nil, err)
+	}
 	for t := range r.steps {
 		for b := range r.batch {
 			n := r.steps
@@ -249,6 +258,9 @@ func (r *recurrence) reversed(x *ir.Value) *ir.Value {
 // direction unrolls one direction and returns the states of all steps, the last state and the last cell (LSTM only).
 func (r *recurrence) direction(d int, seq, w, rec *ir.Value, start func(i, d int) *ir.Value) (ys []*ir.Value, h, cell *ir.Value) {
 	c, n, g := r.c, r.n, r.gates
+	if c.err != nil {
+		return nil, nil, nil
+	}
 	size := g * r.hidden
 	in := seq.Type.Shape[2]
 	wd := c.transpose(c.reshape(c.cut(w, 0, d, d+1), size, in), 1, 0)

@@ -97,7 +97,10 @@ func (c *calc) axis(x *ir.Value, a, out int, scale float64, roi [2]float64, s *s
 		return x
 	}
 	idx := make([]int, out)
-	weights := ir.NewTensor(ir.Real, ir.Shape{in, out}) // of input by output position
+	weights := c.table(ir.Real, in, out) // of input by output position
+	if weights == nil {
+		return nil
+	}
 	outside := make([]bool, out)
 	some := false
 	stretch := 1.0 // of the kernel
@@ -153,8 +156,10 @@ func (c *calc) axis(x *ir.Value, a, out int, scale float64, roi [2]float64, s *s
 	if !some || c.err != nil {
 		return y
 	}
-	mask := ir.NewTensor(ir.Real, y.Type.Shape)
-	fill := ir.NewTensor(ir.Real, y.Type.Shape)
+	mask, fill := c.table(ir.Real, y.Type.Shape...), c.table(ir.Real, y.Type.Shape...)
+	if fill == nil {
+		return nil
+	}
 	coordinates(y.Type.Shape, func(i int, at []int) {
 		if mask.F[i] = 1; outside[at[a]] {
 			mask.F[i], fill.F[i] = 0, s.outside

@@ -46,7 +46,7 @@ func fourier(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	s := x.Type.Shape
 	rank := len(s)
-	if rank < 2 || s[rank-1] > 2 {
+	if rank < 2 || s[rank-1] != 1 && s[rank-1] != 2 {
 		return nil, fmt.Errorf("input %v is not real or complex", s)
 	}
 	def := 1
@@ -95,7 +95,10 @@ func fourier(n *node) ([]*ir.Value, error) {
 	}
 	inverse := n.int("inverse", 0) != 0
 	parts := s[rank-1]
-	m := ir.NewTensor(ir.Real, ir.Shape{size * parts, bins * 2}) // (time, part) to (bin, part)
+	m := c.table(ir.Real, size*parts, bins*2) // (time, part) to (bin, part)
+	if m == nil {
+		return nil, c.err
+	}
 	for t := range size {
 		for k := range bins {
 			angle := 2 * math.Pi * float64(t*k%size) / float64(size)

@@ -419,10 +419,13 @@ func (e *Engine) inUse() []interval {
 	return out
 }
 
-// memory returns the words that keep elements lo..hi-1 of a slot.
+// memory returns the words that keep elements lo..hi-1 of a slot, and has the next block of it fetched.
 func (x *execution) memory(slot, lo, hi int) []uint64 {
-	width := x.e.width[slot]
-	return x.slot(slot)[lo*width/8 : ring.NarrowLen(hi, width)]
+	width, s := x.e.width[slot], x.slot(slot)
+	if next := min(hi+blockLen, len(s)); next > hi {
+		ring.Prefetch(s[ring.NarrowLen(hi, width):ring.NarrowLen(next, width)])
+	}
+	return s[lo*width/8 : ring.NarrowLen(hi, width)]
 }
 
 // read returns elements lo..hi-1 of a slot, the k-th that is read.

@@ -52,6 +52,10 @@ type link struct {
 	done func()
 	// heard says that a message of the online phase has come.
 	heard bool
+
+	sending   sync.Mutex // one goroutine at a time may send
+	receiving sync.Mutex // and one receive
+	failed    error      // why receiving failed, once it has; guarded by receiving
 }
 
 // A Transport carries one session's messages; it implements engine.Transport.
@@ -212,21 +216,34 @@ func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
 
 // write sends a message in parts.
 func (l *link) write(ph plan.Phase, round int, msg []byte) error {
+	l.sending.Lock()
+	defer l.sending.Unlock()
 	for at := 0; at < len(msg); at += chunkSize {
 		part := msg[at:min(len(msg), at+chunkSize)]
 		if err := l.send(&frame{out: append(header(kindData, ph, round, len(msg), at), part...)}); err != nil {
 			if errors.Is(err, io.EOF) { // the stream's status says why
-				var f frame
-				if rerr := l.recv(&f); rerr != nil {
-					err = rerr
-				} else {
-					defer f.free()
-				}
+				return l.ended()
 			}
 			return cause(err)
 		}
 	}
 	return nil
+}
+
+// ended returns why a stream has ended, on which nothing can be sent any more. A read that runs meanwhile learns it first.
+func (l *link) ended() error {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	if l.failed != nil {
+		return l.failed
+	}
+	var f frame
+	err := l.recv(&f)
+	if err == nil {
+		f.free()
+		err = io.EOF
+	}
+	return cause(err)
 }
 
 // cause makes a gRPC error readable.
@@ -243,14 +260,18 @@ func cause(err error) error {
 // read receives one message of exactly size bytes. Nothing that the peer announces decides how much memory it takes.
 func (l *link) read(ph plan.Phase, round, size int) ([]byte, error) {
 	msg := make([]byte, size)
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
 	for at := 0; at < size; {
 		var f frame
 		if err := l.recv(&f); err != nil {
-			return nil, cause(err)
+			l.failed = cause(err)
+			return nil, l.failed
 		}
 		n, err := l.part(&f, ph, round, msg, at)
 		f.free()
 		if err != nil {
+			l.failed = err
 			return nil, err
 		}
 		at += n
@@ -298,6 +319,8 @@ func (t *Transport) Abort(reason string) {
 			continue
 		}
 		wg.Go(func() {
+			l.sending.Lock() // behind a message on its way, which ends at the latest when the stream is cut
+			defer l.sending.Unlock()
 			text := []byte(reason)[:min(len(reason), maxReason)]
 			_ = l.send(&frame{out: append(header(kindAbort, 0, 0, len(text), 0), text...)}) // best effort: the peer may be what failed
 		})

@@ -2522,6 +2522,19 @@ loop:
 	VZEROUPPER
 	RET
 
+// func prefetch(a *uint64, lines int)
+// Requires: MMX+
+TEXT ·prefetch(SB), NOSPLIT, $0-16
+	MOVQ a+0(FP), AX
+	MOVQ lines+8(FP), CX
+
+loop:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       CX
+	JNZ        loop
+	RET
+
 // func widen512w1(d *uint64, a *uint64, groups int)
 // Requires: AVX, AVX512F
 TEXT ·widen512w1(SB), NOSPLIT, $0-24

@@ -17,6 +17,8 @@ type lanes struct {
 
 	widen, narrow [5]func(d, a *uint64, groups int) // by width: 1, 2 and 4
 
+	prefetch func(a *uint64, lines int)
+
 	unpackAdd, unpackXor func(dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
 }
 
@@ -39,5 +41,13 @@ func cut(d, a []uint64, add uint64, by int, mask uint64) {
 	}
 	for i := range d {
 		d[i] = (a[i] + add) >> by & mask
+	}
+}
+
+// Prefetch asks for a to be in the cache soon. A processor sees by itself that memory is read in order, but begins anew on every
+// page and every operand, and a block of an operand is a page or two.
+func Prefetch(a []uint64) {
+	if v := active.lanes; v != nil && len(a) > 0 {
+		v.prefetch(&a[0], (len(a)+7)/8)
 	}
 }

@@ -186,6 +186,11 @@ func pack512(dst *byte, src *uint64, groups int, shift *uint64, even *byte, odd 
 //go:noescape
 func packBits512(dst *byte, src *uint64, groups int)
 
+// prefetch asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.
+//
+//go:noescape
+func prefetch(a *uint64, lines int)
+
 // widen512w1 sets eight words of d to integers of 1 bytes in a, groups times, groups > 0.
 //
 //go:noescape

@@ -110,3 +110,26 @@ func TestSchemaIsTheConfig(t *testing.T) {
 	}
 	compare("$", reflect.TypeFor[Config](), data)
 }
+
+func TestPolicyDigest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "p.yaml")
+	if err := os.WriteFile(path, []byte("abc"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+	for _, c := range []struct {
+		cfg        Config
+		want, fail string
+	}{
+		{Config{}, "", ""},
+		{Config{Policy: path}, abc, ""},
+		{Config{PolicyDigest: "12"}, "12", ""},
+		{Config{Policy: path, PolicyDigest: abc}, "", "both given"},
+		{Config{Policy: path + "x"}, "", "no such file"},
+	} {
+		got, err := c.cfg.policyDigest()
+		if got != c.want || (err == nil) != (c.fail == "") || err != nil && !strings.Contains(err.Error(), c.fail) {
+			t.Errorf("got %q and %v, want %q and %q", got, err, c.want, c.fail)
+		}
+	}
+}

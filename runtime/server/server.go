@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
@@ -87,7 +88,7 @@ type job struct {
 	online  engine.PhaseStats
 }
 
-// New prepares a server of a role. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
+// New prepares a server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
 // has none.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
 	if err := cfg.defaults(); err != nil {
@@ -113,6 +114,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		if r != name && cfg.Servers[r] == "" {
 			return nil, fmt.Errorf("servers has no address of %q", r)
 		}
+	}
+	if err := verify.Check(p).Err(); err != nil {
+		return nil, fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err)
 	}
 	if err := s.approve(); err != nil {
 		return nil, err

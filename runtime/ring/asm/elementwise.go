@@ -25,6 +25,7 @@ func elementwise() {
 	}
 	pack512()
 	packBits512()
+	prefetch()
 	resize()
 	unpack("unpack512", "", nil)
 	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
@@ -396,6 +397,19 @@ func unpack(name, what string, combine ops3) {
 	DECQ(groups)
 	JNZ(LabelRef("loop"))
 	VZEROUPPER()
+	RET()
+}
+
+func prefetch() {
+	TEXT("prefetch", NOSPLIT, "func(a *uint64, lines int)")
+	Pragma("noescape")
+	Doc("prefetch asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.")
+	a, lines := param("a"), param("lines")
+	Label("loop")
+	PREFETCHT1(mem(a))
+	ADDQ(Imm(64), a)
+	DECQ(lines)
+	JNZ(LabelRef("loop"))
 	RET()
 }
 

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc/backend/plan"
+	"smpcc/backend/verify"
+)
+
+func verifyCommand() *cobra.Command {
+	var s source
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "verify PLAN|MODEL|PROGRAM",
+		Short: "Prove on the plan alone what leaves each party, and under which mask",
+		Long: `Verify reads the programs of all roles without the compiler and proves that every message of a party is covered by fresh
+uniform bits of its own that are used for nothing else, that no mask is left in an output, that outputs go to the receivers
+of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
+parties that follow their programs (semi-honest). Findings have stable codes; with any, the exit code is 1 and the plan must
+not be run.
+
+` + codesText(),
+		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, _, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		r := verify.Check(p)
+		w := c.OutOrStdout()
+		if asJSON {
+			b, err := json.MarshalIndent(struct {
+				PlanDigest string `json:"plan_digest"`
+				*verify.Report
+			}{p.Digest(), r}, "", "  ")
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%s\n", b)
+		} else if err := verifyText(w, p, r); err != nil {
+			return err
+		}
+		if !r.OK {
+			return fmt.Errorf("%s: %s: do not run this plan\n\thint: compile the source again, and report it if that does not help", args[0], findings(r))
+		}
+		return nil
+	}
+	return c
+}
+
+// codesText lists the codes for the help text.
+func codesText() string {
+	var b strings.Builder
+	for _, c := range verify.Codes {
+		fmt.Fprintf(&b, "  %s %-18s %s\n", c.ID, c.Name, c.Doc)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// findings says how many findings there are.
+func findings(r *verify.Report) string {
+	if n := len(r.Findings) + r.More; n != 1 {
+		return fmt.Sprintf("%d findings", n)
+	}
+	return "1 finding"
+}
+
+// verified renders a report on one line.
+func verified(r *verify.Report) string {
+	if !r.OK {
+		return fmt.Sprintf("no, %v; smpcc verify lists all", r.Err())
+	}
+	return "yes, every message is masked and no mask is left in an output; smpcc verify says what is proved and what is assumed"
+}
+
+// verifyText writes a report for a person.
+func verifyText(w io.Writer, p *plan.Plan, r *verify.Report) error {
+	fmt.Fprintf(w, "plan %s\n", p.Digest())
+	if !r.OK {
+		fmt.Fprintf(w, "\nNot verified\n")
+		for _, f := range r.Findings {
+			fmt.Fprintf(w, "  %v\n", f)
+		}
+		if r.More > 0 {
+			fmt.Fprintf(w, "  ... and %d more\n", r.More)
+		}
+		return nil
+	}
+	fmt.Fprintf(w, "\nProved, for each party against all the others together\n")
+	wide := 0
+	for _, f := range r.Proved {
+		wide = max(wide, len(fmt.Sprint(f.Count)))
+	}
+	for _, f := range r.Proved {
+		fmt.Fprintf(w, "  %*d  %s\n", wide, f.Count, f.What)
+	}
+	fmt.Fprintf(w, "\nAssumed\n")
+	for _, a := range r.Assumed {
+		fmt.Fprintf(w, "  - %s\n", a)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package smpcc_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"smpcc"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/runtime/local"
+)
+
+// TestExports compiles models as PyTorch and scikit-learn export them (testdata/models/export.py says how), runs them under secure
+// execution and compares with what the original computed.
+func TestExports(t *testing.T) {
+	dirs, err := filepath.Glob("testdata/models/*/model.onnx")
+	if err != nil || len(dirs) < 4 {
+		t.Fatalf("models are %v, %v", dirs, err)
+	}
+	for _, path := range dirs {
+		dir := filepath.Dir(path)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			read := func(kind string, ports []onnx.InputInfo, err error) map[string]*ir.Tensor {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+				out := map[string]*ir.Tensor{}
+				for i, p := range ports {
+					if out[p.Name], _, err = onnx.ReadTensor(fmt.Sprintf("%s/test_data_set_0/%s_%d.pb", dir, kind, i)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return out
+			}
+			ins, err := onnx.Inputs(path)
+			in := read("input", ins, err)
+			outs, err := onnx.Outputs(path)
+			want := read("output", outs, err)
+			shapes := map[string]ir.Shape{}
+			for name, x := range in {
+				shapes[name] = x.Shape
+			}
+			c, err := smpcc.Compile(path, smpcc.Options{Shapes: shapes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := c.BindWeights()
+			if err != nil {
+				t.Fatal(err)
+			}
+			runner, err := local.New(context.Background(), c.Plan, w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var words [][]uint64
+			for _, p := range c.Plan.Manifest.Inputs {
+				x, err := smpcc.Bind(p, in[p.Name])
+				if err != nil {
+					t.Fatal(err)
+				}
+				words = append(words, x)
+			}
+			res, err := runner.Run(context.Background(), words)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkCost(t, c.Plan, res)
+			worst := 0.0
+			for _, p := range c.Plan.Manifest.Outputs {
+				got := smpcc.Read(p, res.Outputs[1][p.Name])
+				if !got.Shape.Equal(want[p.Name].Shape) {
+					t.Fatalf("%s has shape %v, want %v", p.Name, got.Shape, want[p.Name].Shape)
+				}
+				for i := range want[p.Name].Len() {
+					x, y := got.At(i), want[p.Name].At(i)
+					worst = max(worst, math.Abs(x-y))
+					if !(math.Abs(x-y) <= 2e-3) {
+						t.Errorf("%s: element %d is %g, want %g", p.Name, i, x, y)
+					}
+				}
+			}
+			t.Logf("error %.2g", worst)
+		})
+	}
+}
