@@ -172,6 +172,16 @@ func TestFaults(t *testing.T) {
 	f.secretsIn(m.input[0])
 }
 
+// ready waits until a role that has been started answers.
+func (f *fleet) ready(role string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := f.raw().Ready(ctx, role); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // refused wants sessions to be refused with a text, within bounds.
 func (f *fleet) refused(open func(context.Context) (uint64, error), want string) {
 	f.t.Helper()
@@ -243,6 +253,7 @@ func TestKills(t *testing.T) {
 		}
 		f.start(victim)
 		wg.Wait()
+		f.ready(victim)
 		f.works(cl, fmt.Sprintf("after %s was killed", victim))
 	}
 	if f.neverTwice() == 0 {

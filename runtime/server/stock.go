@@ -80,7 +80,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 			}
 			session, err := s.engine.Offline(ctx, &shifted{t, int(i) * len(rounds)}, model, streams)
 			if err != nil {
-				return fmt.Errorf("material %d: %w", j.id+i, err)
+				return fmt.Errorf("number %d: %w", j.id+i, err)
 			}
 			session.Discard()
 		}
@@ -109,7 +109,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 			}
 			in, err := t.Exchange(ctx, plan.Offline, i*len(rounds)+r, none, want)
 			if err != nil {
-				return fmt.Errorf("material %d: %s: offline round %d: %w", j.id+uint64(i), s.name, r, err)
+				return fmt.Errorf("number %d: %s: offline round %d: %w", j.id+uint64(i), s.name, r, err)
 			}
 			for _, msg := range in {
 				record = append(record, msg...)
