@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ const (
 	buffer     = 256 << 10 // read and write buffers
 	maxFrame   = chunkSize + headerSize
 	maxControl = 64 << 20 // bytes of a control request or reply
-	maxWaiting = 256      // streams that wait for their session
+	maxWaiting = 512      // streams of one peer that wait for their sessions, or sessions for them
 )
 
 // Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
@@ -244,14 +245,21 @@ type incoming struct {
 
 func (i *incoming) end() { i.once.Do(func() { close(i.done) }) }
 
-// meet returns the place where the stream and the session of a key find each other.
-func (n *Node) meet(key string) (chan *incoming, error) {
+// meet returns the place where the stream and the session of a key find each other. What one peer can make wait is bounded,
+// so that it cannot keep others out.
+func (n *Node) meet(key, from string) (chan *incoming, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.waiting[key]
 	if c == nil {
-		if len(n.waiting) >= maxWaiting {
-			return nil, fmt.Errorf("more than %d streams wait for their sessions", maxWaiting)
+		count := 0
+		for k := range n.waiting {
+			if strings.HasSuffix(k, " "+from) {
+				count++
+			}
+		}
+		if count >= maxWaiting {
+			return nil, fmt.Errorf("more than %d streams of %s wait for their sessions", maxWaiting, from)
 		}
 		c = make(chan *incoming)
 		n.waiting[key] = c
@@ -294,7 +302,7 @@ func (n *Node) accept(_ any, s grpc.ServerStream) error {
 		return status.Error(codes.InvalidArgument, "stream has no purpose")
 	}
 	key := sessionKey([32]byte(raw), purpose, id, name)
-	c, err := n.meet(key)
+	c, err := n.meet(key, name)
 	if err != nil {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}

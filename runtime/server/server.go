@@ -358,6 +358,9 @@ func (r jobRequest) last() uint64 {
 	return r.ID
 }
 
+// maxID bounds numbers of sessions and material.
+const maxID = 1 << 62
+
 // needSetup is the answer of a role that does not hold the model of a setup, after a loss of its state for example.
 const needSetup = "setup is needed"
 
@@ -391,6 +394,9 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
+	}
+	if r.ID > maxID || r.Stock > maxID { // numbers never wrap
+		return nil, errors.New("malformed request")
 	}
 	switch r.Purpose {
 	case "setup":
