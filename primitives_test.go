@@ -189,7 +189,7 @@ func TestBlocks(t *testing.T) {
 			n := 2 + i%2
 			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) {
 				g := newGraph(t, n)
-				g.cells = 4 * 4357 // 17 blocks and 20 elements
+				g.cells = 4 * 4357 // 34 blocks and 20 elements
 				sweep(t, p, g, n, 1, uint64(n), uint64(len(p.name)))
 			})
 		}

@@ -22,7 +22,18 @@ type method struct {
 type bend struct {
 	left  float64
 	right line
+	part  parity // how a polynomial uses its symmetry
 }
+
+// A parity splits a function so that a polynomial needs half the terms.
+type parity int
+
+const (
+	neither parity = iota
+	even           // f(x) = x/2 + e(x^2)
+	odd            // f(x) = x * e(x^2)
+	centred        // f(x) = 1/2 + x * e(x^2)
+)
 
 // window returns where f differs from its asymptotes by more than eps; its ends are multiples of 1/8.
 func (b *bend) window(f func(float64) float64, eps float64) (lo, hi float64) {
@@ -47,19 +58,19 @@ type scaled struct {
 
 // methods says how each smooth function is approximated, and on what window. Outside it results are clamped.
 var methods = map[ir.Op]method{
-	ir.OpSigmoid:  {bend: &bend{0, line{1, 0}}},
-	ir.OpTanh:     {bend: &bend{-1, line{1, 0}}},
-	ir.OpErf:      {bend: &bend{-1, line{1, 0}}},
-	ir.OpGelu:     {bend: &bend{0, line{0, 1}}},
-	ir.OpSilu:     {bend: &bend{0, line{0, 1}}},
-	ir.OpSoftplus: {bend: &bend{0, line{0, 1}}},
-	ir.OpMish:     {bend: &bend{0, line{0, 1}}},
-	ir.OpElu:      {bend: &bend{-1, line{0, 1}}},
+	ir.OpSigmoid:  {bend: &bend{0, line{1, 0}, centred}},
+	ir.OpTanh:     {bend: &bend{-1, line{1, 0}, odd}},
+	ir.OpErf:      {bend: &bend{-1, line{1, 0}, odd}},
+	ir.OpGelu:     {bend: &bend{0, line{0, 1}, even}},
+	ir.OpSilu:     {bend: &bend{0, line{0, 1}, even}},
+	ir.OpSoftplus: {bend: &bend{0, line{0, 1}, even}},
+	ir.OpMish:     {bend: &bend{0, line{0, 1}, neither}},
+	ir.OpElu:      {bend: &bend{-1, line{0, 1}, neither}},
 	ir.OpRecip:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
 	ir.OpRsqrt:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
 	ir.OpSqrt:     {scale: &scaled{lo: -16, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
 	ir.OpLog:      {scale: &scaled{lo: -10, hi: 12, term: func(j float64) float64 { return j * math.Ln2 }}},
-	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}}},
+	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}, even}},
 	ir.OpFloor:    {by: (*approximation).floor},
 	ir.OpExp:      {by: (*approximation).exp},
 	ir.OpSin:      {by: func(a *approximation, x *ir.Value) *ir.Value { return a.wave(x, true) }},
@@ -197,20 +208,105 @@ func (a *approximation) clip(x *ir.Value, lo, hi float64) *ir.Value {
 	return a.within(x, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit)
 }
 
-// narrowing is the number of elements from which an argument of unknown range is clipped to the window first: three rounds
-// more, but its comparisons are on half as many bits.
+// narrowing is the number of elements from which a function with asymptotes is a polynomial between two thresholds: a few rounds
+// more than a polyline, and a third of its bytes.
 const narrowing = 256
+
+// chebyshev computes a function with asymptotes as a sum of Chebyshev polynomials between two thresholds. They stay in [-1, 1] and
+// so do their errors, and T_2k = 2 T_k^2 - 1, T_(2k+1) = 2 T_k T_(k+1) - T_1 make the depth logarithmic.
+// Error: 0.3 eps by the asymptotes, 0.4 eps by the terms left out, the rest by rounding.
+func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend, first, last float64) *ir.Value {
+	iv := a.known(x)
+	var over *ir.Value // what exceeds the window on a slope
+	if w.right.slope != 0 && iv.hi > last {
+		over = a.E(ir.OpRelu, nil, a.sub(x, a.num(last)))
+	}
+	x = a.clip(x, first, last)
+	iv = a.known(x)
+	var mid, reach float64 // of the argument of the polynomials
+	g := f
+	if w.part == neither {
+		mid, reach = (iv.lo+iv.hi)/2, (iv.hi-iv.lo)/2
+	} else {
+		reach = max(-iv.lo, iv.hi)
+	}
+	reach = max(reach, 1.0/64)
+	switch w.part {
+	case even:
+		g = func(x float64) float64 { return f(x) - x/2 }
+	case odd, centred:
+		shift := 0.0
+		if w.part == centred {
+			shift = 0.5
+		}
+		g = func(x float64) float64 {
+			x = max(math.Abs(x), 1e-4)
+			return (f(x) - shift) * reach / x
+		}
+	}
+	bits := a.mantissaBits() + 4
+	const over1 = 1 + 1e-3
+	v := a.within(a.mul(a.sub(x, a.num(mid)), a.exact(20, ir.Shape{}, 1/reach)), bits, -over1, over1)
+	t := v
+	at := func(t float64) float64 { return g(mid + reach*t) }
+	if w.part != neither {
+		t = a.within(a.sub(a.mul(a.mul(v, v), a.exact(0, ir.Shape{}, 2)), a.num(1)), bits, -over1, over1)
+		at = func(t float64) float64 { return g(reach * math.Sqrt(max(0, (t+1)/2))) }
+	}
+	y := a.series(t, fitChebyshev(at, 0.4*a.eps, bits), bits)
+	lo, hi := extremes(at)
+	y = a.within(y, keep, lo-a.eps, hi+a.eps)
+	switch w.part {
+	case even:
+		y = a.add(y, a.mul(x, a.num(0.5)))
+	case odd, centred:
+		y = a.mul(a.within(y, bits, lo-a.eps, hi+a.eps), v)
+		if w.part == centred {
+			y = a.add(y, a.num(0.5))
+		}
+	}
+	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	y = a.within(y, a.frac, lo-2*a.eps, hi+2*a.eps)
+	if over != nil {
+		y = a.add(y, a.mul(over, a.num(w.right.slope)))
+	}
+	return y
+}
+
+// series sums c_k T_k(t) for t in [-1, 1] with the given number of fraction bits.
+func (a *approximation) series(t *ir.Value, c []float64, bits int) *ir.Value {
+	cheb := map[int]*ir.Value{1: t}
+	var get func(k int) *ir.Value
+	get = func(k int) *ir.Value {
+		if cheb[k] == nil {
+			p := a.mul(a.mul(get(k/2), get(k-k/2)), a.exact(0, ir.Shape{}, 2))
+			if k%2 == 0 {
+				p = a.sub(p, a.num(1))
+			} else {
+				p = a.sub(p, t)
+			}
+			cheb[k] = a.within(p, bits, -1.01, 1.01)
+		}
+		return cheb[k]
+	}
+	y := a.exact(bits, ir.Shape{}, c[0])
+	for k := 1; k < len(c); k++ {
+		if c[k] != 0 {
+			y = a.add(y, a.mul(get(k), a.exact(bits, ir.Shape{}, c[k])))
+		}
+	}
+	return y
+}
 
 // polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
 // Error: 0.6 eps by the fit, half an ulp per knot by rounding.
 func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
 	iv := a.known(x)
 	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
-	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
-	if w.right.slope == 0 && x.Type.Shape.Size() >= narrowing && iv.from == ir.Assumed {
-		x = a.clip(x, first, last)
-		iv = a.known(x)
+	if x.Type.Shape.Size() >= narrowing {
+		return a.chebyshev(x, ir.Smooth[op], w, first, last)
 	}
+	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
 	var t, s []float64 // knots below the range are part of a line, those above it are dropped
 	y0, slope := p.y0, 0.0
 	for i, k := range p.at {

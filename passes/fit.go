@@ -131,3 +131,48 @@ func fitPolyTo(f func(float64) float64, lo, hi, eps float64, bits int) []float64
 		}
 	}
 }
+
+// fitChebyshev returns coefficients c with |sum_k c_k T_k(t) - f(t)| <= eps on [-1, 1], by projection at the zeros of a high
+// T_n; at most 48. (Trefethen, Approximation Theory and Practice, ch. 3.)
+func fitChebyshev(f func(float64) float64, eps float64, bits int) []float64 {
+	const nodes, most = 256, 48
+	var at, y [nodes]float64
+	for j := range at {
+		at[j] = math.Pi * (float64(j) + 0.5) / nodes
+		y[j] = f(math.Cos(at[j]))
+	}
+	var c []float64
+	rest := y
+	for k := range most {
+		s := 0.0
+		for j := range at {
+			s += float64(y[j] * math.Cos(float64(k)*at[j]))
+		}
+		s *= 2.0 / nodes
+		if k == 0 {
+			s /= 2
+		}
+		s = math.Ldexp(math.Round(math.Ldexp(s, bits)), -bits)
+		c = append(c, s)
+		worst := 0.0
+		for j := range at {
+			rest[j] -= float64(s * math.Cos(float64(k)*at[j]))
+			worst = max(worst, math.Abs(rest[j]))
+		}
+		if worst <= eps {
+			break
+		}
+	}
+	return c
+}
+
+// extremes returns the least and largest value of f on [-1, 1].
+func extremes(f func(float64) float64) (lo, hi float64) {
+	lo, hi = f(-1), f(-1)
+	const probes = 512
+	for i := range probes + 1 {
+		y := f(-1 + 2*float64(i)/probes)
+		lo, hi = min(lo, y), max(hi, y)
+	}
+	return lo, hi
+}

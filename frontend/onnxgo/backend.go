@@ -34,7 +34,7 @@ var _ backend.ComputationBackend = (*Backend)(nil)
 type Options struct {
 	smpcc.Options          // Shapes are taken from the data
 	Opset         int      // of a model that onnx-go decodes; 0 finds out whether all opsets read it alike
-	Outputs       []string // of a model that onnx-go decodes; if empty, the declared values that no operator consumes
+	Outputs       []string // of a model that onnx-go decodes; if empty, those of which order and use leave no doubt
 }
 
 // topology answers what onnx-go's interface asks about the graph. It keeps one edge between two nodes at most, so operands

@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"smpcc"
+	"smpcc/frontend/onnx"
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -26,13 +27,13 @@ const (
 //
 // onnx-go declares inputs, then values in between, then outputs, then makes nodes for initialisers that none of these name.
 // It gives placeholders and initialisers to a node in the same way, so what is not computed is an input if it comes before
-// the last output, unless it was given data twice. Outputs are the declared values that no operator consumes: that values in
-// between are declared too must not reveal them.
+// the last output, unless it was given data twice. Declared values that no operator consumes are outputs if no consumed one is
+// declared after them: that values in between are declared too must not reveal them.
 func (b *Backend) ports() (inputs, outputs []*value, err error) {
 	if b.load != nil {
 		return b.inputs, b.outputs, nil
 	}
-	last, used := int64(-1), map[*value]bool{}
+	last, between, used := int64(-1), int64(-1), map[*value]bool{}
 	for _, op := range b.ops {
 		for _, v := range op.out {
 			if v.declared {
@@ -43,10 +44,15 @@ func (b *Backend) ports() (inputs, outputs []*value, err error) {
 			used[v] = true
 		}
 	}
+	for v := range used {
+		if v.made && v.declared {
+			between = max(between, v.last)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.values)) {
 		v := b.values[name]
 		switch {
-		case v.made && v.declared && !used[v] && len(b.opt.Outputs) == 0:
+		case v.made && v.declared && v.last > between && len(b.opt.Outputs) == 0:
 			outputs = append(outputs, v)
 		case v.made || !v.declared || !used[v]:
 		case !v.weight && v.first < last:
@@ -61,7 +67,7 @@ func (b *Backend) ports() (inputs, outputs []*value, err error) {
 		outputs = append(outputs, v)
 	}
 	if len(outputs) == 0 {
-		return nil, nil, errors.New("no operator computes an output of the model")
+		return nil, nil, errors.New("no declared value is an output for certain, and onnx-go does not say which are: name them in Options.Outputs, or read the model with onnxgo.Unmarshal")
 	}
 	return inputs, outputs, nil
 }
@@ -83,9 +89,14 @@ func (b *Backend) model(inputs, outputs []*value) (*pb.ModelProto, error) {
 	for _, v := range outputs {
 		g.Output = append(g.Output, &pb.ValueInfoProto{Name: &v.name})
 	}
+	m := &pb.ModelProto{IrVersion: proto.Int64(8), Graph: g}
 	added := map[*value]bool{}
 	for _, op := range b.ops {
 		n := &pb.NodeProto{OpType: proto.String(op.Name)}
+		if o := foreign(op.Name); o != nil {
+			n.Domain = proto.String(o.Domain)
+			m.OpsetImport = append(m.OpsetImport, &pb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(int64(o.Since))})
+		}
 		for _, v := range op.in {
 			if len(op.in) == 1 && v.isMadeUp() {
 				break
@@ -116,7 +127,21 @@ func (b *Backend) model(inputs, outputs []*value) (*pb.ModelProto, error) {
 		}
 		g.Node = append(g.Node, n)
 	}
-	return &pb.ModelProto{IrVersion: proto.Int64(8), Graph: g}, nil
+	return m, nil
+}
+
+// foreign returns an operator that only another domain than ONNX's own has: onnx-go hands over no domains.
+func foreign(name string) (found *onnx.Operator) {
+	for _, o := range onnx.Operators() {
+		switch {
+		case o.Name != name:
+		case o.Domain == "ai.onnx":
+			return nil
+		default:
+			found = &o
+		}
+	}
+	return found
 }
 
 // attribute encodes an attribute as onnx-go hands it over.

@@ -76,17 +76,14 @@ func near(t *testing.T, what string, got tensor.Tensor, shape []int, want []floa
 		t.Errorf("%s: no tensor", what)
 		return
 	}
-	x, ok := got.Data().([]float32)
-	if f, scalar := got.Data().(float32); scalar {
-		x, ok = []float32{f}, true
-	}
-	if !ok || len(x) != len(want) || !slices.Equal([]int(got.Shape()), shape) {
-		t.Errorf("%s: got %T of shape %v, want float32 of shape %v", what, got.Data(), got.Shape(), shape)
+	x, err := toIR(got)
+	if err != nil || x.Len() != len(want) || !slices.Equal([]int(got.Shape()), shape) {
+		t.Errorf("%s: got a tensor of shape %v (%v), want %v", what, got.Shape(), err, shape)
 		return
 	}
-	for i := range x {
-		if !(math.Abs(float64(x[i]-want[i])) <= tolerance) {
-			t.Errorf("%s: element %d is %g, want %g", what, i, x[i], want[i])
+	for i, w := range want {
+		if !(math.Abs(x.At(i)-float64(w)) <= tolerance) {
+			t.Errorf("%s: element %d is %g, want %g", what, i, x.At(i), w)
 		}
 	}
 }
@@ -129,10 +126,34 @@ func TestAgreesWithGorgonia(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if out[0].Dtype() != tensor.Float32 {
+			t.Errorf("scores are %v, want float32", out[0].Dtype())
+		}
 		near(t, "UnmarshalFile", out[0], []int{n, 10}, want)
 		if b.Compilation() == nil || b.Phases()[2].Rounds == 0 {
 			t.Error("neither plan nor measurements after Run")
 		}
+	}
+}
+
+// TestModels runs models as exporters write them, with recurrent layers and trees among them, in both ways.
+func TestModels(t *testing.T) {
+	for _, name := range []string{"boosted", "lstm", "transformer"} {
+		dir := filepath.Join("..", "..", "testdata", "models", name)
+		data := mustRead(t, filepath.Join(dir, "model.onnx"))
+		in, err := onnx.NewTensor(mustRead(t, filepath.Join(dir, "test_data_set_0", "input_0.pb")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := onnx.NewTensor(mustRead(t, filepath.Join(dir, "test_data_set_0", "output_0.pb")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := toIR(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { both(t, data, out.Shape(), convert[float32](x), in) })
 	}
 }
 
@@ -322,7 +343,7 @@ func TestOpset(t *testing.T) {
 	}
 }
 
-// TestOutputs checks that values in between stay secret, and that outputs which operators consume must be named.
+// TestOutputs checks that values in between stay secret, and that outputs in doubt must be named.
 func TestOutputs(t *testing.T) {
 	g := &pb.GraphProto{Input: []*pb.ValueInfoProto{info("x", 2)}, ValueInfo: []*pb.ValueInfoProto{info("a", 2)}, Output: []*pb.ValueInfoProto{info("b", 2), info("c", 2)},
 		Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "a", "b"), node("Add", "b x", "c")}}
@@ -350,6 +371,20 @@ func TestOutputs(t *testing.T) {
 	}
 	near(t, "b", out[0], []int{2}, []float32{1, 2})
 	near(t, "c", out[1], []int{2}, []float32{2, 4})
+	side := &pb.GraphProto{Input: g.Input, ValueInfo: []*pb.ValueInfoProto{info("unused", 2), info("a", 2)}, Output: []*pb.ValueInfoProto{info("b", 2)},
+		Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "x", "unused"), node("Neg", "a", "b")}}
+	b = New(Options{})
+	if out, err = infer(b, binary(encode(t, 17, side)), x); err != nil {
+		t.Fatal(err)
+	}
+	near(t, "b", out[0], []int{2}, []float32{1, 2})
+	if n := len(b.Compilation().Plan.Manifest.Outputs); n != 1 {
+		t.Errorf("%d values are revealed, want b alone", n)
+	}
+	doubt := &pb.GraphProto{Input: g.Input, Output: []*pb.ValueInfoProto{info("b", 2), info("a", 2)}, Node: []*pb.NodeProto{node("Neg", "x", "a"), node("Neg", "a", "b")}}
+	if _, err := infer(New(Options{}), binary(encode(t, 17, doubt)), x); err == nil || !strings.Contains(err.Error(), "Options.Outputs") {
+		t.Errorf("got %v, want an error that asks for the outputs", err)
+	}
 	if _, err := infer(New(Options{Outputs: []string{"z"}}), binary(data), x); err == nil || !strings.Contains(err.Error(), `"z"`) {
 		t.Errorf("got %v, want an error about z", err)
 	}

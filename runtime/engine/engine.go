@@ -17,7 +17,8 @@ import (
 // A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
 type Transport interface {
 	// Exchange sends out[j] to every role j with len(out[j]) > 0 and returns one message of exactly want[j] bytes from every
-	// role j with want[j] > 0. All roles number exchanges alike. The transport owns out from here on, the caller owns in.
+	// role j with want[j] > 0. All roles number exchanges alike. The transport owns out from here on, the caller owns in
+	// with all of its capacity and writes to it later.
 	Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) (in [][]byte, err error)
 }
 

@@ -24,10 +24,13 @@ type stage struct {
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
 // stream at a cipher block. A handful of slots of it stay in the first two levels of cache.
-const blockLen = 1024
+const blockLen = 512
 
 // parallelLen is the number of elements from which a stage is worth a second goroutine.
-const parallelLen = 16 * blockLen
+const parallelLen = 32 * blockLen
+
+// maxWork is the number of steps and openings of a stage, so that plotting a plan, which may be hostile, takes linear time.
+const maxWork = 256
 
 // elementwise reports whether element i of a step's result depends on elements i of its sources only, and all have one length.
 func elementwise(op plan.StepOp) bool {
@@ -43,7 +46,10 @@ func elementwise(op plan.StepOp) bool {
 func (e *Engine) plot() {
 	e.width = e.narrow()
 	e.inner = e.innermost()
-	for again := true; again; {
+	for tries, again := 0, true; again; tries++ {
+		if tries == 8 { // a plan full of overlaps: every slot counts
+			clear(e.inner)
+		}
 		for ph := range e.phases {
 			e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
 		}
@@ -185,7 +191,8 @@ func (b *staging) slotsOf(o *plan.Open, unpack bool) []int {
 
 // begin makes the current stage one that may touch the given slots: this one, or a new one.
 func (b *staging) begin(n int, slots []int) {
-	if b.open && b.cur.n != n || !b.fit(slots) {
+	full := b.cur.hi-b.cur.lo+len(b.cur.unpack)+len(b.cur.pack) >= maxWork
+	if b.open && (b.cur.n != n || full) || !b.fit(slots) {
 		b.end()
 		b.fit(slots) // alone they fit: slots of one step or opening live together
 	}
@@ -194,7 +201,7 @@ func (b *staging) begin(n int, slots []int) {
 
 // fit adds slots unless one overlaps a slot of the stage in part, or is kept otherwise in the same words.
 func (b *staging) fit(slots []int) bool {
-	was := slices.Clone(b.slots)
+	was := slices.Clone(b.slots) // at most maxWork times a few
 	for _, i := range slots {
 		if b.e.inner[i] {
 			continue

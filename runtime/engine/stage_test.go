@@ -80,3 +80,18 @@ func TestWidths(t *testing.T) {
 		t.Errorf("memory %s, want %s", got, want)
 	}
 }
+
+// TestPlotLong: a long program of one length, whose stages are bounded, is plotted in linear time.
+func TestPlotLong(t *testing.T) {
+	const steps = 100_000
+	slots := []plan.Slot{{Scope: plan.Session, Len: 4}}
+	var round plan.Round
+	for i := 1; i <= steps; i++ {
+		slots = append(slots, plan.Slot{Scope: plan.Session, Offset: 8 * i, Len: 4})
+		round.Steps = append(round.Steps, plan.Step{Op: plan.StepNeg, Dst: i, Src: []int{i - 1}})
+	}
+	e := plotted(slots, nil, round)
+	if got, want := len(e.phases[plan.Online][0]), (steps+maxWork-1)/maxWork; got != want {
+		t.Errorf("%d stages, want %d", got, want)
+	}
+}
