@@ -1,11 +1,15 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,9 +31,18 @@ func TestFaults(t *testing.T) {
 	f := newFleet(t, m)
 	px := newProxy(t, f.addrs["p0"])
 	f.routes["p1"]["p0"] = px.addr()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := l.Addr().String()
+	l.Close()
+	f.extra["p0"] = "telemetry: {listen: '" + numbers + "'}\n"
 	f.startAll()
 	cl := f.client()
 	f.works(cl, "at first")
+	_, files := f.rss("p0")
+	routines := goroutines(t, numbers)
 	const bound = 15 * time.Second
 	for _, tt := range []struct {
 		name   string
@@ -166,10 +179,44 @@ func TestFaults(t *testing.T) {
 		f.works(cl, "after it")
 	})
 	f.t = t
+	// p0 has lived through all of it: what it holds now is what it held before
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		_, now := f.rss("p0")
+		n := goroutines(t, numbers)
+		if now <= files+2 && n <= routines+6 { // connections come and go
+			break
+		}
+		if time.Now().After(end) {
+			t.Errorf("p0 has %d files and %d goroutines, had %d and %d", now, n, files, routines)
+			break
+		}
+	}
 	if n := f.neverTwice(); n == 0 {
 		t.Error("nothing was observed")
 	}
 	f.secretsIn(m.input[0])
+}
+
+// goroutines reads the number of goroutines from a server's metrics.
+func goroutines(t *testing.T, addr string) int {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	r, err := c.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	for s := bufio.NewScanner(r.Body); s.Scan(); {
+		if v, ok := strings.CutPrefix(s.Text(), "go_goroutines "); ok {
+			n, err := strconv.Atoi(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("no number of goroutines")
+	return 0
 }
 
 // ready waits until a role that has been started answers.

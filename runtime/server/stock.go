@@ -149,22 +149,15 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 	return in, nil
 }
 
-// takeStock returns the streams and the offline messages of a session whose material is stored. Its number is in the ledger.
+// takeStock returns the streams and the offline messages of a session whose material was stored.
 func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
-	record, err := j.store.Take(j.stock)
-	if record == nil || errors.Is(err, material.ErrNone) {
-		return nil, nil, err
-	}
-	if err != nil { // the material is good, a file could not be deleted
-		s.log.Warn("material cannot be deleted", "error", err.Error())
-	}
-	k, err := material.KeyOf(record[:keyBytes])
+	k, err := material.KeyOf(j.record[:keyBytes])
 	if err != nil {
 		return nil, nil, err
 	}
 	streams := make(engine.Streams, s.plan.NumParties())
 	streams[s.role], err = material.NewStream(k)
-	return streams, &stored{record[keyBytes:]}, err
+	return streams, &stored{j.record[keyBytes:]}, err
 }
 
 // generate makes material for n more sessions; the lead calls it.
