@@ -561,6 +561,8 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
 		session, err = s.engine.Offline(ctx, offline, model, streams)
+		clear(j.record)
+		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
 		}

@@ -326,6 +326,15 @@ func (s *Server) loadSetup() error {
 	if err != nil {
 		return nil // of another build; the next session sets up again
 	}
-	s.model, s.epoch = m, binary.LittleEndian.Uint64(data[len(head):])
+	epoch := binary.LittleEndian.Uint64(data[len(head):])
+	last, err := s.ledger.Last(s.ledgerKey("setup"))
+	if err != nil {
+		return err
+	}
+	if epoch > last {
+		s.log.Warn("the saved setup is newer than the ledger, which has been lost or restored; the next session sets up again", "setup", epoch, "ledger", last)
+		return nil
+	}
+	s.model, s.epoch = m, epoch
 	return s.openStore()
 }
