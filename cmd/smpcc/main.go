@@ -30,6 +30,7 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends a server that is stopping
 	os.Exit(Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

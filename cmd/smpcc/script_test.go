@@ -1,10 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"smpcc": func() {
-		os.Exit(Main(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+		main()
 	}})
 }
 
@@ -33,6 +33,17 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("SMPCC_UPDATE") != "",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", root)
+			for _, name := range []string{"PORT0", "PORT1", "PORT2"} { // for scripts that start servers
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				if err != nil {
+					return err
+				}
+				_, port, _ := net.SplitHostPort(l.Addr().String())
+				e.Setenv(name, port)
+				if err := l.Close(); err != nil {
+					return err
+				}
+			}
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){

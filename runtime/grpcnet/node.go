@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -31,7 +33,7 @@ const (
 	buffer     = 256 << 10 // read and write buffers
 	maxFrame   = chunkSize + headerSize
 	maxControl = 64 << 20 // bytes of a control request or reply
-	maxWaiting = 256      // streams that wait for their session
+	maxWaiting = 512      // streams of one peer that wait for their sessions, or sessions for them
 )
 
 // Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
@@ -189,6 +191,8 @@ func (n *Node) conn(name, addr string) (*grpc.ClientConn, error) {
 	conf.ServerName = name
 	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxControl), grpc.MaxCallSendMsgSize(maxControl)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
+		// a peer that is back is found within a second, however long it was away
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}, MinConnectTimeout: 5 * time.Second}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}))
 	if err != nil {
 		return nil, err
@@ -241,14 +245,21 @@ type incoming struct {
 
 func (i *incoming) end() { i.once.Do(func() { close(i.done) }) }
 
-// meet returns the place where the stream and the session of a key find each other.
-func (n *Node) meet(key string) (chan *incoming, error) {
+// meet returns the place where the stream and the session of a key find each other. What one peer can make wait is bounded,
+// so that it cannot keep others out.
+func (n *Node) meet(key, from string) (chan *incoming, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	c := n.waiting[key]
 	if c == nil {
-		if len(n.waiting) >= maxWaiting {
-			return nil, fmt.Errorf("more than %d streams wait for their sessions", maxWaiting)
+		count := 0
+		for k := range n.waiting {
+			if strings.HasSuffix(k, " "+from) {
+				count++
+			}
+		}
+		if count >= maxWaiting {
+			return nil, fmt.Errorf("more than %d streams of %s wait for their sessions", maxWaiting, from)
 		}
 		c = make(chan *incoming)
 		n.waiting[key] = c
@@ -291,7 +302,7 @@ func (n *Node) accept(_ any, s grpc.ServerStream) error {
 		return status.Error(codes.InvalidArgument, "stream has no purpose")
 	}
 	key := sessionKey([32]byte(raw), purpose, id, name)
-	c, err := n.meet(key)
+	c, err := n.meet(key, name)
 	if err != nil {
 		return status.Error(codes.ResourceExhausted, err.Error())
 	}

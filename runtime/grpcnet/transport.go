@@ -119,7 +119,7 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 	for role := cfg.Role + 1; role < len(cfg.Roles); role++ {
 		name := cfg.Roles[role]
 		key := sessionKey(cfg.Digest, cfg.Purpose, cfg.Session, name)
-		c, err := n.meet(key)
+		c, err := n.meet(key, name)
 		if err != nil {
 			return fail(name, err)
 		}

@@ -277,7 +277,7 @@ func (s *Store) Next(after uint64) uint64 {
 }
 
 // Take returns the record of a number and destroys it in the file. The caller has marked the number used in the ledger, on
-// disk, before: all numbers up to it are dead, and their files are deleted.
+// disk, before: all numbers up to it are dead, and their files are deleted. So numbers are taken in order.
 func (s *Store) Take(number uint64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

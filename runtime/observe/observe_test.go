@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,31 @@ func TestRolesJoinOneTrace(t *testing.T) {
 	_, phase := none.Phase(ctx, "online")
 	phase(0, 0, nil)
 	end(nil)
+}
+
+// TestTracesAreSent gives a collector of this machine one run.
+func TestTracesAreSent(t *testing.T) {
+	got := make(chan string, 4)
+	c := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- r.URL.Path + string(b)
+	}))
+	defer c.Close()
+	tr, err := NewTracer(context.Background(), c.URL, "p0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, end := tr.Start(context.Background(), Run{Purpose: "session", ID: 1}, "p0")
+	end(nil)
+	if err := tr.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if text := <-got; !strings.HasPrefix(text, "/v1/traces") || !strings.Contains(text, "smpcc.role") {
+		t.Errorf("the collector got %.60q", text)
+	}
 }
 
 func TestMetricsAreServed(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync"
 	"time"
 
@@ -42,12 +43,20 @@ type Tracer struct {
 }
 
 // NewTracer returns a tracer that sends spans of a role to an OTLP collector in the background. The lead's spans are the
-// roots of their traces. Without a URL there is no tracer.
-func NewTracer(ctx context.Context, url, role string, lead bool) (*Tracer, error) {
-	if url == "" {
+// roots of their traces. The collector is a URL, whose path is
+// /v1/traces if it has none. Without one there is no tracer.
+func NewTracer(ctx context.Context, collector, role string, lead bool) (*Tracer, error) {
+	if collector == "" {
 		return nil, nil
 	}
-	e, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(url), otlptracehttp.WithTimeout(10*time.Second))
+	u, err := url.Parse(collector)
+	if err != nil {
+		return nil, fmt.Errorf("traces: %w", err)
+	}
+	if u.Path == "" || u.Path == "/" { // the exporter would post to the root
+		u.Path = "/v1/traces"
+	}
+	e, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(u.String()), otlptracehttp.WithTimeout(10*time.Second))
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}

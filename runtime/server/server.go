@@ -79,6 +79,7 @@ type job struct {
 	epoch   uint64
 	count   int             // material jobs: for how many sessions
 	stock   uint64          // sessions: the number of stored material, 0 if the dealer deals it now
+	record  []byte          // sessions: the stored material
 	store   *material.Store // of the epoch
 	inputs  chan [][]uint64
 	given   bool          // inputs have come; guarded by the server's mutex
@@ -369,6 +370,9 @@ func (r jobRequest) last() uint64 {
 	return r.ID
 }
 
+// maxID bounds numbers of sessions and material.
+const maxID = 1 << 62
+
 // needSetup is the answer of a role that does not hold the model of a setup, after a loss of its state for example.
 const needSetup = "setup is needed"
 
@@ -402,6 +406,9 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
+	}
+	if r.ID > maxID || r.Stock > maxID { // numbers never wrap
+		return nil, errors.New("malformed request")
 	}
 	switch r.Purpose {
 	case "setup":
@@ -452,12 +459,20 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	if err := use(); err != nil {
 		return err
 	}
+	var record []byte
+	if r.Stock > 0 && party { // in the order of numbers, since taking one kills those below it
+		if record, err = store.Take(r.Stock); record == nil {
+			return fmt.Errorf("%s: session %d: %w", s.name, r.ID, err)
+		} else if err != nil { // the material is good, a file could not be deleted
+			s.log.Warn("material cannot be deleted", "error", err.Error())
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping() {
 		return fmt.Errorf("%s is stopping", s.name)
 	}
-	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, store: store, inputs: make(chan [][]uint64, 1), over: make(chan struct{}), issued: map[string]bool{}}
+	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, inputs: make(chan [][]uint64, 1), over: make(chan struct{}), issued: map[string]bool{}}
 	s.jobs[s.jobKey(r.Purpose, r.ID)] = j
 	began = true
 	if r.Purpose != "session" {
@@ -561,6 +576,8 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
 		session, err = s.engine.Offline(ctx, offline, model, streams)
+		clear(j.record)
+		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
 		}

@@ -80,7 +80,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 			}
 			session, err := s.engine.Offline(ctx, &shifted{t, int(i) * len(rounds)}, model, streams)
 			if err != nil {
-				return fmt.Errorf("material %d: %w", j.id+i, err)
+				return fmt.Errorf("number %d: %w", j.id+i, err)
 			}
 			session.Discard()
 		}
@@ -109,7 +109,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 			}
 			in, err := t.Exchange(ctx, plan.Offline, i*len(rounds)+r, none, want)
 			if err != nil {
-				return fmt.Errorf("material %d: %s: offline round %d: %w", j.id+uint64(i), s.name, r, err)
+				return fmt.Errorf("number %d: %s: offline round %d: %w", j.id+uint64(i), s.name, r, err)
 			}
 			for _, msg := range in {
 				record = append(record, msg...)
@@ -149,22 +149,15 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 	return in, nil
 }
 
-// takeStock returns the streams and the offline messages of a session whose material is stored. Its number is in the ledger.
+// takeStock returns the streams and the offline messages of a session whose material was stored.
 func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
-	record, err := j.store.Take(j.stock)
-	if record == nil || errors.Is(err, material.ErrNone) {
-		return nil, nil, err
-	}
-	if err != nil { // the material is good, a file could not be deleted
-		s.log.Warn("material cannot be deleted", "error", err.Error())
-	}
-	k, err := material.KeyOf(record[:keyBytes])
+	k, err := material.KeyOf(j.record[:keyBytes])
 	if err != nil {
 		return nil, nil, err
 	}
 	streams := make(engine.Streams, s.plan.NumParties())
 	streams[s.role], err = material.NewStream(k)
-	return streams, &stored{record[keyBytes:]}, err
+	return streams, &stored{j.record[keyBytes:]}, err
 }
 
 // generate makes material for n more sessions; the lead calls it.
@@ -333,6 +326,15 @@ func (s *Server) loadSetup() error {
 	if err != nil {
 		return nil // of another build; the next session sets up again
 	}
-	s.model, s.epoch = m, binary.LittleEndian.Uint64(data[len(head):])
+	epoch := binary.LittleEndian.Uint64(data[len(head):])
+	last, err := s.ledger.Last(s.ledgerKey("setup"))
+	if err != nil {
+		return err
+	}
+	if epoch > last {
+		s.log.Warn("the saved setup is newer than the ledger, which has been lost or restored; the next session sets up again", "setup", epoch, "ledger", last)
+		return nil
+	}
+	s.model, s.epoch = m, epoch
 	return s.openStore()
 }

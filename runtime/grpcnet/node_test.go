@@ -1,0 +1,147 @@
+package grpcnet
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	reflectpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+)
+
+// dial returns a connection as another program would make it: with a certificate, without our codec.
+func dial(t *testing.T, n *Node, name, addr string) *grpc.ClientConn {
+	t.Helper()
+	conf := n.tls.Clone()
+	conf.ServerName = name
+	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestHealthAndReflection(t *testing.T) {
+	all, addrs := nodes(t, map[string]Handler{}, "a", "b")
+	c := dial(t, all["a"], "b", addrs["b"])
+	for _, serving := range []bool{true, false} {
+		all["b"].Serving(serving)
+		r, err := healthpb.NewHealthClient(c).Check(t.Context(), &healthpb.HealthCheckRequest{Service: "smpcc.Mesh"})
+		if err != nil || (r.Status == healthpb.HealthCheckResponse_SERVING) != serving {
+			t.Errorf("serving %v: %v, %v", serving, r, err)
+		}
+	}
+	s, err := reflectpb.NewServerReflectionClient(c).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Send(&reflectpb.ServerReflectionRequest{MessageRequest: &reflectpb.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Recv()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, x := range r.GetListServicesResponse().GetService() {
+		names = append(names, x.Name)
+	}
+	if text := strings.Join(names, " "); !strings.Contains(text, "smpcc.Mesh") || !strings.Contains(text, "smpcc.Control") || !strings.Contains(text, "grpc.health.v1.Health") {
+		t.Errorf("services %v", names)
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOtherVersion calls with another protocol version, and with none.
+func TestOtherVersion(t *testing.T) {
+	all, addrs := nodes(t, map[string]Handler{
+		"Echo":   func(_ context.Context, _ string, req []byte) ([]byte, error) { return req, nil },
+		"Status": func(context.Context, string, []byte) ([]byte, error) { return []byte("ok"), nil },
+	}, "a", "b")
+	c := dial(t, all["a"], "b", addrs["b"])
+	for _, v := range []string{"", "999"} {
+		ctx := t.Context()
+		if v != "" {
+			ctx = metadata.AppendToOutgoingContext(ctx, versionKey, v)
+		}
+		var reply frame
+		err := c.Invoke(ctx, controlPrefix+"Echo", &frame{}, &reply, grpc.ForceCodecV2(codec{}))
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("speaks protocol version %d", Protocol)) {
+			t.Errorf("version %q: %v", v, err)
+		}
+		if err := c.Invoke(ctx, controlPrefix+"Status", &frame{}, &reply, grpc.ForceCodecV2(codec{})); err != nil { // so that a check can say what is wrong
+			t.Errorf("version %q: %v", v, err)
+		}
+		reply.free()
+		s, err := c.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, meshMethod, grpc.ForceCodecV2(codec{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RecvMsg(&reply); err == nil || !strings.Contains(err.Error(), "speaks protocol version") {
+			t.Errorf("version %q: stream: %v", v, err)
+		}
+	}
+}
+
+// fakeStream is a stream of a peer with a certificate and metadata.
+type fakeStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s *fakeStream) Context() context.Context { return s.ctx }
+
+// FuzzHandshake gives the acceptor any metadata of a peer with a certificate: it refuses, or waits for the session, and
+// leaves nothing behind.
+func FuzzHandshake(f *testing.F) {
+	digest := strings.Repeat("ab", 32)
+	f.Add("1", digest, "session", "7", "b", "a")
+	f.Add("1", digest, "material", "18446744073709551615", "b", "")
+	f.Add("", "zz", "setup", "-1", "", "a b")
+	f.Fuzz(func(t *testing.T, version, plan, purpose, session, to, from string) {
+		n := NewNode(nil, "b", nil)
+		cert := &x509.Certificate{Subject: pkix.Name{CommonName: from}, DNSNames: []string{from}}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}, PeerCertificates: []*x509.Certificate{cert}}}})
+		ctx = metadata.NewIncomingContext(ctx, metadata.MD{versionKey: {version}, "smpcc-plan": {plan}, "smpcc-purpose": {purpose}, "smpcc-session": {session}, "smpcc-to": {to}})
+		if err := n.accept(nil, &fakeStream{ctx: ctx}); err == nil {
+			t.Error("a stream that nobody waits for ended well")
+		}
+		if len(n.waiting) != 0 {
+			t.Errorf("left behind: %v", n.waiting)
+		}
+	})
+}
+
+// TestOnePeerCannotFillTheNode lets a peer open streams for sessions that do not exist; others still get through.
+func TestOnePeerCannotFillTheNode(t *testing.T) {
+	n := NewNode(nil, "b", nil)
+	for i := range maxWaiting {
+		if _, err := n.meet(sessionKey([32]byte{}, "session", uint64(i), "a"), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.meet(sessionKey([32]byte{}, "session", maxWaiting, "a"), "a"); err == nil || !strings.Contains(err.Error(), "streams of a wait") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := n.meet(sessionKey([32]byte{}, "session", 1, "c"), "c"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,132 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"smpcc/runtime/client"
+)
+
+// BenchmarkServers measures requests a second through two party processes and a dealer on loopback, with stored material and
+// without, at several widths. It reports latencies too.
+func BenchmarkServers(b *testing.B) {
+	for _, name := range []string{"mnist"} {
+		m := compileModel(b, name, 0.05)
+		for _, stored := range []bool{false, true} {
+			for _, width := range []int{1, 8, 32} {
+				b.Run(fmt.Sprintf("%s/stored=%v/concurrency=%d", name, stored, width), func(b *testing.B) {
+					f := newFleet(b, m)
+					for _, r := range m.plan.Roles() {
+						f.extra[r] = "timeout: 30s\nlimits: {sessions: 32, memory: 8GiB}\n"
+					}
+					f.startAll()
+					cl := f.client()
+					f.works(cl, "at first")
+					ctx := context.Background()
+					if stored {
+						if _, err := f.raw().Generate(ctx, b.N); err != nil {
+							b.Fatal(err)
+						}
+					}
+					took := make([]time.Duration, 0, b.N)
+					b.ResetTimer()
+					err := cl.Each(ctx, b.N, width, func(int) ([][]uint64, error) { return m.input, nil }, func(_ int, r *client.Result) error {
+						if took = append(took, r.Took); !m.right(r) {
+							return fmt.Errorf("session %d is wrong", r.Session)
+						}
+						return nil
+					})
+					b.StopTimer()
+					if err != nil {
+						b.Fatal(err)
+					}
+					slices.Sort(took)
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")
+					b.ReportMetric(float64(took[len(took)/2].Microseconds())/1e3, "ms-median")
+					b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1e3, "ms-p99")
+				})
+			}
+		}
+	}
+}
+
+// rss returns the resident memory of a role's process, and how many files it has open.
+func (f *fleet) rss(role string) (kb, files int) {
+	f.t.Helper()
+	dir := fmt.Sprintf("/proc/%d/", f.procs[role].Process.Pid)
+	status, err := os.ReadFile(dir + "status")
+	if err != nil {
+		f.t.Skip("there is no /proc")
+	}
+	for _, line := range bytes.Split(status, []byte("\n")) {
+		if v, ok := strings.CutPrefix(string(line), "VmRSS:"); ok {
+			if kb, err = strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(v), " kB")); err != nil {
+				f.t.Fatal(err)
+			}
+		}
+	}
+	fds, err := os.ReadDir(dir + "fd")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return kb, len(fds)
+}
+
+// TestSoak runs sessions for a while: results stay right, and neither memory nor files of any process grow. It runs for
+// seconds, and for twenty minutes under SMPCC_NIGHTLY=1.
+func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes its time")
+	}
+	length := 4 * time.Second
+	if os.Getenv("SMPCC_NIGHTLY") != "" {
+		length = 20 * time.Minute
+	}
+	m := credit()
+	f := newFleet(t, m)
+	f.extra["p0"] = "material: {low: 16, high: 64}\n"
+	f.startAll()
+	cl := f.client()
+	f.works(cl, "at first")
+	batch := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := cl.Each(ctx, 200, 8, func(int) ([][]uint64, error) { return m.input, nil }, func(_ int, r *client.Result) error {
+			if !m.right(r) {
+				return fmt.Errorf("session %d is wrong", r.Session)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch()
+	type use struct{ kb, files int }
+	before := map[string]use{}
+	for _, r := range m.plan.Roles() {
+		kb, files := f.rss(r)
+		before[r] = use{kb, files}
+	}
+	sessions := 0
+	for end := time.Now().Add(length); time.Now().Before(end); sessions += 200 {
+		batch()
+	}
+	for _, r := range m.plan.Roles() {
+		kb, files := f.rss(r)
+		if b := before[r]; kb > 2*b.kb+32<<10 || files > b.files+8 {
+			t.Errorf("%s: %d kB and %d files after %d sessions, %d kB and %d files before", r, kb, files, sessions, b.kb, b.files)
+		}
+	}
+	if f.neverTwice() == 0 {
+		t.Error("nothing was observed")
+	}
+	t.Logf("%d sessions in %v", sessions, length)
+}

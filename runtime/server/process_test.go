@@ -1,0 +1,431 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/gob"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/frontend/onnx"
+	"smpcc/ir"
+	"smpcc/runtime/client"
+	"smpcc/runtime/keys"
+	"smpcc/runtime/server"
+)
+
+// The environment that makes the test binary a server.
+const (
+	envConfig  = "SMPCC_TEST_CONFIG"
+	envWeights = "SMPCC_TEST_WEIGHTS"
+	envObserve = "SMPCC_TEST_OBSERVE"
+)
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(envConfig); config != "" {
+		if err := serve(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serve is a server process with an observer.
+func serve(config string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	cfg, err := server.ReadConfig(config)
+	if err != nil {
+		return err
+	}
+	p, err := plan.ReadFile(cfg.Plan)
+	if err != nil {
+		return err
+	}
+	var weights [][]uint64
+	if file := os.Getenv(envWeights); file != "" {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(gob.NewDecoder(f).Decode(&weights), f.Close()); err != nil {
+			return err
+		}
+		for i := range weights {
+			if len(weights[i]) == 0 {
+				weights[i] = nil
+			}
+		}
+	}
+	_, name, err := keys.Load(cfg.TLS)
+	if err != nil {
+		return err
+	}
+	s, err := server.New(cfg, p, weights, name == p.Manifest.Dealer, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	w, err := os.OpenFile(os.Getenv(envObserve), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	role := indexOf(p.Roles(), name)
+	s.Observe(func(stream string, id uint64, ph plan.Phase, round int, out [][]byte) {
+		if stream == "material" || ph == plan.Offline { // corrections are no openings
+			return
+		}
+		var lines bytes.Buffer
+		for _, o := range p.Programs[role].Rounds(ph)[round].Opens {
+			if o.Item > 0 && indexOf(o.From, role) >= 0 && p.Items[o.Item-1].Bits > 0 {
+				it := p.Items[o.Item-1]
+				fmt.Fprintf(&lines, "%s %d %d %d\n", stream, id, it.Scope, it.Offset)
+			}
+		}
+		if _, err := w.Write(lines.Bytes()); err != nil {
+			panic(err)
+		}
+	})
+	return errors.Join(s.Serve(ctx, nil), w.Close())
+}
+
+func indexOf[T comparable](list []T, x T) int {
+	for i := range list {
+		if list[i] == x {
+			return i
+		}
+	}
+	return -1
+}
+
+// A model is a compiled example with data.
+type model struct {
+	plan    *plan.Plan
+	weights [][]uint64
+	input   [][]uint64
+	want    *ir.Tensor
+	atol    float64
+}
+
+func compileModel(t testing.TB, dir string, atol float64) *model {
+	t.Helper()
+	c, err := smpcc.Compile(filepath.Join("../../examples", dir, "model.onnx"), smpcc.Options{Dims: map[string]int{"N": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{plan: c.Plan, atol: atol}
+	if m.weights, err = c.BindWeights(); err != nil {
+		t.Fatal(err)
+	}
+	x, _, err := onnx.ReadTensor(filepath.Join("../../examples", dir, "test_data_set_0/input_0.pb"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := c.Plan.Manifest.Inputs[0]
+	in, err := smpcc.Bind(port, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.input = [][]uint64{in}
+	out, err := ir.Run(c.Graph, map[string]*ir.Tensor{port.Name: x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.want = out[c.Plan.Manifest.Outputs[0].Name]
+	return m
+}
+
+var credit = sync.OnceValue(func() *model { return compileModel(&testing.T{}, "credit", 0.002) })
+
+// right reports whether a result is what the plaintext gives.
+func (m *model) right(r *client.Result) bool {
+	out := r.Outputs[m.plan.Manifest.Outputs[0].Name]
+	if len(out) != m.want.Len() {
+		return false
+	}
+	for i, x := range out {
+		if d := x - m.want.At(i); !(d <= m.atol && d >= -m.atol) {
+			return false
+		}
+	}
+	return true
+}
+
+// A fleet is all roles of a plan as processes on loopback.
+type fleet struct {
+	t      testing.TB
+	dir    string
+	m      *model
+	addrs  map[string]string            // where each role listens
+	routes map[string]map[string]string // how a role reaches another, where that is not its address
+	extra  map[string]string            // lines of each role's configuration
+	procs  map[string]*exec.Cmd
+	logs   map[string]*os.File
+}
+
+func newFleet(t testing.TB, m *model) *fleet {
+	t.Helper()
+	f := &fleet{t: t, dir: t.TempDir(), m: m, addrs: map[string]string{}, routes: map[string]map[string]string{}, extra: map[string]string{}, procs: map[string]*exec.Cmd{}, logs: map[string]*os.File{}}
+	var names []string
+	for _, r := range m.plan.Roles() {
+		names = append(names, r, keys.ClientName(r))
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.addrs[r] = l.Addr().String()
+		l.Close()
+		f.routes[r] = map[string]string{}
+	}
+	if err := keys.Dev(f.path("keys"), names); err != nil {
+		t.Fatal(err)
+	}
+	if err := plan.WriteFile(f.path("plan"), m.plan); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range m.plan.Roles() {
+		own := make([][]uint64, len(m.weights))
+		for i, w := range m.plan.Manifest.Weights {
+			if w.Owner == r {
+				own[i] = m.weights[i]
+			}
+		}
+		var b bytes.Buffer
+		if err := errors.Join(gob.NewEncoder(&b).Encode(own), os.WriteFile(f.path(r+".weights"), b.Bytes(), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for r := range f.procs {
+			f.stop(r)
+		}
+		for _, l := range f.logs {
+			l.Close()
+		}
+		if t.Failed() && os.Getenv("SMPCC_TEST_LOGS") != "" {
+			for _, r := range m.plan.Roles() {
+				data, err := os.ReadFile(f.path(r + ".log"))
+				t.Logf("log of %s (%v):\n%s", r, err, data)
+			}
+		}
+	})
+	return f
+}
+
+func (f *fleet) path(name string) string { return filepath.Join(f.dir, name) }
+
+// startAll starts every role.
+func (f *fleet) startAll() {
+	for _, r := range f.m.plan.Roles() {
+		f.start(r)
+	}
+}
+
+// start starts a role's process; it may not listen yet when it returns.
+func (f *fleet) start(role string) {
+	f.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %s\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: keys/ca.crt, cert: keys/%s.crt, key: keys/%s.key}\nservers:\n", f.addrs[role], role, role, role)
+	for _, r := range f.m.plan.Roles() {
+		a := f.addrs[r]
+		if via := f.routes[role][r]; via != "" {
+			a = via
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", r, a)
+	}
+	for _, p := range f.m.plan.Manifest.Policies {
+		if p.Owner == role {
+			fmt.Fprintf(&b, "policy_digest: %s\n", p.Digest)
+		}
+	}
+	text := b.String() + f.extra[role]
+	if !strings.Contains(text, "timeout: ") {
+		text += "timeout: 2s\ninput_timeout: 3s\n"
+	}
+	if err := os.WriteFile(f.path(role+".yaml"), []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	if f.logs[role] == nil {
+		l, err := os.OpenFile(f.path(role+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.logs[role] = l
+	}
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), envConfig+"="+f.path(role+".yaml"), envObserve+"="+f.path(role+".observed"))
+	if role != f.m.plan.Manifest.Dealer {
+		c.Env = append(c.Env, envWeights+"="+f.path(role+".weights"))
+	}
+	c.Stderr = f.logs[role]
+	if err := c.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	f.procs[role] = c
+}
+
+// kill ends a process as a power cut would.
+func (f *fleet) kill(role string) {
+	if c := f.procs[role]; c != nil {
+		_ = c.Process.Kill() // it may be gone
+		_ = c.Wait()         // killed
+		delete(f.procs, role)
+	}
+}
+
+// stop ends a process as an operator would.
+func (f *fleet) stop(role string) {
+	c := f.procs[role]
+	if c == nil {
+		return
+	}
+	delete(f.procs, role)
+	_ = c.Process.Signal(syscall.SIGCONT)
+	_ = c.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
+	err := c.Wait()
+	if !late.Stop() {
+		f.t.Errorf("%s did not stop", role)
+	} else if err != nil {
+		f.t.Errorf("%s: %v", role, err)
+	}
+}
+
+func (f *fleet) signal(role string, s syscall.Signal) {
+	f.t.Helper()
+	if err := f.procs[role].Process.Signal(s); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// client returns the client of p1.
+func (f *fleet) client() *client.Client {
+	f.t.Helper()
+	tls := keys.DevFiles(f.path("keys"), "p1-client")
+	c, err := client.New(&server.Config{Servers: f.addrs, TLS: tls, ActsFor: []string{"p1"}}, f.m.plan)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(c.Close)
+	return c
+}
+
+// raw returns a client with the methods of one server.
+func (f *fleet) raw() *server.Client {
+	f.t.Helper()
+	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.path("keys"), "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(c.Close)
+	return c
+}
+
+// works runs a session that must end well and be right.
+func (f *fleet) works(cl *client.Client, when string) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	r, err := cl.InferWords(ctx, f.m.input)
+	if err != nil {
+		f.t.Fatalf("%s: %v", when, err)
+	}
+	if !f.m.right(r) {
+		f.t.Fatalf("%s: the result is wrong", when)
+	}
+}
+
+// errors returns the errors that a role has logged for a session.
+func (f *fleet) errors(role string, session uint64) (out []string) {
+	f.t.Helper()
+	l, err := os.Open(f.path(role + ".log"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer l.Close()
+	for s := bufio.NewScanner(l); s.Scan(); {
+		var line struct {
+			Level, Error string
+			Session      uint64
+		}
+		if json.Unmarshal(s.Bytes(), &line) == nil && line.Level == "ERROR" && line.Session == session {
+			out = append(out, line.Error)
+		}
+	}
+	return out
+}
+
+// awaitError waits for the one error that a role must log for a session, and wants all of the texts in it.
+func (f *fleet) awaitError(role string, session uint64, within time.Duration, want ...string) {
+	f.t.Helper()
+	var list []string
+	for end := time.Now().Add(within); len(list) == 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		list = f.errors(role, session)
+	}
+	if len(list) != 1 {
+		f.t.Errorf("%s has %d errors of session %d after %v, want one: %q", role, len(list), session, within, list)
+		return
+	}
+	for _, w := range append(want, "session "+strconv.FormatUint(session, 10)) {
+		if !strings.Contains(list[0], w) {
+			f.t.Errorf("%s: %q does not contain %q", role, list[0], w)
+		}
+	}
+}
+
+// neverTwice checks, over all that every role has sent since the beginning, that no piece of material has masked two
+// openings.
+func (f *fleet) neverTwice() (openings int) {
+	f.t.Helper()
+	for _, r := range f.m.plan.Manifest.Parties {
+		file, err := os.Open(f.path(r + ".observed"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for s := bufio.NewScanner(file); s.Scan(); openings++ {
+			if seen[s.Text()] {
+				f.t.Errorf("%s opened twice under one mask: %s", r, s.Text())
+			}
+			seen[s.Text()] = true
+		}
+		file.Close()
+	}
+	return openings
+}
+
+// secretsIn checks that no log holds the given words as numbers.
+func (f *fleet) secretsIn(words []uint64) {
+	f.t.Helper()
+	for _, r := range f.m.plan.Roles() {
+		data, err := os.ReadFile(f.path(r + ".log"))
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, w := range words {
+			if w > 1<<16 && (bytes.Contains(data, []byte(strconv.FormatUint(w, 10))) || bytes.Contains(data, []byte(strconv.FormatUint(w, 16)))) {
+				f.t.Errorf("the log of %s holds an input", r)
+			}
+		}
+		if len(data) == 0 {
+			f.t.Errorf("the log of %s is empty", r)
+		}
+	}
+}
