@@ -1,4 +1,4 @@
-.PHONY: help check test golden generate bench fuzz nightly conformance
+.PHONY: help check test golden generate bench fuzz nightly conformance functions
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-te
 	@mkdir -p docs
 	go run ./cmd/smpcc test $(ONNX_TESTS)/node/* $(ONNX_TESTS)/simple/* $(ONNX_TESTS)/pytorch-operator/* $(ONNX_TESTS)/pytorch-converted/* \
 		--atol 0.002 --rtol 0.002 --report docs/conformance.md | tail -1
+
+functions: ## errors of approximated functions from a secure run, into docs/functions.png
+	go run ./cmd/smpcc ops --errors --plot docs/functions.png
 
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target, for FUZZTIME each

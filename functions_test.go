@@ -9,43 +9,12 @@ import (
 
 	"smpcc"
 	"smpcc/backend/verify"
+	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/local"
 )
 
-// A function is a smooth function on the window where it must be within the default precision of float64: absolutely, or
-// relatively where the result exceeds 1.
-type function struct {
-	op     ir.Op
-	lo, hi float64
-	log    bool // draw arguments evenly by magnitude
-}
-
-var functions = []function{
-	{ir.OpSigmoid, -30, 30, false}, {ir.OpTanh, -30, 30, false}, {ir.OpGelu, -30, 30, false}, {ir.OpSilu, -30, 30, false},
-	{ir.OpErf, -30, 30, false}, {ir.OpSoftplus, -30, 30, false}, {ir.OpMish, -30, 30, false}, {ir.OpElu, -30, 30, false},
-	{ir.OpExp, -30, 1, false}, {ir.OpRecip, 1.0 / 256, 4096, true}, {ir.OpRsqrt, 1.0 / 256, 4096, true},
-	{ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpSin, -100, 100, false}, {ir.OpCos, -100, 100, false},
-	{ir.OpGeluTanh, -30, 30, false}, {ir.OpFloor, -1000, 1000, false},
-}
-
-// arguments draws n multiples of 2^-frac from the window, its ends among them.
-func (f function) arguments(r *rand.Rand, n, frac int) *ir.Tensor {
-	t := ir.NewTensor(ir.Real, ir.Shape{n})
-	for i := range t.F {
-		u := r.Float64()
-		x := f.lo + (f.hi-f.lo)*u
-		switch {
-		case f.log:
-			x = f.lo * math.Pow(f.hi/f.lo, u)
-		case i%2 == 1: // where the function bends
-			x = min(max(r.NormFloat64()*3, f.lo), f.hi)
-		}
-		t.F[i] = math.Ldexp(math.Round(math.Ldexp(x, frac)), -frac)
-	}
-	t.F[0], t.F[1] = f.lo, f.hi
-	return t
-}
+var functions = bench.Functions()
 
 // secure runs a one-input module on data and returns output "out" decoded, checked against the plan's cost.
 func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tensor) ([]float64, *smpcc.Compilation) {
@@ -93,18 +62,18 @@ func TestFunctionsWithinPrecision(t *testing.T) {
 			frac    int
 			eps     float64
 		}{{2000, 2, false, 16, 1e-3}, {500, 3, true, 16, 1e-3}, {20, 2, true, 16, 1e-3}, {500, 2, false, 12, 1e-2}, {500, 2, false, 20, 1e-4}} {
-			t.Run(fmt.Sprintf("%s/%d/%d/%v/%d/%g", f.op, c.n, c.parties, c.wide, c.frac, c.eps), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s/%d/%d/%v/%d/%g", f.Op, c.n, c.parties, c.wide, c.frac, c.eps), func(t *testing.T) {
 				g := newGraph(t, c.parties)
-				lo, hi := f.lo, f.hi
+				lo, hi := f.Lo, f.Hi
 				if c.wide {
 					lo, hi = -(1 << 20), 1<<20
 				}
-				x := f.arguments(rand.New(rand.NewPCG(1, uint64(len(f.op)))), c.n, c.frac)
-				g.reveal("out", g.e(f.op, nil, g.input("x", "p0", "real", lo, hi, c.n)))
+				x := f.Arguments(rand.New(rand.NewPCG(1, uint64(len(f.Op)))), c.n, c.frac)
+				g.reveal("out", g.e(f.Op, nil, g.input("x", "p0", "real", lo, hi, c.n)))
 				got, comp := secure(t, g, smpcc.Options{FracBits: c.frac, Precision: c.eps}, map[string]*ir.Tensor{"x": x})
 				worst, at := 0.0, 0.0
 				for i, y := range got {
-					want := ir.Smooth[f.op](x.F[i])
+					want := ir.Smooth[f.Op](x.F[i])
 					if e := math.Abs(y-want) / max(1, math.Abs(want)); !(e <= worst) {
 						worst, at = e, x.F[i]
 					}
@@ -168,13 +137,13 @@ func TestSoftmaxWithinPrecision(t *testing.T) {
 // TestFunctionsAreClamped gives every function arguments far outside its window: results stay near those at its ends.
 func TestFunctionsAreClamped(t *testing.T) {
 	for _, f := range functions {
-		t.Run(string(f.op), func(t *testing.T) {
+		t.Run(string(f.Op), func(t *testing.T) {
 			x := ir.Reals(ir.Shape{10}, 0, math.Ldexp(1, -16), -math.Ldexp(1, -16), 1<<13, -(1 << 13), 1<<19, -(1 << 19), 1<<28, -(1 << 28), 123456.789)
 			g := newGraph(t, 2)
-			g.reveal("out", g.e(f.op, nil, g.input("x", "p0", "real", -(1<<28), 1<<28, 10)))
+			g.reveal("out", g.e(f.Op, nil, g.input("x", "p0", "real", -(1<<28), 1<<28, 10)))
 			got, _ := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
 			limit := 1.001 * (1 << 28) // of functions that go on as a line
-			switch f.op {
+			switch f.Op {
 			case ir.OpSigmoid, ir.OpTanh, ir.OpErf, ir.OpSin, ir.OpCos:
 				limit = 1.001
 			case ir.OpExp:
@@ -186,7 +155,7 @@ func TestFunctionsAreClamped(t *testing.T) {
 			}
 			for i, y := range got {
 				if !(math.Abs(y) <= limit) {
-					t.Errorf("%s(%g) is %g, want at most %g in magnitude", f.op, x.F[i], y, limit)
+					t.Errorf("%s(%g) is %g, want at most %g in magnitude", f.Op, x.F[i], y, limit)
 				}
 			}
 			t.Log(got)

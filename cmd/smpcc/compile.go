@@ -103,11 +103,19 @@ func passesCommand() *cobra.Command {
 }
 
 func opsCommand() *cobra.Command {
-	return &cobra.Command{Use: "ops", Short: "List the operators of models, the functions of programs, the ops of the IR and the steps of plans", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
+	var e functionErrors
+	cmd := &cobra.Command{Use: "ops", Short: "List the operators of models, the functions of programs, the ops of the IR and the steps of plans", Args: exactly(0, "no arguments"), RunE: func(c *cobra.Command, _ []string) error {
+		if e.measure || e.plot != "" {
+			return e.run(c)
+		}
 		w := c.OutOrStdout()
 		t := newTable(w, "ONNX operator", "becomes")
 		for _, o := range onnx.Operators() {
-			t.row(o.Name, o.Doc)
+			name := o.Name
+			if o.Domain != "ai.onnx" {
+				name = o.Domain + "." + name
+			}
+			t.row(name, o.Doc)
 		}
 		if err := t.flush(); err != nil {
 			return err
@@ -135,4 +143,6 @@ func opsCommand() *cobra.Command {
 		}
 		return t.flush()
 	}}
+	e.flags(cmd)
+	return cmd
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/bench"
+	"smpcc/passes"
+)
+
+// functionErrors is smpcc ops --errors: what approximated functions are off by, from a secure run of each.
+type functionErrors struct {
+	measure   bool
+	plot      string
+	precision float64
+	frac      int
+}
+
+func (e *functionErrors) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&e.measure, "errors", false, "run every approximated function securely and show its error against float64, rounds and bytes")
+	f.StringVar(&e.plot, "plot", "", "`FILE`.svg or .png to draw these errors into")
+	f.Float64Var(&e.precision, "precision", passes.DefaultPrecision, "largest error to ask for, absolute or relative above 1")
+	f.IntVar(&e.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
+}
+
+func (e *functionErrors) run(c *cobra.Command) error {
+	const arguments = 4000
+	var results []*bench.FunctionResult
+	t := newTable(c.OutOrStdout(), "function", "on", "largest error", "rounds", "bytes per element")
+	for _, f := range bench.Functions() {
+		r, err := bench.MeasureFunction(c.Context(), f, arguments, smpcc.Options{FracBits: e.frac, Precision: e.precision})
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Op, err)
+		}
+		results = append(results, r)
+		t.row(string(f.Op), fmt.Sprintf("%g..%g", f.Lo, f.Hi), fmt.Sprintf("%.1e", r.Worst), fmt.Sprint(r.Rounds), fmt.Sprintf("%.0f", r.Bytes))
+	}
+	if e.plot != "" {
+		img, err := bench.DrawErrors(results, strings.TrimPrefix(filepath.Ext(e.plot), "."))
+		if err != nil {
+			return err
+		}
+		if err := plan.WriteAtomic(e.plot, img, 0o644); err != nil {
+			return err
+		}
+	}
+	return t.flush()
+}
