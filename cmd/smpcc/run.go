@@ -28,7 +28,7 @@ func runCommand() *cobra.Command {
 	var s source
 	var inputs []string
 	var transport, out, stats string
-	var float bool
+	var float, perOp bool
 	c := &cobra.Command{
 		Use:   "run MODEL|PROGRAM|PLAN --input NAME=FILE ...",
 		Short: "Compile if needed and run all roles on this machine",
@@ -45,9 +45,13 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors")
 	f.StringVar(&stats, "stats", "", "`FILE` to write measurements to, as JSON")
 	f.BoolVar(&float, "float", false, "also print the plaintext result")
+	f.BoolVar(&perOp, "per-op", false, "with --float: show the error of every node, computed on this machine from the plan's fixed-point level")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if transport != "memory" && transport != "grpc" {
 			return usagef("--transport %s: want memory or grpc", transport)
+		}
+		if perOp && !float {
+			return usagef("--per-op goes with --float")
 		}
 		path := args[0]
 		if is, err := isPlan(path); err != nil {
@@ -84,6 +88,15 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		}
 		if err := j.print(c.OutOrStdout(), float); err != nil {
 			return err
+		}
+		if perOp {
+			list, err := j.perOp()
+			if err != nil {
+				return err
+			}
+			if err := printPerOp(c.OutOrStdout(), list); err != nil {
+				return err
+			}
 		}
 		if out != "" {
 			if err := j.write(out); err != nil {
