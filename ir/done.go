@@ -145,7 +145,7 @@ func rowsOf(v *Value, at map[*Value]progress) (axis, degree, rows int) {
 	}
 	n := in[x.axis]
 	switch v.Op {
-	case OpNeg, OpReveal:
+	case OpNeg, OpCast, OpReveal:
 		return x.axis, x.degree, 0
 	case OpReshape:
 		before := in[:x.axis].Size()

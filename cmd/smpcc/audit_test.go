@@ -32,7 +32,7 @@ var auditedExamples = [][]string{
 	{"../../examples/mnist/model.onnx", "--dim", "N=1", "--range", "input=0..1"},
 	{"../../examples/credit/model.onnx", "--dim", "N=4"},
 	{"../../examples/auction/auction.smp", "--policy", "../../examples/auction/bob.policy.yaml"},
-	{"testdata/survey.smp", "--policy", "testdata/survey.policy.yaml"},
+	{"../../examples/survey/survey.smp", "--policy", "../../examples/survey/hospital.policy.yaml"},
 }
 
 func TestAuditSchema(t *testing.T) {

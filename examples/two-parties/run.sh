@@ -54,3 +54,6 @@ $smpcc party serve --config "$dir/p1.yaml" & pids+=($!)
 echo "== two predictions from one setup"
 $smpcc infer --config "$dir/client.yaml" "$dir/mnist.plan" --input input=examples/mnist/seven.png
 $smpcc infer --config "$dir/client.yaml" "$dir/mnist.plan" --input input=examples/mnist/four.png
+
+echo "== what p0's server has written down, unbroken"
+$smpcc log verify "$dir/state-p0/audit.log"

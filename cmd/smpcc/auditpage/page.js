@@ -65,7 +65,10 @@
   };
   for (const [id, g] of box) {
     g.addEventListener("click", () => { if (!from || !from[4]) choose(id); });
-    g.addEventListener("focus", () => center(id));
+    g.addEventListener("focus", () => { // Tab stops once in the graph, at the node visited last
+      const was = svg.querySelector('.node[tabindex="0"]'); if (was) was.setAttribute("tabindex", "-1");
+      g.setAttribute("tabindex", "0"); center(id);
+    });
     g.addEventListener("keydown", (e) => {
       const n = nodes[id], go = { ArrowDown: n.uses[0], ArrowUp: n.args[0] }[e.key];
       if (e.key === "Enter" || e.key === " ") { e.preventDefault(); choose(id); }
