@@ -29,14 +29,15 @@ runtime/material:
 runtime/engine: backend/plan runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
+runtime/attest:
 runtime/client: backend/plan runtime/server
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
+runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/keys runtime/engine
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine
 `
 
 // owners says which packages may use a third-party module.

@@ -25,7 +25,7 @@ func Models() []Model {
 	return []Model{
 		{"relu-1m", "1,000,000 ReLUs behind a truncation, range 8 bits and 16 fraction bits", 1, func(g *graph) *ir.Value {
 			x := g.input(-64, 64, 1_000_000)
-			return g.relu(g.e(ir.OpMul, nil, x, g.number(0.75)))
+			return g.relu(g.e(ir.OpMul, nil, x, g.number(0.7)))
 		}},
 		{"matmul-512", "product of two secret 512x512 matrices, truncated", 1, func(g *graph) *ir.Value { return g.square(512) }},
 		{"matmul-1024", "product of two secret 1024x1024 matrices, truncated", 1, func(g *graph) *ir.Value { return g.square(1024) }},

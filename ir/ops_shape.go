@@ -429,12 +429,13 @@ func init() {
 
 // covered reports whether each of out windows of k offsets touches the input of length in.
 func covered(in, out, k, stride, pad, dil int) bool {
-	for o := 0; o < out; o++ {
-		if inside(in, k, o*stride-pad, dil, false) == 0 {
+	for o := 0; o < out && o*stride < pad; o++ { // those that start before the input
+		before := pad - o*stride
+		if j := (before + dil - 1) / dil; j >= k || j*dil-before >= in {
 			return false
 		}
 	}
-	return true
+	return (out-1)*stride-pad < in // the last one starts last
 }
 
 // inside counts the offsets of a window starting at start that fall into 0..in-1; all of them if all.

@@ -99,13 +99,13 @@ func init() {
 		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis.", Level: Composite, Args: 1, Eval: evalSoftmax,
 			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
 			Lower: func(b *Builder, v *Value) *Value {
-				_, e, sum := softmaxParts(b, v)
+				_, e, sum := SoftmaxParts(b, v)
 				return b.E(OpDiv, nil, e, sum)
 			}},
 		&Row{Op: OpLogSoftmax, Doc: "x - log(sum(exp(x))) along axis.", Level: Composite, Args: 1, Eval: evalLogSoftmax,
 			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
 			Lower: func(b *Builder, v *Value) *Value {
-				below, _, sum := softmaxParts(b, v)
+				below, _, sum := SoftmaxParts(b, v)
 				return b.E(OpSub, nil, below, b.E(OpLog, nil, sum))
 			}},
 	)
@@ -118,9 +118,9 @@ func alongAxis(v *Value) (Type, error) {
 	return realOnly(v)
 }
 
-// softmaxParts returns below = x - max(x), e = exp(below) and its sum along the axis. The largest element alone contributes 1 to
+// SoftmaxParts emits the parts of a softmax: below = x - max(x), e = exp(below) and its sum along the axis. The largest element alone contributes 1 to
 // the sum, which therefore lies between 1 and the number of terms.
-func softmaxParts(b *Builder, v *Value) (below, e, sum *Value) {
+func SoftmaxParts(b *Builder, v *Value) (below, e, sum *Value) {
 	x := v.Args[0]
 	line := Attrs{Dims("axes", []int{v.Attrs.Int("axis", 0)}), I("keep", 1)}
 	below = b.E(OpFormat, Attrs{F("hi", 1.0/1024)}, b.E(OpSub, nil, x, b.E(OpReduceMax, line, x)))

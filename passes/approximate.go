@@ -190,22 +190,26 @@ func (a *approximation) weigh(x, cells *ir.Value, w []float64, frac int) *ir.Val
 	return a.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", x.Type.Shape)}, s)
 }
 
-// clip limits x to lo..hi where its range exceeds them: lo + relu(x-lo) - relu(x-hi), one comparison deep.
-func (a *approximation) clip(x *ir.Value, lo, hi float64) *ir.Value {
+// clip limits x to lo..hi where its range exceeds them: lo + relu(x-lo) - relu(x-hi), one opening and one comparison round. over is
+// relu(x-hi), or nil if x does not exceed hi.
+func (a *approximation) clip(x *ir.Value, lo, hi float64) (in, over *ir.Value) {
 	iv := a.known(x)
-	over := func(t float64) *ir.Value { return a.E(ir.OpRelu, nil, a.sub(x, a.num(t))) }
+	above := func(t float64) *ir.Value { return a.E(ir.OpRelu, nil, a.sub(x, a.num(t))) }
 	switch {
 	case iv.lo < lo && iv.hi > hi:
-		x = a.add(a.sub(over(lo), over(hi)), a.num(lo))
+		both := a.E(ir.OpRelu, nil, a.sub(a.column(x, 2), a.Const(ir.Reals(ir.Shape{1, 2}, lo, hi))))
+		over = a.weigh(x, both, []float64{0, 1}, 0)
+		in = a.add(a.weigh(x, both, []float64{1, -1}, 0), a.num(lo))
 	case iv.lo < lo:
-		x = a.add(over(lo), a.num(lo))
+		in = a.add(above(lo), a.num(lo))
 	case iv.hi > hi:
-		x = a.sub(x, over(hi))
+		over = above(hi)
+		in = a.sub(x, over)
 	default:
-		return x
+		return x, nil
 	}
 	unit := math.Ldexp(4, -a.frac)
-	return a.within(x, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit)
+	return a.within(in, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit), over
 }
 
 // narrowing is the number of elements from which a function with asymptotes is a polynomial between two thresholds: a few rounds
@@ -216,13 +220,8 @@ const narrowing = 256
 // so do their errors, and T_2k = 2 T_k^2 - 1, T_(2k+1) = 2 T_k T_(k+1) - T_1 make the depth logarithmic.
 // Error: 0.3 eps by the asymptotes, 0.4 eps by the terms left out, the rest by rounding.
 func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend, first, last float64) *ir.Value {
+	x, over := a.clip(x, first, last)
 	iv := a.known(x)
-	var over *ir.Value // what exceeds the window on a slope
-	if w.right.slope != 0 && iv.hi > last {
-		over = a.E(ir.OpRelu, nil, a.sub(x, a.num(last)))
-	}
-	x = a.clip(x, first, last)
-	iv = a.known(x)
 	var mid, reach float64 // of the argument of the polynomials
 	g := f
 	if w.part == neither {
@@ -244,13 +243,12 @@ func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend,
 			return (f(x) - shift) * reach / x
 		}
 	}
-	bits := a.mantissaBits() + 4
-	const over1 = 1 + 1e-3
-	v := a.within(a.mul(a.sub(x, a.num(mid)), a.exact(20, ir.Shape{}, 1/reach)), bits, -over1, over1)
+	bits := a.mantissaBits() + 2
+	v := a.within(a.mul(a.sub(x, a.num(mid)), a.exact(20, ir.Shape{}, 1/reach)), bits, -1, 1) // a power of two leaves room for rounding
 	t := v
 	at := func(t float64) float64 { return g(mid + reach*t) }
 	if w.part != neither {
-		t = a.within(a.sub(a.mul(a.mul(v, v), a.exact(0, ir.Shape{}, 2)), a.num(1)), bits, -over1, over1)
+		t = a.within(a.sub(a.mul(a.mul(v, v), a.exact(0, ir.Shape{}, 2)), a.num(1)), bits, -1, 1)
 		at = func(t float64) float64 { return g(reach * math.Sqrt(max(0, (t+1)/2))) }
 	}
 	y := a.series(t, fitChebyshev(at, 0.4*a.eps, bits), bits)
@@ -267,7 +265,7 @@ func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend,
 	}
 	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
 	y = a.within(y, a.frac, lo-2*a.eps, hi+2*a.eps)
-	if over != nil {
+	if over != nil && w.right.slope != 0 { // the line on the right goes on
 		y = a.add(y, a.mul(over, a.num(w.right.slope)))
 	}
 	return y
@@ -285,7 +283,7 @@ func (a *approximation) series(t *ir.Value, c []float64, bits int) *ir.Value {
 			} else {
 				p = a.sub(p, t)
 			}
-			cheb[k] = a.within(p, bits, -1.01, 1.01)
+			cheb[k] = a.within(p, bits, -1, 1)
 		}
 		return cheb[k]
 	}
@@ -424,7 +422,8 @@ func (a *approximation) onMantissa(f func(float64) float64, m *ir.Value, eps flo
 
 // positive clips x to at most 2^hi; negative arguments become 0 where f has no meaning for them.
 func (a *approximation) positive(x *ir.Value, hi int) *ir.Value {
-	return a.clip(x, 0, math.Ldexp(1, hi))
+	x, _ = a.clip(x, 0, math.Ldexp(1, hi))
+	return x
 }
 
 // scaled computes a function through the octave of its argument.
@@ -485,24 +484,35 @@ const (
 
 // exp computes exp(x) as exp(x / 2^k)^(2^k): a polynomial on a short interval and k squarings with more fraction bits.
 func (a *approximation) exp(x *ir.Value) *ir.Value {
-	x = a.clip(x, expFloor, expCeiling)
+	x, _ = a.clip(x, expFloor, expCeiling)
 	iv := a.known(x)
 	top := math.Exp(max(iv.hi, 0)) // z^2 must fit the ring at twice the fraction bits
-	frac := min(20, int(60-math.Log2(top))/2-1)
+	frac := min(max(a.mantissaBits()+2, 18), 20, int(60-math.Log2(top))/2-1)
 	part := math.Ldexp(1, -squarings)
 	lo, hi := iv.lo*part, iv.hi*part
 	t := a.within(a.mul(x, a.exact(squarings, ir.Shape{}, part)), frac, lo, hi)
 	cbits := min(frac, 58-2*frac)
 	c := fitPolyTo(math.Exp, lo, hi, a.eps*part/16, cbits)
-	z := a.within(a.polynomial(t, c, cbits), frac, 0, math.Exp(hi)+1e-3)
+	z := a.within(a.polynomial(t, c, cbits), frac, 0, snug(math.Exp(hi)))
 	for k := squarings - 1; k >= 0; k-- {
 		f := frac
 		if k == 0 {
 			f = a.frac
 		}
-		z = a.within(a.mul(z, z), f, 0, math.Exp(iv.hi*math.Ldexp(1, -k))*1.01+1e-3)
+		z = a.within(a.mul(z, z), f, 0, snug(math.Exp(iv.hi*math.Ldexp(1, -k))))
 	}
 	return z
+}
+
+// snug returns a bound for a value of at most x and its rounding: 1% more, or the power of two just below, because a range that ends
+// at a power of two has twice the room.
+func snug(x float64) float64 {
+	x = x*1.01 + 1e-3
+	frac, e := math.Frexp(x)
+	if frac < 0.525 {
+		return math.Ldexp(0.5, e)
+	}
+	return x
 }
 
 // waveLimit bounds the arguments of sine and cosine.
@@ -511,7 +521,7 @@ const waveLimit = 100.0
 // wave computes sine or cosine: whole turns are subtracted by comparison with public thresholds, then a polynomial in v^2 for
 // v = x / pi in [-1, 1].
 func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
-	x = a.clip(x, -waveLimit, waveLimit)
+	x, _ = a.clip(x, -waveLimit, waveLimit)
 	iv := a.known(x)
 	turns := func(x float64) int { return int(math.Round(x / (2 * math.Pi))) }
 	first, last := turns(iv.lo), turns(iv.hi)

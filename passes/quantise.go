@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"math"
+	"math/bits"
 	"slices"
 
 	"smpcc/ir"
@@ -83,7 +85,7 @@ func quantise(m *ir.Module, opt *Options) error {
 			if d.Elem == ir.Bool {
 				return emit(v.Op, v.Attrs)
 			}
-			return constant(d, scale)
+			return constant(d, exactBits(d, scale))
 		case ir.OpFormat:
 			want := v.Attrs.Int("frac", args[0].Type.Scale)
 			if v.Args[0].Op == ir.OpConst {
@@ -102,8 +104,27 @@ func quantise(m *ir.Module, opt *Options) error {
 			}
 			return raise(x, want)
 		case ir.OpMul, ir.OpMatMul, ir.OpConv:
+			args = slices.Clone(args)
+			want := max(args[0].Type.Scale, args[1].Type.Scale)
+			for i, a := range v.Args { // a public factor has fraction bits as its size asks for
+				if a.Op != ir.OpConst || a.Type.Elem != ir.Real {
+					continue
+				}
+				d := a.Attrs.Tensor("data")
+				more := f + smallness(d)
+				if 1+signedBits(v.Range.Abs(), args[1-i].Type.Scale+more, 1) > maxProductBits {
+					more = f // the ring has no room for more
+				}
+				c, err := constant(d, exactBits(d, more))
+				if err != nil {
+					return nil, err
+				}
+				c.Range = a.Range
+				args[i] = c
+				want = max(args[1-i].Type.Scale, min(c.Type.Scale, f))
+			}
 			p, err := emit(v.Op, v.Attrs, args...)
-			drop := min(args[0].Type.Scale, args[1].Type.Scale)
+			drop := args[0].Type.Scale + args[1].Type.Scale - want
 			if err != nil || drop == 0 {
 				return p, err
 			}
@@ -141,6 +162,40 @@ func quantise(m *ir.Module, opt *Options) error {
 		}
 		return emit(v.Op, v.Attrs, args...)
 	})
+}
+
+// exactBits returns the least number of fraction bits, of at most the given one, that hold t as well: a product with 1/8 need
+// not be truncated by more than 3 bits.
+func exactBits(t *ir.Tensor, most int) int {
+	if t.Elem != ir.Real {
+		return most
+	}
+	var or int64
+	for _, x := range t.F {
+		y := math.Round(math.Ldexp(x, most))
+		if !(math.Abs(y) < 1<<62) {
+			return most
+		}
+		or |= int64(y)
+	}
+	if or == 0 {
+		return 0
+	}
+	return max(0, most-bits.TrailingZeros64(uint64(or)))
+}
+
+// smallness returns how many bits all elements of t are below 1, at most 12: a factor of 1/768 with 16 fraction bits would be wrong
+// by half a percent.
+func smallness(t *ir.Tensor) int {
+	most := 0.0
+	for _, x := range t.F {
+		most = max(most, math.Abs(x))
+	}
+	if most == 0 || most >= 1 {
+		return 0
+	}
+	_, e := math.Frexp(most) // most < 2^e
+	return min(-e, 12)
 }
 
 // narrower reports whether a lies within b and is smaller.

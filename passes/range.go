@@ -169,7 +169,11 @@ func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
 		}
 		for _, v := range m.Main().Body {
 			t := vals[v]
-			if t == nil || slices.ContainsFunc(v.Type.Vis.Owners(), opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
+			from := v.Type.Vis.Owners()
+			if v.Op == ir.OpReveal { // whose own owners are its receivers
+				from = v.Args[0].Type.Vis.Owners()
+			}
+			if t == nil || slices.ContainsFunc(from, opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
 				continue
 			}
 			iv, ok := out[v]

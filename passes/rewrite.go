@@ -101,6 +101,13 @@ func init() {
 			return r.e(ir.OpRelu, nil, r.e(ir.OpMaxPool, v.Attrs, a[0].Args[0])), nil
 		}},
 		{"arg-max of a rising function is arg-max of its argument", ir.OpArgMax, rising},
+		{"division by a root is a product with the root's reciprocal", ir.OpDiv, func(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
+			if a[1].Op != ir.OpSqrt || !r.sole(a[1]) {
+				return nil, nil
+			}
+			return r.e(ir.OpMul, nil, a[0], r.e(ir.OpRsqrt, nil, a[1].Args[0])), nil
+		}},
+		{"softmax is normalised behind the product it enters, which has fewer rows to divide", ir.OpMatMul, lateNorm},
 		{"batch-norm into the convolution before it, or a factor and an offset per channel", ir.OpBatchNorm, batchNorm},
 		{"a public factor goes into the weights of the product before it", ir.OpMul, factor},
 	}
@@ -196,6 +203,22 @@ func rising(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		return nil, nil
 	}
 	return r.e(ir.OpArgMax, v.Attrs, x.Args[0]), nil
+}
+
+// lateNorm turns softmax(x) * V into (exp(x - max(x)) * V) / sum(exp(x - max(x))), if the softmax runs along the dimension that the
+// product sums over and nothing else sees it.
+func lateNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
+	s := a[0]
+	if s.Op != ir.OpSoftmax || !r.sole(s) || v.Type.Shape.Size() > s.Type.Shape.Size() {
+		return nil, nil
+	}
+	rank := len(s.Type.Shape)
+	axis, err := ir.NormAxes([]int{s.Attrs.Int("axis", 0)}, rank)
+	if err != nil || axis[0] != rank-1 || rank != len(v.Type.Shape) {
+		return nil, err
+	}
+	_, e, sum := ir.SoftmaxParts(&ir.Builder{F: r.nf, At: r.at}, s)
+	return r.e(ir.OpDiv, nil, r.e(ir.OpMatMul, v.Attrs, e, a[1]), sum), nil
 }
 
 // batchNorm turns (x - mean) / sqrt(var + epsilon) * scale + bias into x*a + b with weights a and b that their owner

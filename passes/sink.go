@@ -114,7 +114,9 @@ func sink(m *ir.Module, opt *Options) error {
 			}
 			u, d := raw(args[i])
 			c := args[1-i]
-			if d > 0 && c.Op == ir.OpConst && v.Type.Shape.Size() == u.Type.Shape.Size() &&
+			// behind a sum it would widen the ring of everything that is summed
+			sum := u.Op == ir.OpMatMul || u.Op == ir.OpConv || u.Op == ir.OpReduceSum
+			if d > 0 && c.Op == ir.OpConst && (!sum || c.Type.Scale <= 4) && v.Type.Shape.Size() == u.Type.Shape.Size() &&
 				1+signedBits(v.Range.Abs(), u.Type.Scale+c.Type.Scale, 1) <= 62 {
 				n, err := emit(v.Op, v.Attrs, u, c)
 				if err != nil {

@@ -109,7 +109,8 @@ func width(m *ir.Module, opt *Options) error {
 				secret := !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
 				owned := leaf(v.Args[1-j]) // opened by its owner alone, so the others hold no share of its mask to multiply with
 				small := x.Type.Shape.Size() == v.Type.Shape.Size() || v.Type.Shape.Size() <= spreadLimit
-				if k := size(v, 1+signedBits(x.Range.Abs(), x.Type.Scale, 2*parties)); secret && small && !owned && !wide[x] && k < need[v] {
+				// not rounded up: a wire says no more than the range, which is public
+				if k := 1 + signedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && small && !owned && !wide[x] && k < need[v] {
 					n[j] = k
 					masked[x] = max(masked[x], k)
 				}

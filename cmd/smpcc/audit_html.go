@@ -239,6 +239,9 @@ func pageNodes(f *ir.Func, p *plan.Plan) []pageNode {
 		}
 		t := v.Type
 		n := pageNode{ID: v.ID, Op: string(v.Op), Name: v.Attrs.Str("name"), Type: t.Elem.String() + t.Shape.String(), Vis: vis, Owners: append([]string{}, t.Vis.Owners()...), Pos: position(v), To: append([]string{}, v.Attrs.Strings("to")...), Args: []int{}, Uses: []int{}, Done: []string{}, Opened: []string{}}
+		if v.Op == ir.OpReveal {
+			n.Owners = append([]string{}, v.Args[0].Type.Vis.Owners()...)
+		}
 		for _, a := range v.Args {
 			n.Args = append(n.Args, a.ID)
 			out[a.ID].Uses = append(out[a.ID].Uses, v.ID)
@@ -293,6 +296,9 @@ func newPageBox(n pageNode, b box, pad float64, class map[string]string) pageBox
 	x.Label = fmt.Sprintf("%s %s, %s, %s", n.Op, n.Name, n.Type, n.Vis)
 	if len(n.Owners) > 0 {
 		x.Label += " of " + strings.Join(n.Owners, ", ")
+	}
+	if len(n.To) > 0 {
+		x.Label += ", to " + strings.Join(n.To, ", ")
 	}
 	return x
 }

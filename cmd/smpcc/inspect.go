@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,15 +47,14 @@ the IR levels can be read back: save it as FILE.ir and inspect that.`,
 			if d.Level != level {
 				continue
 			}
-			if format == "text" {
-				_, err := fmt.Fprint(w, d.Text)
-				return err
-			}
 			m, err := text.Parse(args[0]+" ("+level+")", []byte(d.Text))
 			if err != nil {
 				return err
 			}
 			switch format {
+			case "text":
+				_, err := fmt.Fprint(w, withDone(d.Text, m))
+				return err
 			case "dot":
 				return ir.DOT(w, m)
 			case "json":
@@ -65,4 +65,37 @@ the IR levels can be read back: save it as FILE.ir and inspect that.`,
 		return usagef("--level %s: want graph, fixed, share or plan", level)
 	}
 	return c
+}
+
+// withDone adds to the lines of values what has been done to whose inputs since, as a comment: the part of visibility that
+// policies such as "only the arg-max" speak about. It holds at graph level; later levels have neither arg-max nor mean.
+func withDone(dump string, m *ir.Module) string {
+	if len(m.Funcs) == 0 {
+		return dump
+	}
+	f := m.Main()
+	inputs := f.Inputs()
+	traces := make([]map[*ir.Value]ir.Done, len(inputs))
+	for i, x := range inputs {
+		traces[i] = ir.Trace(f, x)
+	}
+	said := map[string]string{}
+	for _, v := range f.Body {
+		of := map[string][]string{} // what has been done -> to which inputs
+		for i, x := range inputs {
+			if d, ok := traces[i][v]; ok && d != (ir.Done{}) {
+				of[d.String()] = append(of[d.String()], x.Attrs.Str("name"))
+			}
+		}
+		for _, d := range sortedKeys(of) {
+			said[v.String()] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
+		}
+	}
+	lines := strings.SplitAfter(dump, "\n")
+	for i, l := range lines {
+		if name, _, ok := strings.Cut(strings.TrimSpace(l), " = "); ok && said[name] != "" {
+			lines[i] = strings.TrimSuffix(l, "\n") + said[name] + "\n"
+		}
+	}
+	return strings.Join(lines, "")
 }

@@ -70,6 +70,9 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		if err != nil {
 			return err
 		}
+		if slices.ContainsFunc(p.Manifest.Guards, func(g plan.Guard) bool { return g.MaxRuns > 0 || g.Expires != 0 || len(g.Approve) > 0 }) && transport == "memory" {
+			fmt.Fprintln(c.ErrOrStderr(), "note: policies bound runs (smpcc audit lists how); servers enforce that, this trial on one machine counts nothing")
+		}
 		j := &job{plan: p, comp: comp, path: path, inputs: data, files: files, transport: transport}
 		if err := j.run(c.Context(), bar); err != nil {
 			return err

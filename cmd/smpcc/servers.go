@@ -20,6 +20,7 @@ import (
 	"smpcc"
 	"smpcc/backend/plan"
 	"smpcc/ir"
+	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
@@ -39,7 +40,10 @@ func serverCommands() []*cobra.Command {
 		group("dealer", "Run the dealer's server", serveCommand(true), checkCommand(true)),
 		inferCommand(),
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
-		group("keys", "Make certificates", keysDevCommand()),
+		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
+		group("plan", "Sign a plan and show who has", planCommands()...),
+		approveCommand(),
+		group("log", "Check a server's audit log", logVerifyCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
 	}
 }
@@ -63,6 +67,7 @@ func serveCommand(dealer bool) *cobra.Command {
   policy: p0.policy.yaml            # parties that own data: the plan must have been compiled under this policy
   weights: model.plan.p0.weights.npz
   clients: [p0-client]              # certificates that may open sessions, give inputs and read outputs of this party
+  approvals: model.plan.sigs        # signatures on the plan's digest; by default beside the plan
   timeout: 30s                      # of each exchange
   input_timeout: 10m                # how long a session waits for this party's input
   drain: 30s                        # how long to wait for running sessions when asked to stop
@@ -207,6 +212,10 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	if err != nil {
 		return err
 	}
+	approvals, err := filepath.Abs(attest.File(j.path))
+	if err != nil {
+		return err
+	}
 	client := keys.ClientName(roles[0])
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -223,6 +232,9 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	}()
 	for i, r := range roles {
 		cfg := server.Config{Listen: addrs[r], Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r), State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
+		if j.comp == nil {
+			cfg.Approvals = approvals
+		}
 		for _, p := range j.plan.Manifest.Policies {
 			if p.Owner == r {
 				cfg.PolicyDigest = p.Digest

@@ -226,7 +226,7 @@ func readSet(set, kind string, infos []onnx.InputInfo) (map[string]*ir.Tensor, e
 				info = other
 			}
 		}
-		out[info.Name] = t
+		out[info.Name] = info.Data(t)
 	}
 	return out, nil
 }
@@ -266,6 +266,10 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 	for _, n := range j.phases[plan.Online].Sent {
 		r.Bytes = max(r.Bytes, n)
 	}
+	rounding := map[string]float64{}
+	for _, o := range outs {
+		rounding[o.Name] = o.Rounding()
+	}
 	for _, p := range comp.Plan.Manifest.Outputs {
 		got, w := j.outputs[p.To[0]][p.Name], want[p.Name]
 		if !got.Shape.Equal(w.Shape) {
@@ -276,7 +280,7 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 			if !math.IsNaN(d) && !math.IsInf(d, 0) {
 				r.Error = max(r.Error, d)
 			}
-			if !(d <= atol+rtol*math.Abs(w.At(i))) {
+			if !(d <= atol+(rtol+rounding[p.Name])*math.Abs(w.At(i))) {
 				return r, fmt.Errorf("output %q: element %d is %.6g, want %.6g", p.Name, i, got.At(i), w.At(i))
 			}
 		}

@@ -3,9 +3,13 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 )
+
+// place is where a model is refused: its file, and the node, input or output.
+var place = regexp.MustCompile(`^(.*/model\.onnx: )?((node .*?\)|(input |output )?"[^"]*"): )?`)
 
 // testReport renders the results of smpcc test by operator.
 func testReport(all []testResult, atol, rtol float64) string {
@@ -49,8 +53,8 @@ func testReport(all []testResult, atol, rtol float64) string {
 		for _, r := range all {
 			if r.Status == status {
 				why, _, _ := strings.Cut(r.Why, "\n")
-				if i := strings.Index(why, "): "); i >= 0 && status == "skipped" { // the reason without the node
-					why = why[i+3:]
+				if status == "skipped" { // the reason without the place
+					why = place.ReplaceAllString(why, "")
 				}
 				reasons[why] = append(reasons[why], filepath.Base(r.Dir))
 			}

@@ -37,6 +37,27 @@ type InputInfo struct {
 	Name string
 	Elem ir.Elem
 	Dims []string // number, symbol, or "?" if unknown
+	half bool     // bfloat16, which numpy does not have
+}
+
+// Rounding returns by what share of itself the declared type may change a number; smpcc computes with its own precision instead.
+func (i InputInfo) Rounding() float64 {
+	if i.half {
+		return 1.0 / (1 << 8)
+	}
+	return 0
+}
+
+// Data returns t as data of the input or output: integers that hold the bits of bfloat16 numbers, as tools write them, become those.
+func (i InputInfo) Data(t *ir.Tensor) *ir.Tensor {
+	if !i.half || t.Elem != ir.Int {
+		return t
+	}
+	out := ir.NewTensor(ir.Real, t.Shape)
+	for k, x := range t.I {
+		out.F[k] = halfFloat(uint16(x), pb.TensorProto_BFLOAT16)
+	}
+	return out
 }
 
 // Load reads the model at path; external data is read from its directory only.
@@ -128,9 +149,13 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 		if m := v.GetType().GetSequenceType().GetElemType().GetMapType(); m != nil { // of ZipMap, which is its input here
 			t = m.GetValueType().GetTensorType()
 		}
+		if t == nil {
+			return nil, diag.Errorf(diag.Pos{File: path}, "%q: is not a tensor", short(v.GetName()))
+		}
 		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
 			return nil, diag.Errorf(diag.Pos{File: path}, "%q: %v", v.GetName(), err)
 		}
+		i.half = pb.TensorProto_DataType(t.GetElemType()) == pb.TensorProto_BFLOAT16
 		for _, d := range t.GetShape().GetDim() {
 			i.Dims = append(i.Dims, dimName(d))
 		}

@@ -85,6 +85,7 @@ var (
 	mat23     = reals(dims(2, 3), 1, 2, 3, 4, 5, 6)
 	mat32     = reals(dims(3, 2), 1, 0, 0, 1, 1, 1)
 	plane     = reals(dims(1, 1, 3, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	grid4     = reals(dims(1, 1, 4, 2), 0, 0, -1, -1, 1, 1, 1.0/3, 0) // places as GridSample takes them
 	unit      = reals(dims(4), -0.75, 0, 0.5, 1)
 	half      = reals(dims(3), -0.5, 0, 0.9)
 	list3     = reals(dims(3), 1, 2, 5)
@@ -288,6 +289,7 @@ var opCases = []opCase{
 	{name: "ScatterND min", opset: 18, nodes: nodes(nd("ScatterND", "x i u", "y", as("reduction", "min"))), x: tensors{"x": mat23, "u": reals(dims(2), 0, 9)}, w: tensors{"i": ints(dims(2, 2), 1, 1, 0, 0)}, y: out(reals(dims(2, 3), 1, 2, 3, 4, 0, 6))},
 	{name: "OneHot", nodes: nodes(nd("OneHot", "i d v", "h"), nd("Mul", "x h", "y")), x: tensors{"x": reals(dims(1, 1), 2)}, w: tensors{"i": list(1, -1), "d": list(3), "v": reals(dims(2), 0, 5)}, y: out(reals(dims(2, 3), 0, 10, 0, 0, 0, 10))},
 	{name: "OneHot secret indices, axis", nodes: nodes(nd("OneHot", "x d v", "y", ai("axis", 0))), x: tensors{"x": list(1, -1, 7)}, w: tensors{"d": ints(dims(), 2), "v": list(3, 8)}, y: out(ints(dims(2, 3), 3, 3, 3, 8, 8, 3))},
+	{name: "OneHot secret real indices", nodes: nodes(nd("OneHot", "x d v", "y")), x: tensors{"x": reals(dims(2), 1, -2)}, w: tensors{"d": ints(dims(), 2), "v": list(0, 1)}, y: out(ints(dims(2, 2), 0, 1, 1, 0))},
 	{name: "Trilu", nodes: nodes(nd("Trilu", "x", "y")), x: tensors{"x": mat23}, y: out(reals(dims(2, 3), 1, 2, 3, 0, 5, 6))},
 	{name: "Trilu lower k", nodes: nodes(nd("Trilu", "x k", "y", ai("upper", 0))), x: tensors{"x": mat23}, w: tensors{"k": ints(dims(), 1)}, y: out(reals(dims(2, 3), 1, 2, 0, 4, 5, 6))},
 	{name: "ReverseSequence", nodes: nodes(nd("ReverseSequence", "x l", "y")), x: tensors{"x": reals(dims(3, 2), 1, 2, 3, 4, 5, 6)}, w: tensors{"l": list(2, 3)}, y: out(reals(dims(3, 2), 3, 6, 1, 4, 5, 2))},
@@ -370,6 +372,29 @@ var opCases = []opCase{
 	{name: "Scan backwards, axes", nodes: nodes(nd("Scan", "z x", "y0 y1", ai("num_scan_inputs", 1), ais("scan_input_axes", 1), ais("scan_input_directions", 1), ais("scan_output_axes", 1), ais("scan_output_directions", 1),
 		ag("body", subgraph("s v", "t u", nd("Add", "s v", "t"), nd("Identity", "t", "u"))))), x: tensors{"x": reals(dims(2, 3), 1, 0, 1, 0, 1, 1), "z": reals(dims(2), 10, 20)},
 		y: out(reals(dims(2), 12, 22), reals(dims(2, 3), 12, 11, 11, 22, 22, 21))},
+	{name: "GridSample", nodes: nodes(nd("GridSample", "x g", "y")), x: tensors{"x": plane}, w: tensors{"g": grid4}, y: out(reals(dims(1, 1, 1, 4), 5, 0.25, 9.0/4, 5.5))},
+	{name: "GridSample align_corners, border", nodes: nodes(nd("GridSample", "x g", "y", ai("align_corners", 1), as("padding_mode", "border"))), x: tensors{"x": plane}, w: tensors{"g": grid4}, y: out(reals(dims(1, 1, 1, 4), 5, 1, 9, 16.0/3))},
+	{name: "GridSample nearest, reflection", opset: 20, nodes: nodes(nd("GridSample", "x g", "y", as("mode", "nearest"), as("padding_mode", "reflection"))), x: tensors{"x": plane}, w: tensors{"g": reals(dims(1, 1, 3, 2), -0.9, 0.1, 1.9, -1.5, 0, 0)}, y: out(reals(dims(1, 1, 1, 3), 4, 2, 5))},
+	{name: "GridSample cubic", opset: 20, nodes: nodes(nd("GridSample", "x g", "y", as("mode", "cubic"), as("padding_mode", "border"), ai("align_corners", 1))), x: tensors{"x": reals(dims(1, 1, 1, 4), 1, 2, 4, 8)}, w: tensors{"g": reals(dims(1, 1, 1, 2), 0, 0)},
+		y: out(reals(dims(1, 1, 1, 1), 0.59375*6-0.09375*9))},
+	{name: "MaxPool places", nodes: nodes(nd("MaxPool", "x", "y0 y1", ais("kernel_shape", 2, 2))), x: tensors{"x": reals(dims(1, 2, 2, 3), 1, 5, 5, 2, 3, 4, 0, 0, 1, 0, 9, 1)}, y: out(reals(dims(1, 2, 1, 2), 5, 5, 9, 9), ints(dims(1, 2, 1, 2), 1, 1, 10, 10))},
+	{name: "MaxPool places by column, pads", nodes: nodes(nd("MaxPool", "x", "y0 y1", ais("kernel_shape", 2, 2), ais("strides", 2, 2), ais("pads", 1, 1, 0, 0), ai("storage_order", 1))), x: tensors{"x": plane}, y: out(reals(dims(1, 1, 2, 2), 1, 3, 7, 9), ints(dims(1, 1, 2, 2), 0, 6, 2, 8))},
+	{name: "MaxUnpool", opset: 11, nodes: nodes(nd("MaxUnpool", "x i", "y", ais("kernel_shape", 2), ais("strides", 2))), x: tensors{"x": reals(dims(1, 1, 2), 7, 8)}, w: tensors{"i": ints(dims(1, 1, 2), 1, 2)}, y: out(reals(dims(1, 1, 4), 0, 7, 8, 0))},
+	{name: "MaxUnpool output_shape", opset: 11, nodes: nodes(nd("MaxUnpool", "x i s", "y", ais("kernel_shape", 2), ais("strides", 2))), x: tensors{"x": reals(dims(1, 1, 2), 7, 8)}, w: tensors{"i": ints(dims(1, 1, 2), 0, 3), "s": list(1, 1, 5)}, y: out(reals(dims(1, 1, 5), 7, 0, 0, 8, 0))},
+	{name: "NonZero", nodes: nodes(nd("NonZero", "i", "p"), nd("Add", "x p", "y")), x: tensors{"x": ints(dims(1), 0)}, w: tensors{"i": ints(dims(2, 2), 1, 0, 3, 4)}, y: out(ints(dims(2, 3), 0, 1, 1, 0, 0, 1))},
+	{name: "Unique", nodes: nodes(nd("Unique", "i", "u p q n"), nd("Add", "x u", "y0"), nd("Add", "x p", "y1"), nd("Add", "x q", "y2"), nd("Add", "x n", "y3")), x: tensors{"x": ints(dims(1), 0)}, w: tensors{"i": list(2, 1, 1, 3, 4, 3)},
+		y: out(list(1, 2, 3, 4), list(1, 0, 3, 4), list(1, 0, 0, 2, 3, 2), list(2, 1, 2, 1))},
+	{name: "Unique unsorted", nodes: nodes(nd("Unique", "i", "u p q n", ai("sorted", 0)), nd("Add", "x u", "y0"), nd("Add", "x p", "y1"), nd("Add", "x q", "y2"), nd("Add", "x n", "y3")), x: tensors{"x": ints(dims(1), 0)}, w: tensors{"i": list(2, 1, 1, 3, 4, 3)},
+		y: out(list(2, 1, 3, 4), list(0, 1, 3, 4), list(0, 1, 1, 2, 3, 2), list(1, 2, 2, 1))},
+	{name: "Unique axis", nodes: nodes(nd("Unique", "i", "u", ai("axis", 1)), nd("Add", "x u", "y")), x: tensors{"x": ints(dims(1, 1), 0)}, w: tensors{"i": ints(dims(2, 3), 2, 1, 2, 0, 5, 0)}, y: out(ints(dims(2, 2), 1, 2, 5, 0))},
+	{name: "IsNaN and IsInf", nodes: nodes(nd("Constant", "", "c", at("value", reals(dims(3), math.NaN(), math.Inf(-1), 1))), nd("IsNaN", "c", "n"), nd("IsInf", "c", "i"), nd("Or", "n i", "o"), nd("Or", "x o", "y")), x: tensors{"x": bools(dims(3), 0, 0, 0)}, y: out(bools(dims(3), 1, 1, 0))},
+	{name: "IsInf positive", nodes: nodes(nd("Constant", "", "c", at("value", reals(dims(2), math.Inf(1), math.Inf(-1)))), nd("IsInf", "c", "i", ai("detect_negative", 0)), nd("Or", "x i", "y")), x: tensors{"x": bools(dims(2), 0, 0)}, y: out(bools(dims(2), 1, 0))},
+	{name: "RotaryEmbedding", opset: 23, nodes: nodes(nd("RotaryEmbedding", "x c s p", "y")), x: tensors{"x": reals(dims(1, 1, 2, 4), 1, 2, 3, 4, 5, 6, 7, 8)}, w: tensors{"c": reals(dims(2, 2), 0, 1, 1, 0), "s": reals(dims(2, 2), 1, 0, 0, 1), "p": ints(dims(1, 2), 0, 1)},
+		y: out(reals(dims(1, 1, 2, 4), -3, 2, 1, 4, 5, -8, 7, 6))},
+	{name: "RotaryEmbedding interleaved, secret positions", opset: 23, nodes: nodes(nd("RotaryEmbedding", "x c s p", "y", ai("interleaved", 1))), x: tensors{"x": reals(dims(1, 1, 2, 4), 1, 2, 3, 4, 5, 6, 7, 8), "p": ints(dims(1, 2), 1, 0)}, w: tensors{"c": reals(dims(2, 2), 0, 1, 1, 0), "s": reals(dims(2, 2), 1, 0, 0, 1)},
+		y: out(reals(dims(1, 1, 2, 4), 1, 2, -4, 3, -6, 5, 7, 8))},
+	{name: "RotaryEmbedding part, flat heads", opset: 23, nodes: nodes(nd("RotaryEmbedding", "x c s", "y", ai("num_heads", 2), ai("rotary_embedding_dim", 2))), x: tensors{"x": reals(dims(1, 1, 6), 1, 2, 3, 4, 5, 6)}, w: tensors{"c": reals(dims(1, 1, 1), 0), "s": reals(dims(1, 1, 1), 1)},
+		y: out(reals(dims(1, 1, 6), -2, 1, 3, -5, 4, 6))},
 }
 
 // TestOperators evaluates small models in the clear.

@@ -63,7 +63,7 @@ func (c *calc) oneHot(idx *ir.Value, size int, e ir.Elem) *ir.Value {
 		}
 		return c.data(t, true)
 	}
-	hit := c.e(ir.OpEq, nil, u, c.iota(size))
+	hit := c.e(ir.OpEq, nil, u, c.to(c.iota(size), idx.Type.Elem))
 	neg := c.table(ir.Int, size)
 	if neg == nil {
 		return nil
@@ -71,7 +71,7 @@ func (c *calc) oneHot(idx *ir.Value, size int, e ir.Elem) *ir.Value {
 	for i := range neg.I {
 		neg.I[i] = int64(i - size)
 	}
-	hit = c.e(ir.OpOr, nil, hit, c.e(ir.OpEq, nil, u, c.data(neg, false)))
+	hit = c.e(ir.OpOr, nil, hit, c.e(ir.OpEq, nil, u, c.to(c.data(neg, false), idx.Type.Elem)))
 	if e == ir.Bool {
 		return hit
 	}
@@ -412,9 +412,11 @@ func oneHot(n *node) ([]*ir.Value, error) {
 	if err != nil || !ok || depth < 1 || depth > maxRange {
 		return nil, errors.Join(err, fmt.Errorf("depth %g is out of range", depth))
 	}
-	idx, err := n.convert(n.in(0), ir.Int)
-	if err != nil {
-		return nil, err
+	idx := n.in(0)
+	if idx.Type.Elem != ir.Real || idx.Op == ir.OpConst { // secret reals are compared as they are
+		if idx, err = n.convert(idx, ir.Int); err != nil {
+			return nil, err
+		}
 	}
 	rank := len(idx.Type.Shape) + 1
 	a, err := n.axis("axis", -1, rank)

@@ -161,7 +161,7 @@ func conv(n *node) ([]*ir.Value, error) {
 	return one(n.unflat(y, flat, err))
 }
 
-// pool lowers MaxPool and AveragePool. storage_order concerns only the indices, which have no lowering.
+// pool lowers MaxPool and AveragePool. storage_order concerns only the indices, see maxPlaces.
 func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
 		x := n.in(0)
@@ -184,6 +184,9 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 		pads, extra, err := n.windowPads(x.Type.Shape[2:], k, s, d)
 		if err != nil {
 			return nil, err
+		}
+		if op == ir.OpMaxPool && len(n.p.Output) > 1 && n.p.Output[1] != "" {
+			return n.maxPlaces(x, k, s, d, pads, extra)
 		}
 		if rank == 3 {
 			return pool3(n, op, x, k, s, d, pads, extra)
@@ -566,7 +569,7 @@ func init() {
 		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is pads:is strides:is"})
 	add("ConvTranspose", "1-D to 3-D transposed convolution with groups, dilations and pads.", convTranspose,
 		version{since: 1, in: 2, max: 3, attrs: "auto_pad:s dilations:is group:i kernel_shape:is output_padding:is output_shape:is pads:is strides:is"})
-	add("MaxPool", "Largest element of each window.", pool(ir.OpMaxPool), version{since: 1, in: 1, max: 1, attrs: maxPool},
+	add("MaxPool", "Largest element of each window, and its place if that is asked for.", pool(ir.OpMaxPool), version{since: 1, in: 1, max: 1, attrs: maxPool},
 		version{since: 8, in: 1, max: 1, attrs: maxPool + "storage_order:i"},
 		version{since: 10, in: 1, max: 1, attrs: maxPool + "storage_order:i ceil_mode:i dilations:is"})
 	add("AveragePool", "Mean of each window.", pool(ir.OpAvgPool),

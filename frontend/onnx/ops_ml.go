@@ -347,16 +347,18 @@ func (m *machine) sums(coefs []float64, outs int) *ir.Value {
 		}
 		return c.e(ir.OpMatMul, nil, m.x, c.turned("coefficients", w.F, outs, m.width))
 	}
-	// |x - v|^2 = |x|^2 - 2 x v + |v|^2
+	// gamma |x - v|^2 = |gx|^2 - 2 gx gv + |gv|^2 with the root g of gamma, which keeps more of its places than gamma
+	g := math.Sqrt(m.gamma)
 	twice := make([]float64, len(m.support))
 	square := make([]float64, m.count)
 	for i, v := range m.support {
-		twice[i] = -2 * v
-		square[i/m.width] += float64(v * v)
+		twice[i] = 2 * g * v
+		square[i/m.width] -= float64(g * v * g * v)
 	}
-	own := c.reduce(ir.OpReduceSum, c.mul(m.x, m.x), 1)
-	d := c.add(c.e(ir.OpMatMul, nil, m.x, c.turned("support_vectors", twice, m.count, m.width)), c.vector("squares", square, m.count))
-	kernel := c.fn(ir.OpExp, c.mul(c.add(d, own), c.vector("gamma", []float64{-m.gamma}, 1)))
+	x := c.mul(m.x, c.vector("gamma", []float64{g}, 1))
+	own := c.reduce(ir.OpReduceSum, c.mul(x, x), 1)
+	d := c.add(c.e(ir.OpMatMul, nil, x, c.turned("support_vectors", twice, m.count, m.width)), c.vector("squares", square, m.count))
+	kernel := c.fn(ir.OpExp, c.sub(d, own))
 	return c.e(ir.OpMatMul, nil, kernel, c.turned("coefficients", coefs, outs, m.count))
 }
 

@@ -1,6 +1,9 @@
 package onnx
 
 import (
+	"fmt"
+	"math"
+
 	"smpcc/ir"
 )
 
@@ -129,7 +132,13 @@ func localResponse(n *node) ([]*ir.Value, error) {
 		}
 	}
 	flat := c.reshape(x, s[0], s[1], s[2:].Size())
-	sum := c.plus(c.scale(c.e(ir.OpMatMul, nil, c.data(near, true), c.mul(flat, flat)), alpha/float64(size)), bias)
+	k := alpha / float64(size)
+	if k < 0 {
+		return nil, fmt.Errorf("alpha=%g is negative", alpha)
+	}
+	// the usual k is a few units of the last place; its root is many, and scales what is squared
+	small := c.scale(flat, math.Sqrt(k))
+	sum := c.plus(c.e(ir.OpMatMul, nil, c.data(near, true), c.mul(small, small)), bias)
 	return c.one(c.reshape(c.mul(flat, c.powPublic(sum, -beta)), s...))
 }
 

@@ -183,3 +183,14 @@ func TestExternalData(t *testing.T) {
 		}
 	}
 }
+
+// TestBfloat16Words checks that data of a bfloat16 port may come as the integers that hold its bits.
+func TestBfloat16Words(t *testing.T) {
+	p := InputInfo{Name: "x", Elem: ir.Real, half: true}
+	if err := near(p.Data(list(0x3f80, 0xc040, 0)), reals(dims(3), 1, -3, 0), 0); err != nil {
+		t.Error(err)
+	}
+	if p.Data(row3) != row3 || (InputInfo{Elem: ir.Int}).Data(list(1)).Elem != ir.Int {
+		t.Error("other data changed")
+	}
+}

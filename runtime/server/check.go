@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -64,6 +65,7 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 	if cfg.Plan == "" {
 		perr = errors.New("plan is missing")
 	}
+	var unmet error // what the policies ask of a run and does not hold now
 	if add("plan", perr, "") {
 		f := &out[len(out)-1]
 		role := slices.Index(p.Roles(), name)
@@ -79,10 +81,15 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 				f.Failed, f.Detail = true, aerr.Error()
 				break
 			}
+			s.digest = sha256.Sum256(p.Encode())
+			unmet = s.conditions("session")
 			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(p.SessionBytes(role)))
 			if p.SessionBytes(role) > cfg.memory {
 				f.Failed, f.Detail = true, fmt.Sprintf("limits.memory is %s, but one session takes %s", sizeText(cfg.memory), sizeText(p.SessionBytes(role)))
 			}
+		}
+		if unmet != nil {
+			warn("policies", "%s", unmet)
 		}
 		if slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == name }) {
 			if cfg.Weights == "" {

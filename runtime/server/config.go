@@ -50,6 +50,7 @@ type Config struct {
 	State        string            `yaml:"state"`               // folder of the ledger, the setup, the material and, at the dealer, the master key
 	Policy       string            `yaml:"policy"`              // this owner's policy; the plan must have been compiled under it
 	PolicyDigest string            `yaml:"policy_digest"`       // instead of policy: sha-256 of the one that was agreed
+	Approvals    string            `yaml:"approvals,omitempty"` // signatures on the plan's digest; the plan's name with .sigs
 	Clients      []string          `yaml:"clients"`             // who may open sessions, give this party's inputs and read its outputs
 	ActsFor      []string          `yaml:"acts_for"`            // clients only: parties whose inputs it gives and outputs it reads
 	Timeout      string            `yaml:"timeout"`             // of each exchange; 30s
@@ -145,7 +146,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, yamlError(path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy} {
+	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

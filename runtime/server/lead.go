@@ -189,6 +189,9 @@ func (s *Server) start(ctx context.Context, r jobRequest, use func() error) erro
 
 // startWith is start; begun is called when the job is about to begin here.
 func (s *Server) startWith(ctx context.Context, r jobRequest, use func() error, begun func()) error {
+	if err := s.conditions(r.Purpose); err != nil { // before the others begin
+		return s.refused(r.Purpose, r.ID, err)
+	}
 	if err := use(); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/backend/verify"
+	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
@@ -42,6 +43,7 @@ type Server struct {
 	engine  *engine.Engine
 	node    *grpcnet.Node
 	ledger  *material.Ledger
+	audit   *attest.Log
 	master  material.Key // dealer only
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -117,10 +119,10 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		}
 	}
 	if err := verify.Check(p).Err(); err != nil {
-		return nil, fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err)
+		return nil, s.turnedAway(fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err))
 	}
 	if err := s.approve(); err != nil {
-		return nil, err
+		return nil, s.turnedAway(err)
 	}
 	if s.engine, err = engine.New(p, s.role); err != nil {
 		return nil, err
@@ -147,6 +149,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		return nil, err
 	}
 	if err := s.loadSetup(); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
+	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, logName), name); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -176,6 +181,9 @@ func (s *Server) approve() error {
 	}
 	for _, r := range s.plan.Manifest.Policies {
 		if r.Owner == s.name {
+			if err := s.ownGuard(); err != nil {
+				return err
+			}
 			if r.Digest != want {
 				return fmt.Errorf("refused: the plan was compiled under the policy %s of %s (sha-256 %s), this server's policy has sha-256 %s; compile with --policy", r.File, s.name, r.Digest, want)
 			}
@@ -190,7 +198,10 @@ func (s *Server) approve() error {
 func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	l, err := net.Listen("tcp", s.cfg.Listen)
 	if err != nil {
-		return errors.Join(err, s.ledger.Close())
+		return errors.Join(err, s.ledger.Close(), s.audit.Close())
+	}
+	if err := s.audit.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "allowed", Reason: s.policyReason()}); err != nil {
+		return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
 	}
 	s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software, "capacity", s.gate.capacity(), "session_bytes", s.gate.need, "setup", s.epoch)
 	served := make(chan error, 2)
@@ -231,7 +242,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if terr := s.tracer.Close(last); terr != nil {
 		s.log.Warn("traces could not be sent", "error", terr.Error())
 	}
-	return errors.Join(err, s.ledger.Close())
+	return errors.Join(err, s.ledger.Close(), s.audit.Close())
 }
 
 // lastAnswers is how long a server that stops gives answers that are on their way.
@@ -442,6 +453,9 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if err := s.permit(r.Purpose, r.ID); err != nil {
+		return err
+	}
 	if err := use(); err != nil {
 		return err
 	}
@@ -477,6 +491,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		if j.purpose == "session" {
 			s.gate.leave()
 		}
+		s.ended(j)
 		close(j.over)
 		s.mu.Lock()
 		defer s.mu.Unlock()

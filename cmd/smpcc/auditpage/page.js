@@ -51,8 +51,8 @@
     side.replaceChildren(el("h3", n.op + (n.name ? " “" + n.name + "”" : "")));
     const dl = el("dl"); side.append(dl);
     const row = (k, v) => { if (v === "" || v === undefined || v.length === 0) return; dl.append(el("dt", k)); for (const [i, s] of [].concat(v).entries()) { const d = el("dd", s); if (i) d.style.gridColumn = 2; dl.append(d); } };
-    row("value", "v" + n.id); row("type", n.type); row("known to", n.vis === "public" ? "everybody" : n.vis === "private" ? n.owners.join(", ") : "nobody");
-    row("derives from", n.owners.join(", ")); row("done since", n.done); row("goes to", n.to.join(", ")); row("position", n.pos);
+    row("value", "v" + n.id); row("type", n.type); row("known to", n.vis === "public" ? "everybody" : n.to.length ? n.to.join(", ") : n.vis === "private" ? n.owners.join(", ") : "nobody");
+    row("derives from", n.owners.join(", ")); row("done since", n.done); row("position", n.pos);
     row("opened there", n.opened.length ? n.opened : ["nothing"]);
     if (n.online) { row("rounds", String(n.rounds)); row("online", n.online); row("corrections", n.offline); }
     if (n.shared) side.append(el("p", "Cost and openings are those of the whole source node, which became several values.", "note"));

@@ -1,0 +1,175 @@
+package server
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/attest"
+)
+
+// Every role enforces what the policies of all owners ask of a run, from the plan's manifest; an owner's own server also
+// checks that the manifest asks for what its policy file says, so that a compiler that leaves a condition out is noticed.
+
+// logName is the audit log in the state folder.
+const logName = "audit.log"
+
+// runsKey is where runs under an owner's policy are counted in the ledger: not by plan, or compiling again would start
+// over.
+func runsKey(g plan.Guard) [32]byte {
+	return sha256.Sum256(fmt.Appendf(nil, "runs %q %q", g.Owner, g.Policy))
+}
+
+// conditions returns why no setup or session may begin now, nil if one may.
+func (s *Server) conditions(purpose string) error {
+	var list []attest.Statement
+	for _, g := range s.plan.Manifest.Guards {
+		if g.Expires != 0 && time.Now().Unix() >= g.Expires {
+			return fmt.Errorf("refused: the policy of %s expired at %s", g.Owner, time.Unix(g.Expires, 0).UTC().Format(time.RFC3339))
+		}
+		for _, t := range s.plan.Manifest.Inputs {
+			if t.Owner == g.Owner && g.MinBatch > 0 && (len(t.Shape) == 0 || t.Shape[0] < g.MinBatch) {
+				return fmt.Errorf("refused: the policy of %s asks for at least %d rows a run, and input %q has shape %v", g.Owner, g.MinBatch, t.Name, t.Shape)
+			}
+		}
+		if len(g.Approve) > 0 {
+			if list == nil {
+				file := s.cfg.Approvals
+				if file == "" && s.cfg.Plan != "" {
+					file = attest.File(s.cfg.Plan)
+				}
+				var err error
+				if list, err = attest.Read(file); err != nil { // anew each time: an approval may come, or be taken back
+					return err
+				}
+			}
+			if !attest.Approved(list, s.planHex(), g.Approve) {
+				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
+			}
+		}
+		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
+			used, err := s.ledger.Last(runsKey(g))
+			if err != nil {
+				return err
+			}
+			if used >= uint64(g.MaxRuns) {
+				return fmt.Errorf("refused: the policy of %s allows %d runs, and all of them are used", g.Owner, g.MaxRuns)
+			}
+		}
+	}
+	return nil
+}
+
+// permit decides whether a job may begin here, counts it and writes the decision down. A run counts once it is begun,
+// however it ends: its outputs may have been seen. Calls for sessions do not overlap: joining and opening see to that.
+func (s *Server) permit(purpose string, id uint64) error {
+	if err := s.conditions(purpose); err != nil {
+		return s.refused(purpose, id, err)
+	}
+	if purpose == "session" {
+		for _, g := range s.plan.Manifest.Guards {
+			if g.MaxRuns == 0 {
+				continue
+			}
+			key := runsKey(g)
+			used, err := s.ledger.Last(key)
+			if err == nil {
+				err = s.ledger.Use(key, used+1)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+}
+
+// refused writes a refusal down and returns why.
+func (s *Server) refused(purpose string, id uint64, why error) error {
+	s.log.Warn("refused", purpose, id, "reason", why.Error())
+	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
+}
+
+// turnedAway writes down that a plan was refused before the server served, and returns why.
+func (s *Server) turnedAway(why error) error {
+	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
+		return errors.Join(why, err)
+	}
+	l, err := attest.OpenLog(filepath.Join(s.cfg.State, logName), s.name)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	return errors.Join(why, l.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "refused", Reason: why.Error()}), l.Close())
+}
+
+// ended writes down how a job ended: that it failed, but not why, as reasons may come from others.
+func (s *Server) ended(j *job) {
+	e := attest.Event{What: "ended", Role: s.name, Plan: s.planHex(), Session: j.id, Decision: "done"}
+	if j.err != nil {
+		e.Decision = "failed"
+	}
+	if j.purpose != "session" {
+		e.Reason = j.purpose
+	}
+	if err := s.audit.Add(e); err != nil {
+		s.log.Error("the audit log cannot be written", "error", err.Error())
+	}
+}
+
+// policyReason says under which policy the server runs the plan, for the log.
+func (s *Server) policyReason() string {
+	for _, r := range s.plan.Manifest.Policies {
+		if r.Owner == s.name {
+			return "policy " + r.Digest
+		}
+	}
+	return "owns no data in this plan"
+}
+
+// ownGuard compares what this owner's policy file asks of a run with what the plan's manifest says it asks. A server that has
+// only the policy's digest relies on the manifest.
+func (s *Server) ownGuard() error {
+	if s.cfg.Policy == "" {
+		return nil
+	}
+	data, err := os.ReadFile(s.cfg.Policy)
+	if err != nil {
+		return err
+	}
+	var p struct {
+		MaxRuns  int      `yaml:"max_runs"`
+		MinBatch int      `yaml:"min_batch"`
+		Expires  string   `yaml:"expires"`
+		Approve  []string `yaml:"approve"`
+	}
+	if err := yaml.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("%s: %s", s.cfg.Policy, yaml.FormatError(err, false, false))
+	}
+	want := plan.Guard{MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve}
+	if p.Expires != "" {
+		t, err := time.Parse(time.DateOnly, p.Expires)
+		if err == nil {
+			t = t.AddDate(0, 0, 1) // the day counts to its end
+		} else if t, err = time.Parse(time.RFC3339, p.Expires); err != nil {
+			return fmt.Errorf("%s: expires: %q is neither a day nor a time", s.cfg.Policy, p.Expires)
+		}
+		want.Expires = t.Unix()
+	}
+	var have plan.Guard
+	for _, g := range s.plan.Manifest.Guards {
+		if g.Owner == s.name {
+			have = g
+		}
+	}
+	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || !slices.Equal(have.Approve, want.Approve) {
+		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)
+	}
+	return nil
+}
