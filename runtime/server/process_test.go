@@ -310,8 +310,18 @@ func (f *fleet) stop(role string) {
 
 func (f *fleet) signal(role string, s syscall.Signal) {
 	f.t.Helper()
-	if err := f.procs[role].Process.Signal(s); err != nil {
+	p := f.procs[role].Process
+	if err := p.Signal(s); err != nil {
 		f.t.Fatal(err)
+	}
+	for end := time.Now().Add(5 * time.Second); s == syscall.SIGSTOP && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+		if err != nil {
+			return // without /proc there is nothing to wait for
+		}
+		if _, rest, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(rest, "T") {
+			return
+		}
 	}
 }
 
