@@ -40,6 +40,7 @@ type Options struct {
 	Ranges      map[string][2]float64   // declared ranges of a model's inputs
 	Policies    []string                // policy files
 	FracBits    int                     // fraction bits of reals; 16 if 0
+	Exact       []string                // outputs whose last truncation is exact
 	Precision   float64                 // largest error of an approximated function; 1e-3 if 0
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
@@ -136,7 +137,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Precision: opt.Precision, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Precision: opt.Precision, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -151,6 +152,11 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	popt.Default = c.defaultPolicy(m, popt.Policies, ownReveals)
 	if len(m.Funcs) == 0 {
 		return nil, diag.Errorf(diag.Pos{File: m.Name}, "module has no function")
+	}
+	for _, name := range opt.Exact {
+		if !slices.ContainsFunc(m.Main().Reveals(), func(v *ir.Value) bool { return v.Attrs.Str("name") == name && v.Type.Elem == ir.Real }) {
+			return nil, usage("--exact %s: there is no output of reals of that name", name)
+		}
 	}
 	elems := map[string]string{}
 	for _, v := range m.Main().Reveals() {

@@ -185,3 +185,34 @@ func TestQuotient(t *testing.T) {
 		}
 	}
 }
+
+// TestExactOutput reveals a product rounded down exactly, with any number of parties: the same integer as in the clear.
+func TestExactOutput(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	const n = 1000
+	for _, parties := range []int{2, 3, 5} {
+		x, y := ir.NewTensor(ir.Real, ir.Shape{n}), ir.NewTensor(ir.Real, ir.Shape{n})
+		for i := range n {
+			x.F[i], y.F[i] = math.Round((r.Float64()*20-10)*65536)/65536, math.Round((r.Float64()*20-10)*65536)/65536
+			if i%4 == 0 { // products that are multiples of 2^-16 must not fall below
+				y.F[i] = math.Round(y.F[i])
+			}
+		}
+		g := newGraph(t, parties)
+		g.reveal("out", g.e(ir.OpMul, nil, g.input("x", "p0", "real", -10, 10, n), g.input("y", "p1", "real", -10, 10, n)))
+		got, c := secure(t, g, smpcc.Options{Exact: []string{"out"}}, map[string]*ir.Tensor{"x": x, "y": y})
+		if s := c.Plan.Manifest.Outputs[0].Scale; s != 16 {
+			t.Errorf("the output has %d fraction bits, want 16", s)
+		}
+		for i, z := range got {
+			if want := math.Floor(x.F[i]*y.F[i]*65536) / 65536; z != want {
+				t.Fatalf("%d parties: %v * %v is %v, want %v exactly", parties, x.F[i], y.F[i], z, want)
+			}
+		}
+	}
+	g := newGraph(t, 2)
+	g.reveal("out", g.input("x", "p0", "int", -10, 10, 1))
+	if _, err := smpcc.CompileModule(g.m, smpcc.Options{Exact: []string{"out"}}, true); err == nil {
+		t.Error("an output of integers is truncated")
+	}
+}

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"math"
+	"slices"
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -90,7 +91,7 @@ type approximation struct {
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
 // stated window and which are clamped, never wrapped, outside. Ranges known so far narrow the work.
 func approximate(m *ir.Module, opt *Options) error {
-	need := false
+	need := len(opt.Exact) > 0
 	for _, v := range m.Main().Body {
 		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv
 	}
@@ -134,6 +135,8 @@ func approximate(m *ir.Module, opt *Options) error {
 		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties)}
 		mt, ok := methods[v.Op]
 		switch {
+		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
+			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0]))
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
 		case !ok && ir.Smooth[v.Op] != nil:
@@ -566,16 +569,25 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 	return a.within(y, a.frac, -1-a.eps, 1+a.eps)
 }
 
-// floor drops the fraction, which with n parties gives floor to floor + n-1, and subtracts 1 for each of these that exceeds x:
-// exact, on x as it is held.
-func (a *approximation) floor(x *ir.Value) *ir.Value {
+// floor returns the largest integer at or below x: exact, on x as it is held.
+func (a *approximation) floor(x *ir.Value) *ir.Value { return a.chop(x, 0) }
+
+// truncated returns x rounded down to the usual fraction bits, exactly: what a product has below them is compared, not dropped by
+// chance, so that the result says nothing else of the low bits.
+func (a *approximation) truncated(x *ir.Value) *ir.Value {
+	return a.chop(a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(2*a.frac))}, x), a.frac)
+}
+
+// chop rounds x down to frac fraction bits. Truncation with n parties gives 0 to n-1 units too much, which are subtracted where a
+// comparison shows them.
+func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
 	iv := a.known(x)
-	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", 0), ir.F("lo", iv.lo-2), ir.F("hi", iv.hi+2), ir.I("firm", 1)}, x)
-	k := make([]float64, a.parties-1)
-	ones := make([]float64, len(k))
+	unit := math.Ldexp(1, -frac)
+	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.F("lo", iv.lo-2*unit), ir.F("hi", iv.hi+2*unit), ir.I("firm", 1)}, x)
+	k, one := make([]float64, a.parties-1), make([]float64, a.parties-1)
 	for i := range k {
-		k[i], ones[i] = float64(i), 1
+		k[i], one[i] = float64(i)*unit, unit
 	}
-	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(0, ir.Shape{1, len(k)}, k...)))
-	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), ones, 0))
+	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(frac, ir.Shape{1, len(k)}, k...)))
+	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), one, frac))
 }

@@ -17,6 +17,7 @@ type Options struct {
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor // sample inputs for calibration, by input name
+	Exact       []string                // outputs whose last truncation is exact
 	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
 	Margin      float64                 // factor on observed magnitudes; 2 if below 1
 	Policies    []*Policy               // of the owners that have one

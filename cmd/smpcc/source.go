@@ -24,6 +24,7 @@ type source struct {
 	net, ring, calibrate                          string
 	frac, parties                                 int
 	precision                                     float64
+	exact                                         []string
 	strict                                        bool
 }
 
@@ -43,6 +44,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
 	f.StringVar(&s.calibrate, "calibrate", "", "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2")
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
+	f.StringArrayVar(&s.exact, "exact", nil, "output `NAME` whose last truncation is exact, by comparison, and not rounded at random")
 	f.Float64Var(&s.precision, "precision", passes.DefaultPrecision, "largest error of an approximated function, absolute or relative above 1")
 	f.IntVar(&s.parties, "parties", 0, "number of computing parties of a model (default 2)")
 	f.BoolVar(&s.strict, "strict-range", false, "refuse ranges that are not proved")
@@ -50,7 +52,7 @@ func (s *source) flags(c *cobra.Command) {
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
 	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
 		return opt, usagef("--parties %d is out of range 2..64", s.parties)
 	}
@@ -225,7 +227,7 @@ func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor)
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}
