@@ -121,15 +121,12 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 	return c
 }
 
-// benchProcesses runs sessions with one process per role.
+// benchProcesses runs sessions on servers, one process per role.
 func benchProcesses(c *cobra.Command, p *bench.Prepared, m *bench.Machine, runs int) (*bench.Result, error) {
 	var phases [][3]local.Phase
 	worst := 0.0
-	for range runs {
-		j := &job{plan: p.Comp.Plan, comp: p.Comp, inputs: p.Data}
-		if err := j.runProcesses(c.Context(), newProgress(nil), p.Inputs, p.Weights); err != nil {
-			return nil, err
-		}
+	j := &job{plan: p.Comp.Plan, comp: p.Comp, inputs: p.Data, sessions: runs}
+	j.each = func() {
 		phases = append(phases, j.phases)
 		for _, got := range j.outputs {
 			for i, x := range got["out"].F {
@@ -137,6 +134,9 @@ func benchProcesses(c *cobra.Command, p *bench.Prepared, m *bench.Machine, runs 
 				worst = max(worst, d, -d)
 			}
 		}
+	}
+	if err := j.runProcesses(c.Context(), newProgress(nil), p.Inputs, p.Weights); err != nil {
+		return nil, err
 	}
 	r := p.Collect(m, "grpc", phases)
 	r.Error = worst

@@ -284,13 +284,28 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 		}
 	}
 	bar.stage("running")
+	for range max(1, j.sessions) {
+		if err := j.session(ctx, cl, in); err != nil {
+			return j.serverError(exited, &started, err)
+		}
+		if j.each != nil {
+			j.each()
+		}
+	}
+	cancel()
+	return nil
+}
+
+// session runs one session on servers.
+func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) error {
+	roles := j.plan.Roles()
 	session, err := cl.Open(ctx)
 	if err != nil {
-		return j.serverError(exited, &started, err)
+		return err
 	}
 	for _, who := range j.plan.Manifest.Parties {
 		if err := cl.Input(ctx, session, who, in); err != nil {
-			return j.serverError(exited, &started, err)
+			return err
 		}
 	}
 	results := make([]*server.RoleResult, len(roles))
@@ -299,16 +314,20 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	}
 	for i, r := range roles {
 		if results[i], err = cl.Result(ctx, session, r); err != nil {
-			return j.serverError(exited, &started, err)
+			return err
 		}
 		for ph, s := range []engine.PhaseStats{results[i].Setup, results[i].Offline, results[i].Online} {
 			x := &j.phases[ph]
-			x.Seconds, x.Rounds = max(x.Seconds, s.Seconds), max(x.Rounds, s.Rounds)
+			if plan.Phase(ph) == plan.Online && s.Rounds > 0 && x.Rounds > 0 {
+				x.Seconds = min(x.Seconds, s.Seconds) // from when the last input was there: others had to wait for it
+			} else {
+				x.Seconds = max(x.Seconds, s.Seconds)
+			}
+			x.Rounds = max(x.Rounds, s.Rounds)
 			x.Sent[i] = s.BytesSent
 		}
 	}
 	j.collect(func(role int) map[string][]uint64 { return results[role].Outputs })
-	cancel()
 	return nil
 }
 
