@@ -37,6 +37,8 @@ runtime/server: backend/plan backend/verify runtime/engine runtime/material runt
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
 cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/keys runtime/engine
+examples/beside: frontend/onnx ir
+examples/blazeface: examples/beside ir
 `
 
 // owners says which packages may use a third-party module.
