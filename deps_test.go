@@ -39,6 +39,7 @@ bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
 cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/keys runtime/engine
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
+examples/mlsd: examples/beside ir
 `
 
 // owners says which packages may use a third-party module.
