@@ -40,6 +40,7 @@ cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
 examples/mlsd: examples/beside ir
+examples/silero: examples/beside frontend/onnx ir
 `
 
 // owners says which packages may use a third-party module.
