@@ -38,6 +38,10 @@ runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtim
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/local runtime/memnet runtime/ring
 cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine
+examples/beside: frontend/onnx ir
+examples/blazeface: examples/beside ir
+examples/mlsd: examples/beside ir
+examples/silero: examples/beside frontend/onnx ir
 `
 
 // owners says which packages may use a third-party module.

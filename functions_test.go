@@ -163,6 +163,27 @@ func TestFunctionsAreClamped(t *testing.T) {
 	}
 }
 
+// TestSqrtNearZero: more fraction bits bring roots of small numbers closer, as far as the ring goes, where a scale of 2^13 is left
+// with 24 of them.
+func TestSqrtNearZero(t *testing.T) {
+	for _, c := range []struct {
+		frac  int
+		worst float64
+	}{{16, 1.0 / 256}, {18, 1.0 / 512}, {20, 1.0 / 1024}, {24, 1.0 / 64}} {
+		t.Run(fmt.Sprint(c.frac), func(t *testing.T) {
+			x := ir.Reals(ir.Shape{8}, 0, math.Ldexp(1, -16), math.Ldexp(3, -16), math.Ldexp(1, -14), math.Ldexp(1, -12), 0.001953125, 0.25, 400)
+			g := newGraph(t, 2)
+			g.reveal("out", g.e(ir.OpSqrt, nil, g.input("x", "p0", "real", 0, 1000, 8)))
+			got, _ := secure(t, g, smpcc.Options{FracBits: c.frac, Precision: 1e-4}, map[string]*ir.Tensor{"x": x})
+			for i, y := range got {
+				if want := math.Sqrt(x.F[i]); !(math.Abs(y-want) <= c.worst*max(1, want)) {
+					t.Errorf("sqrt(%g) is %g, want %g within %g", x.F[i], y, want, c.worst)
+				}
+			}
+		})
+	}
+}
+
 // TestQuotient divides numbers of very different sizes: the error is that of the quotient.
 func TestQuotient(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

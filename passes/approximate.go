@@ -439,7 +439,12 @@ func (a *approximation) scaled(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
 
 func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
 	x = a.positive(x, w.hi)
-	lo, hi := a.exponents(x, w.lo, w.hi)
+	least := w.lo
+	if op == ir.OpSqrt { // clamped at 2^least it is off by 2^(least/2), of which more fraction bits must make less; the ring holds 2^-least
+		least = min(least, max(-a.frac, int(math.Floor(2*math.Log2(a.eps)))))
+		least = max(least, -int(math.Log2(limit(ir.Real, a.frac))))
+	}
+	lo, hi := a.exponents(x, least, w.hi)
 	m, lookup, _ := a.mantissa(x, lo, hi)
 	y := a.onMantissa(ir.Smooth[op], m, 0.25*a.eps)
 	if w.term != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,8 +21,8 @@ import (
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
 type source struct {
 	dims, owners, reveals, public, ranges, images []string
-	policies, skip, dumps                         []string
-	net, ring, calibrate                          string
+	policies, skip, dumps, calibrate              []string
+	net, ring                                     string
 	frac, parties                                 int
 	precision                                     float64
 	exact                                         []string
@@ -42,7 +43,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
 	f.StringVar(&s.net, "net", "lan", "network profile: lan, wan or rtt=40ms,bw=100mbit")
 	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
-	f.StringVar(&s.calibrate, "calibrate", "", "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2")
+	f.StringArrayVar(&s.calibrate, "calibrate", nil, "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2; again for each input, and for each further sample")
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
 	f.StringArrayVar(&s.exact, "exact", nil, "output `NAME` whose last truncation is exact, by comparison, and not rounded at random")
 	f.Float64Var(&s.precision, "precision", passes.DefaultPrecision, "largest error of an approximated function, absolute or relative above 1")
@@ -112,9 +113,9 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 	for k, t := range data {
 		opt.Shapes[k] = t.Shape
 	}
-	if s.calibrate != "" {
-		arg := s.calibrate
-		if !strings.Contains(arg, "=") {
+	if len(s.calibrate) > 0 {
+		args := slices.Clone(s.calibrate)
+		if arg := args[0]; len(args) == 1 && !strings.Contains(arg, "=") {
 			names, err := inputNames(path)
 			if err != nil {
 				return opt, err
@@ -122,16 +123,18 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 			if len(names) != 1 {
 				return opt, usagef("--calibrate %s: the model has %d inputs; write NAME=FILE", arg, len(names))
 			}
-			arg = names[0] + "=" + arg
+			args[0] = names[0] + "=" + arg
 		}
-		sample, err := s.read(path, "calibrate", []string{arg})
-		if err != nil {
-			return opt, err
-		}
-		opt.Samples = []map[string]*ir.Tensor{sample}
-		for k, t := range sample {
-			if opt.Shapes[k] == nil {
-				opt.Shapes[k] = t.Shape
+		for _, group := range samples(args) {
+			sample, err := s.read(path, "calibrate", group)
+			if err != nil {
+				return opt, err
+			}
+			opt.Samples = append(opt.Samples, sample)
+			for k, t := range sample {
+				if opt.Shapes[k] == nil {
+					opt.Shapes[k] = t.Shape
+				}
 			}
 		}
 	}
@@ -146,6 +149,21 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 	}
 	return opt, nil
+}
+
+// samples groups NAME=FILE into samples: a name that was given already starts the next one.
+func samples(args []string) [][]string {
+	var out [][]string
+	var seen []string
+	for _, a := range args {
+		name, _, _ := strings.Cut(a, "=")
+		if len(out) == 0 || slices.Contains(seen, name) {
+			out, seen = append(out, nil), nil
+		}
+		seen = append(seen, name)
+		out[len(out)-1] = append(out[len(out)-1], a)
+	}
+	return out
 }
 
 // inputNames lists the inputs of a model.
