@@ -68,56 +68,35 @@ func evalArgMax(v *Value, args []*Tensor) (*Tensor, error) {
 	return out, nil
 }
 
-// evalSoftmax subtracts the largest element of each line before exponentiating.
-func evalSoftmax(v *Value, args []*Tensor) (*Tensor, error) {
-	before, along, after, err := axisOf(v)
-	if err != nil {
-		return nil, err
-	}
-	out, x := NewTensor(v.Type.Elem, v.Type.Shape), args[0].F
-	for b := range before {
-		for a := range after {
-			at := func(i int) int { return (b*along+i)*after + a }
-			top, sum := math.Inf(-1), 0.0
-			for i := range along {
-				top = max(top, x[at(i)])
-			}
-			for i := range along {
-				e := math.Exp(x[at(i)] - top)
-				out.F[at(i)] = e
-				sum += e
-			}
-			for i := range along {
-				out.F[at(i)] /= sum
+// softmaxEval is the meaning of softmax, and of its logarithm; both subtract the largest element of each line first.
+func softmaxEval(log bool) evalFunc {
+	return func(v *Value, args []*Tensor) (*Tensor, error) {
+		before, along, after, err := axisOf(v)
+		if err != nil {
+			return nil, err
+		}
+		out, x := NewTensor(v.Type.Elem, v.Type.Shape), args[0].F
+		for b := range before {
+			for a := range after {
+				at := func(i int) int { return (b*along+i)*after + a }
+				top, sum := math.Inf(-1), 0.0
+				for i := range along {
+					top = max(top, x[at(i)])
+				}
+				for i := range along {
+					sum += math.Exp(x[at(i)] - top)
+				}
+				for i := range along {
+					if below := x[at(i)] - top; log {
+						out.F[at(i)] = below - math.Log(sum)
+					} else {
+						out.F[at(i)] = math.Exp(below) / sum
+					}
+				}
 			}
 		}
+		return out, nil
 	}
-	return out, nil
-}
-
-// evalLogSoftmax subtracts the logarithm of the sum of exponentials of each line.
-func evalLogSoftmax(v *Value, args []*Tensor) (*Tensor, error) {
-	before, along, after, err := axisOf(v)
-	if err != nil {
-		return nil, err
-	}
-	out, x := NewTensor(v.Type.Elem, v.Type.Shape), args[0].F
-	for b := range before {
-		for a := range after {
-			at := func(i int) int { return (b*along+i)*after + a }
-			top, sum := math.Inf(-1), 0.0
-			for i := range along {
-				top = max(top, x[at(i)])
-			}
-			for i := range along {
-				sum += math.Exp(x[at(i)] - top)
-			}
-			for i := range along {
-				out.F[at(i)] = x[at(i)] - top - math.Log(sum)
-			}
-		}
-	}
-	return out, nil
 }
 
 // evalBatchNorm normalises each channel (dimension 1); arguments are x, scale, bias, mean, variance.

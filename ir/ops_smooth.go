@@ -96,13 +96,13 @@ func init() {
 				}
 				return broadcast(v)
 			})},
-		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis.", Level: Composite, Args: 1, Eval: evalSoftmax,
+		&Row{Op: OpSoftmax, Doc: "exp(x) / sum(exp(x)) along axis.", Level: Composite, Args: 1, Eval: softmaxEval(false),
 			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
 			Lower: func(b *Builder, v *Value) *Value {
 				_, e, sum := SoftmaxParts(b, v)
 				return b.E(OpDiv, nil, e, sum)
 			}},
-		&Row{Op: OpLogSoftmax, Doc: "x - log(sum(exp(x))) along axis.", Level: Composite, Args: 1, Eval: evalLogSoftmax,
+		&Row{Op: OpLogSoftmax, Doc: "x - log(sum(exp(x))) along axis.", Level: Composite, Args: 1, Eval: softmaxEval(true),
 			Attrs: []AttrSpec{{"axis", AttrInt, true}}, Type: noForm(alongAxis),
 			Lower: func(b *Builder, v *Value) *Value {
 				below, _, sum := SoftmaxParts(b, v)
