@@ -184,8 +184,21 @@ func init() {
 				switch {
 				case hasLo && hasHi && lo.Float >= hi.Float: // everything is hi
 					return b.E(OpAdd, nil, b.E(OpSub, nil, x, x), b.Scalar(x, hi.Float))
-				case hasLo && hasHi:
-					return b.E(OpAdd, nil, b.E(OpSub, nil, above(lo.Float), above(hi.Float)), b.Scalar(x, lo.Float))
+				case hasLo && hasHi: // both thresholds in one tensor, so that one opening of x serves both
+					s := x.Type.Shape
+					two := append(Shape{2}, s...)
+					at := make(Shape, len(two))
+					for i := range at {
+						at[i] = 1
+					}
+					at[0] = 2
+					t := Reals(at, lo.Float, hi.Float)
+					if x.Type.Elem == Int {
+						t = Ints(at, int64(lo.Float), int64(hi.Float))
+					}
+					r := b.E(OpRelu, nil, b.E(OpSub, nil, b.E(OpExpand, Attrs{Dims("shape", two)}, x), b.Const(t)))
+					half := func(i int) *Value { return b.E(OpReshape, Attrs{Dims("shape", s)}, axisSlice(b, r, 0, i, i+1, 1)) }
+					return b.E(OpAdd, nil, b.E(OpSub, nil, half(0), half(1)), b.Scalar(x, lo.Float))
 				case hasLo:
 					return b.E(OpAdd, nil, above(lo.Float), b.Scalar(x, lo.Float))
 				case hasHi:
