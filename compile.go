@@ -41,6 +41,7 @@ type Options struct {
 	Policies    []string                // policy files
 	FracBits    int                     // fraction bits of reals; 16 if 0
 	Exact       []string                // outputs whose last truncation is exact
+	Net         passes.Network          // what the parties have between them; a LAN if zero
 	Precision   float64                 // largest error of an approximated function; 1e-3 if 0
 	Ring        int                     // ring width of all values; 0 chooses per value
 	StrictRange bool                    // refuse ranges that are not proved
@@ -137,7 +138,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Precision: opt.Precision, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {

@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"smpcc"
+	"smpcc/backend/plan"
 	"smpcc/backend/verify"
 	"smpcc/bench"
 	"smpcc/ir"
+	"smpcc/passes"
 	"smpcc/runtime/local"
 )
 
@@ -235,5 +237,23 @@ func TestExactOutput(t *testing.T) {
 	g.reveal("out", g.input("x", "p0", "int", -10, 10, 1))
 	if _, err := smpcc.CompileModule(g.m, smpcc.Options{Exact: []string{"out"}}, true); err == nil {
 		t.Error("an output of integers is truncated")
+	}
+}
+
+// TestNetworkChoosesRoundsOrBytes compiles one function for a LAN and for a slow, distant network: the second takes fewer rounds.
+func TestNetworkChoosesRoundsOrBytes(t *testing.T) {
+	const n = 4000
+	cost := func(net passes.Network) plan.PhaseCost {
+		g := newGraph(t, 2)
+		g.reveal("out", g.e(ir.OpGelu, nil, g.input("x", "p0", "real", -30, 30, n)))
+		c, err := smpcc.CompileModule(g.m, smpcc.Options{Net: net}, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Plan.Cost().Phases[plan.Online]
+	}
+	lan, wan := cost(passes.Network{}), cost(passes.Network{RTT: 0.04, Bandwidth: 1e8})
+	if wan.Rounds >= lan.Rounds || wan.Sent[0] <= lan.Sent[0] {
+		t.Errorf("LAN: %d rounds, %d bytes; WAN: %d rounds, %d bytes", lan.Rounds, lan.Sent[0], wan.Rounds, wan.Sent[0])
 	}
 }

@@ -86,6 +86,7 @@ type approximation struct {
 	frac  int // fraction bits of reals
 
 	parties int
+	net     Network
 }
 
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
@@ -132,7 +133,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties)}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
 		mt, ok := methods[v.Op]
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
@@ -215,9 +216,11 @@ func (a *approximation) clip(x *ir.Value, lo, hi float64) (in, over *ir.Value) {
 	return a.within(in, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit), over
 }
 
-// narrowing is the number of elements from which a function with asymptotes is a polynomial between two thresholds: a few rounds
-// more than a polyline, and a third of its bytes.
-const narrowing = 256
+// A polyline takes fewer rounds and more bytes for each element than a sum of Chebyshev polynomials between two thresholds.
+const (
+	roundsSaved = 5
+	bytesSpent  = 100
+)
 
 // chebyshev computes a function with asymptotes as a sum of Chebyshev polynomials between two thresholds. They stay in [-1, 1] and
 // so do their errors, and T_2k = 2 T_k^2 - 1, T_(2k+1) = 2 T_k T_(k+1) - T_1 make the depth logarithmic.
@@ -304,7 +307,7 @@ func (a *approximation) series(t *ir.Value, c []float64, bits int) *ir.Value {
 func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
 	iv := a.known(x)
 	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
-	if x.Type.Shape.Size() >= narrowing {
+	if float64(x.Type.Shape.Size())*bytesSpent >= a.net.roundsWorth(roundsSaved) {
 		return a.chebyshev(x, ir.Smooth[op], w, first, last)
 	}
 	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)

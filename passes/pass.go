@@ -18,12 +18,27 @@ type Options struct {
 	StrictRange bool                    // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor // sample inputs for calibration, by input name
 	Exact       []string                // outputs whose last truncation is exact
+	Net         Network                 // rounds are traded for bytes as it asks for
 	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
 	Margin      float64                 // factor on observed magnitudes; 2 if below 1
 	Policies    []*Policy               // of the owners that have one
 	Default     *Policy                 // for owners without a policy of their own; nil refuses
 	Skip        []string                // passes to leave out
 	Observe     func(pass string, m *ir.Module)
+}
+
+// A Network is what the parties have between them; the zero Network is a LAN.
+type Network struct {
+	RTT       float64 // seconds
+	Bandwidth float64 // bits per second in each direction
+}
+
+// roundsWorth returns the number of bytes that are sent in the time of the given number of rounds.
+func (n Network) roundsWorth(rounds float64) float64 {
+	if n.RTT <= 0 || n.Bandwidth <= 0 {
+		n = Network{200e-6, 1e9}
+	}
+	return rounds * n.RTT / 2 * n.Bandwidth / 8
 }
 
 // A Pass is one step of the pipeline.

@@ -64,9 +64,11 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 		opt.Ring = n
 	}
-	if _, err := parseNet(s.net); err != nil {
+	net, err := parseNet(s.net)
+	if err != nil {
 		return opt, err
 	}
+	opt.Net = passes.Network{RTT: net.rtt.Seconds(), Bandwidth: net.bandwidth}
 	dims, err := pairs("dim", s.dims)
 	if err != nil {
 		return opt, err
