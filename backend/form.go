@@ -146,7 +146,10 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 			return p.emit(v, v.Op, v.Attrs, p.additive(x), p.additive(y))
 		}
 		if nx, ny := v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0); nx+ny > 0 {
-			return p.emit(v, ir.OpWireMul, ir.Attrs{bitsOf(bits)}, p.factor(v, x, nx), p.factor(v, y, ny))
+			mx, my := p.factor(v, x, nx), p.factor(v, y, ny)
+			if mx.Type.Bits < bits || my.Type.Bits < bits { // a factor may have a wider wire already, as a view of an input has
+				return p.emit(v, ir.OpWireMul, ir.Attrs{bitsOf(bits)}, mx, my)
+			}
 		}
 		return p.emit(v, v.Op, v.Attrs, p.masked(x, 0, x.Type.Bits), p.masked(y, 0, y.Type.Bits))
 	case ir.OpRelu:

@@ -86,6 +86,7 @@ func TestForms(t *testing.T) {
 		"matrices":            `reveal stack(stack(x, y), stack(y, x)) @ stack(stack(x, x), stack(y, y)) to b as out`,
 		"sigmoid":             `reveal sigmoid(u * v) to b as out`,
 		"views":               `reveal stack(x, y)[1] * 2 to b as out`,
+		"product of a view":   `reveal sigmoid(u) * s[1] to b as out`,
 		"views of bits":       `reveal sum(where(stack(x < y, x == y), 1, 0)) to b as out`,
 		"constant":            `reveal 7 to b as out`,
 		"own input":           `reveal x to b as out`,
@@ -101,6 +102,7 @@ input wx: int from a in -1000000000000..1000000000000
 input wy: int from b in -1000000000000..1000000000000
 input u: real from a in -4..4
 input v: real from b in -4..4
+input s: real[2] from b in -20..20
 %s
 `, parties, body)
 				r := Check(program(t, "form", src))
