@@ -304,6 +304,9 @@ func (c *checker) copy(role int, s *plan.Step, v value, n int) (value, bool) {
 	par := t.param(s.Op, s.Args, nil)
 	t.params[par].copy = cp
 	out := t.linear(par, v, n, v.e, both)
+	if n == 0 { // there is nothing that could have been left
+		return zeroValue(0), true
+	}
 	if slices.Contains(cp.Dims, 0) && len(cp.Dims) > 0 {
 		out = zeroValue(n)
 	} else if covers(cp, n) {

@@ -61,6 +61,17 @@ func TestPlans(t *testing.T) {
 	}
 }
 
+// TestNothing: a tensor without elements has nothing that a copy could have left unwritten.
+func TestNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nothing.smp")
+	if err := os.WriteFile(path, []byte("parties a, b\ninput x: int[4] from a in -8..8\nreveal x[2:2] to b as out\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(compile(t, path, smpcc.Options{})).Err(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestForms: one small program for each form that a value or an op may take. The parties stand in the place of PARTIES.
 func TestForms(t *testing.T) {
 	forms := map[string]string{

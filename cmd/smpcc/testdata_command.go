@@ -15,6 +15,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -44,7 +45,7 @@ func testCommand() *cobra.Command {
 		Long: `Test takes folders with model.onnx and test_data_set_*/input_*.pb, output_*.pb, runs each set under secure execution and
 compares. A set fails if an element differs by more than atol + rtol * |expected|. All inputs and weights are secret; an
 input that a model needs as a public parameter, such as a shape or indices, becomes public, and if that is not enough all
-integers do. What the compiler refuses is skipped, with the reason.`,
+integers do. What the compiler refuses is skipped, with the reason. Every plan must also pass smpcc verify.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("smpcc test takes one or more folders")
@@ -250,6 +251,9 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 	comp, public, err := s.compileTest(c, model, in)
 	if err != nil {
 		return r, err
+	}
+	if err := verify.Check(comp.Plan).Err(); err != nil {
+		return r, fmt.Errorf("the plan does not verify: %w", err)
 	}
 	r.Public = public
 	for _, k := range public {
