@@ -23,7 +23,7 @@ for ((i = 0; ; i += 4)); do
   calibrate+=(--calibrate input="$out/sample/$i.pb" --calibrate state="$out/sample/$i.state.json")
 done
 "$out/smpcc" compile "$model" --public sr="$out/sr.json" --range input=-1..1 "${calibrate[@]}" \
-  --frac-bits 20 --precision 0.0001 -o "$out/silero.plan"
+  --frac-bits 21 --precision 0.0001 -o "$out/silero.plan"
 
 echo "== secure execution, the state of each window being an input of the next"
 state=$out/speech/0.state.json # zeros
