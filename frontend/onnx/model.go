@@ -174,14 +174,15 @@ type reader struct {
 	functions map[string]*pb.FunctionProto // of the model itself
 	m         *ir.Module
 	f         *ir.Func
-	vals      map[string]*ir.Value     // by ONNX name
-	inits     map[string]*ir.Tensor    // initialisers by name, decoded
-	broken    map[string]bool          // names whose definition failed, which has been reported
-	absent    map[string]error         // outputs that a lowering does not produce
-	known     map[*ir.Value]int        // values that derive from weights and constants alone, see depthOf
-	computed  map[*ir.Value]*ir.Tensor // data of known values that was needed
-	copies    map[string]int           // how many weights share a base name
-	scope     []string                 // names defined in the branches being read
+	vals      map[string]*ir.Value          // by ONNX name
+	inits     map[string]*ir.Tensor         // initialisers by name, decoded
+	broken    map[string]bool               // names whose definition failed, which has been reported
+	absent    map[string]error              // outputs that a lowering does not produce
+	known     map[*ir.Value]int             // values that derive from weights and constants alone, see depthOf
+	computed  map[*ir.Value]*ir.Tensor      // data of known values that was needed
+	literals  map[*pb.TensorProto]*ir.Value // of Constant nodes
+	copies    map[string]int                // how many weights share a base name
+	scope     []string                      // names defined in the branches being read
 	errs      diag.List
 	left      budget
 	held      float64 // tensor elements in the file
@@ -216,7 +217,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	base := filepath.Base(name)
 	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]int64{},
 		vals: map[string]*ir.Value{}, inits: map[string]*ir.Tensor{}, broken: map[string]bool{}, absent: map[string]error{},
-		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, copies: map[string]int{}, left: budget{cells: spareCells, work: maxWork}}
+		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, left: budget{cells: spareCells, work: maxWork}}
 	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Weights: map[string]*ir.Tensor{}}
 	r.f = ir.NewFunc("main")
 	r.m.Funcs = []*ir.Func{r.f}

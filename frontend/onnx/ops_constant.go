@@ -19,11 +19,7 @@ func constantNode(n *node) ([]*ir.Value, error) {
 	for name, a := range n.attrs {
 		switch name {
 		case "value":
-			t, err := n.held(a.GetT())
-			if err != nil {
-				return nil, err
-			}
-			return one(n.constant(t))
+			return one(n.literal(a.GetT()))
 		case "value_float":
 			return one(n.constant(ir.Reals(ir.Shape{}, float64(a.GetF()))))
 		case "value_floats":
@@ -39,6 +35,35 @@ func constantNode(n *node) ([]*ir.Value, error) {
 		}
 	}
 	return nil, errors.New("value is missing")
+}
+
+// maxLiteral is the number of reals up to which a Constant node is a public parameter of the graph. Larger ones are weights, as if
+// they were initialisers: some exporters write them so, always inside branches.
+const maxLiteral = 8
+
+// literal returns the tensor of a Constant node, once for all trips through a loop.
+func (n *node) literal(p *pb.TensorProto) (*ir.Value, error) {
+	if v := n.r.literals[p]; v != nil {
+		return v, nil
+	}
+	t, err := n.held(p)
+	if err != nil {
+		return nil, err
+	}
+	var v *ir.Value
+	if t.Elem == ir.Real && t.Len() > maxLiteral && !n.r.opt.PublicWeights {
+		name := "constant"
+		if len(n.p.Output) > 0 && n.p.Output[0] != "" {
+			name = n.p.Output[0]
+		}
+		v, err = n.r.weight(n.at, name, n.r.owner(name, n.r.opt.WeightOwner), t)
+	} else {
+		v, err = n.constant(t)
+	}
+	if err == nil {
+		n.r.literals[p] = v
+	}
+	return v, err
 }
 
 // held decodes a tensor attribute, which counts against what a file may hold.
