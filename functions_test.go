@@ -257,3 +257,30 @@ func TestNetworkChoosesRoundsOrBytes(t *testing.T) {
 		t.Errorf("LAN: %d rounds, %d bytes; WAN: %d rounds, %d bytes", lan.Rounds, lan.Sent[0], wan.Rounds, wan.Sent[0])
 	}
 }
+
+// TestFunctionsTellNoMoreThanRanges compiles every function of a product with a secret weight for two weights that give the same
+// published ranges: the plan, with all that was fitted, must not tell them apart.
+func TestFunctionsTellNoMoreThanRanges(t *testing.T) {
+	for _, f := range append(bench.Functions(), bench.Function{Op: ir.OpSoftmax}) {
+		var attrs ir.Attrs
+		if f.Op == ir.OpSoftmax {
+			attrs = ir.Attrs{ir.I("axis", 0)}
+		}
+		for _, n := range []int{10, 2000} {
+			digest := func(w float64) string {
+				g := newGraph(t, 2)
+				g.m.Weights["w"] = ir.Reals(ir.Shape{1}, w)
+				weight := g.e(ir.OpWeight, ir.Attrs{ir.S("name", "w"), ir.S("owner", "p0"), ir.S("elem", "real"), ir.Is("shape", 1)})
+				g.reveal("out", g.e(f.Op, attrs, g.e(ir.OpMul, nil, g.input("x", "p1", "real", 1, 2, n), weight)))
+				c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return c.Plan.Digest()
+			}
+			if digest(1.1) != digest(1.9) {
+				t.Errorf("%s of %d elements: the plan depends on the weight", f.Op, n)
+			}
+		}
+	}
+}

@@ -135,6 +135,9 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
 		mt, ok := methods[v.Op]
+		if ok || v.Op == ir.OpDiv {
+			args = a.loosen(args)
+		}
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0]))
@@ -151,6 +154,29 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		return mt.by(a, args[0]), nil
 	})
+}
+
+// loosen widens the ranges of arguments that derive from private data to powers of two. What is fitted to a range ends up in the
+// plan, and with it the ranges of everything in between: they must not say more than the range itself, which is published so.
+func (a *approximation) loosen(args []*ir.Value) []*ir.Value {
+	out := slices.Clone(args)
+	for i, x := range args {
+		if x.Type.Vis.IsPublic() || x.Op == ir.OpInput {
+			continue
+		}
+		own := a.known(x)
+		iv := coarse(own)
+		if x.Op == ir.OpFormat { // bounds that hold by construction are public
+			if own.lo == x.Attrs.Float("lo", math.Inf(-1)) {
+				iv.lo = own.lo
+			}
+			if own.hi == x.Attrs.Float("hi", math.Inf(1)) {
+				iv.hi = own.hi
+			}
+		}
+		out[i] = a.E(ir.OpFormat, ir.Attrs{ir.F("lo", iv.lo), ir.F("hi", iv.hi), ir.I("loose", 1)}, x)
+	}
+	return out
 }
 
 func (a *approximation) num(x float64) *ir.Value { return a.Const(ir.Reals(ir.Shape{}, x)) }

@@ -137,6 +137,25 @@ func publish(v *ir.Value, iv interval) ir.Range {
 	return r
 }
 
+// coarse widens an interval to powers of two.
+func coarse(iv interval) interval {
+	down := func(x float64) float64 { // towards zero
+		_, e := math.Frexp(x)
+		return math.Ldexp(1, e-1)
+	}
+	if iv.lo > 0 {
+		iv.lo = down(iv.lo)
+	} else {
+		iv.lo = 0 - powerUp(-iv.lo)
+	}
+	if iv.hi < 0 {
+		iv.hi = -down(-iv.hi)
+	} else {
+		iv.hi = powerUp(iv.hi)
+	}
+	return iv
+}
+
 // powerUp returns the least power of two at or above x, at least 1; 0 for x <= 0.
 func powerUp(x float64) float64 {
 	if x <= 0 {
@@ -307,19 +326,25 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) 
 		}
 		return iv, nil
 	case ir.OpFormat:
-		a := arg(0)
-		lo, hi := v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
-		if a.lo > hi || a.hi < lo { // contradicts what is known of the argument, which wins
-			return a, nil
-		}
-		if a.lo < lo && a.hi > hi {
-			return interval{lo, hi, ir.Proved}, nil
-		}
-		return interval{max(a.lo, lo), min(a.hi, hi), a.from}, nil
+		return formatted(v, arg(0)), nil
 	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpGather, ir.OpExpand, ir.OpReveal:
 		return arg(0), nil
 	}
 	return interval{}, fmt.Errorf("no range rule for op %s", v.Op)
+}
+
+// formatted narrows the range of a format's argument by what it states, or takes what it states if it is loose.
+func formatted(v *ir.Value, a interval) interval {
+	lo, hi := v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
+	switch {
+	case v.Attrs.Int("loose", 0) != 0:
+		return interval{lo, hi, a.from}
+	case a.lo > hi || a.hi < lo: // contradicts what is known of the argument, which wins
+		return a
+	case a.lo < lo && a.hi > hi:
+		return interval{lo, hi, ir.Proved}
+	}
+	return interval{max(a.lo, lo), min(a.hi, hi), a.from}
 }
 
 // linearBound bounds a matrix product or convolution: with one known factor, by the sums of its positive and negative
