@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -327,7 +328,8 @@ func (ts tallies) differ(other tallies) (bad []string) {
 	return bad
 }
 
-// A viewCase is a small plan, two very different inputs of p0 that give the same output, and an input of p1.
+// A viewCase is a small plan, two very different inputs of p0 that give the same output, and an input of p1. Outputs are bits,
+// numbers of classes, integers or zero: of reals the last bit is rounded at random, which p0 can tell something from.
 type viewCase struct {
 	name  string
 	step  plan.StepOp // that the plan must use
@@ -533,6 +535,58 @@ func TestMessagesAreUniform(t *testing.T) {
 	}
 }
 
+// TestReusedMaskIsSeen gives two inputs of one owner the same mask, so that each message is uniform and their difference is not.
+func TestReusedMaskIsSeen(t *testing.T) {
+	g := newGraph(t, 2)
+	x, y := g.input("x", "p0", "int", -1e6, 1e6, cells), g.input("y", "p0", "int", -1e6, 1e6, cells)
+	g.reveal("out", g.e(ir.OpMul, nil, x, y))
+	c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := bindView(t, c.Plan, constant(5), constant(-70))
+	if bad := observe(t, c.Plan, 0, 80, in)[1].biased(); len(bad) > 0 {
+		t.Errorf("of a sound plan: %s", bad[0])
+	}
+	p, err := plan.Decode(c.Plan.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first int64 = -1
+	reused := 0
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		for _, r := range p.Programs[0].Rounds(ph) {
+			for i := range r.Steps {
+				s := &r.Steps[i]
+				if s.Op != plan.StepPRG || p.Items[s.Args[0]].Holder != 1 {
+					continue
+				}
+				if first < 0 {
+					first = s.Args[0]
+				} else {
+					s.Args = []int64{first}
+					reused++
+				}
+			}
+		}
+	}
+	if reused != 1 {
+		t.Fatalf("%d masks are reused, want that of the second input", reused)
+	}
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	bad := observe(t, p, 0, 80, in)[1].biased()
+	if len(bad) == 0 {
+		t.Error("a mask that serves twice is not seen")
+	}
+	for _, s := range bad {
+		if !strings.Contains(s, " less ") {
+			t.Errorf("a single message is not uniform: %s", s)
+		}
+	}
+}
+
 // A simulator is the peers of one role as the verifier's proof describes them: it knows the plan, the role's outputs and, by
 // running the role, what the role holds, and nothing about the others' inputs. Openings and corrections are uniform bits; the
 // shares of an output are uniform but for the last, which makes them add up to it with the role's own share.
@@ -616,16 +670,16 @@ func (r *replay) Exchange(_ context.Context, ph plan.Phase, round int, _ [][]byt
 	return copies(x.in), nil
 }
 
-// TestViewsAreSimulated compares all that p1 sees in real runs, under two inputs of p0 with the same output, with what a
-// simulator makes up that knows p1's inputs and outputs only. Outputs are equal, the messages have the same distribution, and a
+// TestViewsAreSimulated compares all that p1, or a third party, sees in real runs, under two inputs of p0 with the same output,
+// with what a simulator makes up that knows the party's inputs and outputs only. Outputs are equal, the messages have the same distribution, and a
 // replay shows that outputs and sent messages follow from what was recorded. A plan with a mask dropped is told apart.
 func TestViewsAreSimulated(t *testing.T) {
-	const role = 1
 	for _, c := range viewCases {
-		for _, parties := range []int{2, 3} {
-			t.Run(fmt.Sprintf("%s/%d", c.name, parties), func(t *testing.T) {
+		for _, who := range []struct{ parties, role int }{{2, 1}, {3, 1}, {3, 2}} {
+			t.Run(fmt.Sprintf("%s/%d/p%d", c.name, who.parties, who.role), func(t *testing.T) {
 				t.Parallel()
-				p := compileView(t, c, parties)
+				role := who.role
+				p := compileView(t, c, who.parties)
 				runs := viewRuns(p)
 				a, b := bindView(t, p, c.a, c.y), bindView(t, p, c.b, c.y)
 				type view struct{ real, simulated tallies }
