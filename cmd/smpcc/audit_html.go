@@ -146,7 +146,10 @@ func (a *audit) html(w io.Writer, p *plan.Plan) error {
 	}
 	pg.Roles = append(pg.Roles, pageRole{a.Dealer, "dealer", "deals correlated randomness, sees no data"})
 	f := m.Main()
-	nodes := pageNodes(f, p)
+	nodes, err := pageNodes(f, p)
+	if err != nil {
+		return err
+	}
 	d := layout(f)
 	pg.Width, pg.Height = d.Width+2*pg.Pad, d.Height+2*pg.Pad
 	for _, b := range d.Boxes {
@@ -188,9 +191,17 @@ func (a *audit) html(w io.Writer, p *plan.Plan) error {
 	return page1.Execute(w, pg)
 }
 
+// maxDrawn is the highest number of a value that is drawn.
+const maxDrawn = 1 << 18
+
 // pageNodes describes the values of f for the page, by id. Cost and openings are counted by source node: a source node that
 // became several values shows them at each, and says so.
-func pageNodes(f *ir.Func, p *plan.Plan) []pageNode {
+func pageNodes(f *ir.Func, p *plan.Plan) ([]pageNode, error) {
+	for _, v := range f.Body {
+		if v.ID > maxDrawn { // a text may number its values as it likes
+			return nil, fmt.Errorf("%v has too high a number to be drawn, at most v%d", v, maxDrawn)
+		}
+	}
 	cost := map[string]plan.NodeCost{}
 	for _, c := range p.Cost().Nodes {
 		cost[c.Node] = c
@@ -272,7 +283,7 @@ func pageNodes(f *ir.Func, p *plan.Plan) []pageNode {
 		}
 		out[v.ID] = n
 	}
-	return out
+	return out, nil
 }
 
 // newPageBox places a node on the page.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"smpcc/ir/text"
 )
 
 // TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
@@ -166,6 +168,27 @@ func alike(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// TestGrammarPage: the modules that docs/ir.md shows parse, and print again as they stand there.
+func TestGrammarPage(t *testing.T) {
+	src, err := os.ReadFile("../../docs/ir.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	levels := 0
+	for _, m := range regexp.MustCompile(`(?ms)^module ".*?^\}\n`).FindAllString(string(src), -1) {
+		got, err := text.Parse("ir.md", []byte(m))
+		if err != nil {
+			t.Errorf("%v", err)
+		} else if got.String() != m {
+			t.Errorf("prints as\n%s\nand stands as\n%s", got, m)
+		}
+		levels++
+	}
+	if levels != 3 {
+		t.Errorf("%d modules found, want one for each level", levels)
+	}
 }
 
 func TestAlike(t *testing.T) {

@@ -18,13 +18,14 @@ func inspectCommand() *cobra.Command {
 		Short: "Print the IR at any level, or a party's program",
 		Long: `Inspect prints what the compiler made: the graph as the user wrote it, the fixed-point form with widths, the share-level
 form with every opening, or the plan itself. Each line carries owners and the position in the user's source. The text of
-the IR levels can be read back: save it as FILE.ir and inspect that.`,
+the IR levels can be read back: save it as FILE.ir and inspect that. With --format svg a level is drawn as on the audit page:
+stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values.`,
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&level, "level", "share", "graph, fixed, share or plan")
 	c.Flags().StringVar(&party, "party", "", "with --level plan: only the program of `PARTY`")
-	c.Flags().StringVar(&format, "format", "text", "text, dot or json")
+	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
 		p, _, err := s.load(c, args[0], nil)
@@ -57,10 +58,12 @@ the IR levels can be read back: save it as FILE.ir and inspect that.`,
 				return err
 			case "dot":
 				return ir.DOT(w, m)
+			case "svg":
+				return svg(w, m, p, level)
 			case "json":
 				return ir.JSON(w, m)
 			}
-			return usagef("--format %s: want text, dot or json", format)
+			return usagef("--format %s: want text, dot, svg or json", format)
 		}
 		return usagef("--level %s: want graph, fixed, share or plan", level)
 	}
