@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"math"
+	"slices"
 	"sort"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // A Phase is what one phase takes, over all roles; bytes are of the party that sends most.
 type Phase struct {
 	Seconds float64 `json:"seconds"`
+	Fastest float64 `json:"fastest_seconds"` // of the quickest session
 	Rounds  int     `json:"rounds"`
 	Bytes   int64   `json:"bytes_sent"`
 }
@@ -33,6 +35,16 @@ type Result struct {
 	PeakRSS   int64   `json:"peak_rss_bytes"`
 	Floor     float64 `json:"floor_seconds"`
 	Error     float64 `json:"max_abs_error"`
+	// Sessions is how far the process grew in setup and the first session: the memory of all roles. 0 where they are other processes.
+	Sessions  int64       `json:"sessions_bytes,omitempty"`
+	Predicted *Prediction `json:"predicted,omitempty"`
+}
+
+// A Prediction is what a machine profile says of a result.
+type Prediction struct {
+	Online  float64 `json:"online_seconds"`
+	Offline float64 `json:"offline_seconds"`
+	Memory  int64   `json:"memory_bytes"` // of all roles, besides the process
 }
 
 // A Report is what one run of the suite found.
@@ -99,6 +111,7 @@ func phase(p local.Phase) Phase {
 // times are medians.
 func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs int) (*Result, error) {
 	resetPeak()
+	before := peak()
 	r, err := local.New(ctx, p.Comp.Plan, p.Weights)
 	if err != nil {
 		return nil, err
@@ -117,9 +130,26 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 		on, off = append(on, res.Online.Seconds), append(off, res.Offline.Seconds)
 		out.Online, out.Offline = phase(res.Online), phase(res.Offline)
 		out.Error = p.Error(res.Outputs[1]["out"])
+		if out.Sessions == 0 {
+			out.Sessions = peak() - before
+		}
 	}
-	out.Online.Seconds, out.Offline.Seconds, out.PeakRSS = median(on), median(off), peak()
+	out.times(on, off)
+	out.PeakRSS = peak()
 	return out, nil
+}
+
+// Predict adds to a result what a profile says of it.
+func (p *Prepared) Predict(r *Result, known *Profile) error {
+	f, err := NewForecast(p.Comp.Plan, known.Machine.Cores)
+	if err != nil {
+		return err
+	}
+	r.Predicted = &Prediction{Online: known.Seconds(f, plan.Online, r.Transport), Offline: known.Seconds(f, plan.Offline, r.Transport)}
+	for _, role := range f.Roles {
+		r.Predicted.Memory += role.Total()
+	}
+	return nil
 }
 
 // result starts a result.
@@ -136,7 +166,7 @@ func (p *Prepared) Collect(m *Machine, transport string, phases [][3]local.Phase
 		out.Setup, out.Offline, out.Online = phase(ph[plan.Setup]), phase(ph[plan.Offline]), phase(ph[plan.Online])
 		on, off = append(on, out.Online.Seconds), append(off, out.Offline.Seconds)
 	}
-	out.Online.Seconds, out.Offline.Seconds = median(on), median(off)
+	out.times(on, off)
 	return out
 }
 
@@ -147,6 +177,12 @@ func (p *Prepared) Error(words []uint64) float64 {
 		worst = max(worst, math.Abs(math.Ldexp(float64(int64(w)), -port.Scale)-p.Want.F[i]))
 	}
 	return worst
+}
+
+// times keeps the times of sessions.
+func (r *Result) times(online, offline []float64) {
+	r.Online.Seconds, r.Online.Fastest = median(online), slices.Min(online)
+	r.Offline.Seconds, r.Offline.Fastest = median(offline), slices.Min(offline)
 }
 
 func median(x []float64) float64 {

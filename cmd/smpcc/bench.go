@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -20,7 +21,7 @@ func benchCommand() *cobra.Command {
 	var only, transports []string
 	var asJSON bool
 	var runs int
-	var plotFile, profile string
+	var plotFile, profile, calibrate, machineFile string
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure generated models on this machine",
@@ -44,6 +45,8 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 	f.BoolVar(&asJSON, "json", false, "print results as JSON")
 	f.IntVar(&runs, "runs", 5, "sessions per model")
 	f.StringVar(&plotFile, "plot", "", "`FILE`.svg or .png to draw online times into")
+	f.StringVar(&calibrate, "calibrate", "", "measure this machine on small models, write its profile to `FILE` for --machine, and stop")
+	f.StringVar(&machineFile, "machine", "", "profile `FILE` that --calibrate wrote: show predicted times beside measured ones")
 	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of the sessions to")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for _, n := range only {
@@ -59,12 +62,32 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 		if runs < 1 {
 			return usagef("--runs %d: want at least 1", runs)
 		}
+		var known *bench.Profile
+		if machineFile != "" {
+			var err error
+			if known, err = bench.ReadProfile(machineFile); err != nil {
+				return err
+			}
+		}
 		bar := newProgress(c.ErrOrStderr())
 		defer bar.done()
 		bar.stage("measuring the machine")
 		machine, err := bench.Measure()
 		if err != nil {
 			return err
+		}
+		if calibrate != "" {
+			found, err := bench.Calibrate(c.Context(), machine, runs, func(s string) { bar.stage("measuring " + s) }, func(p *bench.Prepared, m *bench.Machine, runs int) (*bench.Result, error) {
+				return benchProcesses(c, p, m, runs)
+			})
+			if err != nil {
+				return err
+			}
+			bar.done()
+			if err := found.Write(calibrate); err != nil {
+				return err
+			}
+			return calibrateTable(c, found)
 		}
 		if profile != "" {
 			w, err := os.Create(profile)
@@ -97,6 +120,11 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 				}
 				if err != nil {
 					return fmt.Errorf("%s over %s: %w", m.Name, t, err)
+				}
+				if known != nil {
+					if err := p.Predict(r, known); err != nil {
+						return err
+					}
 				}
 				rep.Results = append(rep.Results, r)
 			}
@@ -147,11 +175,38 @@ func benchTable(c *cobra.Command, rep *bench.Report) error {
 	w := c.OutOrStdout()
 	m := rep.Machine
 	fmt.Fprintf(w, "%s, %d cores, %s, kernel %s: %.1f G multiply-adds/s in the ring, %.2f GB/s over loopback\n\n", m.CPU, m.Cores, m.Go, m.Kernel, m.MACs/1e9, m.Loopback/1e9)
-	t := newTable(w, "model", "transport", "online s", "rounds", "sent", "offline s", "material", "setup s", "floor s", "x floor", "error", "peak MB", "inputs/s")
+	heads := []string{"model", "transport", "online s", "rounds", "sent", "offline s", "material", "setup s", "floor s", "x floor", "error", "peak MB", "inputs/s"}
+	predicted := slices.ContainsFunc(rep.Results, func(r *bench.Result) bool { return r.Predicted != nil })
+	if predicted {
+		heads = append(heads, "predicted online s", "offline s", "sessions MB", "predicted MB")
+	}
+	t := newTable(w, heads...)
 	for _, r := range rep.Results {
-		t.row(r.Name, r.Transport, fmt.Sprintf("%.4f", r.Online.Seconds), fmt.Sprint(r.Online.Rounds), bytesText(r.Online.Bytes), fmt.Sprintf("%.3f", r.Offline.Seconds), bytesText(r.Material),
-			fmt.Sprintf("%.3f", r.Setup.Seconds), fmt.Sprintf("%.4f", r.Floor), fmt.Sprintf("%.1f", r.Online.Seconds/r.Floor), fmt.Sprintf("%.2g", r.Error), fmt.Sprint(r.PeakRSS>>20),
-			fmt.Sprintf("%.1f", float64(r.Batch)/r.Online.Seconds))
+		row := []string{r.Name, r.Transport, fmt.Sprintf("%.4f", r.Online.Seconds), fmt.Sprint(r.Online.Rounds), bytesText(r.Online.Bytes), fmt.Sprintf("%.3f", r.Offline.Seconds), bytesText(r.Material),
+			fmt.Sprintf("%.3f", r.Setup.Seconds), fmt.Sprintf("%.4f", r.Floor), fmt.Sprintf("%.1f", r.Online.Seconds/r.Floor), fmt.Sprintf("%.2g", r.Error), fmt.Sprint(r.PeakRSS >> 20),
+			fmt.Sprintf("%.1f", float64(r.Batch)/r.Online.Seconds)}
+		if p := r.Predicted; p != nil {
+			row = append(row, fmt.Sprintf("%.4f (%+.0f %%)", p.Online, 100*(p.Online/r.Online.Seconds-1)), fmt.Sprintf("%.3f", p.Offline), fmt.Sprint(r.Sessions>>20), fmt.Sprint(p.Memory>>20))
+		}
+		t.row(row...)
+	}
+	return t.flush()
+}
+
+// calibrateTable shows a new profile, and how well it describes what it was made from.
+func calibrateTable(c *cobra.Command, p *bench.Profile) error {
+	w := c.OutOrStdout()
+	t := newTable(w, "work", "per second and core")
+	for _, k := range slices.Sorted(maps.Keys(p.Rates)) {
+		t.row(k, fmt.Sprintf("%.3g", p.Rates[k]))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\ngrpc over loopback: %.3g s more per round, %.3g B/s\n\n", p.GRPC.Round, p.GRPC.Bytes)
+	t = newTable(w, "model", "phase", "measured s", "predicted s", "difference")
+	for _, f := range p.Fit {
+		t.row(f.Model, f.Phase, fmt.Sprintf("%.5f", f.Measured), fmt.Sprintf("%.5f", f.Predicted), fmt.Sprintf("%+.0f %%", 100*(f.Predicted/f.Measured-1)))
 	}
 	return t.flush()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/bench"
 )
 
 // A network is a profile for estimates of time.
@@ -76,6 +77,9 @@ type phaseReport struct {
 	BytesSent map[string]int64 `json:"bytes_sent"`
 	Links     []linkCost       `json:"links"`
 	Seconds   float64          `json:"network_seconds"`
+	Compute   *float64         `json:"compute_seconds,omitempty"` // with a machine profile
+	Total     *float64         `json:"total_seconds,omitempty"`   // both, one after the other
+	OneHost   *float64         `json:"one_machine_seconds,omitempty"`
 }
 
 type costReport struct {
@@ -84,6 +88,7 @@ type costReport struct {
 	MaterialBytes map[string]int64       `json:"material_bytes"`
 	DealtBytes    int64                  `json:"dealt_bytes"`
 	MemoryBytes   map[string]int64       `json:"memory_bytes"`
+	PeakBytes     map[string]int64       `json:"peak_bytes"`
 	MACs          int64                  `json:"macs"`
 	PerOp         []nodeStats            `json:"per_op"`
 	Assumed       []string               `json:"assumed_ranges"`
@@ -92,29 +97,44 @@ type costReport struct {
 func costCommand() *cobra.Command {
 	var s source
 	var asJSON bool
+	var machine string
 	c := &cobra.Command{
 		Use:   "cost PLAN|MODEL|PROGRAM",
 		Short: "What a plan sends, waits for, keeps and multiplies, before running it",
-		Long:  "Cost computes rounds, bytes per link, material, memory and multiplications from the plan, exactly, per op and in total. Time is an estimate of the network's share.",
+		Long:  "Cost computes rounds, bytes per link, material, memory and multiplications from the plan, exactly, per op and in total. Time is an estimate: of the network's share alone, or with --machine of computing as well, on machines like the one that smpcc bench --calibrate measured.",
 		Args:  exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&machine, "machine", "", "profile `FILE` that smpcc bench --calibrate wrote: predict the time of computing too")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		net, err := parseNet(s.net)
 		if err != nil {
 			return err
 		}
+		cores := 1 // of no account for memory
+		var known *bench.Profile
+		if machine != "" {
+			if known, err = bench.ReadProfile(machine); err != nil {
+				return err
+			}
+			cores = known.Machine.Cores
+		}
 		p, _, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		forecast, err := bench.NewForecast(p, cores)
 		if err != nil {
 			return err
 		}
 		w, roles, cost := c.OutOrStdout(), p.Roles(), p.Cost()
 		if asJSON {
-			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Assumed: assumed(p)}
+			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, PeakBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Assumed: assumed(p)}
 			for i, role := range roles {
 				r.MaterialBytes[role] = cost.Material[i]
 				r.MemoryBytes[role] = 8 * int64(cost.Words[i]+cost.Model[i])
+				r.PeakBytes[role] = forecast.Roles[i].Total()
 			}
 			for ph := plan.Setup; ph <= plan.Online; ph++ {
 				pc := cost.Phases[ph]
@@ -126,6 +146,11 @@ func costCommand() *cobra.Command {
 							x.Links = append(x.Links, linkCost{role, to, n})
 						}
 					}
+				}
+				if known != nil {
+					compute, one := known.Compute(forecast, ph), known.Seconds(forecast, ph, "memory")
+					total := compute + x.Seconds
+					x.Compute, x.Total, x.OneHost = &compute, &total, &one
 				}
 				r.Phases[ph.String()] = x
 			}
@@ -149,14 +174,29 @@ func costCommand() *cobra.Command {
 			return err
 		}
 		fmt.Fprintln(w)
-		t = newTable(w, "role", "memory", "expanded from keys")
+		if known != nil {
+			t = newTable(w, "phase", "computing", "with "+s.net+" network", "all roles on one machine")
+			for ph := plan.Setup; ph <= plan.Online; ph++ {
+				compute := known.Compute(forecast, ph)
+				t.row(ph.String(), fmt.Sprintf("%.3g s", compute), fmt.Sprintf("%.3g s", compute+net.seconds(cost.Phases[ph])), fmt.Sprintf("%.3g s", known.Seconds(forecast, ph, "memory")))
+			}
+			if err := t.flush(); err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "predicted for machines like %s with %d cores\n\n", known.Machine.CPU, known.Machine.Cores)
+		}
+		t = newTable(w, "role", "memory", "expanded from keys", "peak of setup and one session")
 		for i, role := range roles {
-			t.row(role, bytesText(8*int64(cost.Words[i]+cost.Model[i])), bytesText(cost.Material[i]))
+			t.row(role, bytesText(8*int64(cost.Words[i]+cost.Model[i])), bytesText(cost.Material[i]), bytesText(forecast.Roles[i].Total()))
 		}
 		if err := t.flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\ncorrections to %s: %s for a session; multiplications online: %d per party\n\n", roles[len(roles)-2], bytesText(cost.Dealt), cost.MACs)
+		fmt.Fprintf(w, "\ncorrections to %s: %s for a session; multiplications online: %d per party\n", roles[len(roles)-2], bytesText(cost.Dealt), cost.MACs)
+		if known == nil {
+			fmt.Fprintln(w, "time of computing: no machine profile; smpcc bench --calibrate FILE measures one, --machine FILE uses it")
+		}
+		fmt.Fprintln(w)
 		t = newTable(w, "node", "rounds", "online", "offline", "setup", "multiplications")
 		for _, n := range cost.Nodes {
 			t.row(n.Node, fmt.Sprint(n.Rounds), bytesText(n.Online), bytesText(n.Offline), bytesText(n.Setup), fmt.Sprint(n.MACs))

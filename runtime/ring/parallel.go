@@ -8,6 +8,9 @@ import (
 // parallelWork is the number of multiplications from which a product is worth a second goroutine.
 const parallelWork = 1 << 20
 
+// Parallel reports whether a product of so many multiplications is shared out among processors.
+func Parallel(macs int) bool { return macs >= parallelWork }
+
 // workers returns the number of goroutines that can run at once.
 func workers() int { return runtime.GOMAXPROCS(0) }
 

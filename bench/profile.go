@@ -1,0 +1,341 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+
+	"smpcc/backend/plan"
+	"smpcc/ir"
+	"smpcc/runtime/engine"
+)
+
+// A Profile is what a machine does in a second, by kind of work, as measured on models made for that.
+type Profile struct {
+	Machine Machine            `json:"machine"`
+	Rates   map[string]float64 `json:"per_second"` // per core; a kind that is missing took no time that could be told
+	GRPC    Loopback           `json:"grpc"`
+	Fit     []Fitted           `json:"fit"` // what the profile says of the models that it was made from
+}
+
+// Loopback is what gRPC with mutual TLS between processes of one machine takes, besides the time in memory.
+type Loopback struct {
+	Round float64 `json:"seconds_per_round"`
+	Bytes float64 `json:"bytes_per_second"` // 0 if bytes took no time that could be told
+}
+
+// A Fitted is a phase of a model, measured and as the profile has it.
+type Fitted struct {
+	Model     string  `json:"model"`
+	Phase     string  `json:"phase"`
+	Measured  float64 `json:"measured_seconds"`
+	Predicted float64 `json:"predicted_seconds"`
+}
+
+// ReadProfile reads a profile that Write wrote.
+func ReadProfile(file string) (*Profile, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p := &Profile{}
+	if err := json.Unmarshal(data, p); err != nil {
+		return nil, fmt.Errorf("%s is no machine profile: %w", file, err)
+	}
+	known := map[string]bool{}
+	for _, k := range engine.KindNames {
+		known[k] = true
+	}
+	for k, r := range p.Rates {
+		if !known[k] || !(r > 0) {
+			return nil, fmt.Errorf("%s is no machine profile of this version: %s = %g; run smpcc bench --calibrate again", file, k, r)
+		}
+	}
+	if len(p.Rates) == 0 || p.Machine.Cores < 1 || !(p.GRPC.Round >= 0) || !(p.GRPC.Bytes >= 0) {
+		return nil, fmt.Errorf("%s is no machine profile: it has no rates or no cores", file)
+	}
+	return p, nil
+}
+
+// Write writes the profile as JSON.
+func (p *Profile) Write(file string) error {
+	data, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return plan.WriteAtomic(file, append(data, '\n'), 0o644)
+}
+
+// A Forecast is what a plan will take.
+type Forecast struct {
+	together, apart [3][engine.Kinds]float64 // work by phase: all roles on one machine; the busiest role on a machine of its own
+	Roles           []engine.Footprint
+	cost            *plan.Cost
+}
+
+// NewForecast counts the work of a plan, for machines of so many cores.
+func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
+	f := &Forecast{cost: p.Cost()}
+	works := make([][3]engine.Work, len(p.Programs))
+	for role := range p.Programs {
+		e, err := engine.New(p, role)
+		if err != nil {
+			return nil, err
+		}
+		for ph := plan.Setup; ph <= plan.Online; ph++ {
+			works[role][ph] = e.Work(ph)
+		}
+		f.Roles = append(f.Roles, e.Footprint())
+	}
+	for ph := plan.Setup; ph <= plan.Online; ph++ {
+		busy := 0
+		for role := range works {
+			if works[role][ph] != (engine.Work{}) {
+				busy++
+			}
+		}
+		for k := range engine.Kinds {
+			for role := range works {
+				w := &works[role][ph]
+				f.together[ph][k] += w.Parallel[k]/float64(cores) + w.Alone[k]/float64(max(1, min(cores, busy)))
+				f.apart[ph][k] = max(f.apart[ph][k], w.Parallel[k]/float64(cores)+w.Alone[k])
+			}
+		}
+		f.together[ph][engine.Rounds] = float64(f.cost.Phases[ph].Rounds)
+	}
+	return f, nil
+}
+
+// seconds is the time of work.
+func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
+	t := 0.0
+	for k, n := range w {
+		if rate := p.Rates[engine.KindNames[k]]; rate > 0 {
+			t += n / rate
+		}
+	}
+	return t
+}
+
+// Compute predicts the seconds that the roles of a phase compute, each on a machine of its own: the kinds of work at the role that does
+// most of them, without the network.
+func (p *Profile) Compute(f *Forecast, ph plan.Phase) float64 {
+	w := f.apart[ph]
+	w[engine.Rounds] = 0
+	return p.seconds(&w)
+}
+
+// Seconds predicts the seconds of a phase with all roles on this machine, over memory or grpc.
+func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
+	t := p.seconds(&f.together[ph])
+	switch c := f.cost.Phases[ph]; transport {
+	case "grpc":
+		t += float64(c.Rounds) * p.GRPC.Round
+		if p.GRPC.Bytes > 0 {
+			t += float64(most(c.Sent)) / p.GRPC.Bytes
+		}
+	case "wan":
+		t += float64(c.Rounds)*0.02 + float64(most(c.Sent))*8/1e8
+	}
+	return t
+}
+
+func most(x []int64) int64 {
+	m := int64(0)
+	for _, n := range x {
+		m = max(m, n)
+	}
+	return m
+}
+
+// probes are the models that a profile is made from. None is of the suite.
+func probes() []Model {
+	relu := func(n int) func(g *graph) *ir.Value {
+		return func(g *graph) *ir.Value { return g.relu(g.e(ir.OpMul, nil, g.input(-64, 64, n), g.number(0.7))) }
+	}
+	smooth := func(op ir.Op, n int, lo, hi float64) func(g *graph) *ir.Value {
+		return func(g *graph) *ir.Value { return g.e(op, nil, g.input(lo, hi, n)) }
+	}
+	conv := func(in, out, k, size, stride, group int) func(g *graph) *ir.Value {
+		return func(g *graph) *ir.Value {
+			return g.relu(g.conv(g.input(-2, 2, 1, in, size, size), out, k, stride, group))
+		}
+	}
+	stack := func(in, mid, k, size, group, deep int) func(g *graph) *ir.Value {
+		return func(g *graph) *ir.Value {
+			x := g.conv(g.input(-2, 2, 1, in, size, size), mid, 1, 1, 1)
+			for range deep {
+				x = g.calm(g.relu(g.conv(x, mid, k, 1, group)), mid, 1)
+			}
+			return x
+		}
+	}
+	models := []Model{
+		{Name: "relu-200", build: relu(200)},
+		{Name: "relu-20k", build: relu(20_000)},
+		{Name: "relu-300k", build: relu(300_000)},
+		{Name: "relu-1500k", build: relu(1_500_000)},
+		{Name: "matmul-96", build: func(g *graph) *ir.Value { return g.square(96) }},
+		{Name: "matmul-384", build: func(g *graph) *ir.Value { return g.square(384) }},
+		{Name: "matmul-896", build: func(g *graph) *ir.Value { return g.square(896) }},
+		{Name: "dense-1", build: func(g *graph) *ir.Value { return g.dense(g.relu(g.dense(g.input(-1, 1, 1, 1500), 1500)), 1000) }},
+		{Name: "dense-48", build: func(g *graph) *ir.Value { return g.dense(g.relu(g.dense(g.input(-1, 1, 48, 512), 1024)), 512) }},
+		{Name: "conv-small", build: conv(8, 16, 3, 28, 1, 1)},
+		{Name: "conv-64", build: conv(64, 64, 3, 56, 1, 1)},
+		{Name: "conv-stem", build: conv(3, 48, 7, 192, 2, 1)},
+		{Name: "conv-point", build: conv(256, 256, 1, 28, 1, 1)},
+		{Name: "conv-deep", build: conv(384, 384, 3, 7, 1, 1)},
+		{Name: "depthwise", build: conv(96, 96, 3, 96, 1, 96)},
+		{Name: "depthwise-stack", build: stack(32, 192, 3, 28, 192, 3)},
+		{Name: "conv-stack", build: stack(32, 64, 3, 28, 1, 5)},
+		{Name: "pool", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 32, 64, 64), 2, 2, 0) }},
+		{Name: "pool-3", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 48, 97, 97), 3, 2, 0) }},
+		{Name: "gelu-60k", build: smooth(ir.OpGelu, 60_000, -8, 8)},
+		{Name: "gelu-400k", build: smooth(ir.OpGelu, 400_000, -8, 8)},
+		{Name: "exp-20k", build: smooth(ir.OpExp, 20_000, -8, 1)},
+		{Name: "rsqrt-1k", build: smooth(ir.OpRsqrt, 1000, 0.1, 100)},
+		{Name: "softmax", build: func(g *graph) *ir.Value { return g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 1)}, g.input(-4, 4, 512, 96)) }},
+		{Name: "norm", build: func(g *graph) *ir.Value { return g.norm(g.input(-3, 3, 128, 512)) }},
+		{Name: "scaled-400k", build: func(g *graph) *ir.Value { x := g.input(-4, 4, 400_000); return g.e(ir.OpMul, nil, x, x) }},
+	}
+	for i := range models {
+		models[i].Batch = 1
+	}
+	return models
+}
+
+// A Grpc runs sessions over gRPC between processes.
+type Grpc func(p *Prepared, m *Machine, runs int) (*Result, error)
+
+// Calibrate measures this machine. say is told what is going on; over may be nil, which leaves gRPC out.
+func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over Grpc) (*Profile, error) {
+	type row struct {
+		model string
+		ph    plan.Phase
+		work  [engine.Kinds]float64
+		t     float64
+	}
+	var rows []row
+	type slow struct{ rounds, bytes, t float64 }
+	var wire []slow
+	p := &Profile{Machine: *m}
+	for _, b := range probes() {
+		say(b.Name)
+		pr, err := Prepare(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name, err)
+		}
+		f, err := NewForecast(pr.Comp.Plan, m.Cores)
+		if err != nil {
+			return nil, err
+		}
+		r, err := pr.Runs(ctx, m, "memory", runs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name, err)
+		}
+		rows = append(rows, row{b.Name, plan.Offline, f.together[plan.Offline], r.Offline.Fastest}, row{b.Name, plan.Online, f.together[plan.Online], r.Online.Fastest})
+		if over != nil && (b.Name == "relu-200" || b.Name == "matmul-896" || b.Name == "rsqrt-1k" || b.Name == "relu-300k") {
+			say(b.Name + " over grpc")
+			g, err := over(pr, m, runs)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", b.Name, err)
+			}
+			wire = append(wire, slow{float64(g.Online.Rounds), float64(g.Online.Bytes), max(0, g.Online.Fastest-r.Online.Fastest)})
+		}
+		runtime.GC()
+	}
+	// Errors count in proportion to the time, so that small models weigh as much as large ones.
+	var a [][]float64
+	var y []float64
+	for _, r := range rows {
+		line := make([]float64, engine.Kinds)
+		for k := range line {
+			line[k] = r.work[k] / r.t
+		}
+		a, y = append(a, line), append(y, 1)
+	}
+	p.Rates = map[string]float64{}
+	for k, c := range robust(a, y) {
+		if c > 0 {
+			p.Rates[engine.KindNames[k]] = 1 / c
+		}
+	}
+	for _, r := range rows {
+		p.Fit = append(p.Fit, Fitted{r.model, r.ph.String(), r.t, p.seconds(&r.work)})
+	}
+	a, y = nil, nil
+	for _, w := range wire {
+		if w.t > 0 {
+			a, y = append(a, []float64{w.rounds / w.t, w.bytes / w.t}), append(y, 1)
+		}
+	}
+	if len(a) > 0 {
+		c := nonNegative(a, y)
+		p.GRPC.Round = c[0]
+		if c[1] > 0 {
+			p.GRPC.Bytes = 1 / c[1]
+		}
+	}
+	return p, nil
+}
+
+// robust is nonNegative where lines that do not fit by more than tolerable count less than in square: another process that takes the
+// machine for a while makes times wrong, and always too long.
+func robust(a [][]float64, y []float64) []float64 {
+	const tolerable = 0.1
+	x := nonNegative(a, y)
+	for range 10 {
+		wa, wy := make([][]float64, len(a)), make([]float64, len(y))
+		for i, row := range a {
+			miss := -y[i]
+			for j, v := range row {
+				miss += v * x[j]
+			}
+			w := math.Sqrt(min(1, tolerable/max(math.Abs(miss), 1e-9)))
+			for _, v := range row {
+				wa[i] = append(wa[i], w*v)
+			}
+			wy[i] = w * y[i]
+		}
+		x = nonNegative(wa, wy)
+	}
+	return x
+}
+
+// nonNegative minimises |Ax - y| over x >= 0, one coordinate after the other until nothing moves.
+func nonNegative(a [][]float64, y []float64) []float64 {
+	n := len(a[0])
+	norm, x, rest := make([]float64, n), make([]float64, n), append([]float64{}, y...)
+	for _, row := range a {
+		for j, v := range row {
+			norm[j] += v * v
+		}
+	}
+	for range 200_000 {
+		moved := 0.0
+		for j := range x {
+			if norm[j] == 0 {
+				continue
+			}
+			g := 0.0
+			for i, row := range a {
+				g += row[j] * rest[i]
+			}
+			to := max(0, x[j]+g/norm[j])
+			if d := to - x[j]; d != 0 {
+				for i, row := range a {
+					rest[i] -= d * row[j]
+				}
+				x[j] = to
+				moved = max(moved, math.Abs(d)*math.Sqrt(norm[j]))
+			}
+		}
+		if moved < 1e-10 {
+			break
+		}
+	}
+	return x
+}

@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"smpcc/backend/plan"
+	"smpcc/runtime/engine"
+)
+
+// TestNonNegative solves systems whose solution is known, one of which has a negative coefficient without the bound.
+func TestNonNegative(t *testing.T) {
+	for _, c := range []struct {
+		a       [][]float64
+		y, want []float64
+	}{
+		{[][]float64{{1, 2}, {3, 1}, {1, 1}}, []float64{8, 9, 5}, []float64{2, 3}},
+		{[][]float64{{1, 1}, {2, 1}}, []float64{3, 7}, []float64{3.4, 0}}, // unbounded: 4, -1
+		{[][]float64{{1, 0}, {2, 0}}, []float64{3, 6}, []float64{3, 0}},
+	} {
+		got := nonNegative(c.a, c.y)
+		for i, x := range got {
+			if math.Abs(x-c.want[i]) > 1e-6 {
+				t.Errorf("%v: got %v, want %v", c.a, got, c.want)
+			}
+		}
+	}
+}
+
+// TestRobust fits a line through points of which one is far off.
+func TestRobust(t *testing.T) {
+	var a [][]float64
+	var y []float64
+	for i := range 20 {
+		x := float64(i + 1)
+		a, y = append(a, []float64{x, 1}), append(y, 2*x+1)
+	}
+	y[7] *= 10
+	if got := robust(a, y); math.Abs(got[0]-2) > 0.05 || math.Abs(got[1]-1) > 0.3 {
+		t.Errorf("got %v, want 2 and 1", got)
+	}
+	if got := nonNegative(a, y); math.Abs(got[1]-1) < 1 {
+		t.Errorf("least squares got %v: the test has no teeth", got)
+	}
+}
+
+// TestForecast checks what a forecast says with a profile in which one kind of work takes time, against the plan's cost.
+func TestForecast(t *testing.T) {
+	var b Model
+	for _, m := range probes() {
+		if m.Name == "matmul-384" {
+			b = m
+		}
+	}
+	pr, err := Prepare(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewForecast(pr.Comp.Plan, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cost := pr.Comp.Plan.Cost()
+	only := func(k engine.Kind, rate float64) *Profile {
+		return &Profile{Machine: Machine{Cores: 4}, Rates: map[string]float64{engine.KindNames[k]: rate}}
+	}
+	sum := int64(0) // multiplications of both parties on four cores
+	for i := range pr.Comp.Plan.Programs {
+		g := &pr.Comp.Plan.Programs[i]
+		for _, r := range g.Online {
+			for j := range r.Steps {
+				if s := &r.Steps[j]; s.Op == plan.StepMatMul {
+					sum += s.MACs(func(slot int) int { return g.Slots[slot].Len })
+				}
+			}
+		}
+	}
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if math.Abs(got-want) > 1e-9*math.Abs(want) || want == 0 {
+			t.Errorf("%s: got %g, want %g", what, got, want)
+		}
+	}
+	near("multiplications together", only(engine.MACs, 1e9).Seconds(f, plan.Online, "memory"), float64(sum)/4/1e9)
+	near("multiplications of the busiest", only(engine.MACs, 1e9).Compute(f, plan.Online), float64(cost.MACs)/4/1e9)
+	rounds := only(engine.Rounds, 1e4)
+	near("rounds", rounds.Seconds(f, plan.Online, "memory"), float64(cost.Phases[plan.Online].Rounds)/1e4)
+	if got := rounds.Compute(f, plan.Online); got != 0 {
+		t.Errorf("computing alone waits for rounds: %g", got)
+	}
+	rounds.GRPC = Loopback{Round: 1, Bytes: 1e6}
+	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1)+float64(most(cost.Phases[plan.Online].Sent))/1e6)
+	for i, role := range f.Roles {
+		if role.Session > 8*int64(cost.Words[i]) || role.Model != 8*int64(cost.Model[i]) || role.Total() <= 0 {
+			t.Errorf("role %d: footprint %+v, the plan has %d and %d words", i, role, cost.Words[i], cost.Model[i])
+		}
+	}
+}
+
+// TestReadProfile writes a profile and reads it, and gives it files that are none.
+func TestReadProfile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "machine.json")
+	p := &Profile{Machine: Machine{CPU: "x", Cores: 2}, Rates: map[string]float64{"blocks": 2}, GRPC: Loopback{1, 2}}
+	if err := p.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	if q, err := ReadProfile(file); err != nil || q.Rates["blocks"] != 2 || q.GRPC != p.GRPC || q.Machine != p.Machine {
+		t.Errorf("read %+v, %v", q, err)
+	}
+	for _, c := range []struct{ text, want string }{
+		{"[", "is no machine profile"},
+		{"{}", "no rates or no cores"},
+		{`{"machine":{"cores":2},"per_second":{"dreams":1}}`, "dreams = 1"},
+		{`{"machine":{"cores":2},"per_second":{"blocks":-1}}`, "blocks = -1"},
+	} {
+		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadProfile(file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", c.text, err, c.want)
+		}
+	}
+}
