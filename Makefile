@@ -1,4 +1,4 @@
-.PHONY: help check test golden generate bench fuzz nightly conformance functions
+.PHONY: help check test golden generate bench performance fuzz nightly conformance functions
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,11 @@ generate: ## write the assembly again; its generator is a module of its own
 
 bench: ## benchmarks, six times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+performance: ## measure the whole suite, over memory, grpc and wan, into docs/performance.md and .svg; on a quiet machine
+	@mkdir -p docs
+	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go run ./cmd/smpcc bench --calibrate "$$d/machine.json" --runs 15 && \
+		go run ./cmd/smpcc bench --transport memory,grpc,wan --machine "$$d/machine.json" --report docs/performance.md
 
 ONNX_TESTS ?= /usr/include/onnx/backend/test/data
 conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), into docs/conformance.md

@@ -173,6 +173,13 @@ func probes() []Model {
 			return x
 		}
 	}
+	network := func(batch int) func(g *graph) *ir.Value {
+		return func(g *graph) *ir.Value {
+			x := g.relu(g.maxPool(g.conv(g.input(0, 1, batch, 1, 24, 24), 16, 3, 1, 1), 2, 2, 0))
+			x = g.relu(g.maxPool(g.conv(x, 32, 3, 1, 1), 2, 2, 0))
+			return g.dense(g.relu(g.dense(g.reshape(x, batch, 32*6*6), 400)), 10)
+		}
+	}
 	models := []Model{
 		{Name: "relu-200", build: relu(200)},
 		{Name: "relu-20k", build: relu(20_000)},
@@ -189,6 +196,8 @@ func probes() []Model {
 		{Name: "conv-point", build: conv(256, 256, 1, 28, 1, 1)},
 		{Name: "conv-deep", build: conv(384, 384, 3, 7, 1, 1)},
 		{Name: "depthwise", build: conv(96, 96, 3, 96, 1, 96)},
+		{Name: "network-1", build: network(1)},
+		{Name: "network-12", build: network(12)},
 		{Name: "depthwise-stack", build: stack(32, 192, 3, 28, 192, 3)},
 		{Name: "conv-stack", build: stack(32, 64, 3, 28, 1, 5)},
 		{Name: "pool", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 32, 64, 64), 2, 2, 0) }},
@@ -237,7 +246,7 @@ func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}
 		rows = append(rows, row{b.Name, plan.Offline, f.together[plan.Offline], r.Offline.Fastest}, row{b.Name, plan.Online, f.together[plan.Online], r.Online.Fastest})
-		if over != nil && (b.Name == "relu-200" || b.Name == "matmul-896" || b.Name == "rsqrt-1k" || b.Name == "relu-300k") {
+		if over != nil && (b.Name == "relu-200" || b.Name == "matmul-896" || b.Name == "network-1" || b.Name == "relu-300k") {
 			say(b.Name + " over grpc")
 			g, err := over(pr, m, runs)
 			if err != nil {

@@ -50,6 +50,7 @@ type Prediction struct {
 // A Report is what one run of the suite found.
 type Report struct {
 	Machine *Machine  `json:"machine"`
+	Runs    int       `json:"runs"` // sessions per result
 	Results []*Result `json:"results"`
 }
 

@@ -21,7 +21,7 @@ func benchCommand() *cobra.Command {
 	var only, transports []string
 	var asJSON bool
 	var runs int
-	var plotFile, profile, calibrate, machineFile string
+	var plotFile, profile, calibrate, machineFile, report string
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure generated models on this machine",
@@ -47,6 +47,7 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 	f.StringVar(&plotFile, "plot", "", "`FILE`.svg or .png to draw online times into")
 	f.StringVar(&calibrate, "calibrate", "", "measure this machine on small models, write its profile to `FILE` for --machine, and stop")
 	f.StringVar(&machineFile, "machine", "", "profile `FILE` that --calibrate wrote: show predicted times beside measured ones")
+	f.StringVar(&report, "report", "", "`FILE`.md to write a page of results into, with a plot FILE.svg beside it")
 	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of the sessions to")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for _, n := range only {
@@ -61,6 +62,9 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 		}
 		if runs < 1 {
 			return usagef("--runs %d: want at least 1", runs)
+		}
+		if report != "" && filepath.Ext(report) != ".md" {
+			return usagef("--report %s: want FILE.md", report)
 		}
 		var known *bench.Profile
 		if machineFile != "" {
@@ -100,7 +104,7 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 			}
 			defer pprof.StopCPUProfile()
 		}
-		rep := &bench.Report{Machine: machine}
+		rep := &bench.Report{Machine: machine, Runs: runs}
 		for _, m := range bench.Models() {
 			if len(only) > 0 && !slices.Contains(only, m.Name) {
 				continue
@@ -136,6 +140,19 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 				return err
 			}
 			if err := plan.WriteAtomic(plotFile, data, 0o644); err != nil {
+				return err
+			}
+		}
+		if report != "" {
+			image := strings.TrimSuffix(report, ".md") + ".svg"
+			data, err := bench.Draw(rep.Results, "svg")
+			if err != nil {
+				return err
+			}
+			if err := plan.WriteAtomic(image, data, 0o644); err != nil {
+				return err
+			}
+			if err := plan.WriteAtomic(report, rep.Markdown(filepath.Base(image)), 0o644); err != nil {
 				return err
 			}
 		}
