@@ -220,6 +220,23 @@ func (a *approximation) weigh(x, cells *ir.Value, w []float64, frac int) *ir.Val
 	return a.E(ir.OpReshape, ir.Attrs{ir.Dims("shape", x.Type.Shape)}, s)
 }
 
+// atLeast compares each element of x with public thresholds: a row of bits, as reals without fraction bits.
+func (a *approximation) atLeast(x *ir.Value, t []float64) *ir.Value {
+	below := a.E(ir.OpLtz, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
+	return a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a.E(ir.OpNot, nil, below))
+}
+
+// combine returns c[0] plus the sum of c[k] times term(k); coefficients that are zero cost nothing.
+func (a *approximation) combine(c []float64, term func(k int) *ir.Value, frac int) *ir.Value {
+	y := a.exact(frac, ir.Shape{}, c[0])
+	for k := 1; k < len(c); k++ {
+		if c[k] != 0 {
+			y = a.add(y, a.mul(term(k), a.exact(frac, ir.Shape{}, c[k])))
+		}
+	}
+	return y
+}
+
 // clip limits x to lo..hi where its range exceeds them: lo + relu(x-lo) - relu(x-hi), one opening and one comparison round. over is
 // relu(x-hi), or nil if x does not exceed hi.
 func (a *approximation) clip(x *ir.Value, lo, hi float64) (in, over *ir.Value) {
@@ -319,13 +336,7 @@ func (a *approximation) series(t *ir.Value, c []float64, bits int) *ir.Value {
 		}
 		return cheb[k]
 	}
-	y := a.exact(bits, ir.Shape{}, c[0])
-	for k := 1; k < len(c); k++ {
-		if c[k] != 0 {
-			y = a.add(y, a.mul(get(k), a.exact(bits, ir.Shape{}, c[k])))
-		}
-	}
-	return y
+	return a.combine(c, get, bits)
 }
 
 // polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
@@ -380,15 +391,13 @@ func (a *approximation) octaves(x *ir.Value, lo, hi int) func(table func(j float
 			return a.exact(frac, ir.Shape{}, table(float64(lo)))
 		}
 	}
-	below := a.E(ir.OpLtz, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
-	bits := a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a.E(ir.OpNot, nil, below))
+	bits := a.atLeast(x, t)
 	return func(table func(float64) float64, frac int) *ir.Value {
 		w := make([]float64, len(t))
-		round := func(y float64) float64 { return math.Ldexp(math.Round(math.Ldexp(y, frac)), -frac) }
-		first := round(table(float64(lo)))
+		first := roundTo(table(float64(lo)), frac)
 		before, least, most := first, first, first
 		for i := range w {
-			y := round(table(float64(lo + 1 + i)))
+			y := roundTo(table(float64(lo+1+i)), frac)
 			w[i], before = y-before, y
 			least, most = min(least, y), max(most, y)
 		}
@@ -432,13 +441,7 @@ func (a *approximation) polynomial(t *ir.Value, c []float64, frac int) *ir.Value
 		}
 		return power[k]
 	}
-	y := a.exact(frac, ir.Shape{}, c[0])
-	for k := 1; k < len(c); k++ {
-		if c[k] != 0 {
-			y = a.add(y, a.mul(get(k), a.exact(frac, ir.Shape{}, c[k])))
-		}
-	}
-	return y
+	return a.combine(c, get, frac)
 }
 
 // onMantissa evaluates f at m in [1, 2), centred so that coefficients stay small. Below 1 it is the polynomial's continuation, which is bounded.
@@ -562,7 +565,7 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 	iv := a.known(x)
 	turns := func(x float64) int { return int(math.Round(x / (2 * math.Pi))) }
 	first, last := turns(iv.lo), turns(iv.hi)
-	round := func(y float64) float64 { return math.Ldexp(math.Round(math.Ldexp(y, a.frac)), -a.frac) }
+	round := func(y float64) float64 { return roundTo(y, a.frac) }
 	u := x
 	if first != 0 || last != first {
 		base := round(2 * math.Pi * float64(first))
@@ -574,8 +577,7 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 			base = to
 		}
 		if len(t) > 0 {
-			below := a.E(ir.OpLtz, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
-			u = a.sub(u, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a.E(ir.OpNot, nil, below)), w, a.frac))
+			u = a.sub(u, a.weigh(x, a.atLeast(x, t), w, a.frac))
 		}
 	}
 	const over = 1.001

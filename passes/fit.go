@@ -7,6 +7,9 @@ import (
 // Fits of real functions, made at compile time. All results are rounded to coarse binary grids, so that every machine
 // compiles the same bytes.
 
+// roundTo rounds x to a multiple of 2^-bits.
+func roundTo(x float64, bits int) float64 { return math.Ldexp(math.Round(math.Ldexp(x, bits)), -bits) }
+
 // A polyline is a continuous piecewise linear function: f(x) = y0 + sum_i slope_i * max(x - at_i, 0), with no slope left of at_0.
 type polyline struct {
 	at, slope []float64
@@ -99,7 +102,7 @@ func fitPoly(f func(float64) float64, lo, hi float64, degree, bits int) []float6
 		c[0] = d[k] - float64(x[k]*c[0])
 	}
 	for i := range c {
-		c[i] = math.Ldexp(math.Round(math.Ldexp(c[i], bits)), -bits)
+		c[i] = roundTo(c[i], bits)
 	}
 	return c
 }
@@ -152,7 +155,7 @@ func fitChebyshev(f func(float64) float64, eps float64, bits int) []float64 {
 		if k == 0 {
 			s /= 2
 		}
-		s = math.Ldexp(math.Round(math.Ldexp(s, bits)), -bits)
+		s = roundTo(s, bits)
 		c = append(c, s)
 		worst := 0.0
 		for j := range at {
