@@ -26,13 +26,14 @@ backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/material:
-runtime/engine: backend/plan runtime/ring runtime/material
+runtime/message:
+runtime/engine: backend/plan runtime/message runtime/ring runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
 runtime/attest:
 runtime/client: backend/plan runtime/server
 runtime/observe:
-runtime/grpcnet: backend/plan runtime/keys
+runtime/grpcnet: backend/plan runtime/keys runtime/message
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan

@@ -12,6 +12,7 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/material"
+	"smpcc/runtime/message"
 )
 
 // A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
@@ -277,7 +278,7 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 			x.do(&stages[i], round.Steps, &in, &out)
 		}
 		for _, b := range in.data {
-			recycle(b)
+			message.Free(b)
 		}
 		in = traffic{}
 		if len(round.Opens) == 0 {
@@ -337,30 +338,6 @@ func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
 	return f
 }
 
-// buffers keeps messages that have been unpacked for messages to be packed: memory that is written for the first time is slow.
-// A message is written in full before it is sent.
-var buffers sync.Pool // of *[]byte
-
-// recycledLen is the size from which a message is kept.
-const recycledLen = 1 << 16
-
-// buffer returns a message of n bytes of any content.
-func buffer(n int) []byte {
-	if n >= recycledLen {
-		if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n {
-			return (*b)[:n]
-		}
-	}
-	return make([]byte, n)
-}
-
-// recycle takes a message that nobody needs any more.
-func recycle(b []byte) {
-	if cap(b) >= recycledLen {
-		buffers.Put(&b)
-	}
-}
-
 // layout makes room for the messages of a round's openings and says how much each peer will send.
 func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	roles := len(x.e.plan.Programs)
@@ -383,7 +360,7 @@ func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	}
 	for to, n := range size {
 		if n > 0 {
-			out.data[to] = buffer(n)
+			out.data[to] = message.New(n)
 		}
 	}
 	return out, want

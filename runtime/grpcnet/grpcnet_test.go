@@ -142,7 +142,7 @@ func TestCodec(t *testing.T) {
 }
 
 // nodes starts servers for roles on loopback.
-func nodes(t *testing.T, handlers map[string]Handler, roles ...string) (map[string]*Node, map[string]string) {
+func nodes(t testing.TB, handlers map[string]Handler, roles ...string) (map[string]*Node, map[string]string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
 	if err := keys.Dev(dir, roles); err != nil {
@@ -177,7 +177,7 @@ func nodes(t *testing.T, handlers map[string]Handler, roles ...string) (map[stri
 }
 
 // sessions connects all roles.
-func sessions(t *testing.T, all map[string]*Node, addrs map[string]string, timeout time.Duration, roles ...string) []*Transport {
+func sessions(t testing.TB, all map[string]*Node, addrs map[string]string, timeout time.Duration, roles ...string) []*Transport {
 	t.Helper()
 	out := make([]*Transport, len(roles))
 	var wg sync.WaitGroup

@@ -13,10 +13,12 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/message"
 )
 
 // A frame on a stream is a header and a part of a message. The header: kind, phase, two zero bytes, round (32 bits), size of
@@ -206,7 +208,7 @@ func wrap(l *link, err error) error {
 }
 
 func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
-	h := make([]byte, headerSize, headerSize+min(chunkSize, size-at))
+	h := make([]byte, headerSize)
 	h[0], h[1] = kind, byte(ph)
 	binary.LittleEndian.PutUint32(h[4:], uint32(round))
 	binary.LittleEndian.PutUint64(h[8:], uint64(size))
@@ -214,13 +216,16 @@ func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
 	return h
 }
 
-// write sends a message in parts.
+// write sends a message in parts, and gives its memory back when they have left. Parts are not copied: a stream may hold on to them
+// after it has taken them.
 func (l *link) write(ph plan.Phase, round int, msg []byte) error {
 	l.sending.Lock()
 	defer l.sending.Unlock()
+	whole := mem.NewBuffer(&msg, messages{})
+	defer whole.Free()
 	for at := 0; at < len(msg); at += chunkSize {
-		part := msg[at:min(len(msg), at+chunkSize)]
-		if err := l.send(&frame{out: append(header(kindData, ph, round, len(msg), at), part...)}); err != nil {
+		part := whole.Slice(at, min(len(msg), at+chunkSize))
+		if err := l.send(&frame{out: header(kindData, ph, round, len(msg), at), part: part}); err != nil {
 			if errors.Is(err, io.EOF) { // the stream's status says why
 				return l.ended()
 			}
@@ -259,7 +264,7 @@ func cause(err error) error {
 
 // read receives one message of exactly size bytes. Nothing that the peer announces decides how much memory it takes.
 func (l *link) read(ph plan.Phase, round, size int) ([]byte, error) {
-	msg := make([]byte, size)
+	msg := message.New(size)
 	l.receiving.Lock()
 	defer l.receiving.Unlock()
 	for at := 0; at < size; {
