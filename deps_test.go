@@ -33,7 +33,7 @@ runtime/keys:
 runtime/attest:
 runtime/client: backend/plan runtime/server
 runtime/observe:
-runtime/grpcnet: backend/plan runtime/keys runtime/message
+runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan

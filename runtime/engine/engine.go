@@ -23,6 +23,32 @@ type Transport interface {
 	Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) (in [][]byte, err error)
 }
 
+// A Streamer is a Transport that can send a message while it is being packed and hand one over while it arrives.
+type Streamer interface {
+	Transport
+	// Start begins the exchange that Exchange does, before out is written. It may return nil: then Exchange must do it. One
+	// exchange may begin while the one before it is under way.
+	Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) Flow
+}
+
+// A Flow is one exchange under way. The transport owns out from Start on, but for bytes that are not Ready, which the caller
+// writes. After an error nothing more can be expected of it; the session ends.
+type Flow interface {
+	// Ready says that bytes lo..hi-1 of the message to a role are written. It may be called from several goroutines, and is
+	// called for every byte of every message once.
+	Ready(to, lo, hi int)
+	// Flush says that all bytes are ready: the peers' time to answer begins.
+	Flush()
+	// Await returns when bytes lo..hi-1 of the message from a role are in In.
+	Await(from, lo, hi int) error
+	// In returns the messages by role. They are the caller's, with all of their capacity, after Done.
+	In() [][]byte
+	// Done returns when all messages have been sent and received.
+	Done() error
+	// Waited is how long any goroutine has waited in Await and Done.
+	Waited() time.Duration
+}
+
 // An Engine runs the program of one role. It holds no secrets and may serve many sessions at once.
 type Engine struct {
 	plan *plan.Plan
@@ -254,19 +280,31 @@ func signed(d, words []uint64, bits int, bool bool) {
 	}
 }
 
-// run executes a phase round by round: local steps, then one exchange.
+// run executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
+// blocks are sent as they are packed, and those of the exchange before it go through the steps as they arrive.
 func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
+	streamer, _ := t.(Streamer)
 	rounds := x.e.prog.Rounds(ph)
-	var in, out traffic
+	in := &traffic{}
 	for r, stages := range x.e.phases[ph] {
 		var round plan.Round
 		if r < len(rounds) {
 			round = rounds[r]
 		}
-		var want []int
-		out, want = x.layout(round.Opens)
+		out, want := x.layout(round.Opens, r)
+		moved := false
+		for j := range out.data {
+			stats.BytesSent += int64(len(out.data[j]))
+			moved = moved || len(out.data[j]) > 0 || want[j] > 0
+		}
+		if moved {
+			stats.Rounds++
+			if streamer != nil {
+				out.flow = streamer.Start(ctx, ph, r, out.data, want)
+			}
+		}
 		for i := range stages {
 			if err := ctx.Err(); err != nil {
 				node := -1
@@ -275,33 +313,46 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 				}
 				return x.fail(ph, r, node, err)
 			}
-			x.do(&stages[i], round.Steps, &in, &out)
+			if err := x.do(&stages[i], round.Steps, in, out); err != nil {
+				return x.fail(ph, in.round, in.opens[0].Node, err)
+			}
 		}
-		for _, b := range in.data {
-			message.Free(b)
+		if out.flow != nil {
+			out.flow.Flush()
 		}
-		in = traffic{}
-		if len(round.Opens) == 0 {
+		if err := in.done(); err != nil {
+			return x.fail(ph, in.round, in.opens[0].Node, err)
+		}
+		in = x.expect(round.Opens, r)
+		if !moved {
 			continue
 		}
-		moved := false
-		for j := range out.data {
-			stats.BytesSent += int64(len(out.data[j]))
-			moved = moved || len(out.data[j]) > 0 || want[j] > 0
-		}
-		in = x.expect(round.Opens)
-		if moved {
-			stats.Rounds++
+		if in.flow = out.flow; in.flow != nil {
+			in.data = in.flow.In()
+		} else {
 			var err error
 			if in.data, err = t.Exchange(ctx, ph, r, out.data, want); err != nil {
 				return x.fail(ph, r, round.Opens[0].Node, err)
 			}
-			for j := range want {
-				if want[j] > 0 && len(in.data[j]) != want[j] {
-					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))
-				}
+		}
+		for j := range want {
+			if want[j] > 0 && len(in.data[j]) != want[j] {
+				return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))
 			}
 		}
+	}
+	return nil
+}
+
+// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more.
+func (t *traffic) done() error {
+	if t.flow != nil {
+		if err := t.flow.Done(); err != nil {
+			return err
+		}
+	}
+	for _, b := range t.data {
+		message.Free(b)
 	}
 	return nil
 }
@@ -339,9 +390,9 @@ func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
 }
 
 // layout makes room for the messages of a round's openings and says how much each peer will send.
-func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
+func (x *execution) layout(opens []plan.Open, round int) (out *traffic, want []int) {
 	roles := len(x.e.plan.Programs)
-	out = traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	out = &traffic{opens: opens, round: round, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
 	size, want := make([]int, roles), make([]int, roles)
 	for i := range opens {
 		o := &opens[i]
@@ -367,9 +418,9 @@ func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 }
 
 // expect says where the openings of a round are in the messages of the peers.
-func (x *execution) expect(opens []plan.Open) traffic {
+func (x *execution) expect(opens []plan.Open, round int) *traffic {
 	roles := len(x.e.plan.Programs)
-	in := traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	in := &traffic{opens: opens, round: round, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
 	at := make([]int, roles)
 	for i := range opens {
 		o := &opens[i]

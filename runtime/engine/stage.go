@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/ring"
@@ -475,31 +476,54 @@ var workers = sync.Pool{New: func() any { return new(worker) }}
 // A traffic is the messages of one exchange by peer, and where in them each opening is: at[opening*roles+peer].
 type traffic struct {
 	opens []plan.Open
+	round int
 	at    []int
 	data  [][]byte
+	flow  Flow // under way while blocks are packed and unpacked; nil where messages are exchanged whole
 }
 
-// do runs a stage: its blocks one after the other, or on all processors if there are many.
-func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
+// runLen is the number of blocks that a goroutine takes at a time. It is small enough that blocks are packed about in their
+// order, which is the order in which they are sent and awaited.
+const runLen = 8
+
+// do runs a stage: its blocks one after the other, or on all processors if there are many. It fails only where what it unpacks
+// does not arrive.
+func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
 	if st.whole {
 		x.step(&steps[st.lo])
-		return
+		return nil
 	}
 	blocks := (st.n + blockLen - 1) / blockLen
 	parts := min(runtime.GOMAXPROCS(0), blocks)
 	if st.n < parallelLen || parts < 2 {
-		x.blocks(st, steps, in, out, 0, blocks)
-		return
+		return x.blocks(st, steps, in, out, func() (int, int) {
+			n := blocks
+			blocks = 0
+			return 0, n
+		})
 	}
+	var next atomic.Int64
+	errs := make([]error, parts)
 	var wg sync.WaitGroup
 	for p := range parts {
-		wg.Go(func() { x.blocks(st, steps, in, out, p*blocks/parts, (p+1)*blocks/parts) })
+		wg.Go(func() {
+			errs[p] = x.blocks(st, steps, in, out, func() (int, int) {
+				from := int(next.Add(runLen)) - runLen
+				return from, min(blocks, from+runLen)
+			})
+		})
 	}
 	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// blocks runs blocks from..to-1 of a stage.
-func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from, to int) {
+// blocks runs blocks from..to-1 of a stage, as long as take returns any.
+func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, take func() (from, to int)) error {
 	w := workers.Get().(*worker)
 	defer workers.Put(w)
 	for len(w.local) < st.locals {
@@ -516,17 +540,25 @@ func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from,
 			clear(l[:n])
 		}
 	}()
-	for b := from; b < to; b++ {
-		lo := b * blockLen
-		hi := min(lo+blockLen, st.n)
-		for _, i := range st.unpack {
-			x.unpack(w, in, i, lo, hi)
+	for {
+		from, to := take()
+		if from >= to {
+			return nil
 		}
-		for i := st.lo; i < st.hi; i++ {
-			x.each(w, &steps[i], lo, hi)
-		}
-		for _, i := range st.pack {
-			x.pack(w, out, i, lo, hi)
+		for b := from; b < to; b++ {
+			lo := b * blockLen
+			hi := min(lo+blockLen, st.n)
+			for _, i := range st.unpack {
+				if err := x.unpack(w, in, i, lo, hi); err != nil {
+					return err
+				}
+			}
+			for i := st.lo; i < st.hi; i++ {
+				x.each(w, &steps[i], lo, hi)
+			}
+			for _, i := range st.pack {
+				x.pack(w, out, i, lo, hi)
+			}
 		}
 	}
 }
@@ -550,12 +582,31 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 			copy(msg, packed)
 		}
 	}
+	if out.flow == nil {
+		return
+	}
+	for _, to := range o.To {
+		if to != x.e.role {
+			from := out.at[i*roles+to] + lo*o.Bits/8
+			out.flow.Ready(to, from, from+plan.PackedBytes(hi-lo, o.Bits))
+		}
+	}
 }
 
 // unpack combines elements lo..hi-1 of what the peers sent with the own shares.
-func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
+func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
+	if in.flow != nil {
+		for _, from := range o.From {
+			if from != x.e.role {
+				at := in.at[i*roles+from] + lo*o.Bits/8
+				if err := in.flow.Await(from, at, at+plan.PackedBytes(hi-lo, o.Bits)); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	d := x.write(w, o.Dst, lo, hi)
 	var own []uint64 // the sum so far
 	if has(o.From, x.e.role) {
@@ -586,4 +637,5 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 		}
 	}
 	x.written(w, o.Dst, lo, hi)
+	return nil
 }

@@ -37,7 +37,7 @@ const (
 )
 
 // Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
-const Protocol = 1
+const Protocol = 2
 
 // versionKey carries Protocol in the metadata of calls and streams.
 const versionKey = "smpcc-protocol"

@@ -517,7 +517,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	if err != nil {
 		return fmt.Errorf("%s: connecting: %w", s.name, err)
 	}
-	if err := s.phases(ctx, j, model, &meter{Transport: t, s: s, j: j}); err != nil {
+	if err := s.phases(ctx, j, model, &meter{Streamer: t, s: s, j: j}); err != nil {
 		t.Abort(err.Error())
 		return err
 	}
@@ -527,7 +527,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 
 // A meter measures exchanges.
 type meter struct {
-	engine.Transport
+	engine.Streamer
 	s       *Server
 	j       *job
 	waiting time.Duration
@@ -535,19 +535,74 @@ type meter struct {
 
 // Exchange implements engine.Transport.
 func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	sent := int64(0)
-	for _, b := range out {
-		sent += int64(len(b))
-	}
+	n := sent(out)
 	if m.s.observer != nil {
 		m.s.observer(m.j, ph, round, out)
 	}
 	start := time.Now()
-	in, err := m.Transport.Exchange(ctx, ph, round, out, want)
-	took := time.Since(start)
+	in, err := m.Streamer.Exchange(ctx, ph, round, out, want)
+	m.exchanged(ph, time.Since(start), n)
+	return in, err
+}
+
+// Start implements engine.Streamer.
+func (m *meter) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+	f := &measured{Flow: m.Streamer.Start(ctx, ph, round, out, want), m: m, ph: ph, sent: sent(out)}
+	if m.s.observer != nil {
+		return &observed{Flow: f, seen: func() { m.s.observer(m.j, ph, round, out) }}
+	}
+	return f
+}
+
+func (m *meter) exchanged(ph plan.Phase, took time.Duration, sent int64) {
 	m.waiting += took
 	m.s.metrics.Exchange(ph.String(), took, sent)
-	return in, err
+}
+
+func sent(out [][]byte) (n int64) {
+	for _, b := range out {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// A measured exchange is measured when it is done.
+type measured struct {
+	engine.Flow
+	m    *meter
+	ph   plan.Phase
+	sent int64
+}
+
+// Done implements engine.Flow.
+func (f *measured) Done() error {
+	err := f.Flow.Done()
+	f.m.exchanged(f.ph, f.Waited(), f.sent)
+	return err
+}
+
+// An observed exchange, in tests, sends nothing before somebody has seen all of it.
+type observed struct {
+	engine.Flow
+	seen  func()
+	mu    sync.Mutex
+	ready [][3]int
+}
+
+// Ready implements engine.Flow.
+func (f *observed) Ready(to, lo, hi int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ready = append(f.ready, [3]int{to, lo, hi})
+}
+
+// Flush implements engine.Flow.
+func (f *observed) Flush() {
+	f.seen()
+	for _, r := range f.ready {
+		f.Flow.Ready(r[0], r[1], r[2])
+	}
+	f.Flow.Flush()
 }
 
 // phase measures and traces one phase of a job.

@@ -70,7 +70,7 @@ func (s *Server) stock() *material.Store {
 }
 
 // makeMaterial is the body of a material job.
-func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Transport) error {
+func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
 	if s.role == s.plan.NumParties() {
 		rounds := s.plan.Programs[s.role].Offline
 		for i := range uint64(j.count) {
@@ -125,13 +125,18 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 
 // shifted numbers the exchanges of several sessions on one transport.
 type shifted struct {
-	engine.Transport
+	engine.Streamer
 	by int
 }
 
 // Exchange implements engine.Transport.
 func (t *shifted) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	return t.Transport.Exchange(ctx, ph, round+t.by, out, want)
+	return t.Streamer.Exchange(ctx, ph, round+t.by, out, want)
+}
+
+// Start implements engine.Streamer.
+func (t *shifted) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+	return t.Streamer.Start(ctx, ph, round+t.by, out, want)
 }
 
 // stored is the transport of an offline phase whose messages came earlier.
