@@ -24,7 +24,8 @@ type Runner struct {
 	models  []*engine.Model
 	session uint64
 	Setup   Phase
-	Link    memnet.Link // the network that sessions run on; memory if zero
+	Link    memnet.Link                                         // the network that sessions run on; memory if zero
+	wrap    func(role int, t engine.Transport) engine.Transport // for tests
 }
 
 // A Phase is what was measured in one phase over all roles.
@@ -137,7 +138,11 @@ func (r *Runner) phase(ph plan.Phase, fn func(role int, t engine.Transport) erro
 	errs := make([]error, len(r.engines))
 	for role := range r.engines {
 		wg.Go(func() {
-			if errs[role] = fn(role, net.Role(role)); errs[role] != nil {
+			t := engine.Transport(net.Role(role))
+			if r.wrap != nil {
+				t = r.wrap(role, t)
+			}
+			if errs[role] = fn(role, t); errs[role] != nil {
 				net.Fail(role, errs[role])
 			}
 		})
