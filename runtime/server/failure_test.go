@@ -198,7 +198,7 @@ func TestFaults(t *testing.T) {
 }
 
 // goroutines reads the number of goroutines from a server's metrics.
-func goroutines(t *testing.T, addr string) int {
+func goroutines(t testing.TB, addr string) int {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := c.Get("http://" + addr + "/metrics")

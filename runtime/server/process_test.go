@@ -328,13 +328,17 @@ func (f *fleet) signal(role string, s syscall.Signal) {
 // client returns the client of p1.
 func (f *fleet) client() *client.Client {
 	f.t.Helper()
-	tls := keys.DevFiles(f.path("keys"), "p1-client")
-	c, err := client.New(&server.Config{Servers: f.addrs, TLS: tls, ActsFor: []string{"p1"}}, f.m.plan)
+	c, err := f.connect()
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(c.Close)
 	return c
+}
+
+// connect returns a client of p1 for the caller to close.
+func (f *fleet) connect() (*client.Client, error) {
+	return client.New(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.path("keys"), "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 }
 
 // raw returns a client with the methods of one server.
@@ -400,8 +404,11 @@ func (f *fleet) awaitError(role string, session uint64, within time.Duration, wa
 	}
 }
 
+// longest is how many numbers of sessions or material may be given out while one is in use, and more.
+const longest = 4096
+
 // neverTwice checks, over all that every role has sent since the beginning, that no piece of material has masked two
-// openings.
+// openings: those of one number, and that no number comes back after many others.
 func (f *fleet) neverTwice() (openings int) {
 	f.t.Helper()
 	for _, r := range f.m.plan.Manifest.Parties {
@@ -409,12 +416,32 @@ func (f *fleet) neverTwice() (openings int) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		seen := map[string]bool{}
+		seen, highest := map[string]map[uint64]map[string]bool{}, map[string]uint64{} // by stream
 		for s := bufio.NewScanner(file); s.Scan(); openings++ {
-			if seen[s.Text()] {
+			stream, rest, _ := strings.Cut(s.Text(), " ")
+			number, _, _ := strings.Cut(rest, " ")
+			id, err := strconv.ParseUint(number, 10, 64)
+			if err != nil {
+				f.t.Fatalf("%s observed %q: %v", r, s.Text(), err)
+			}
+			if seen[stream] == nil {
+				seen[stream] = map[uint64]map[string]bool{}
+			}
+			of := seen[stream]
+			switch {
+			case id+longest < highest[stream]:
+				f.t.Errorf("%s used %s %d when %d had been used: %s", r, stream, id, highest[stream], s.Text())
+			case of[id] == nil:
+				of[id] = map[string]bool{}
+			case of[id][s.Text()]:
 				f.t.Errorf("%s opened twice under one mask: %s", r, s.Text())
 			}
-			seen[s.Text()] = true
+			if of[id] != nil {
+				of[id][s.Text()] = true
+			}
+			for ; highest[stream] < id; highest[stream]++ {
+				delete(of, highest[stream]-longest) // wraps at first, where there is nothing
+			}
 		}
 		file.Close()
 	}
