@@ -186,12 +186,7 @@ func newFleet(t testing.TB, m *model) *fleet {
 	var names []string
 	for _, r := range m.plan.Roles() {
 		names = append(names, r, keys.ClientName(r))
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.addrs[r] = l.Addr().String()
-		l.Close()
+		f.addrs[r] = freeAddress(t)
 		f.routes[r] = map[string]string{}
 	}
 	if err := keys.Dev(f.path("keys"), names); err != nil {
@@ -230,6 +225,28 @@ func newFleet(t testing.TB, m *model) *fleet {
 }
 
 func (f *fleet) path(name string) string { return filepath.Join(f.dir, name) }
+
+// telemetry has a role answer for its metrics, and returns where.
+func (f *fleet) telemetry(role string) string {
+	f.t.Helper()
+	addr := freeAddress(f.t)
+	f.extra[role] += "telemetry: {listen: '" + addr + "'}\n"
+	return addr
+}
+
+// freeAddress returns an address on loopback that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// sizeOf writes a number of bytes as configurations do.
+func sizeOf(n int64) string { return strconv.FormatInt(n, 10) + "B" }
 
 // startAll starts every role.
 func (f *fleet) startAll() {

@@ -395,6 +395,11 @@ func (s *Server) record(r jobRequest) []material.Record {
 	return records
 }
 
+// A joinReply tells the lead how many sessions a role can run at once.
+type joinReply struct {
+	Capacity int `json:"capacity"`
+}
+
 // join starts a setup or session at this role, on the word of the lead. The id is on disk before anything is sent.
 func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
@@ -425,7 +430,10 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	return []byte("{}"), s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) })
+	if err := s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
+		return nil, err
+	}
+	return json.Marshal(joinReply{s.gate.capacity()})
 }
 
 // begin starts a job; a session has entered the gate, and leaves it whatever happens. use records its id; the lead has done

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"slices"
@@ -49,13 +48,8 @@ func TestSoak(t *testing.T) {
 	f := newFleet(t, m)
 	numbers := map[string]string{}
 	for _, r := range m.plan.Roles() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		numbers[r] = l.Addr().String()
-		l.Close()
-		f.extra[r] = "timeout: 20s\ninput_timeout: 2s\ntelemetry: {listen: '" + numbers[r] + "'}\n"
+		numbers[r] = f.telemetry(r)
+		f.extra[r] += "timeout: 20s\ninput_timeout: 2s\n"
 	}
 	f.extra["p0"] += "material: {low: 16, high: 64}\n"
 	f.startAll()
