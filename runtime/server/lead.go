@@ -82,7 +82,7 @@ func (s *Server) openSession(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: last + 1, Epoch: epoch}
+		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
 		if st := s.stock(); st != nil {
 			used, err := s.ledger.Last(s.ledgerKey("stock"))
 			if err != nil {
@@ -149,7 +149,8 @@ func (s *Server) readyLocked(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: last + 1, Epoch: last + 1}
+	id := s.cfg.next(last)
+	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: id, Epoch: id}
 	if err := s.start(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
 		return 0, err
 	}

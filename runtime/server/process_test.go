@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"encoding/json"
@@ -170,26 +171,30 @@ func (m *model) right(r *client.Result) bool {
 
 // A fleet is all roles of a plan as processes on loopback.
 type fleet struct {
-	t      testing.TB
-	dir    string
-	m      *model
-	addrs  map[string]string            // where each role listens
-	routes map[string]map[string]string // how a role reaches another, where that is not its address
-	extra  map[string]string            // lines of each role's configuration
-	procs  map[string]*exec.Cmd
-	logs   map[string]*os.File
+	t     testing.TB
+	dir   string
+	m     *model
+	keys  string            // folder of certificates
+	addrs map[string]string // where each role answers
+	// where a role listens, where that is not its address
+	listens map[string]string
+	routes  map[string]map[string]string // how a role reaches another, where that is not its address
+	extra   map[string]string            // lines of each role's configuration
+	procs   map[string]*exec.Cmd
+	logs    map[string]*os.File
 }
 
 func newFleet(t testing.TB, m *model) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), m: m, addrs: map[string]string{}, routes: map[string]map[string]string{}, extra: map[string]string{}, procs: map[string]*exec.Cmd{}, logs: map[string]*os.File{}}
+	f := &fleet{t: t, dir: t.TempDir(), m: m, addrs: map[string]string{}, listens: map[string]string{}, routes: map[string]map[string]string{}, extra: map[string]string{}, procs: map[string]*exec.Cmd{}, logs: map[string]*os.File{}}
 	var names []string
 	for _, r := range m.plan.Roles() {
 		names = append(names, r, keys.ClientName(r))
 		f.addrs[r] = freeAddress(t)
 		f.routes[r] = map[string]string{}
 	}
-	if err := keys.Dev(f.path("keys"), names); err != nil {
+	f.keys = f.path("keys")
+	if err := keys.Dev(f.keys, names); err != nil {
 		t.Fatal(err)
 	}
 	if err := plan.WriteFile(f.path("plan"), m.plan); err != nil {
@@ -234,6 +239,15 @@ func (f *fleet) telemetry(role string) string {
 	return addr
 }
 
+// isFree reports whether nobody listens at an address.
+func isFree(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+}
+
 // freeAddress returns an address on loopback that nobody listens at.
 func freeAddress(t testing.TB) string {
 	t.Helper()
@@ -259,13 +273,14 @@ func (f *fleet) startAll() {
 func (f *fleet) start(role string) {
 	f.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: keys/ca.crt, cert: keys/%s.crt, key: keys/%s.key}\nservers:\n", f.addrs[role], role, role, role)
+	listen, files := cmp.Or(f.listens[role], f.addrs[role]), keys.DevFiles(f.keys, role)
+	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
 	for _, r := range f.m.plan.Roles() {
 		a := f.addrs[r]
 		if via := f.routes[role][r]; via != "" {
 			a = via
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", r, a)
+		fmt.Fprintf(&b, "  %s: '%s'\n", r, a)
 	}
 	for _, p := range f.m.plan.Manifest.Policies {
 		if p.Owner == role {
@@ -355,13 +370,13 @@ func (f *fleet) client() *client.Client {
 
 // connect returns a client of p1 for the caller to close.
 func (f *fleet) connect() (*client.Client, error) {
-	return client.New(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.path("keys"), "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	return client.New(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 }
 
 // raw returns a client with the methods of one server.
 func (f *fleet) raw() *server.Client {
 	f.t.Helper()
-	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.path("keys"), "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 	if err != nil {
 		f.t.Fatal(err)
 	}
