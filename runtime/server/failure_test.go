@@ -204,11 +204,11 @@ func metric(t testing.TB, addr, name string) int {
 	defer r.Body.Close()
 	for s := bufio.NewScanner(r.Body); s.Scan(); {
 		if v, ok := strings.CutPrefix(s.Text(), name+" "); ok {
-			n, err := strconv.Atoi(v)
+			x, err := strconv.ParseFloat(v, 64) // large ones are written as 1.2e+07
 			if err != nil {
 				t.Fatal(err)
 			}
-			return n
+			return int(x)
 		}
 	}
 	t.Fatalf("there is no %s", name)
