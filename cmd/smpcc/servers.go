@@ -48,8 +48,26 @@ func serverCommands() []*cobra.Command {
 	}
 }
 
+// workerFlag adds --worker to a command that speaks for one server of a configuration.
+func workerFlag(c *cobra.Command, worker *int) {
+	c.Flags().IntVar(worker, "worker", -1, "which of the configuration's workers, `N` from 0 on; by default its worker")
+}
+
+// readConfig reads a configuration for the worker of --worker, if that was given.
+func readConfig(file string, worker int) (*server.Config, error) {
+	cfg, err := server.ReadConfig(file)
+	if err != nil || worker < 0 {
+		return cfg, err
+	}
+	if worker >= cfg.Workers {
+		return nil, usagef("--worker %d: %s has workers: %d, counted from 0", worker, file, cfg.Workers)
+	}
+	return cfg.ForWorker(worker), nil
+}
+
 func serveCommand(dealer bool) *cobra.Command {
 	var config string
+	var worker int
 	who := "party"
 	if dealer {
 		who = "dealer"
@@ -75,17 +93,24 @@ func serveCommand(dealer bool) *cobra.Command {
   material: {low: 16, high: 64, expire: 168h, disk: 10GiB}   # made ahead; low and high count at the first party
   telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}
 
+Where one server of each role is too slow, each organisation runs several, which work in pairs: worker 3 of one with worker 3 of
+the others. Then {worker} in addresses and in the state folder stands for the number that --worker gives:
+
+  workers: 4                        # the same at all roles and clients
+  servers: {p0: "p0-{worker}.p0.example.org:7101", ...}
+
 Logs are JSON lines on standard error. SIGTERM and interrupt stop it when its sessions have ended.
 
 There is no mode without certificates and no default policy.`,
 		Args: exactly(0, "no arguments"),
 	}
 	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	workerFlag(c, &worker)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if config == "" {
 			return usagef("%s: --config FILE is missing", c.CommandPath())
 		}
-		cfg, err := server.ReadConfig(config)
+		cfg, err := readConfig(config, worker)
 		if err != nil {
 			return err
 		}

@@ -96,8 +96,8 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 		if err != nil {
 			return fail(name, err)
 		}
-		sctx, stop := context.WithCancel(metadata.NewOutgoingContext(context.Background(), metadata.Pairs("smpcc-plan", hex.EncodeToString(cfg.Digest[:]),
-			"smpcc-purpose", cfg.Purpose, "smpcc-session", strconv.FormatUint(cfg.Session, 10), "smpcc-to", name, versionKey, strconv.Itoa(Protocol))))
+		sctx, stop := context.WithCancel(metadata.NewOutgoingContext(context.Background(), n.outgoing("smpcc-plan", hex.EncodeToString(cfg.Digest[:]),
+			"smpcc-purpose", cfg.Purpose, "smpcc-session", strconv.FormatUint(cfg.Session, 10), "smpcc-to", name)))
 		unhook := context.AfterFunc(ctx, stop) // the time to connect is bounded, the stream's is not
 		s, err := c.NewStream(sctx, &grpc.StreamDesc{StreamName: "Exchange", ServerStreams: true, ClientStreams: true}, meshMethod, grpc.WaitForReady(true))
 		if !unhook() || err != nil {

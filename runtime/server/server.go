@@ -94,7 +94,8 @@ type job struct {
 // New prepares a server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
 // has none.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
-	if err := cfg.defaults(); err != nil {
+	cfg, err := cfg.resolved()
+	if err != nil {
 		return nil, err
 	}
 	conf, name, err := keys.Load(cfg.TLS)
@@ -132,6 +133,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		return nil, fmt.Errorf("limits.memory is %d bytes, but one session of this plan takes %d at %s", cfg.memory, s.gate.need, name)
 	}
 	s.log = log.With("role", name, "plan", s.plan16())
+	if cfg.Workers > 1 {
+		s.log = s.log.With("worker", cfg.Worker)
+	}
 	s.draining, s.used, s.expires = make(chan struct{}), make(chan struct{}, 1), conf.Certificates[0].Leaf.NotAfter
 	s.observe()
 	if s.tracer, err = observe.NewTracer(context.Background(), cfg.Telemetry.Traces, name, s.role == 0); err != nil {
@@ -159,12 +163,18 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
 		"Generate": s.generateHandler, "Material": s.stockHandler,
 	})
+	s.node.Worker = cfg.Worker
 	return s, nil
 }
 
 // approve refuses a plan that was not compiled under this owner's policy. A server has no default: an owner of data without
 // a policy refuses every plan.
 func (s *Server) approve() error {
+	for _, g := range s.plan.Manifest.Guards {
+		if g.MaxRuns > 0 && s.cfg.Workers > 1 {
+			return fmt.Errorf("refused: the policy of %s allows %d runs in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, g.MaxRuns, s.cfg.Workers)
+		}
+	}
 	owns := false
 	for _, t := range append(append([]plan.Port{}, s.plan.Manifest.Inputs...), s.plan.Manifest.Weights...) {
 		owns = owns || t.Owner == s.name
@@ -335,6 +345,8 @@ type statusReply struct {
 	Queued   int    `json:"queued"`
 	Material int    `json:"material"` // sessions in store
 	Stopping bool   `json:"stopping"`
+	Worker   int    `json:"worker"`
+	Workers  int    `json:"workers"`
 }
 
 func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error) {
@@ -345,7 +357,7 @@ func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := statusReply{Name: s.name, Plan: s.planHex(), Setup: s.epoch, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
-		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping()}
+		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping(), Worker: s.cfg.Worker, Workers: s.cfg.Workers}
 	if s.model != nil {
 		r.Stats = s.model.Stats
 	}
@@ -369,6 +381,19 @@ func (r jobRequest) last() uint64 {
 	}
 	return r.ID
 }
+
+// next returns the number after last of a session or setup that this worker gives. Workers share the numbers out by their
+// remainders, so that a number says whose it is, to clients and in logs and traces.
+func (c *Config) next(last uint64) uint64 {
+	n := last + 1
+	for c.workerOf(n) != c.Worker {
+		n++
+	}
+	return n
+}
+
+// workerOf returns the worker that gives a number.
+func (c *Config) workerOf(id uint64) int { return int((id - 1) % uint64(c.Workers)) }
 
 // maxID bounds numbers of sessions and material.
 const maxID = 1 << 62
@@ -395,6 +420,11 @@ func (s *Server) record(r jobRequest) []material.Record {
 	return records
 }
 
+// A joinReply tells the lead how many sessions a role can run at once.
+type joinReply struct {
+	Capacity int `json:"capacity"`
+}
+
 // join starts a setup or session at this role, on the word of the lead. The id is on disk before anything is sent.
 func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
@@ -413,6 +443,9 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	switch r.Purpose {
 	case "setup":
 	case "session":
+		if w := s.cfg.workerOf(r.ID); w != s.cfg.Worker {
+			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
+		}
 		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -425,7 +458,10 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	return []byte("{}"), s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) })
+	if err := s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
+		return nil, err
+	}
+	return json.Marshal(joinReply{s.gate.capacity()})
 }
 
 // begin starts a job; a session has entered the gate, and leaves it whatever happens. use records its id; the lead has done
@@ -701,11 +737,20 @@ type keyReply struct {
 func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
 	out = make(engine.Streams, s.plan.NumParties())
 	for i := range out {
-		if out[i], err = material.NewStream(material.Derive(s.master, purpose, s.digest, id, i)); err != nil {
+		if out[i], err = material.NewStream(s.derive(purpose, id, i)); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// derive returns a party's key of a job. Each worker's dealer has a master key of its own; should it have been copied from
+// another worker, keys still differ.
+func (s *Server) derive(purpose string, id uint64, party int) material.Key {
+	if s.cfg.Worker > 0 {
+		purpose += fmt.Sprintf(" worker %d", s.cfg.Worker)
+	}
+	return material.Derive(s.master, purpose, s.digest, id, party)
 }
 
 // streams returns the streams of this role and the transport of its offline phase: the dealer derives all streams, a party
@@ -779,11 +824,11 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 	}
 	j.issued[peer] = true
 	if j.purpose != "material" {
-		return json.Marshal(keyReply{[][]byte{material.Derive(s.master, j.purpose, s.digest, j.id, i).Bytes()}})
+		return json.Marshal(keyReply{[][]byte{s.derive(j.purpose, j.id, i).Bytes()}})
 	}
 	out := keyReply{}
 	for n := range uint64(j.count) {
-		out.Keys = append(out.Keys, material.Derive(s.master, "stock", s.digest, j.id+n, i).Bytes())
+		out.Keys = append(out.Keys, s.derive("stock", j.id+n, i).Bytes())
 	}
 	return json.Marshal(out)
 }
