@@ -76,6 +76,15 @@ type Forecast struct {
 	cost            *plan.Cost
 }
 
+// Memory is what all roles take on one machine, for setup and one session.
+func (f *Forecast) Memory() int64 {
+	n := int64(0)
+	for _, r := range f.Roles {
+		n += r.Total()
+	}
+	return n
+}
+
 // NewForecast counts the work of a plan, for machines of so many cores.
 func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 	f := &Forecast{cost: p.Cost()}
@@ -233,11 +242,11 @@ func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over
 	p := &Profile{Machine: *m}
 	for _, b := range probes() {
 		say(b.Name)
-		pr, err := Prepare(b)
+		pr, err := Prepare(b, "memory")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}
-		f, err := NewForecast(pr.Comp.Plan, m.Cores)
+		f, err := NewForecast(pr.Plan, m.Cores)
 		if err != nil {
 			return nil, err
 		}

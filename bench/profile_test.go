@@ -55,21 +55,21 @@ func TestForecast(t *testing.T) {
 			b = m
 		}
 	}
-	pr, err := Prepare(b)
+	pr, err := Prepare(b, "memory")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := NewForecast(pr.Comp.Plan, 4)
+	f, err := NewForecast(pr.Plan, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cost := pr.Comp.Plan.Cost()
+	cost := pr.Plan.Cost()
 	only := func(k engine.Kind, rate float64) *Profile {
 		return &Profile{Machine: Machine{Cores: 4}, Rates: map[string]float64{engine.KindNames[k]: rate}}
 	}
 	sum := int64(0) // multiplications of both parties on four cores
-	for i := range pr.Comp.Plan.Programs {
-		g := &pr.Comp.Plan.Programs[i]
+	for i := range pr.Plan.Programs {
+		g := &pr.Plan.Programs[i]
 		for _, r := range g.Online {
 			for j := range r.Steps {
 				if s := &r.Steps[j]; s.Op == plan.StepMatMul {

@@ -18,6 +18,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/bench"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -127,6 +128,8 @@ type job struct {
 	transport string
 
 	phases  [3]local.Phase
+	cpu     []float64                        // seconds of processors offline, by role
+	peaks   []int64                          // largest resident sizes of processes, by role
 	outputs map[string]map[string]*ir.Tensor // by receiver, then name
 	want    map[string]*ir.Tensor            // plaintext results by name; nil if unknown
 }
@@ -222,7 +225,7 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 		return err
 	}
 	if j.transport == "grpc" {
-		return j.runProcesses(ctx, bar, in, w)
+		return j.runProcesses(ctx, bar, in)
 	}
 	bar.stage("setup")
 	r, err := local.New(ctx, j.plan, w)
@@ -433,6 +436,9 @@ func nodeRows(c *plan.Cost) []nodeStats {
 
 // peakRSS returns the largest resident size of this process.
 func peakRSS() int64 {
+	if n := bench.PeakRSS("self"); n > 0 {
+		return n
+	}
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

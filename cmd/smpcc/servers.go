@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,6 +20,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
@@ -96,7 +98,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return err
 		}
-		cfg.Software = smpcc.Version
+		cfg.Software, cfg.CPU = smpcc.Version, bench.CPU
 		var weights [][]uint64
 		if !dealer {
 			_, name, err := keys.Load(cfg.TLS)
@@ -116,6 +118,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return fmt.Errorf("%s: %w", config, err)
 		}
+		boundGarbage(p)
 		return s.Serve(c.Context(), nil)
 	}
 	return c
@@ -175,7 +178,7 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files ma
 }
 
 // runProcesses runs the job with one process per role on loopback, with certificates made for this run.
-func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]uint64) (err error) {
+func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (err error) {
 	dir, err := os.MkdirTemp("", "smpcc-run-*")
 	if err != nil {
 		return err
@@ -194,7 +197,12 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	if err := plan.WriteFile(planFile, j.plan); err != nil {
 		return err
 	}
-	if err := j.copyWeights(planFile); err != nil {
+	weightsOf := planFile
+	if j.comp != nil {
+		if err := j.writeWeights(planFile); err != nil {
+			return err
+		}
+	} else if weightsOf, err = filepath.Abs(j.path); err != nil {
 		return err
 	}
 	addrs := map[string]string{}
@@ -241,7 +249,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 			}
 		}
 		if slices.ContainsFunc(j.plan.Manifest.Weights, func(w plan.Port) bool { return w.Owner == r }) {
-			cfg.Weights = weightsFile(planFile, r)
+			cfg.Weights = weightsFile(weightsOf, r)
 		}
 		data, err := yaml.Marshal(cfg)
 		if err != nil {
@@ -292,6 +300,9 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 			j.each()
 		}
 	}
+	for _, c := range started {
+		j.peaks = append(j.peaks, bench.PeakRSS(strconv.Itoa(c.Process.Pid)))
+	}
 	cancel()
 	return nil
 }
@@ -312,6 +323,7 @@ func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) err
 	for ph := range j.phases {
 		j.phases[ph] = local.Phase{Sent: make([]int64, len(roles))}
 	}
+	j.cpu = make([]float64, len(roles))
 	for i, r := range roles {
 		if results[i], err = cl.Result(ctx, session, r); err != nil {
 			return err
@@ -325,7 +337,11 @@ func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) err
 			}
 			x.Rounds = max(x.Rounds, s.Rounds)
 			x.Sent[i] = s.BytesSent
+			x.CPU += time.Duration(s.CPU * 1e9)
 		}
+	}
+	for i := range roles {
+		j.cpu[i] = results[i].Offline.CPU
 	}
 	j.collect(func(role int) map[string][]uint64 { return results[role].Outputs })
 	return nil
@@ -342,29 +358,17 @@ func (j *job) serverError(exited chan error, started *[]*exec.Cmd, err error) er
 	}
 }
 
-// copyWeights writes the weights beside a plan for its servers.
-func (j *job) copyWeights(planFile string) error {
+// writeWeights writes the weights of a compilation beside its plan.
+func (j *job) writeWeights(planFile string) error {
 	owners := map[string]map[string]*ir.Tensor{}
 	for _, w := range j.plan.Manifest.Weights {
 		if owners[w.Owner] == nil {
 			owners[w.Owner] = map[string]*ir.Tensor{}
 		}
-		if j.comp != nil {
-			owners[w.Owner][w.Name] = j.comp.Weights[w.Name]
-		}
+		owners[w.Owner][w.Name] = j.comp.Weights[w.Name]
 	}
 	for _, o := range sortedKeys(owners) {
-		if j.comp != nil {
-			if err := writeWeights(weightsFile(planFile, o), owners[o]); err != nil {
-				return err
-			}
-			continue
-		}
-		data, err := os.ReadFile(weightsFile(j.path, o))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(weightsFile(planFile, o), data, 0o600); err != nil {
+		if err := writeWeights(weightsFile(planFile, o), owners[o]); err != nil {
 			return err
 		}
 	}

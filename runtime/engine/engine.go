@@ -54,6 +54,9 @@ type PhaseStats struct {
 	Seconds   float64
 	Rounds    int   // exchanges in which this role sent or received
 	BytesSent int64 // payload
+	// CPU is the processors' time in seconds of the process while the phase ran, where a server measures it: the role's, if no other
+	// session ran.
+	CPU float64
 }
 
 // A Model is what a role keeps from setup: the opened masked weights and what is computed from them.

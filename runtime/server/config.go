@@ -62,6 +62,8 @@ type Config struct {
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
+	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
+	CPU func() time.Duration `yaml:"-"`
 
 	timeout, input, drain, queue, expire time.Duration
 	memory, disk                         int64
@@ -200,7 +202,7 @@ func (c *Config) check(at *located) error {
 			continue
 		}
 		var err error
-		if *s.to, err = parseSize(s.text); err != nil {
+		if *s.to, err = ParseSize(s.text); err != nil {
 			bad(s.key, "%v", err)
 		}
 	}
@@ -293,8 +295,8 @@ func checkAddress(addr string, listen bool) error {
 
 var sizeForm = regexp.MustCompile(`^([0-9]+) ?([KMGT]i?)?B?$`)
 
-// parseSize reads a number of bytes such as 512MiB or 4GB.
-func parseSize(s string) (int64, error) {
+// ParseSize reads a number of bytes such as 512MiB or 4GB.
+func ParseSize(s string) (int64, error) {
 	m := sizeForm.FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("%q is not a size such as 512MiB", s)

@@ -575,11 +575,13 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	}
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		session, err = s.engine.Offline(ctx, offline, model, streams)
 		clear(j.record)
 		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
+			j.offline.CPU = s.processors() - used
 		}
 		return j.offline, err
 	}); err != nil {
@@ -601,10 +603,20 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 		}
 	}
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
 		j.online = session.Stats[plan.Online]
+		j.online.CPU = s.processors() - used
 		return j.online, err
 	})
+}
+
+// processors returns the processors' time of the process in seconds; 0 if nobody measures it.
+func (s *Server) processors() float64 {
+	if s.cfg.CPU == nil {
+		return 0
+	}
+	return s.cfg.CPU().Seconds()
 }
 
 // setup opens the masked weights and keeps the result, on disk too.
