@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 	"sort"
 	"time"
@@ -162,13 +163,15 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 	return s.Finish(), nil
 }
 
-// setup runs setup. The weights are garbage after it.
+// setup runs setup. The weights are garbage after it, as are its messages: collected, so that sessions may have their memory.
 func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 	w, err := p.Weights()
 	if err != nil {
 		return nil, err
 	}
-	return local.New(ctx, p.Plan, w)
+	r, err := local.New(ctx, p.Plan, w)
+	runtime.GC()
+	return r, err
 }
 
 // Predict adds to a result what a profile says of it.

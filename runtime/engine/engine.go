@@ -28,12 +28,17 @@ type Engine struct {
 	prog *plan.Program
 	role int
 
-	phases [3][][]stage             // by phase and round
-	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
-	width  []int                    // by slot: bytes in which an element is kept in memory
-	used   []interval               // of a session's memory
-	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
+	phases [3][][]stage // by phase and round
+	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool       // by slot: touched between two exchanges only, written before it is read
+	width  []int        // by slot: bytes in which an element is kept in memory
+	used   []interval   // of a session's memory
+	kept   []interval   // of a model's
+
+	mu       sync.Mutex
+	cleared  sync.Cond // a session's memory has been cleared
+	spare    []uint64  // cleared memory for the next session; nil if there is none
+	clearing int       // sessions whose memory is being cleared
 }
 
 // New returns the engine of a role of a validated plan.
@@ -42,6 +47,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
+	e.cleared.L = &e.mu
 	e.plot()
 	return e, nil
 }
@@ -134,7 +140,7 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	s.x.streams[plan.Session] = keys
 	err := s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
 	if !e.online() { // the dealer: done with the session's secrets
-		s.wiped.Do(func() { s.x.clear() })
+		s.wiped.Do(func() { s.x.leave(); s.x.clear() })
 	}
 	return s, err
 }
@@ -183,27 +189,47 @@ func (s *Session) Discard() {
 	s.wipe()
 }
 
-// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
-// long as a good part of an online phase.
-func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
+// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it but that one: clearing
+// takes as long as a good part of an online phase.
+func (s *Session) wipe() {
+	s.wiped.Do(func() { s.x.leave(); go s.x.clear() })
+}
+
+// leave says that the session's memory is about to be cleared.
+func (x *execution) leave() {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	x.e.clearing++
+}
 
 // clear clears the session's memory and gives it back.
 func (x *execution) clear() {
-	slab := x.session
+	e, slab := x.e, x.session
 	x.session = nil
-	for _, u := range x.e.used {
+	for _, u := range e.used {
 		clear(slab[u.from:u.to])
 	}
-	x.e.spare.Store(&slab)
+	e.mu.Lock()
+	e.spare = slab
+	e.clearing--
+	e.mu.Unlock()
+	e.cleared.Broadcast()
 }
 
-// slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
-// written here, offline.
+// slab returns cleared memory for a session: that of the last, which takes less time to clear than fresh memory to be written for the
+// first time. A page of fresh memory costs its first writer more than the values on it: all are written here, offline.
 func (e *Engine) slab() []uint64 {
-	if s := e.spare.Swap(nil); s != nil {
-		return *s
+	e.mu.Lock()
+	for e.spare == nil && e.clearing > 0 {
+		e.cleared.Wait()
 	}
-	s := make([]uint64, e.prog.Words)
+	s := e.spare
+	e.spare = nil
+	e.mu.Unlock()
+	if s != nil {
+		return s
+	}
+	s = make([]uint64, e.prog.Words)
 	for _, u := range e.used {
 		touch(s[u.from:u.to])
 	}

@@ -61,10 +61,10 @@ func (e *Engine) plot() {
 			}
 		}
 	}
-	e.used = e.inUse()
+	e.used, e.kept = e.inUse(plan.Session), e.inUse(plan.Model)
 }
 
-// innermost returns which slots of a session are touched by elementwise steps, unpacking and packing between two exchanges only
+// innermost returns which slots are touched by elementwise steps, unpacking and packing between two exchanges only
 // and are written first.
 func (e *Engine) innermost() []bool {
 	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
@@ -72,7 +72,7 @@ func (e *Engine) innermost() []bool {
 	gap := 0
 	touch := func(slot int, write bool) {
 		switch {
-		case where[slot] == 0 && write && e.prog.Slots[slot].Scope != plan.Model:
+		case where[slot] == 0 && write:
 			where[slot], out[slot] = gap, true
 		case where[slot] != gap:
 			where[slot], out[slot] = -1, false
@@ -263,7 +263,7 @@ func (e *Engine) localise() {
 	each(func(st *stage, at, slot int, write bool) {
 		t := &slots[slot]
 		if t.stage == nil {
-			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+			*t = touched{stage: st, inside: write && !st.whole}
 		}
 		t.inside = t.inside && t.stage == st
 		t.dead = at
@@ -406,11 +406,11 @@ func (e *Engine) bits(s *plan.Step) int {
 // An interval is a part of the session's memory.
 type interval struct{ from, to int }
 
-// inUse returns the parts of the session's memory that any slot is kept in.
-func (e *Engine) inUse() []interval {
+// inUse returns the parts of a scope's memory that any slot is kept in.
+func (e *Engine) inUse(scope plan.Scope) []interval {
 	var all []interval
 	for i, s := range e.prog.Slots {
-		if s.Scope != plan.Model && e.local[i] == 0 && s.Len > 0 {
+		if s.Scope == scope && e.local[i] == 0 && s.Len > 0 {
 			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
 		}
 	}

@@ -179,7 +179,7 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 
 // A Footprint is the memory in bytes that a role takes.
 type Footprint struct {
-	Model    int64 // kept from setup
+	Model    int64 // slots of setup that are kept in memory
 	Session  int64 // slots of a session that are kept in memory, narrow ones as narrow as they are
 	Messages int64 // sent and received in the largest exchange
 	Outputs  int64
@@ -190,7 +190,7 @@ func (f Footprint) Total() int64 { return f.Model + f.Session + f.Messages + f.O
 
 // Footprint returns the memory that the role takes for the model and one session, besides the process itself.
 func (e *Engine) Footprint() Footprint {
-	f := Footprint{Model: 8 * int64(e.prog.Model), Messages: e.plan.SessionBytes(e.role) - 8*int64(e.prog.Words)}
+	f := Footprint{Model: e.SavedBytes(), Messages: e.plan.SessionBytes(e.role) - 8*int64(e.prog.Words)}
 	for _, u := range e.used {
 		f.Session += 8 * int64(u.to-u.from)
 	}
