@@ -14,6 +14,7 @@ import (
 	"smpcc/passes"
 	"smpcc/runtime/local"
 	"smpcc/runtime/memnet"
+	"smpcc/runtime/timeline"
 )
 
 // A Phase is what one phase takes, over all roles; bytes are of the party that sends most.
@@ -135,8 +136,13 @@ func phase(p local.Phase) Phase {
 const patience = 30 * time.Second
 
 // Runs measures sessions on the machine. transport is memory, or wan for memory slowed down to 40 ms and 100 Mbit/s; session
-// times are medians. A context that carries a timeline has it of setup and the last session.
+// times are medians. Behind them, one more session in memory shows where time goes, to the timeline of the context too if it has one.
 func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs int) (*Result, error) {
+	rec := timeline.From(ctx)
+	if rec == nil && transport == "memory" {
+		rec = timeline.New(time.Now)
+	}
+	ctx = timeline.With(ctx, nil)
 	resetPeak()
 	before := PeakRSS("self")
 	r, err := p.setup(ctx)
@@ -160,6 +166,12 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 		}
 	}
 	s.PeakRSS = PeakRSS("self")
+	if rec != nil {
+		if _, err := r.Run(timeline.With(ctx, rec), p.Inputs); err != nil {
+			return nil, err
+		}
+		s.Spent = spent(rec.Spans(), p.Plan.Manifest.Parties)
+	}
 	return s.Finish(), nil
 }
 
@@ -177,6 +189,26 @@ func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 // Predict adds to a result what a profile says of it.
 func (p *Profile) Predict(f *Forecast, r *Result) {
 	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), Memory: f.Memory()}
+}
+
+// spent adds up where the parties' time of the online phase went: the mean of a party, in seconds by the name of its stages, and
+// the rest of it as exchange.
+func spent(spans []timeline.Span, parties []string) map[string]float64 {
+	out := map[string]float64{}
+	for _, s := range spans {
+		if s.Phase != plan.Online.String() || s.Thread != timeline.Compute || !slices.Contains(parties, s.Role) {
+			continue
+		}
+		t := (s.To - s.From).Seconds() / float64(len(parties))
+		switch s.Kind {
+		case timeline.Phase:
+			out["exchange"] += t
+		case timeline.Stage:
+			out[s.Name] += t
+			out["exchange"] -= t
+		}
+	}
+	return out
 }
 
 // A Measurement is a result in the making.

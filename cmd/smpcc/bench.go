@@ -22,13 +22,14 @@ import (
 	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/server"
+	"smpcc/runtime/timeline"
 )
 
 func benchCommand() *cobra.Command {
 	var only, transports []string
 	var asJSON, throughput bool
 	var runs, batch int
-	var plotFile, profile, calibrate, machineFile, report, budget string
+	var plotFile, profile, lines, calibrate, machineFile, report, budget string
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure generated models on this machine",
@@ -63,6 +64,7 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 	f.StringVar(&machineFile, "machine", "", "profile `FILE` that --calibrate wrote: show predicted times beside measured ones")
 	f.StringVar(&report, "report", "", "`FILE`.md to write a page of results into, with a plot FILE.svg beside it")
 	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of the sessions in memory to; with several results, FILE-MODEL-TRANSPORT for each")
+	f.StringVar(&lines, "timeline", "", "`FILE`.json to write what each role did in a session and when to, for ui.perfetto.dev or chrome://tracing; files as for --cpuprofile")
 	c.AddCommand(benchPrepareCommand(), benchSessionsCommand())
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		for _, n := range only {
@@ -115,7 +117,7 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 		}
 		if calibrate != "" {
 			found, err := bench.Calibrate(c.Context(), machine, runs, func(s string) { bar.stage("measuring " + s) }, func(p *bench.Prepared, m *bench.Machine, runs int) (*bench.Result, error) {
-				return benchProcesses(c.Context(), p, m, runs, "")
+				return benchProcesses(c.Context(), p, m, runs, &job{})
 			})
 			if err != nil {
 				return err
@@ -126,7 +128,7 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 			}
 			return calibrateTable(c, found)
 		}
-		s := &suite{ctx: c.Context(), bar: bar, machine: machine, known: known, runs: runs, profile: profile, several: len(rows) > 1 || len(transports) > 1}
+		s := &suite{ctx: c.Context(), bar: bar, machine: machine, known: known, runs: runs, profile: profile, timeline: lines, several: len(rows) > 1 || len(transports) > 1}
 		rep := &bench.Report{Machine: machine, Runs: runs}
 		var failed []error
 		for _, row := range rows {
@@ -193,13 +195,13 @@ type benchRow struct {
 
 // A suite measures rows, each in processes of its own.
 type suite struct {
-	ctx     context.Context
-	bar     *progress
-	machine *bench.Machine
-	known   *bench.Profile // nil without predictions
-	runs    int
-	profile string
-	several bool // results: each has a file of its own
+	ctx               context.Context
+	bar               *progress
+	machine           *bench.Machine
+	known             *bench.Profile // nil without predictions
+	runs              int
+	profile, timeline string
+	several           bool // results: each has a file of its own
 }
 
 // run measures a row. The error is of the suite; a result that fails says so itself.
@@ -271,6 +273,9 @@ func (s *suite) compiled(row benchRow, m bench.Model, net string, transports []s
 		args := []string{"bench", "sessions", dir, "--transport", t, "--runs", fmt.Sprint(s.runs)}
 		if s.profile != "" {
 			args = append(args, "--cpuprofile", s.file(s.profile, m, t))
+		}
+		if s.timeline != "" {
+			args = append(args, "--timeline", s.file(s.timeline, m, t))
 		}
 		r := &bench.Result{}
 		data, err := again(s.ctx, args...)
@@ -418,12 +423,13 @@ func readPrepared(dir string) (*bench.Prepared, *bench.Machine, error) {
 
 // benchSessionsCommand measures a compiled model over a transport; bench runs it in a process of its own, whose memory is the result's.
 func benchSessionsCommand() *cobra.Command {
-	var transport, profile string
+	var transport, profile, lines string
 	var runs int
 	c := &cobra.Command{Use: "sessions DIR", Hidden: true, Short: "Measure a compiled model", Args: exactly(1, "one DIR")}
 	c.Flags().StringVar(&transport, "transport", "memory", "memory, grpc or wan")
 	c.Flags().IntVar(&runs, "runs", 1, "sessions")
 	c.Flags().StringVar(&profile, "cpuprofile", "", "file")
+	c.Flags().StringVar(&lines, "timeline", "", "file")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		p, machine, err := readPrepared(args[0])
 		if err != nil {
@@ -436,10 +442,19 @@ func benchSessionsCommand() *cobra.Command {
 		defer func() { err = errors.Join(err, stop()) }()
 		var r *bench.Result
 		if transport == "grpc" {
-			r, err = benchProcesses(c.Context(), p, machine, runs, filepath.Join(args[0], benchPlan))
+			r, err = benchProcesses(c.Context(), p, machine, runs, &job{path: filepath.Join(args[0], benchPlan), timeline: lines})
 		} else {
 			boundGarbage(p.Plan)
-			r, err = p.Runs(c.Context(), machine, transport, runs)
+			ctx := c.Context()
+			var rec *timeline.Recorder
+			if lines != "" {
+				rec = timeline.New(time.Now)
+				ctx = timeline.With(ctx, rec)
+			}
+			r, err = p.Runs(ctx, machine, transport, runs)
+			if err == nil && rec != nil {
+				err = plan.WriteAtomicTo(lines, 0o644, rec.Trace(p.Plan.Roles()).Write)
+			}
 		}
 		if err != nil {
 			return err
@@ -464,11 +479,11 @@ func startProfile(file string) (stop func() error, err error) {
 	return func() error { pprof.StopCPUProfile(); return w.Close() }, nil
 }
 
-// benchProcesses runs sessions on servers, one process per role. path is the plan's file, with weights beside it, if it has been
-// written.
-func benchProcesses(ctx context.Context, p *bench.Prepared, m *bench.Machine, runs int, path string) (*bench.Result, error) {
+// benchProcesses runs sessions on servers, one process per role. The job says where the plan is, with weights beside it, if it has been
+// written, and where a timeline goes.
+func benchProcesses(ctx context.Context, p *bench.Prepared, m *bench.Machine, runs int, j *job) (*bench.Result, error) {
 	s := p.Start(m, "grpc")
-	j := &job{plan: p.Plan, comp: p.Comp, path: path, inputs: p.Data, sessions: runs}
+	j.plan, j.comp, j.inputs, j.sessions = p.Plan, p.Comp, p.Data, runs
 	roles := p.Plan.Roles()
 	j.each = func() {
 		s.Setup(j.phases[plan.Setup])

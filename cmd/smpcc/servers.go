@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,7 @@ import (
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
 	"smpcc/runtime/server"
+	"smpcc/runtime/timeline"
 )
 
 func serverCommands() []*cobra.Command {
@@ -75,7 +77,7 @@ func serveCommand(dealer bool) *cobra.Command {
   drain: 30s                        # how long to wait for running sessions when asked to stop
   limits: {sessions: 32, memory: 4GiB, queue: 256, queue_timeout: 1m}
   material: {low: 16, high: 64, expire: 168h, disk: 10GiB}   # made ahead; low and high count at the first party
-  telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}
+  telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}   # timelines: DIR keeps a Chrome trace of each session
 
 Logs are JSON lines on standard error. SIGTERM and interrupt stop it when its sessions have ended.
 
@@ -240,6 +242,9 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 	}()
 	for i, r := range roles {
 		cfg := server.Config{Listen: addrs[r], Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r), State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
+		if j.timeline != "" {
+			cfg.Telemetry.Timelines = filepath.Join(dir, "timelines")
+		}
 		if j.comp == nil {
 			cfg.Approvals = approvals
 		}
@@ -300,11 +305,39 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 			j.each()
 		}
 	}
+	if j.timeline != "" {
+		if err := j.mergeTimelines(filepath.Join(dir, "timelines")); err != nil {
+			return err
+		}
+	}
 	for _, c := range started {
 		j.peaks = append(j.peaks, bench.PeakRSS(strconv.Itoa(c.Process.Pid)))
 	}
 	cancel()
 	return nil
+}
+
+// mergeTimelines joins what the servers recorded to one file.
+func (j *job) mergeTimelines(dir string) error {
+	var traces []*timeline.Trace
+	for _, role := range j.plan.Roles() {
+		files, err := filepath.Glob(filepath.Join(dir, role+"-*.json"))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				return err
+			}
+			t := &timeline.Trace{}
+			if err := json.Unmarshal(data, t); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
+			traces = append(traces, t)
+		}
+	}
+	return plan.WriteAtomicTo(j.timeline, 0o644, timeline.Merge(traces).Write)
 }
 
 // session runs one session on servers.

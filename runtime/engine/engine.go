@@ -286,9 +286,12 @@ func signed(d, words []uint64, bits int, bool bool) {
 func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
+	x.watch = x.e.watching(ctx, ph)
+	defer x.watch.end(stats)
 	rounds := x.e.prog.Rounds(ph)
 	var in, out traffic
 	for r, stages := range x.e.phases[ph] {
+		x.watch.next(r)
 		var round plan.Round
 		if r < len(rounds) {
 			round = rounds[r]
@@ -320,10 +323,12 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 		in = x.expect(round.Opens)
 		if moved {
 			stats.Rounds++
+			began := x.watch.now()
 			var err error
 			if in.data, err = t.Exchange(ctx, ph, r, out.data, want); err != nil {
 				return x.fail(ph, r, round.Opens[0].Node, err)
 			}
+			x.watch.exchange(began, out.data, want, round.Opens)
 			for j := range want {
 				if want[j] > 0 && len(in.data[j]) != want[j] {
 					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))

@@ -9,6 +9,7 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/ring"
+	"smpcc/runtime/timeline"
 )
 
 // A stage is work of one round that is done block by block: the elements of a block are unpacked, go through all steps and
@@ -481,6 +482,10 @@ type traffic struct {
 
 // do runs a stage: its blocks one after the other, or on all processors if there are many.
 func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
+	if x.watch != nil {
+		began, info := x.watch.now(), x.watch.stage(st, steps, in, out)
+		defer func() { x.watch.track.Add(began, timeline.Compute, timeline.Stage, info) }()
+	}
 	if st.whole {
 		x.step(&steps[st.lo])
 		return
@@ -493,7 +498,11 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
 	}
 	var wg sync.WaitGroup
 	for p := range parts {
-		wg.Go(func() { x.blocks(st, steps, in, out, p*blocks/parts, (p+1)*blocks/parts) })
+		wg.Go(func() {
+			began := x.watch.now()
+			x.blocks(st, steps, in, out, p*blocks/parts, (p+1)*blocks/parts)
+			x.watch.part(began, p, st, steps, in, out)
+		})
 	}
 	wg.Wait()
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/timeline"
 )
 
 // A frame on a stream is a header and a part of a message. The header: kind, phase, two zero bytes, round (32 bits), size of
@@ -142,19 +143,31 @@ func (t *Transport) Exchange(ctx context.Context, ph plan.Phase, round int, out 
 	in := make([][]byte, len(want))
 	errs := make(chan error, 2*len(t.links))
 	jobs := 0
+	track := timeline.From(ctx).Role(t.cfg.Roles[t.cfg.Role])
+	began := track.Now()
+	note := func(k timeline.Kind, peer string, sent, received int) {
+		if track != nil {
+			track.Add(began, fmt.Sprintf("%s %s", k, peer), k, timeline.Info{Phase: ph.String(), Round: round, Sent: int64(sent), Received: int64(received)})
+		}
+	}
 	for j, l := range t.links {
 		if l == nil {
 			continue
 		}
 		if len(out[j]) > 0 {
 			jobs++
-			go func() { errs <- wrap(l, l.write(ph, round, out[j])) }()
+			go func() {
+				err := l.write(ph, round, out[j])
+				note(timeline.Send, l.name, len(out[j]), 0)
+				errs <- wrap(l, err)
+			}()
 		}
 		if want[j] > 0 {
 			jobs++
 			go func() {
 				var err error
 				in[j], err = l.read(ph, round, want[j])
+				note(timeline.Receive, l.name, 0, want[j])
 				errs <- wrap(l, err)
 			}()
 		}

@@ -89,6 +89,8 @@ type Material struct {
 type Telemetry struct {
 	Listen string `yaml:"listen,omitempty"` // address of /metrics, /healthz and /readyz, over plain HTTP
 	Traces string `yaml:"traces,omitempty"` // https URL of an OTLP collector; http only on this machine
+	// Timelines is a folder for a file of each setup and session: what this role did and when, in the Trace Event Format.
+	Timelines string `yaml:"timelines,omitempty"`
 }
 
 // A located is a configuration file with the places of its keys.
@@ -148,7 +150,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, yamlError(path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals} {
+	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

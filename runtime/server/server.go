@@ -22,6 +22,7 @@ import (
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
 	"smpcc/runtime/observe"
+	"smpcc/runtime/timeline"
 )
 
 // kept is how many finished sessions a server remembers for late readers.
@@ -509,6 +510,11 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
 func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+	if s.cfg.Telemetry.Timelines != "" {
+		rec := timeline.New(time.Now)
+		ctx = timeline.With(ctx, rec)
+		defer s.keepTimeline(j, rec)
+	}
 	roles := s.plan.Roles()
 	if j.stock > 0 {
 		roles = s.plan.Manifest.Parties // the dealer has done its part
@@ -523,6 +529,18 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	}
 	t.Close()
 	return nil
+}
+
+// keepTimeline writes what a job did to the folder of timelines.
+func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
+	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
+	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
+	if err == nil {
+		err = plan.WriteAtomicTo(file, 0o600, rec.Trace([]string{s.name}).Write)
+	}
+	if err != nil {
+		s.log.Warn("a timeline cannot be kept", "error", err.Error())
+	}
 }
 
 // A meter measures exchanges.
