@@ -24,6 +24,8 @@ type Phase struct {
 	Rounds  int     `json:"rounds"`
 	Bytes   int64   `json:"bytes_sent"`
 	CPU     float64 `json:"cpu_seconds"` // of the processors, for all roles together
+	// LeastCPU is that of the session that took least.
+	LeastCPU float64 `json:"least_cpu_seconds"`
 	// ByRole is the processors' time of each role, where each is a process of its own.
 	ByRole map[string]float64 `json:"cpu_seconds_by_role,omitempty"`
 }
@@ -188,7 +190,13 @@ func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 
 // Predict adds to a result what a profile says of it.
 func (p *Profile) Predict(f *Forecast, r *Result) {
-	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), Memory: f.Memory()}
+	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), Memory: f.Together}
+	if r.Transport == "grpc" {
+		r.Predicted.Memory = 0
+		for _, role := range f.Roles {
+			r.Predicted.Memory += role.Total()
+		}
+	}
 }
 
 // spent adds up where the parties' time of the online phase went: the mean of a party, in seconds by the name of its stages, and
@@ -214,8 +222,7 @@ func spent(spans []timeline.Span, parties []string) map[string]float64 {
 // A Measurement is a result in the making.
 type Measurement struct {
 	*Result
-	online, offline, cpu []float64
-	byRole               map[string][]float64
+	online, offline, onlineCPU, offlineCPU []float64
 }
 
 // Start begins a result.
@@ -230,15 +237,17 @@ func (s *Measurement) Setup(p local.Phase) { s.Result.Setup = phase(p) }
 // Session adds a session and the largest error of its output.
 func (s *Measurement) Session(offline, online local.Phase, worst float64) {
 	s.Offline, s.Online = phase(offline), phase(online)
-	s.online, s.offline, s.cpu = append(s.online, s.Online.Seconds), append(s.offline, s.Offline.Seconds), append(s.cpu, s.Offline.CPU)
+	s.online, s.offline = append(s.online, s.Online.Seconds), append(s.offline, s.Offline.Seconds)
+	s.onlineCPU, s.offlineCPU = append(s.onlineCPU, s.Online.CPU), append(s.offlineCPU, s.Offline.CPU)
 	s.Sessions, s.Error = s.Sessions+1, max(s.Error, worst)
 }
 
 // Finish keeps the medians.
 func (s *Measurement) Finish() *Result {
 	s.Online.Seconds, s.Online.Fastest = median(s.online), slices.Min(s.online)
+	s.Online.CPU, s.Online.LeastCPU = median(s.onlineCPU), slices.Min(s.onlineCPU)
 	s.Offline.Seconds, s.Offline.Fastest = median(s.offline), slices.Min(s.offline)
-	s.Offline.CPU = median(s.cpu)
+	s.Offline.CPU, s.Offline.LeastCPU = median(s.offlineCPU), slices.Min(s.offlineCPU)
 	return s.Result
 }
 

@@ -258,7 +258,7 @@ func (s *suite) compiled(row benchRow, m bench.Model, net string, transports []s
 	if err != nil {
 		return nil, err
 	}
-	if row.budget > 0 && forecast.Memory() > row.budget {
+	if row.budget > 0 && forecast.Together > row.budget {
 		return nil, nil
 	}
 	yardstick, err := json.Marshal(s.machine)
