@@ -59,6 +59,7 @@ type Result struct {
 type Prediction struct {
 	Online  float64 `json:"online_seconds"`
 	Offline float64 `json:"offline_seconds"`
+	CPU     float64 `json:"online_cpu_seconds"`
 	Memory  int64   `json:"memory_bytes"` // of all roles, besides the process
 }
 
@@ -190,7 +191,7 @@ func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 
 // Predict adds to a result what a profile says of it.
 func (p *Profile) Predict(f *Forecast, r *Result) {
-	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), Memory: f.Together}
+	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), CPU: p.CPU(f, plan.Online), Memory: f.Together}
 	if r.Transport == "grpc" {
 		r.Predicted.Memory = 0
 		for _, role := range f.Roles {

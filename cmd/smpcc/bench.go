@@ -162,12 +162,14 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 		}
 		if report != "" {
 			image := strings.TrimSuffix(report, ".md") + ".svg"
-			data, err := bench.Draw(rep.Results, "svg")
-			if err != nil {
-				return err
-			}
-			if err := plan.WriteAtomic(image, data, 0o644); err != nil {
-				return err
+			if len(failed) < len(rep.Results) { // there is something to draw
+				data, err := bench.Draw(rep.Results, "svg")
+				if err != nil {
+					return err
+				}
+				if err := plan.WriteAtomic(image, data, 0o644); err != nil {
+					return err
+				}
 			}
 			if err := plan.WriteAtomic(report, rep.Markdown(filepath.Base(image)), 0o644); err != nil {
 				return err
@@ -530,7 +532,7 @@ func benchTable(c *cobra.Command, rep *bench.Report) error {
 		}
 		row := []string{r.Name, fmt.Sprint(r.Batch), r.Transport, fmt.Sprintf("%.4f", r.Online.Seconds), fmt.Sprint(r.Online.Rounds), bytesText(r.Online.Bytes), fmt.Sprintf("%.3f", r.Offline.Seconds), fmt.Sprintf("%.3f", r.Offline.CPU), bytesText(r.Material),
 			fmt.Sprintf("%.3f", r.Setup.Seconds), fmt.Sprintf("%.4f", r.Floor), fmt.Sprintf("%.1f", r.Online.Seconds/r.Floor), fmt.Sprintf("%.2g", r.Error), fmt.Sprint(r.PeakRSS >> 20),
-			fmt.Sprintf("%.1f", float64(r.Batch)/r.Online.Seconds)}
+			fmt.Sprintf("%.1f", r.PerSecond())}
 		if p := r.Predicted; p != nil {
 			row = append(row, fmt.Sprintf("%.4f (%+.0f %%)", p.Online, 100*(p.Online/r.Online.Seconds-1)), fmt.Sprintf("%.3f", p.Offline), fmt.Sprint(r.Grown>>20), fmt.Sprint(p.Memory>>20))
 		}
@@ -549,10 +551,12 @@ func calibrateTable(c *cobra.Command, p *bench.Profile) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\ngrpc over loopback: %.3g s more per round, %.3g B/s\n\n", p.GRPC.Round, p.GRPC.Bytes)
-	t = newTable(w, "model", "phase", "measured s", "predicted s", "difference")
+	fmt.Fprintf(w, "\nwaiting: %.3g s per exchange in memory, %.3g s per stage that is shared out\n", p.Wait.Round, p.Wait.Split)
+	fmt.Fprintf(w, "grpc over loopback: %.3g s more per round, %.3g B/s\n\n", p.GRPC.Round, p.GRPC.Bytes)
+	t = newTable(w, "model", "phase", "CPU s", "predicted", "difference", "seconds", "predicted", "difference")
 	for _, f := range p.Fit {
-		t.row(f.Model, f.Phase, fmt.Sprintf("%.5f", f.Measured), fmt.Sprintf("%.5f", f.Predicted), fmt.Sprintf("%+.0f %%", 100*(f.Predicted/f.Measured-1)))
+		t.row(f.Model, f.Phase, fmt.Sprintf("%.5f", f.CPU), fmt.Sprintf("%.5f", f.PredictedCPU), fmt.Sprintf("%+.0f %%", 100*(f.PredictedCPU/f.CPU-1)),
+			fmt.Sprintf("%.5f", f.Measured), fmt.Sprintf("%.5f", f.Predicted), fmt.Sprintf("%+.0f %%", 100*(f.Predicted/f.Measured-1)))
 	}
 	return t.flush()
 }
