@@ -13,6 +13,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/runtime/material"
 	"smpcc/runtime/message"
+	"smpcc/runtime/timeline"
 )
 
 // A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
@@ -55,12 +56,17 @@ type Engine struct {
 	prog *plan.Program
 	role int
 
-	phases [3][][]stage             // by phase and round
-	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
-	width  []int                    // by slot: bytes in which an element is kept in memory
-	used   []interval               // of a session's memory
-	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
+	phases [3][][]stage // by phase and round
+	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool       // by slot: touched between two exchanges only, written before it is read
+	width  []int        // by slot: bytes in which an element is kept in memory
+	used   []interval   // of a session's memory
+	kept   []interval   // of a model's
+
+	mu       sync.Mutex
+	cleared  sync.Cond // a session's memory has been cleared
+	spare    []uint64  // cleared memory for the next session; nil if there is none
+	clearing int       // sessions whose memory is being cleared
 }
 
 // New returns the engine of a role of a validated plan.
@@ -69,6 +75,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
+	e.cleared.L = &e.mu
 	e.plot()
 	return e, nil
 }
@@ -81,6 +88,9 @@ type PhaseStats struct {
 	Seconds   float64
 	Rounds    int   // exchanges in which this role sent or received
 	BytesSent int64 // payload
+	// CPU is the processors' time in seconds of the process while the phase ran, where a server measures it: the role's, if no other
+	// session ran.
+	CPU float64
 }
 
 // A Model is what a role keeps from setup: the opened masked weights and what is computed from them.
@@ -158,7 +168,7 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	s.x.streams[plan.Session] = keys
 	err := s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
 	if !e.online() { // the dealer: done with the session's secrets
-		s.wiped.Do(func() { s.x.clear() })
+		s.wiped.Do(func() { s.x.leave(); s.x.clear() })
 	}
 	return s, err
 }
@@ -207,27 +217,47 @@ func (s *Session) Discard() {
 	s.wipe()
 }
 
-// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
-// long as a good part of an online phase.
-func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
+// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it but that one: clearing
+// takes as long as a good part of an online phase.
+func (s *Session) wipe() {
+	s.wiped.Do(func() { s.x.leave(); go s.x.clear() })
+}
+
+// leave says that the session's memory is about to be cleared.
+func (x *execution) leave() {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	x.e.clearing++
+}
 
 // clear clears the session's memory and gives it back.
 func (x *execution) clear() {
-	slab := x.session
+	e, slab := x.e, x.session
 	x.session = nil
-	for _, u := range x.e.used {
+	for _, u := range e.used {
 		clear(slab[u.from:u.to])
 	}
-	x.e.spare.Store(&slab)
+	e.mu.Lock()
+	e.spare = slab
+	e.clearing--
+	e.mu.Unlock()
+	e.cleared.Broadcast()
 }
 
-// slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
-// written here, offline.
+// slab returns cleared memory for a session: that of the last, which takes less time to clear than fresh memory to be written for the
+// first time. A page of fresh memory costs its first writer more than the values on it: all are written here, offline.
 func (e *Engine) slab() []uint64 {
-	if s := e.spare.Swap(nil); s != nil {
-		return *s
+	e.mu.Lock()
+	for e.spare == nil && e.clearing > 0 {
+		e.cleared.Wait()
 	}
-	s := make([]uint64, e.prog.Words)
+	s := e.spare
+	e.spare = nil
+	e.mu.Unlock()
+	if s != nil {
+		return s
+	}
+	s = make([]uint64, e.prog.Words)
 	for _, u := range e.used {
 		touch(s[u.from:u.to])
 	}
@@ -285,10 +315,13 @@ func signed(d, words []uint64, bits int, bool bool) {
 func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
+	x.watch = x.e.watching(ctx, ph)
+	defer x.watch.end(stats)
 	streamer, _ := t.(Streamer)
 	rounds := x.e.prog.Rounds(ph)
 	in := &traffic{}
 	for r, stages := range x.e.phases[ph] {
+		x.watch.next(r)
 		var round plan.Round
 		if r < len(rounds) {
 			round = rounds[r]
@@ -302,6 +335,7 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 		if moved {
 			stats.Rounds++
 			if streamer != nil {
+				out.began = x.watch.now()
 				out.flow = streamer.Start(ctx, ph, r, out.data, want)
 			}
 		}
@@ -320,7 +354,7 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 		if out.flow != nil {
 			out.flow.Flush()
 		}
-		if err := in.done(); err != nil {
+		if err := x.done(in); err != nil {
 			return x.fail(ph, in.round, in.opens[0].Node, err)
 		}
 		in = x.expect(round.Opens, r)
@@ -328,12 +362,14 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 			continue
 		}
 		if in.flow = out.flow; in.flow != nil {
-			in.data = in.flow.In()
+			in.data, in.began, in.sent = in.flow.In(), out.began, out.data
 		} else {
+			began := x.watch.now()
 			var err error
 			if in.data, err = t.Exchange(ctx, ph, r, out.data, want); err != nil {
 				return x.fail(ph, r, round.Opens[0].Node, err)
 			}
+			x.watch.exchange(began, timeline.Compute, r, out.data, want, round.Opens)
 		}
 		for j := range want {
 			if want[j] > 0 && len(in.data[j]) != want[j] {
@@ -345,11 +381,14 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 }
 
 // done ends an exchange whose messages have been unpacked: nothing of it is on its way any more.
-func (t *traffic) done() error {
+func (x *execution) done(t *traffic) error {
 	if t.flow != nil {
+		began := x.watch.now()
 		if err := t.flow.Done(); err != nil {
 			return err
 		}
+		x.watch.wait(began, timeline.Compute, t.round)
+		x.watch.streamed(t)
 	}
 	for _, b := range t.data {
 		message.Free(b)

@@ -7,9 +7,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/ring"
+	"smpcc/runtime/timeline"
 )
 
 // A stage is work of one round that is done block by block: the elements of a block are unpacked, go through all steps and
@@ -62,10 +64,10 @@ func (e *Engine) plot() {
 			}
 		}
 	}
-	e.used = e.inUse()
+	e.used, e.kept = e.inUse(plan.Session), e.inUse(plan.Model)
 }
 
-// innermost returns which slots of a session are touched by elementwise steps, unpacking and packing between two exchanges only
+// innermost returns which slots are touched by elementwise steps, unpacking and packing between two exchanges only
 // and are written first.
 func (e *Engine) innermost() []bool {
 	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
@@ -73,7 +75,7 @@ func (e *Engine) innermost() []bool {
 	gap := 0
 	touch := func(slot int, write bool) {
 		switch {
-		case where[slot] == 0 && write && e.prog.Slots[slot].Scope != plan.Model:
+		case where[slot] == 0 && write:
 			where[slot], out[slot] = gap, true
 		case where[slot] != gap:
 			where[slot], out[slot] = -1, false
@@ -235,11 +237,12 @@ func (b *staging) end() {
 
 // A worker is the scratch of one goroutine that runs blocks.
 type worker struct {
-	tmp   [blockLen]uint64
-	src   [16][]uint64
-	local []*[blockLen]uint64 // slots that live within the stage
-	in    []*[blockLen]uint64 // what is read from slots kept in fewer bytes
-	out   [blockLen]uint64    // what is written to one
+	thread string
+	tmp    [blockLen]uint64
+	src    [16][]uint64
+	local  []*[blockLen]uint64 // slots that live within the stage
+	in     []*[blockLen]uint64 // what is read from slots kept in fewer bytes
+	out    [blockLen]uint64    // what is written to one
 }
 
 // localise finds the slots that live within one stage, written before they are read: a worker holds a block of them in its cache,
@@ -264,7 +267,7 @@ func (e *Engine) localise() {
 	each(func(st *stage, at, slot int, write bool) {
 		t := &slots[slot]
 		if t.stage == nil {
-			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+			*t = touched{stage: st, inside: write && !st.whole}
 		}
 		t.inside = t.inside && t.stage == st
 		t.dead = at
@@ -407,11 +410,11 @@ func (e *Engine) bits(s *plan.Step) int {
 // An interval is a part of the session's memory.
 type interval struct{ from, to int }
 
-// inUse returns the parts of the session's memory that any slot is kept in.
-func (e *Engine) inUse() []interval {
+// inUse returns the parts of a scope's memory that any slot is kept in.
+func (e *Engine) inUse(scope plan.Scope) []interval {
 	var all []interval
 	for i, s := range e.prog.Slots {
-		if s.Scope != plan.Model && e.local[i] == 0 && s.Len > 0 {
+		if s.Scope == scope && e.local[i] == 0 && s.Len > 0 {
 			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
 		}
 	}
@@ -479,7 +482,9 @@ type traffic struct {
 	round int
 	at    []int
 	data  [][]byte
-	flow  Flow // under way while blocks are packed and unpacked; nil where messages are exchanged whole
+	flow  Flow          // under way while blocks are packed and unpacked; nil where messages are exchanged whole
+	began time.Duration // when the flow began, on a timeline
+	sent  [][]byte      // what the flow sends by role; only its length counts
 }
 
 // runLen is the number of blocks that a goroutine takes at a time. It is small enough that blocks are packed about in their
@@ -489,6 +494,10 @@ const runLen = 8
 // do runs a stage: its blocks one after the other, or on all processors if there are many. It fails only where what it unpacks
 // does not arrive.
 func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
+	if x.watch != nil {
+		began, info := x.watch.now(), x.watch.stage(st, steps, in, out)
+		defer func() { x.watch.track.Add(began, timeline.Compute, timeline.Stage, info) }()
+	}
 	if st.whole {
 		x.step(&steps[st.lo])
 		return nil
@@ -496,7 +505,7 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
 	blocks := (st.n + blockLen - 1) / blockLen
 	parts := min(runtime.GOMAXPROCS(0), blocks)
 	if st.n < parallelLen || parts < 2 {
-		return x.blocks(st, steps, in, out, func() (int, int) {
+		return x.blocks(st, steps, in, out, timeline.Compute, func() (int, int) {
 			n := blocks
 			blocks = 0
 			return 0, n
@@ -507,10 +516,12 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
 	var wg sync.WaitGroup
 	for p := range parts {
 		wg.Go(func() {
-			errs[p] = x.blocks(st, steps, in, out, func() (int, int) {
+			began := x.watch.now()
+			errs[p] = x.blocks(st, steps, in, out, x.watch.worker(p), func() (int, int) {
 				from := int(next.Add(runLen)) - runLen
 				return from, min(blocks, from+runLen)
 			})
+			x.watch.part(began, p, st, steps, in, out)
 		})
 	}
 	wg.Wait()
@@ -522,9 +533,10 @@ func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
 	return nil
 }
 
-// blocks runs blocks from..to-1 of a stage, as long as take returns any.
-func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, take func() (from, to int)) error {
+// blocks runs blocks from..to-1 of a stage, as long as take returns any. thread is what a timeline calls who does it.
+func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, thread string, take func() (from, to int)) error {
 	w := workers.Get().(*worker)
+	w.thread = thread
 	defer workers.Put(w)
 	for len(w.local) < st.locals {
 		w.local = append(w.local, new([blockLen]uint64))
@@ -598,6 +610,7 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
 	if in.flow != nil {
+		began := x.watch.now()
 		for _, from := range o.From {
 			if from != x.e.role {
 				at := in.at[i*roles+from] + lo*o.Bits/8
@@ -606,6 +619,7 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 				}
 			}
 		}
+		x.watch.wait(began, w.thread, in.round)
 	}
 	d := x.write(w, o.Dst, lo, hi)
 	var own []uint64 // the sum so far

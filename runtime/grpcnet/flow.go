@@ -14,6 +14,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/message"
+	"smpcc/runtime/timeline"
 )
 
 // A flow is one exchange under way; it implements engine.Flow. A message travels in chunks, each as soon as it is packed, and can be read
@@ -27,6 +28,7 @@ type flow struct {
 	incoming []*incomingMessage
 	in       [][]byte
 	settled  func() bool // ends the watch on the context
+	track    *timeline.Track
 
 	mu      sync.Mutex
 	changed sync.Cond // a chunk has arrived, a message has been sent, or err was set
@@ -65,7 +67,7 @@ func (t *Transport) Start(ctx context.Context, ph plan.Phase, round int, out [][
 }
 
 func (t *Transport) start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) *flow {
-	f := &flow{t: t, ph: ph, round: round, timeout: t.cfg.Timeout, in: make([][]byte, len(want)),
+	f := &flow{t: t, ph: ph, round: round, timeout: t.cfg.Timeout, track: timeline.From(ctx).Role(t.cfg.Roles[t.cfg.Role]), in: make([][]byte, len(want)),
 		outgoing: make([]*outgoing, len(out)), incoming: make([]*incomingMessage, len(want))}
 	f.changed.L = &f.mu
 	for j, l := range t.links {
@@ -138,6 +140,7 @@ func (f *flow) send(o *outgoing, mine chan struct{}, before <-chan struct{}) {
 		f.fail(errEnded)
 		return
 	}
+	began := f.track.Now()
 	for range chunks(len(o.msg)) {
 		select {
 		case c := <-o.ready:
@@ -152,6 +155,7 @@ func (f *flow) send(o *outgoing, mine chan struct{}, before <-chan struct{}) {
 			return
 		}
 	}
+	f.note(began, timeline.Send, o.link.name, len(o.msg), 0)
 	f.finish(&o.sent)
 }
 
@@ -162,11 +166,20 @@ func (f *flow) receive(i *incomingMessage, mine chan struct{}, before <-chan str
 		f.fail(errEnded)
 		return
 	}
+	began := f.track.Now()
 	if err := i.link.read(f.ph, f.round, i.msg, i.here, f.wake); err != nil {
 		f.fail(&PeerError{i.link.name, err})
 		return
 	}
+	f.note(began, timeline.Receive, i.link.name, 0, len(i.msg))
 	f.finish(&i.done)
+}
+
+// note records a message in the timeline, if there is one.
+func (f *flow) note(began time.Duration, k timeline.Kind, peer string, sent, received int) {
+	if f.track != nil {
+		f.track.Add(began, fmt.Sprintf("%s %s", k, peer), k, timeline.Info{Phase: f.ph.String(), Round: f.round, Sent: int64(sent), Received: int64(received)})
+	}
 }
 
 // wake has those look again who wait.

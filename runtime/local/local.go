@@ -24,15 +24,18 @@ type Runner struct {
 	models  []*engine.Model
 	session uint64
 	Setup   Phase
-	Link    memnet.Link                                         // the network that sessions run on; memory if zero
-	wrap    func(role int, t engine.Transport) engine.Transport // for tests
+	Link    memnet.Link // the network that sessions run on; memory if zero
+	// CPU returns the processors' time of this process so far; nil does not measure it.
+	CPU  func() time.Duration
+	wrap func(role int, t engine.Transport) engine.Transport // for tests
 }
 
 // A Phase is what was measured in one phase over all roles.
 type Phase struct {
 	Seconds float64
 	Rounds  int
-	Sent    []int64 // by role
+	Sent    []int64       // by role
+	CPU     time.Duration // of the processors, for all roles; 0 if not measured
 }
 
 // A Result is one run.
@@ -133,6 +136,10 @@ func (r *Runner) streams(purpose string, role int) (engine.Streams, error) {
 func (r *Runner) phase(ph plan.Phase, fn func(role int, t engine.Transport) error) (Phase, error) {
 	net := memnet.New(r.plan.Roles())
 	net.Slow(r.Link)
+	used := time.Duration(0)
+	if r.CPU != nil {
+		used = -r.CPU()
+	}
 	start := time.Now()
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.engines))
@@ -149,6 +156,9 @@ func (r *Runner) phase(ph plan.Phase, fn func(role int, t engine.Transport) erro
 	}
 	wg.Wait()
 	p := Phase{Seconds: time.Since(start).Seconds(), Rounds: net.Rounds(ph), Sent: make([]int64, len(r.engines))}
+	if r.CPU != nil {
+		p.CPU = used + r.CPU()
+	}
 	for from := range p.Sent {
 		for to := range r.engines {
 			p.Sent[from] += net.Sent(ph, from, to)

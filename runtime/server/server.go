@@ -22,6 +22,7 @@ import (
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
 	"smpcc/runtime/observe"
+	"smpcc/runtime/timeline"
 )
 
 // kept is how many finished sessions a server remembers for late readers.
@@ -545,6 +546,11 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
 func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+	if s.cfg.Telemetry.Timelines != "" {
+		rec := timeline.New(time.Now)
+		ctx = timeline.With(ctx, rec)
+		defer s.keepTimeline(j, rec)
+	}
 	roles := s.plan.Roles()
 	if j.stock > 0 {
 		roles = s.plan.Manifest.Parties // the dealer has done its part
@@ -559,6 +565,18 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	}
 	t.Close()
 	return nil
+}
+
+// keepTimeline writes what a job did to the folder of timelines.
+func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
+	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
+	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
+	if err == nil {
+		err = plan.WriteAtomicTo(file, 0o600, rec.Trace([]string{s.name}).Write)
+	}
+	if err != nil {
+		s.log.Warn("a timeline cannot be kept", "error", err.Error())
+	}
 }
 
 // A meter measures exchanges.
@@ -666,11 +684,13 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	}
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		session, err = s.engine.Offline(ctx, offline, model, streams)
 		clear(j.record)
 		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
+			j.offline.CPU = s.processors() - used
 		}
 		return j.offline, err
 	}); err != nil {
@@ -692,10 +712,20 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 		}
 	}
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
 		j.online = session.Stats[plan.Online]
+		j.online.CPU = s.processors() - used
 		return j.online, err
 	})
+}
+
+// processors returns the processors' time of the process in seconds; 0 if nobody measures it.
+func (s *Server) processors() float64 {
+	if s.cfg.CPU == nil {
+		return 0
+	}
+	return s.cfg.CPU().Seconds()
 }
 
 // setup opens the masked weights and keeps the result, on disk too.
