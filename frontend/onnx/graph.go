@@ -124,8 +124,12 @@ func label(p *pb.NodeProto, index int) string {
 // lower checks a node against its row and lowers it.
 func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, error) {
 	p, op, dom := n.p, short(n.p.GetOpType()), domain(n.p.GetDomain())
-	if f := r.functions[functionKey(dom, p.GetOpType())]; f != nil {
+	if f := r.functions[functionKey{dom, p.GetOpType(), p.GetOverload()}]; f != nil {
 		return n.call(f)
+	}
+	if o := p.GetOverload(); o != "" {
+		return nil, diag.Errorf(n.at, "the model defines no function %s with overload %q", op, short(o)).
+			WithHint("overloads tell a model's own functions apart; operators have none")
 	}
 	row := operators[p.GetOpType()]
 	if dom != standard {

@@ -170,8 +170,8 @@ type reader struct {
 	file      string
 	dir       string
 	opset     int
-	imports   map[string]int64             // versions by domain
-	functions map[string]*pb.FunctionProto // of the model itself
+	imports   map[string]int64                  // versions by domain
+	functions map[functionKey]*pb.FunctionProto // of the model itself
 	m         *ir.Module
 	f         *ir.Func
 	vals      map[string]*ir.Value          // by ONNX name
