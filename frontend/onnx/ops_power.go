@@ -115,13 +115,13 @@ func (c *calc) powPublic(x *ir.Value, k float64) *ir.Value {
 	case k == 0:
 		return c.plus(c.scale(x, 0), 1)
 	case products && k > 0:
-		return c.got(c.n.power(x, n))
+		return c.squared(x, n)
 	case x.Type.Elem == ir.Int && k < 0:
 		return c.got(nil, diag.Errorf(c.n.at, "integers to the power of %g are not integers", k).WithHint("cast the base to float"))
 	case x.Type.Elem == ir.Int:
 		return c.whole(ir.Int, c.powPublic(c.to(x, ir.Real), k))
 	case products:
-		return c.got(c.n.power(c.fn(ir.OpRecip, x), n))
+		return c.squared(c.fn(ir.OpRecip, x), n)
 	case k == 0.5:
 		return c.fn(ir.OpSqrt, x)
 	case k == -0.5:
@@ -169,19 +169,16 @@ func (c *calc) whole(e ir.Elem, z *ir.Value) *ir.Value {
 	return c.to(c.plus(c.scale(z, 1+1.0/2048), 1.0/256), ir.Int)
 }
 
-// power returns x^k for k >= 1 by squaring: its depth is rounds.
-func (n *node) power(x *ir.Value, k int) (*ir.Value, error) {
+// squared returns x^k for k >= 1 by squaring: its depth is rounds.
+func (c *calc) squared(x *ir.Value, k int) *ir.Value {
 	if k == 1 {
-		return x, nil
+		return x
 	}
-	y, err := n.power(x, k/2)
-	if err != nil {
-		return nil, err
+	y := c.squared(x, k/2)
+	if y = c.mul(y, y); k%2 == 0 {
+		return y
 	}
-	if y, err = n.e(ir.OpMul, nil, y, y); err != nil || k%2 == 0 {
-		return y, err
-	}
-	return n.e(ir.OpMul, nil, y, x)
+	return c.mul(y, x)
 }
 
 func init() {
