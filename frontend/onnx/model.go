@@ -240,6 +240,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.opset = int(opset)
 	r.functionTable(model.Functions)
 	r.model(model.Graph)
+	r.boundMasks()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err
