@@ -18,8 +18,8 @@ golden: ## rewrite golden files and the output shown in documents; read the diff
 	SMPCC_UPDATE=1 go test ./...
 	git diff --stat
 
-generate: ## write the assembly again; its generator is a module of its own
-	go generate ./runtime/ring ./runtime/material
+generate: ## write generated code again: the assembly, whose generator is a module of its own, and the ONNX messages (needs protoc)
+	go generate ./runtime/ring ./runtime/material ./frontend/onnx/onnxpb
 
 bench: ## benchmarks, six times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 ./...

@@ -240,6 +240,50 @@ func TestExactOutput(t *testing.T) {
 	}
 }
 
+// TestIntegers turns reals into integers, with any number of parties and on ranges of either sign: towards zero, exactly, at and
+// next to integers too; also what floor has made whole before.
+func TestIntegers(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	const n = 600
+	for _, parties := range []int{2, 3} {
+		for _, rg := range [][2]float64{{-20, 20}, {0, 20}, {-20, 0}} {
+			for _, first := range []ir.Op{"", ir.OpFloor, ir.OpMul} {
+				x := ir.NewTensor(ir.Real, ir.Shape{n})
+				for i := range n {
+					x.F[i] = math.Round((rg[0]+r.Float64()*(rg[1]-rg[0]))*65536) / 65536
+					if i%2 == 0 {
+						x.F[i] = min(max(math.Round(x.F[i])+float64(i%6-2)/2/65536, rg[0]), rg[1])
+						x.F[i] = math.Round(x.F[i]*65536) / 65536
+					}
+				}
+				g := newGraph(t, parties)
+				v := g.input("x", "p0", "real", rg[0], rg[1], n)
+				of := func(x float64) float64 { return x }
+				switch first {
+				case ir.OpFloor:
+					v, of = g.e(first, nil, v), math.Floor
+				case ir.OpMul: // held with twice the fraction bits
+					v, of = g.e(first, nil, v, v), func(x float64) float64 { return math.Floor(x*x*65536) / 65536 }
+				}
+				g.reveal("out", g.e(ir.OpCast, ir.Attrs{ir.S("to", "int")}, v))
+				got, c := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+				if o := c.Plan.Manifest.Outputs[0]; o.Scale != 0 {
+					t.Errorf("the output has %d fraction bits", o.Scale)
+				}
+				for i, z := range got {
+					want := math.Trunc(of(x.F[i]))
+					if first == ir.OpMul && z == math.Trunc(of(x.F[i])+1.0/65536) { // the product is truncated by chance first
+						continue
+					}
+					if z != want {
+						t.Fatalf("%d parties, %s in %v: %v becomes %v, want %v", parties, first, rg, x.F[i], z, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestNetworkChoosesRoundsOrBytes compiles one function for a LAN and for a slow, distant network: the second takes fewer rounds.
 func TestNetworkChoosesRoundsOrBytes(t *testing.T) {
 	const n = 4000

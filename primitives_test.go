@@ -469,3 +469,42 @@ func TestMeaningKept(t *testing.T) {
 		})
 	}
 }
+
+// TestJoinedComparisons opens the exclusive or of comparisons: of different values, of one value with several thresholds, and of three.
+func TestJoinedComparisons(t *testing.T) {
+	const n = 6
+	data := map[string]*ir.Tensor{"x": ir.Ints(ir.Shape{n}, 1, -2, 3, -4, 0, 6), "y": ir.Ints(ir.Shape{n}, 1, 2, -3, -4, -5, 0)}
+	for _, parties := range []int{2, 3} {
+		for name, of := range map[string]func(g *graph, below func(v *ir.Value, k int64) *ir.Value, x, y *ir.Value) *ir.Value{
+			"two values": func(g *graph, below func(v *ir.Value, k int64) *ir.Value, x, y *ir.Value) *ir.Value {
+				return g.e(ir.OpXor, nil, below(x, 0), below(y, 0))
+			},
+			"two thresholds": func(g *graph, below func(v *ir.Value, k int64) *ir.Value, x, y *ir.Value) *ir.Value {
+				return g.e(ir.OpXor, nil, below(x, 0), below(x, 5))
+			},
+			"three": func(g *graph, below func(v *ir.Value, k int64) *ir.Value, x, y *ir.Value) *ir.Value {
+				return g.e(ir.OpXor, nil, g.e(ir.OpXor, nil, below(x, 0), below(y, 1)), below(x, 3))
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := newGraph(t, parties)
+				x, y := g.input("x", "p0", "int", -100, 100, n), g.input("y", "p1", "int", -100, 100, n)
+				below := func(v *ir.Value, k int64) *ir.Value {
+					return g.e(ir.OpLt, nil, v, g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{}, k))}))
+				}
+				g.reveal("out", g.e(ir.OpSelect, nil, of(g, below, x, y), g.e(ir.OpNeg, nil, x), x))
+				want, err := ir.Run(g.m, data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := secure(t, g, smpcc.Options{}, data)
+				for i, z := range got {
+					if z != want["out"].At(i) {
+						t.Errorf("got %v, want %v", got, want["out"])
+						break
+					}
+				}
+			})
+		}
+	}
+}

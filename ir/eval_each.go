@@ -278,6 +278,15 @@ func evalCast(v *Value, args []*Tensor) (*Tensor, error) {
 	switch {
 	case x.Elem == v.Type.Elem:
 		return x, nil
+	case v.Type.Elem == Int && x.Elem == Real:
+		out := NewTensor(Int, v.Type.Shape)
+		for i, f := range x.F {
+			if !(math.Abs(f) < 1<<62) {
+				return nil, fmt.Errorf("element %d does not fit an integer", i)
+			}
+			out.I[i] = int64(f)
+		}
+		return out, nil
 	case v.Type.Elem != Real && x.Elem == Real:
 		return nil, fmt.Errorf("no conversion of %v to %v", x.Elem, v.Type.Elem)
 	case v.Type.Elem != Real:

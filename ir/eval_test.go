@@ -81,6 +81,7 @@ var evalCases = []evalCase{
 	{op: OpCast, attrs: Attrs{S("to", "real")}, args: []*Tensor{Ints(Shape{1}, 3)}, want: Reals(Shape{1}, 3)},
 	{op: OpCast, attrs: Attrs{S("to", "real")}, args: []*Tensor{bools(Shape{1}, 1)}, want: Reals(Shape{1}, 1)},
 	{op: OpCast, attrs: Attrs{S("to", "int")}, args: []*Tensor{bools(Shape{1}, 1)}, want: Ints(Shape{1}, 1)},
+	{op: OpCast, attrs: Attrs{S("to", "int")}, args: []*Tensor{Reals(Shape{4}, 2.75, -2.75, 3, -0.5)}, want: Ints(Shape{4}, 2, -2, 3, 0)},
 	{op: OpCast, attrs: Attrs{S("to", "real")}, args: []*Tensor{Reals(Shape{1}, 2)}, want: Reals(Shape{1}, 2)},
 	{op: OpCast, attrs: Attrs{S("to", "ring"), I("bits", 8)}, args: []*Tensor{bools(Shape{2}, 1, 0)}, want: ring(Shape{2}, 1, 0)},
 

@@ -259,7 +259,7 @@ func init() {
 				}
 				return t, err
 			})},
-		&Row{Op: OpCast, Doc: "Convert elements: int to real, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Eval: evalCast,
+		&Row{Op: OpCast, Doc: "Convert elements: int to real, real to int towards zero, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Eval: evalCast,
 			Attrs: []AttrSpec{{"to", AttrString, true}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t := v.Args[0].Type
@@ -272,7 +272,7 @@ func init() {
 				if !ok {
 					return Type{}, fmt.Errorf("to=%q, want real, int or bool", to)
 				}
-				if t.Elem == Ring || e == Bool || t.Elem == Real && e == Int {
+				if t.Elem == Ring || e == Bool {
 					if !(t.Elem == e) {
 						return Type{}, fmt.Errorf("no conversion of %v to %s", t.Elem, to)
 					}

@@ -94,7 +94,7 @@ type approximation struct {
 func approximate(m *ir.Module, opt *Options) error {
 	need := len(opt.Exact) > 0
 	for _, v := range m.Main().Body {
-		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv
+		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv || rounds(v)
 	}
 	if !need {
 		return nil
@@ -135,12 +135,14 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
 		mt, ok := methods[v.Op]
-		if ok || v.Op == ir.OpDiv {
+		if ok || v.Op == ir.OpDiv || rounds(v) {
 			args = a.loosen(args)
 		}
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0]))
+		case rounds(v) && !whole(v.Args[0]):
+			return nf.Emit(v.Pos, v.Op, v.Attrs, a.towardsZero(args[0]))
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
 		case !ok && ir.Smooth[v.Op] != nil:
@@ -607,6 +609,62 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 
 // floor returns the largest integer at or below x: exact, on x as it is held.
 func (a *approximation) floor(x *ir.Value) *ir.Value { return a.chop(x, 0) }
+
+// rounds reports whether v turns reals into integers.
+func rounds(v *ir.Value) bool {
+	return v.Op == ir.OpCast && v.Args[0].Type.Elem == ir.Real && v.Type.Elem == ir.Int
+}
+
+// maxWhole bounds how many values whole looks at.
+const maxWhole = 64
+
+// whole reports whether a real value has integers as its elements by construction, and will be held without fraction bits.
+func whole(v *ir.Value) bool {
+	seen := map[*ir.Value]bool{v: true}
+	for todo := []*ir.Value{v}; len(todo) > 0; {
+		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		args := v.Args
+		switch v.Op {
+		case ir.OpConst:
+			if d := v.Attrs.Tensor("data"); d.Elem == ir.Real && exactBits(d, 1) != 0 {
+				return false
+			}
+			continue
+		case ir.OpFloor, ir.OpCast: // a cast to real is of an integer or a bit
+			continue
+		case ir.OpSelect:
+			args = args[1:]
+		case ir.OpAdd, ir.OpSub, ir.OpNeg, ir.OpMul, ir.OpMax, ir.OpRelu, ir.OpConcat, ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpGather, ir.OpExpand:
+		default:
+			return false
+		}
+		for _, a := range args {
+			if !seen[a] {
+				seen[a] = true
+				todo = append(todo, a)
+			}
+		}
+		if len(seen) > maxWhole {
+			return false
+		}
+	}
+	return true
+}
+
+// towardsZero rounds x to the next integer in the direction of zero: exact, on x as it is held. Below zero that is the floor, and
+// one more where x is not whole.
+func (a *approximation) towardsZero(x *ir.Value) *ir.Value {
+	iv := a.known(x)
+	switch {
+	case iv.lo >= 0:
+		return a.floor(x)
+	case iv.hi <= 0:
+		return a.E(ir.OpNeg, nil, a.floor(a.E(ir.OpNeg, nil, x)))
+	}
+	y := a.floor(x)
+	part := a.E(ir.OpAnd, nil, a.E(ir.OpLtz, nil, x), a.E(ir.OpLtz, nil, a.sub(y, x)))
+	return a.add(y, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, part))
+}
 
 // truncated returns x rounded down to the usual fraction bits, exactly: what a product has below them is compared, not dropped by
 // chance, so that the result says nothing else of the low bits.

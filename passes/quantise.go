@@ -134,6 +134,10 @@ func quantise(m *ir.Module, opt *Options) error {
 			if v.Args[0].Type.Elem == ir.Bool && v.Type.Elem != ir.Bool {
 				return emit(ir.OpCast, ir.Attrs{ir.S("to", "ring")}, x)
 			}
+			if rounds(v) && x.Type.Scale != 0 {
+				return nil, diag.Errorf(v.Pos, "a real with %d fraction bits was not rounded before it becomes an integer", x.Type.Scale).
+					WithHint("do not skip the pass approximate")
+			}
 			return x, nil
 		case ir.OpAdd, ir.OpSub, ir.OpMax, ir.OpSelect, ir.OpConcat:
 			finest := 0

@@ -536,6 +536,9 @@ func (c *checker) signs(v value) value {
 			if y.kind == kWord {
 				u = t.values[y.par]
 			}
+			if slices.ContainsFunc(u.form, func(m mono) bool { return !slices.ContainsFunc(mask.form, func(k mono) bool { return k.t == m.t }) }) {
+				continue // of the mask of another comparison that this one is joined with
+			}
 			exact = exact && u.e <= low+1 && u.w >= low+1
 			sum = t.merge(sum, u.form, 1, plan.Add)
 			take[k.t] = true

@@ -26,7 +26,8 @@ import (
 type testResult struct {
 	Dir    string   `json:"dir"`
 	Set    string   `json:"set"`
-	Status string   `json:"status"` // passed, failed or skipped: the compiler refused
+	Status string   `json:"status"`         // passed, failed or skipped: the compiler refused
+	Kind   string   `json:"kind,omitempty"` // of what is refused for what it is, such as strings
 	Why    string   `json:"why,omitempty"`
 	Ops    []string `json:"operators"`
 	Public []string `json:"public_inputs,omitempty"` // inputs that had to be public
@@ -103,7 +104,7 @@ integers do. What the compiler refuses is skipped, with the reason. Every plan m
 // testDir runs all sets of a folder.
 func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []testResult {
 	fail := func(set, status string, err error) testResult {
-		return testResult{Dir: dir, Set: set, Status: status, Why: err.Error()}
+		return testResult{Dir: dir, Set: set, Status: status, Kind: refusalKind(err), Why: err.Error()}
 	}
 	model := filepath.Join(dir, "model.onnx")
 	if _, err := os.Stat(model); err != nil {
@@ -130,7 +131,7 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 					r.Status, r.Why = "failed", err.Error()
 					var refusal refused
 					if errors.As(err, &refusal) {
-						r.Status = "skipped"
+						r.Status, r.Kind = "skipped", refusalKind(err)
 					}
 				}
 				results = append(results, r)
@@ -143,6 +144,28 @@ func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []tes
 	return []testResult{r}
 }
 
+// refusalKind says what kind of thing an error refuses for what it is: the first one, if there are several; "" if it is none.
+func refusalKind(err error) string {
+	var list diag.List
+	var one *diag.Error
+	switch {
+	case errors.As(err, &list):
+		for _, e := range list {
+			if e.Refusal != "" {
+				return e.Refusal
+			}
+		}
+	case errors.As(err, &one):
+		return one.Refusal
+	}
+	return ""
+}
+
+// extreme is a refusal of numbers that fixed point does not have.
+func extreme(err error) error {
+	return refused{&diag.Error{Msg: err.Error(), Refusal: "extreme values"}}
+}
+
 // refused wraps an error that says why something cannot be had, as opposed to something that went wrong.
 type refused struct{ error }
 
@@ -152,7 +175,7 @@ func (r refused) Unwrap() error { return r.error }
 // with all integers public.
 func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.Tensor) (*smpcc.Compilation, []string, error) {
 	public := map[string]*ir.Tensor{}
-	var first error
+	var last error // what is left in the way after all that was asked for is there
 	for range len(in) + 3 {
 		secret := map[string]*ir.Tensor{}
 		for k, t := range in {
@@ -169,9 +192,7 @@ func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.T
 		if err == nil {
 			return comp, sortedKeys(public), nil
 		}
-		if first == nil {
-			first = err
-		}
+		last = err
 		had := len(public)
 		for _, name := range mustBePublic(err) {
 			if in[name] != nil {
@@ -190,10 +211,10 @@ func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.T
 			break
 		}
 	}
-	if strings.Contains(first.Error(), "internal error") {
-		return nil, nil, first
+	if strings.Contains(last.Error(), "internal error") {
+		return nil, nil, last
 	}
-	return nil, nil, refused{first}
+	return nil, nil, refused{last}
 }
 
 // mustBePublic lists the inputs that the compiler says it needs as public parameters.
@@ -204,12 +225,10 @@ func mustBePublic(err error) []string {
 	switch {
 	case errors.As(err, &list):
 		for _, e := range list {
-			if e.Public != "" {
-				out = append(out, e.Public)
-			}
+			out = append(out, e.Public...)
 		}
-	case errors.As(err, &one) && one.Public != "":
-		out = append(out, one.Public)
+	case errors.As(err, &one):
+		out = append(out, one.Public...)
 	}
 	return out
 }
@@ -244,7 +263,7 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 	for _, k := range sortedKeys(want) {
 		for i := range want[k].Len() {
 			if x := want[k].At(i); math.IsNaN(x) || math.IsInf(x, 0) {
-				return r, refused{fmt.Errorf("output %q: the expected element %d is not finite, and fixed point has nothing else", k, i)}
+				return r, extreme(fmt.Errorf("output %q: the expected element %d is not finite, and fixed point has nothing else", k, i))
 			}
 		}
 	}
@@ -261,7 +280,7 @@ func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.I
 	}
 	j := &job{plan: comp.Plan, comp: comp, inputs: in, want: want}
 	if _, err := j.bind(); err != nil {
-		return r, refused{err}
+		return r, extreme(err)
 	}
 	if err := j.runLocal(c.Context()); err != nil {
 		return r, err

@@ -50,7 +50,7 @@ func TestMistakes(t *testing.T) {
 		want  string
 	}{
 		{"unknown operator", modelOf(17, withInput(graph("y", named))), Options{}, "m.onnx: node \"layer_1\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: smpcc ops lists the operators there are"},
-		{"advice", modelOf(17, withInput(graph("y", nd("QuantizeLinear", "x", "y")))), Options{}, "m.onnx: node #0 -> \"y\" (QuantizeLinear): operator QuantizeLinear (opset 17) is not supported\n\thint: export the model before quantisation: smpcc chooses fixed-point formats itself"},
+		{"advice", modelOf(17, withInput(graph("y", nd("QuantizeLinear", "x", "y")))), Options{}, "m.onnx: node #0 -> \"y\" (QuantizeLinear): operator QuantizeLinear (opset 17) is not supported: it computes on quantised data\n\thint: export the model before quantisation: smpcc chooses fixed-point formats itself"},
 		{"all mistakes at once", modelOf(17, withInput(graph("y", nd("Mystery", "x", "a"), nd("Relu", "a", "b"), nd("Enigma", "b", "c"), nd("Relu", "x", "d", ai("k", 1)), nd("Sum", "c d", "y")))), Options{},
 			"m.onnx: node #0 -> \"a\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: smpcc ops lists the operators there are\n" +
 				"m.onnx: node #2 -> \"c\" (Enigma): operator Enigma (opset 17) is not supported\n\thint: smpcc ops lists the operators there are\n" +
@@ -81,7 +81,10 @@ func TestMistakes(t *testing.T) {
 		{"inputs", modelOf(17, withInput(graph("y", nd("Add", "x", "y")))), Options{}, "has 1 inputs, opset 17 wants 2"},
 		{"optional", modelOf(17, withInput(graph("y", nd("Add", "x _", "y")))), Options{}, "input 2 is missing"},
 		{"second output is read", modelOf(17, withInput(graph("y", nd("Neg", "x", "d m"), nd("Neg", "m", "y")))), Options{}, `input "m" is output 2 of node #0 -> "d" (Neg), which is not supported`},
-		{"secret divisor", modelOf(17, withInput(graph("y", nd("Cast", "x", "b", ai("to", 9)), nd("Cast", "b", "i", ai("to", 7)), nd("Div", "i i", "y")))), Options{}, "division of integers that are not known when compiling is not supported\n\thint: cast both to float"},
+		{"integer divisor of zero", modelOf(17, withInit(withInput(graph("y", nd("Cast", "x", "i", ai("to", 7)), nd("Div", "i w", "y"))), "w", list(1, 0, 2))), Options{}, "division by zero"},
+		{"remainder by zero", modelOf(17, withInit(withInput(graph("y", nd("Cast", "x", "i", ai("to", 7)), nd("Mod", "i w", "y"))), "w", list(0))), Options{}, "division by zero"},
+		{"kinds of operands", modelOf(17, withInit(withInput(graph("y", nd("Div", "x w", "y"))), "w", list(1, 1, 2))), Options{}, "operands are real and int, want numbers of one kind"},
+		{"negative power of integers", modelOf(17, withInit(withInput(graph("y", nd("Cast", "x", "i", ai("to", 7)), nd("Pow", "i w", "y"))), "w", list(-2))), Options{}, "integers to the power of -2 are not integers\n\thint: cast the base to float"},
 		{"secret shape", modelOf(17, withInput(graph("y", nd("Expand", "x x", "y")))), Options{}, "input 2 (shape) must be known when compiling: it is a public parameter of the operator\n\thint: make it an initialiser"},
 		{"secret condition", modelOf(17, withInput(graph("y", nd("Cast", "x", "c", ai("to", 9)), nd("If", "c", "y", ag("then_branch", graph("q")), ag("else_branch", graph("q")))))), Options{}, "condition is bool[3], want one bool"},
 		{"shapes", modelOf(17, withInit(withInput(graph("y", nd("Add", "x w", "y"))), "w", reals(dims(2), 1, 2))), Options{}, `node #0 -> "y" (Add): add: shapes [3] and [2] do not broadcast`},

@@ -16,22 +16,40 @@ import (
 // maxFunctions bounds how many functions a model may define.
 const maxFunctions = 1 << 12
 
-// functionKey names a function.
-func functionKey(dom, name string) string { return dom + " " + name }
+// A functionKey names a function: several may share a domain and a name, told apart by their overload.
+type functionKey struct{ domain, name, overload string }
+
+func (k functionKey) String() string {
+	s := short(k.name)
+	if k.overload != "" {
+		s += fmt.Sprintf(" (overload %q)", short(k.overload))
+	}
+	return s
+}
 
 // functions indexes the model's own functions.
 func (r *reader) functionTable(list []*pb.FunctionProto) {
-	r.functions = map[string]*pb.FunctionProto{}
+	r.functions = map[functionKey]*pb.FunctionProto{}
 	if len(list) > maxFunctions {
 		r.errs.Add(r.pos(""), fmt.Errorf("model has more than %d functions", maxFunctions))
 		return
 	}
 	for _, f := range list {
-		k := functionKey(domain(f.GetDomain()), f.GetName())
+		k := functionKey{domain(f.GetDomain()), f.GetName(), f.GetOverload()}
 		if r.functions[k] != nil {
-			r.errs.Add(r.pos(""), fmt.Errorf("function %s is defined twice", short(f.GetName())))
+			r.errs.Add(r.pos(""), fmt.Errorf("function %v is defined twice", k))
 		}
 		r.functions[k] = f
+		kinds := map[string]string{} // of the attributes that it takes
+		for _, a := range f.Attribute {
+			kinds[a] = "without"
+		}
+		for _, a := range f.AttributeProto {
+			if was := kinds[a.GetName()]; was != "" {
+				r.errs.Add(r.pos(""), fmt.Errorf("function %v lists attribute %s twice: %s a default and with one", k, short(a.GetName()), was))
+			}
+			kinds[a.GetName()] = "with"
+		}
 	}
 }
 
@@ -42,8 +60,11 @@ func (n *node) call(f *pb.FunctionProto) ([]*ir.Value, error) {
 		return nil, fmt.Errorf("function %s has %d inputs and %d outputs, the node %d and %d", short(f.GetName()), len(f.Input), len(f.Output), len(n.p.Input), len(n.p.Output))
 	}
 	attrs := map[string]*pb.AttributeProto{}
+	for _, a := range f.AttributeProto { // defaults
+		attrs[a.GetName()] = a
+	}
 	for _, a := range n.p.Attribute {
-		if !slices.Contains(f.Attribute, a.GetName()) {
+		if !slices.Contains(f.Attribute, a.GetName()) && attrs[a.GetName()] == nil {
 			return nil, fmt.Errorf("function %s takes no attribute %s", short(f.GetName()), short(a.GetName()))
 		}
 		attrs[a.GetName()] = a
@@ -123,7 +144,8 @@ func resolve(p *pb.NodeProto, attrs map[string]*pb.AttributeProto, absent map[st
 			}
 			b := proto.Clone(given).(*pb.AttributeProto)
 			b.Name = proto.String(a.GetName())
-			a = b
+			kept = append(kept, b)
+			continue
 		}
 		if a.G != nil {
 			for _, q := range a.G.Node {

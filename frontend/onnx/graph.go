@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	pb "smpcc/frontend/onnx/onnxpb"
@@ -31,12 +32,35 @@ func (r *reader) fresh(name string) error {
 	return nil
 }
 
-// source returns the name of the model's input that a value is, or "".
-func (r *reader) source(name string) string {
-	if v := r.vals[name]; v != nil && v.Op == ir.OpInput {
-		return v.Attrs.Str("name")
+// maxSources bounds the inputs that sources lists, and the values that it looks at in search of them.
+const maxSources = 16
+
+// sources lists the model's inputs that a value derives from, if they are few.
+func (r *reader) sources(v *ir.Value) []string {
+	if v == nil {
+		return nil
 	}
-	return ""
+	var out []string
+	seen := map[*ir.Value]bool{v: true}
+	for todo := []*ir.Value{v}; len(todo) > 0; {
+		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		switch {
+		case v.Op == ir.OpInput && len(out) == maxSources, len(seen) > maxSources<<6:
+			return nil
+		case v.Op == ir.OpInput:
+			out = append(out, v.Attrs.Str("name"))
+		case v.Op == ir.OpWeight: // public inputs do not make it known
+			return nil
+		}
+		for _, a := range v.Args {
+			if !seen[a] {
+				seen[a] = true
+				todo = append(todo, a)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // define notes that the innermost branch defines a name.
@@ -124,8 +148,12 @@ func label(p *pb.NodeProto, index int) string {
 // lower checks a node against its row and lowers it.
 func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, error) {
 	p, op, dom := n.p, short(n.p.GetOpType()), domain(n.p.GetDomain())
-	if f := r.functions[functionKey(dom, p.GetOpType())]; f != nil {
+	if f := r.functions[functionKey{dom, p.GetOpType(), p.GetOverload()}]; f != nil {
 		return n.call(f)
+	}
+	if o := p.GetOverload(); o != "" {
+		return nil, diag.Errorf(n.at, "the model defines no function %s with overload %q", op, short(o)).
+			WithHint("overloads tell a model's own functions apart; operators have none")
 	}
 	row := operators[p.GetOpType()]
 	if dom != standard {
@@ -139,6 +167,9 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 		what := fmt.Sprintf("opset %d", r.opset)
 		if dom != standard {
 			what = fmt.Sprintf("domain %q", short(dom))
+		}
+		if k := refusals[p.GetOpType()]; k != nil {
+			return nil, k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
 		}
 		e := diag.Errorf(n.at, "operator %s (%s) is not supported", op, what)
 		if a := advice[p.GetOpType()]; a != "" {

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -73,7 +72,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 	}
 	t := v.GetType().GetTensorType()
 	if t == nil {
-		fail(errors.New("is not a tensor"))
+		fail(notTensor(pos, v.GetType()))
 		return
 	}
 	if err := r.fresh(name); err != nil {

@@ -150,10 +150,12 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 			t = m.GetValueType().GetTensorType()
 		}
 		if t == nil {
-			return nil, diag.Errorf(diag.Pos{File: path}, "%q: is not a tensor", short(v.GetName()))
+			return nil, notTensor(diag.Pos{File: path, Node: fmt.Sprintf("%q", short(v.GetName()))}, v.GetType())
 		}
 		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
-			return nil, diag.Errorf(diag.Pos{File: path}, "%q: %v", v.GetName(), err)
+			var list diag.List
+			list.Add(diag.Pos{File: path, Node: fmt.Sprintf("%q", short(v.GetName()))}, err)
+			return nil, list.Err()
 		}
 		i.half = pb.TensorProto_DataType(t.GetElemType()) == pb.TensorProto_BFLOAT16
 		for _, d := range t.GetShape().GetDim() {
@@ -170,8 +172,8 @@ type reader struct {
 	file      string
 	dir       string
 	opset     int
-	imports   map[string]int64             // versions by domain
-	functions map[string]*pb.FunctionProto // of the model itself
+	imports   map[string]int64                  // versions by domain
+	functions map[functionKey]*pb.FunctionProto // of the model itself
 	m         *ir.Module
 	f         *ir.Func
 	vals      map[string]*ir.Value          // by ONNX name
@@ -228,6 +230,9 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 			opset = o.GetVersion()
 		}
 	}
+	if len(r.imports) > 0 && r.imports[standard] == 0 { // nodes of the domain are refused one by one
+		opset = maxOpset
+	}
 	if opset < minOpset || opset > maxOpset {
 		return nil, diag.Errorf(diag.Pos{File: name}, "opset %d is not supported, want %d to %d", opset, minOpset, maxOpset).
 			WithHint("export or convert the model to opset 17")
@@ -235,6 +240,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.opset = int(opset)
 	r.functionTable(model.Functions)
 	r.model(model.Graph)
+	r.boundMasks()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err

@@ -140,7 +140,9 @@ func (n *node) public(i int, what string) (*ir.Tensor, error) {
 	if t == nil {
 		e := diag.Errorf(n.at, "input %d (%s) must be known when compiling: it is a public parameter of the operator", i+1, what).
 			WithHint("make it an initialiser or a constant, or give it as public data: --public NAME=FILE")
-		e.Public = n.r.source(n.p.Input[i])
+		if e.Public = n.r.sources(n.r.vals[n.p.Input[i]]); len(e.Public) > 0 && !slices.Equal(e.Public, n.p.Input[i:i+1]) {
+			e = e.WithHint("it derives from the model's inputs: give them as public data: --public %s=FILE", short(strings.Join(e.Public, "=FILE --public ")))
+		}
 		return nil, e
 	}
 	return t, nil

@@ -94,6 +94,21 @@ var (
 	one22     = reals(dims(1, 1, 2, 2), 1, 1, 1, 1)
 )
 
+// tfidf is the attributes of a vectorizer of three bigrams, one of them twice in the tokens 1 2 1 2 3.
+func tfidf(mode string) []*pb.AttributeProto {
+	return []*pb.AttributeProto{as("mode", mode), ai("min_gram_length", 2), ai("max_gram_length", 2), ai("max_skip_count", 0), ais("ngram_counts", 0, 2), ais("ngram_indexes", 3, 4, 2, 0, 1),
+		ais("pool_int64s", 7, 8, 1, 2, 3, 1, 2, 3), afs("weights", 9, 9, 3, 4, 0.5)}
+}
+
+// ramp is 0, 1, 2, ...
+func ramp(d ...int) *ir.Tensor {
+	t := ir.NewTensor(ir.Real, d)
+	for i := range t.F {
+		t.F[i] = float64(i)
+	}
+	return t
+}
+
 var opCases = []opCase{
 	{name: "Add broadcast", nodes: nodes(nd("Add", "x w", "y")), x: tensors{"x": mat23}, w: tensors{"w": row3}, y: out(reals(dims(2, 3), 0, 2, 5, 3, 5, 8))},
 	{name: "Add axis, opset 6", opset: 6, nodes: nodes(nd("Add", "x w", "y", ai("axis", 0), ai("broadcast", 1))), x: tensors{"x": mat23}, w: tensors{"w": reals(dims(2), 10, 20)}, y: out(reals(dims(2, 3), 11, 12, 13, 24, 25, 26))},
@@ -108,6 +123,23 @@ var opCases = []opCase{
 	{name: "Neg", nodes: nodes(nd("Neg", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 1, 0, -2))},
 	{name: "Abs int", nodes: nodes(nd("Abs", "x", "y")), x: tensors{"x": list(-3, 4)}, y: out(list(3, 4))},
 	{name: "Pow", nodes: nodes(nd("Constant", "", "k", at("value", num(3))), nd("Pow", "x k", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), -1, 0, 8))},
+	{name: "Pow by an initialiser", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": row3}, w: tensors{"k": num(2)}, y: out(reals(dims(3), 1, 0, 4))},
+	{name: "Pow 11", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": row3}, w: tensors{"k": list(11)}, y: out(reals(dims(3), -1, 0, 2048))},
+	{name: "Pow -2", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(2), -4, 0.5)}, w: tensors{"k": list(-2)}, y: out(reals(dims(2), 0.0625, 4))},
+	{name: "Pow -3", nodes: nodes(nd("Constant", "", "k", at("value", num(-3))), nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(2), -2, 0.5)}, y: out(reals(dims(2), -0.125, 8))},
+	{name: "Pow 65", nodes: nodes(nd("Constant", "", "k", at("value", num(65))), nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(3), -1.0625, 1.0625, 0.5)},
+		y: out(reals(dims(3), math.Pow(-1.0625, 65), math.Pow(1.0625, 65), 0)), eps: 1e-4},
+	{name: "Pow by each its own", nodes: nodes(nd("Constant", "", "k", at("value", reals(dims(2, 1), 3, 2))), nd("Pow", "x k", "y")), x: tensors{"x": row3}, y: out(reals(dims(2, 3), -1, 0, 8, 1, 0, 4))},
+	{name: "Pow by secret exponents", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(4), -2, -3, 0.5, 4), "k": reals(dims(4), 3, 2, -1, 0.5)}, y: out(reals(dims(4), -8, 9, 2, 2))},
+	{name: "Pow by trained exponents", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(2), -2, 4)}, w: tensors{"k": reals(dims(2), 3, 0.5)}, y: out(reals(dims(2), -8, 2))},
+	{name: "Pow of integers by secret reals", nodes: nodes(nd("Pow", "b k", "y")), x: tensors{"k": reals(dims(3), 4, 5, 2.5)}, w: tensors{"b": list(1, 2, 3)}, y: out(ints(dims(3), 1, 32, 15))},
+	{name: "Pow of an integer", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": list(-3, 2)}, w: tensors{"k": list(3)}, y: out(ints(dims(2), -27, 8))},
+	{name: "Cast to int", nodes: nodes(nd("Cast", "x", "y", ai("to", 7))), x: tensors{"x": reals(dims(4), -2.5, 2.5, -0.5, 3)}, y: out(ints(dims(4), -2, 2, 0, 3))},
+	{name: "Div of integers", nodes: nodes(nd("Div", "x d", "y")), x: tensors{"x": list(7, -7, 7, -7, 6, 0)}, w: tensors{"d": list(2, 2, -2, -2, 3, 5)}, y: out(list(3, -3, -3, 3, 2, 0))},
+	{name: "Div of secret integers", nodes: nodes(nd("Div", "x d", "y")), x: tensors{"x": list(7, -7, 100000), "d": list(2, 2, -3)}, y: out(list(3, -3, -33333))},
+	{name: "Mod of integers", nodes: nodes(nd("Mod", "x d", "y")), x: tensors{"x": list(7, -7, 7, -7, 6)}, w: tensors{"d": list(3, 3, -3, -3, 3)}, y: out(list(1, 2, -2, -1, 0))},
+	{name: "Mod of integers as in C", nodes: nodes(nd("Mod", "x d", "y", ai("fmod", 1))), x: tensors{"x": list(7, -7, 7, -7)}, w: tensors{"d": list(3, 3, -3, -3)}, y: out(list(1, -1, 1, -1))},
+	{name: "Mod of reals", nodes: nodes(nd("Mod", "x d", "y", ai("fmod", 1))), x: tensors{"x": reals(dims(4), -4.25, 7.25, 5, -8), "d": reals(dims(4), 2, -3.5, 8, -0.75)}, y: out(reals(dims(4), -0.25, 0.25, 5, -0.5))},
 	{name: "Pow 8", nodes: nodes(nd("Constant", "", "k", ai("value_int", 8)), nd("Pow", "x k", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 1, 0, 256))},
 	{name: "Relu", nodes: nodes(nd("Relu", "x", "y")), x: tensors{"x": row3}, y: out(reals(dims(3), 0, 0, 2))},
 	{name: "LeakyRelu", nodes: nodes(nd("LeakyRelu", "x", "y", af("alpha", 0.5))), x: tensors{"x": row3}, y: out(reals(dims(3), -0.5, 0, 2))},
@@ -357,6 +389,23 @@ var opCases = []opCase{
 	{name: "HannWindow symmetric", nodes: nodes(nd("HannWindow", "n", "h", ai("periodic", 0)), nd("Add", "x h", "y")), x: tensors{"x": num(1)}, w: tensors{"n": ints(dims(), 3)}, y: out(reals(dims(3), 1, 2, 1))},
 	{name: "HammingWindow", nodes: nodes(nd("HammingWindow", "n", "h"), nd("Mul", "x h", "y")), x: tensors{"x": num(46)}, w: tensors{"n": ints(dims(), 4)}, y: out(reals(dims(4), 4, 25, 46, 25))},
 	{name: "BlackmanWindow", nodes: nodes(nd("BlackmanWindow", "n", "h"), nd("Mul", "x h", "y")), x: tensors{"x": num(1)}, w: tensors{"n": ints(dims(), 4)}, y: out(reals(dims(4), 0, 0.34, 1, 0.34))},
+	{name: "Det", nodes: nodes(nd("Det", "x", "y")), x: tensors{"x": reals(dims(2, 3, 3), 2, 0, 1, 1, 3, 2, 1, 1, 4, 0, 0, 2, 3, 0, 0, 0, 5, 0)}, y: out(reals(dims(2), 18, 30))},
+	{name: "Det 1", nodes: nodes(nd("Det", "x", "y")), x: tensors{"x": reals(dims(1, 1), -5)}, y: out(num(-5))},
+	{name: "Det 4", nodes: nodes(nd("Det", "x", "y")), x: tensors{"x": reals(dims(4, 4), 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 0, 0, 1, 1)}, y: out(num(-1))},
+	{name: "STFT", nodes: nodes(nd("STFT", "x s _ l", "y")), x: tensors{"x": reals(dims(1, 4, 1), 1, 2, 3, 4)}, w: tensors{"s": ints(dims(), 2), "l": ints(dims(), 2)}, y: out(reals(dims(1, 2, 2, 2), 3, 0, -1, 0, 7, 0, -1, 0))},
+	{name: "STFT with a window, of all bins", nodes: nodes(nd("STFT", "x s w", "y", ai("onesided", 0))), x: tensors{"x": reals(dims(1, 5, 1), 1, 2, 3, 4, 5)}, w: tensors{"s": ints(dims(), 1), "w": reals(dims(4), 1, 0.5, 0, 2)},
+		y: out(reals(dims(1, 2, 4, 2), 10, 0, 1, 7, -8, 0, 1, -7, 13.5, 0, 2, 8.5, -9.5, 0, 2, -8.5))},
+	{name: "MelWeightMatrix", nodes: nodes(nd("MelWeightMatrix", "n l r a b", "y")), w: tensors{"n": ints(dims(), 2), "l": ints(dims(), 16), "r": ints(dims(), 8000), "a": num(500), "b": num(4000)},
+		y: out(reals(dims(9, 2), 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))},
+	{name: "TfIdfVectorizer", nodes: nodes(nd("TfIdfVectorizer", "x", "y", as("mode", "TF"), ai("min_gram_length", 1), ai("max_gram_length", 2), ai("max_skip_count", 1), ais("ngram_counts", 0, 1), ais("ngram_indexes", 2, 0),
+		ais("pool_int64s", 1, 1, 2))), x: tensors{"x": ints(dims(2, 5), 1, 2, 1, 2, 3, 1, 1, 2, 2, 1)}, y: out(reals(dims(2, 3), 2, 0, 2, 3, 0, 3))},
+	{name: "TfIdfVectorizer of bigrams, weighed", nodes: nodes(nd("TfIdfVectorizer", "x", "y0", tfidf("TFIDF")...), nd("TfIdfVectorizer", "x", "y1", tfidf("IDF")...)), x: tensors{"x": ints(dims(5), 1, 2, 1, 2, 3)},
+		y: out(reals(dims(5), 0, 0.5, 6, 0, 0), reals(dims(5), 0, 0.5, 3, 0, 0))},
+	{name: "RoiAlign", nodes: nodes(nd("RoiAlign", "x r b", "y", ai("sampling_ratio", 1))), x: tensors{"x": ramp(1, 2, 4, 4)}, w: tensors{"r": reals(dims(1, 4), 0, 0, 3, 3), "b": list(0)}, y: out(reals(dims(1, 2, 1, 1), 5, 21))},
+	{name: "RoiAlign, opset 10", opset: 10, nodes: nodes(nd("RoiAlign", "x r b", "y", ai("output_width", 2))), x: tensors{"x": ramp(2, 1, 4, 4)}, w: tensors{"r": reals(dims(2, 4), 0, 0, 2, 2, 1, 1, 1, 1), "b": list(1, 0)},
+		y: out(reals(dims(2, 1, 1, 2), 20.5, 21.5, 7.25, 7.75))},
+	{name: "RoiAlign of the largest", nodes: nodes(nd("RoiAlign", "x r b", "y", ai("sampling_ratio", 2), as("mode", "max"), as("coordinate_transformation_mode", "output_half_pixel"))), x: tensors{"x": ramp(1, 1, 4, 4)},
+		w: tensors{"r": reals(dims(1, 4), 0, 0, 4, 4), "b": list(0)}, y: out(reals(dims(1, 1, 1, 1), 15))},
 	{name: "DFT", nodes: nodes(nd("DFT", "x", "y")), x: tensors{"x": reals(dims(1, 4, 1), 1, 2, 3, 4)}, y: out(reals(dims(1, 4, 2), 10, 0, -2, 2, -2, 0, -2, -2))},
 	{name: "DFT onesided, opset 20", opset: 20, nodes: nodes(nd("DFT", "x _ a", "y", ai("onesided", 1))), x: tensors{"x": reals(dims(4, 1, 1), 1, 2, 3, 4)}, w: tensors{"a": ints(dims(), 0)}, y: out(reals(dims(3, 1, 2), 10, 0, -2, 2, -2, 0))},
 	{name: "DFT inverse", nodes: nodes(nd("DFT", "x", "y", ai("inverse", 1))), x: tensors{"x": reals(dims(1, 4, 2), 10, 0, -2, 2, -2, 0, -2, -2)}, y: out(reals(dims(1, 4, 2), 1, 0, 2, 0, 3, 0, 4, 0))},

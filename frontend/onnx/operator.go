@@ -93,32 +93,3 @@ func (o *operator) at(opset int) *version {
 	}
 	return nil
 }
-
-// Reasons why operators are missing that a model's author can do something about.
-const (
-	hintShape = "its result has a shape that depends on secret data; rewrite the model with Where and Mul"
-	hintQuant = "export the model before quantisation: smpcc chooses fixed-point formats itself"
-)
-
-// advice says what to do about operators that are known and not supported.
-var advice = map[string]string{
-	"NonZero":               hintShape,
-	"Unique":                hintShape,
-	"Compress":              hintShape,
-	"NonMaxSuppression":     hintShape,
-	"QLinearConv":           hintQuant,
-	"QLinearMatMul":         hintQuant,
-	"QuantizeLinear":        hintQuant,
-	"DequantizeLinear":      hintQuant,
-	"ConvInteger":           hintQuant,
-	"MatMulInteger":         hintQuant,
-	"RandomNormal":          "sample before compiling and pass the numbers as an input",
-	"RandomUniform":         "sample before compiling and pass the numbers as an input",
-	"Bernoulli":             "sample before compiling and pass the numbers as an input",
-	"SequenceConstruct":     "export without sequences: use Concat and Split",
-	"StringNormalizer":      "map strings to numbers before the model",
-	"CategoryMapper":        "map strings to numbers before the model",
-	"FusedConv":             "export without runtime optimisations",
-	"FusedMatMul":           "export without runtime optimisations",
-	"DynamicQuantizeLinear": hintQuant,
-}

@@ -31,7 +31,7 @@ func dropout(n *node) ([]*ir.Value, error) {
 			}
 		}
 		if t.Len() != 1 || t.At(0) != 0 && ratio != 0 {
-			return nil, errors.New("training_mode, which draws random numbers, is not supported")
+			return nil, training.of(n.at, "training_mode")
 		}
 	}
 	x := n.in(0)
@@ -96,8 +96,10 @@ func choose(n *node) ([]*ir.Value, error) {
 // truth returns a public bool.
 func (n *node) truth(v *ir.Value, what string) (bool, error) {
 	if v.Op != ir.OpConst || v.Type.Elem != ir.Bool || v.Type.Shape.Size() != 1 {
-		return false, diag.Errorf(n.at, "%s is not known when compiling: how often the loop runs would be seen", what).
+		e := diag.Errorf(n.at, "%s is not known when compiling: how often the loop runs would be seen", what).
 			WithHint("run it a fixed number of times, and keep results with Where once the condition fails")
+		e.Public = n.r.sources(v)
+		return false, e
 	}
 	return v.Attrs.Tensor("data").I[0] != 0, nil
 }

@@ -17,11 +17,13 @@ func (n *node) constantInput() (*ir.Tensor, error) {
 	if x.Op == ir.OpConst {
 		return x.Attrs.Tensor("data"), nil
 	}
-	e := diag.Errorf(n.at, "%s of a value that is not public is not supported", n.p.GetOpType())
-	e.Public = n.r.source(n.p.Input[0])
-	if a := advice[n.p.GetOpType()]; a != "" {
-		return nil, e.WithHint("%s", a)
+	if k := refusals[n.p.GetOpType()]; k != nil {
+		e := k.of(n.at, n.p.GetOpType()+" of a value that is not public")
+		e.Public = n.r.sources(x)
+		return nil, e
 	}
+	e := diag.Errorf(n.at, "%s of a value that is not public is not supported", n.p.GetOpType())
+	e.Public = n.r.sources(x)
 	return nil, e.WithHint("fixed point has no such numbers; replace the operator by false")
 }
 

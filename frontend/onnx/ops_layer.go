@@ -537,8 +537,8 @@ func matMul(n *node) ([]*ir.Value, error) {
 }
 
 func batchNorm(n *node) ([]*ir.Value, error) {
-	if err := n.want("training_mode", 0, 0); err != nil {
-		return nil, err
+	if n.int("training_mode", 0) != 0 {
+		return nil, training.of(n.at, "training_mode=1")
 	}
 	if n.opset < 7 {
 		if err := n.want("is_test", 0, 1); err != nil {

@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -86,96 +85,6 @@ func aligned(op func(n *node, x, y *ir.Value) (*ir.Value, error)) func(n *node) 
 	}
 }
 
-// divide lowers Div: by the reciprocals of a divisor that is known when compiling.
-func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
-	t, err := n.r.evaluate(y)
-	switch {
-	case err != nil:
-		return nil, err
-	case t == nil && x.Type.Elem == ir.Real && y.Type.Elem == ir.Real:
-		return n.e(ir.OpDiv, nil, x, y)
-	case t == nil:
-		return nil, diag.Errorf(n.at, "division of integers that are not known when compiling is not supported").WithHint("cast both to float")
-	case x.Op == ir.OpConst && y.Op == ir.OpConst && x.Type.Elem == t.Elem && t.Elem != ir.Bool:
-		return n.quotient(x, y)
-	case t.Elem != ir.Real:
-		return nil, diag.Errorf(n.at, "division of integers that are not known when compiling is not supported").WithHint("cast both to float")
-	}
-	inv, err := n.derived(1, y, t, func(d float64) float64 { return 1 / d })
-	if err != nil {
-		return nil, err
-	}
-	return n.e(ir.OpMul, nil, x, inv)
-}
-
-// quotient divides constants, integers towards zero. Shapes depend on it, so it must not be a product with a reciprocal.
-func (n *node) quotient(x, y *ir.Value) (*ir.Value, error) {
-	s, err := ir.BroadcastShape(x.Type.Shape, y.Type.Shape)
-	if err != nil {
-		return nil, err
-	}
-	if x, err = n.expand(x, s); err != nil {
-		return nil, err
-	}
-	if y, err = n.expand(y, s); err != nil {
-		return nil, err
-	}
-	q, err := n.tensor(x.Type.Elem, s)
-	if err != nil {
-		return nil, err
-	}
-	a, b := x.Attrs.Tensor("data"), y.Attrs.Tensor("data")
-	for i := range q.Len() {
-		switch {
-		case b.At(i) == 0:
-			return nil, errors.New("division by zero")
-		case q.Elem == ir.Real:
-			q.F[i] = a.F[i] / b.F[i]
-		default:
-			q.I[i] = a.I[i] / b.I[i]
-		}
-	}
-	return n.constant(q)
-}
-
-// power lowers Pow: whole exponents up to 8 are products, others exp(y log(x)), for x > 0.
-func power(n *node, x, y *ir.Value) (*ir.Value, error) {
-	t, err := n.r.evaluate(y)
-	if err != nil {
-		return nil, err
-	}
-	c := n.calc()
-	if y.Op == ir.OpConst && t.Len() == 1 {
-		k := t.At(0)
-		fixed, err := n.r.evaluate(x)
-		switch {
-		case err != nil:
-			return nil, err
-		case fixed != nil && x.Type.Shape.Size() == fixed.Len() && len(y.Type.Shape) <= len(x.Type.Shape):
-			return n.derived(0, x, fixed, func(x float64) float64 { return math.Pow(x, k) })
-		case k == 0:
-			return c.plus(c.scale(x, 0), 1), c.err
-		case k == math.Trunc(k) && k >= 1 && k <= 8:
-			return n.power(x, int(k))
-		case x.Type.Elem == ir.Real:
-			return c.powPublic(x, k), c.err
-		}
-	}
-	if x.Op == ir.OpConst && y.Op == ir.OpConst {
-		s, err := ir.BroadcastShape(x.Type.Shape, y.Type.Shape)
-		if err != nil {
-			return nil, err
-		}
-		return n.pairwise(c.expand(x, s), c.expand(y, s), x.Type.Elem, math.Pow)
-	}
-	base := c.to(x, ir.Real)
-	z := c.fn(ir.OpExp, c.mul(c.to(y, ir.Real), c.fn(ir.OpLog, base)))
-	if x.Type.Elem == ir.Int {
-		return nil, diag.Errorf(n.at, "power of secret integers with an exponent that is not known when compiling is not supported").WithHint("cast the base to float")
-	}
-	return z, c.err
-}
-
 // pairwise applies f to two public constants of one shape.
 func (n *node) pairwise(x, y *ir.Value, e ir.Elem, f func(x, y float64) float64) (*ir.Value, error) {
 	if x == nil || y == nil || x.Op != ir.OpConst || y.Op != ir.OpConst {
@@ -217,35 +126,6 @@ func public2(e func(n *node) ir.Elem, f func(n *node) func(x, y float64) float64
 		}
 		return one(n.pairwise(x, y, e(n), f(n)))
 	}
-}
-
-// remainder is Mod's: with the sign of the divisor, or of the dividend as in C if fmod says so.
-func remainder(n *node) func(x, y float64) float64 {
-	if n.int("fmod", 0) != 0 {
-		return math.Mod
-	}
-	return func(x, y float64) float64 {
-		r := math.Mod(x, y)
-		if r != 0 && (r < 0) != (y < 0) {
-			r += y
-		}
-		return r
-	}
-}
-
-// power returns x^k for k >= 1 by squaring: its depth is rounds.
-func (n *node) power(x *ir.Value, k int) (*ir.Value, error) {
-	if k == 1 {
-		return x, nil
-	}
-	y, err := n.power(x, k/2)
-	if err != nil {
-		return nil, err
-	}
-	if y, err = n.e(ir.OpMul, nil, y, y); err != nil || k%2 == 0 {
-		return y, err
-	}
-	return n.e(ir.OpMul, nil, y, x)
 }
 
 // parametricRelu lowers PRelu: relu(x) + slope * (x - relu(x)).
@@ -323,8 +203,6 @@ func (n *node) convert(x *ir.Value, e ir.Elem) (*ir.Value, error) {
 			return nil, err
 		}
 		return n.e(ir.OpNe, nil, x, zero)
-	case x.Op != ir.OpConst && x.Type.Elem == ir.Real:
-		return nil, diag.Errorf(n.at, "rounding a secret real to an integer is not supported").WithHint("keep it as float, or compare it with thresholds")
 	case x.Op != ir.OpConst:
 		return n.e(ir.OpCast, ir.Attrs{ir.S("to", e.String())}, x)
 	}
@@ -430,10 +308,7 @@ func init() {
 		return n.scale(x, 1/float64(len(n.p.Input)))
 	})
 	add("Equal", "Elementwise x == y.", equal, version{since: 7, in: 2, max: 2})
-	add("Div", "Elementwise quotient; approximated if the divisor is not known when compiling.", aligned(divide), legacy, version{since: 7, in: 2, max: 2})
-	add("Pow", "Elementwise power: products for whole exponents from 1 to 8 that are known when compiling, else exp(y log(x)) for positive x.", aligned(power), legacy, version{since: 7, in: 2, max: 2})
 	first := func(n *node) ir.Elem { return n.in(0).Type.Elem }
-	add("Mod", "Elementwise remainder of public values.", public2(first, remainder), version{since: 10, in: 2, max: 2, attrs: "fmod:i"})
 	add("BitShift", "Elementwise shift of public integers.", public2(first, func(n *node) func(x, y float64) float64 {
 		if n.str("direction", "") == "RIGHT" {
 			return func(x, y float64) float64 { return math.Floor(math.Ldexp(x, -int(y))) }
@@ -442,7 +317,7 @@ func init() {
 	}), version{since: 11, in: 2, max: 2, attrs: "direction:s!"})
 	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 6, in: 2, max: 2})
 	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
-	add("Cast", "Conversion: int to real, numbers to bool, bool to number; reals to int if they are public.", cast,
+	add("Cast", "Conversion: int to real, real to int towards zero (exact), numbers to bool, bool to number.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
 		version{since: 24, in: 1, max: 1, attrs: "to:i! saturate:i round_mode:s"})

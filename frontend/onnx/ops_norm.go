@@ -142,21 +142,6 @@ func localResponse(n *node) ([]*ir.Value, error) {
 	return c.one(c.reshape(c.mul(flat, c.powPublic(sum, -beta)), s...))
 }
 
-// powPublic returns x^k for positive x: exp(k log(x)).
-func (c *calc) powPublic(x *ir.Value, k float64) *ir.Value {
-	switch k {
-	case 1:
-		return x
-	case 0.5:
-		return c.fn(ir.OpSqrt, x)
-	case -0.5:
-		return c.fn(ir.OpRsqrt, x)
-	case -1:
-		return c.fn(ir.OpRecip, x)
-	}
-	return c.fn(ir.OpExp, c.scale(c.fn(ir.OpLog, x), k))
-}
-
 func meanVariance(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	axes := n.ints("axes")

@@ -41,6 +41,139 @@ func window(a ...float64) func(n *node) ([]*ir.Value, error) {
 // maxTransform bounds the length of a Fourier transform, which is a product with a matrix.
 const maxTransform = 1 << 12
 
+// spectrum returns the matrix of a Fourier transform of size entries of one or two parts: (time, part) to (bin, part); nil after
+// an error.
+func (c *calc) spectrum(size, bins, parts int, inverse bool) *ir.Tensor {
+	m := c.table(ir.Real, size*parts, bins*2)
+	if m == nil {
+		return nil
+	}
+	for t := range size {
+		for k := range bins {
+			angle := 2 * math.Pi * float64(t*k%size) / float64(size)
+			co, si := math.Cos(angle), -math.Sin(angle)
+			if inverse {
+				co, si = co/float64(size), -si/float64(size)
+			}
+			w := bins * 2
+			m.F[t*parts*w+2*k], m.F[t*parts*w+2*k+1] = co, si
+			if parts == 2 {
+				m.F[(t*2+1)*w+2*k], m.F[(t*2+1)*w+2*k+1] = -si, co
+			}
+		}
+	}
+	return m
+}
+
+// shortTime lowers STFT: the transforms of windows of a signal [batch, length, 1 or 2], a step apart.
+func shortTime(n *node) ([]*ir.Value, error) {
+	x, c := n.in(0), n.calc()
+	s := x.Type.Shape
+	if len(s) == 2 {
+		s = ir.Shape{s[0], s[1], 1}
+	}
+	if len(s) != 3 || s[2] != 1 && s[2] != 2 || x.Type.Elem != ir.Real {
+		return nil, fmt.Errorf("signal is %v%v, want reals of [batch, length, 1 or 2]", x.Type.Elem, x.Type.Shape)
+	}
+	step, _, err := n.scalar(1, "frame_step")
+	if err != nil {
+		return nil, err
+	}
+	size := -1.0
+	if n.given(3) {
+		if size, _, err = n.scalar(3, "frame_length"); err != nil {
+			return nil, err
+		}
+	}
+	var w *ir.Value
+	if n.given(2) {
+		w = n.in(2)
+		if len(w.Type.Shape) != 1 || w.Type.Elem != ir.Real || size >= 0 && float64(w.Type.Shape[0]) != size {
+			return nil, fmt.Errorf("window is %v%v, which does not fit frames of %g", w.Type.Elem, w.Type.Shape, size)
+		}
+		size = float64(w.Type.Shape[0])
+	}
+	if !(step >= 1 && step <= maxRange && size >= 1 && size <= maxTransform) || int(size) > s[1] {
+		return nil, fmt.Errorf("frames of %g entries at a step of %g do not fit a signal of %d", size, step, s[1])
+	}
+	length := int(size)
+	bins := length
+	if n.int("onesided", 1) != 0 {
+		if s[2] == 2 {
+			return nil, errors.New("onesided=1 is for signals of one part")
+		}
+		bins = length/2 + 1
+	}
+	frames := 1 + (s[1]-length)/int(step)
+	where, err := n.indices(frames * length)
+	if err != nil {
+		return nil, err
+	}
+	for i := range where {
+		where[i] = i/length*int(step) + i%length
+	}
+	m := c.spectrum(length, bins, s[2], false)
+	seen := c.reshape(c.pick(c.reshape(x, s...), 1, where), s[0]*frames, length, s[2])
+	if c.err != nil {
+		return nil, c.err
+	}
+	if w != nil && w.Op == ir.OpConst { // into the matrix
+		for i, f := range w.Attrs.Tensor("data").F {
+			row := m.F[i*s[2]*bins*2 : (i+1)*s[2]*bins*2]
+			for j := range row {
+				row[j] *= f
+			}
+		}
+	} else if w != nil {
+		seen = c.mul(seen, c.reshape(w, length, 1))
+	}
+	y := c.e(ir.OpMatMul, nil, c.reshape(seen, s[0]*frames, length*s[2]), c.data(m, false))
+	return c.one(c.reshape(y, s[0], frames, bins, 2))
+}
+
+// melWeights lowers MelWeightMatrix: triangles of frequencies at equal distances on the mel scale, one column each.
+func melWeights(n *node) ([]*ir.Value, error) {
+	var p [5]float64
+	for i, name := range []string{"num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz", "upper_edge_hertz"} {
+		x, _, err := n.scalar(i, name)
+		if err != nil {
+			return nil, err
+		}
+		p[i] = x
+	}
+	columns, length, rate, lo, hi := p[0], p[1], p[2], p[3], p[4]
+	if !(columns >= 1 && columns <= maxRange && length >= 1 && length <= maxRange && rate >= 1 && lo >= 0 && hi > lo && hi <= rate/2) {
+		return nil, fmt.Errorf("%g bins of %g to %g Hz do not fit a transform of length %g at %g Hz", columns, lo, hi, length, rate)
+	}
+	rows := int(length)/2 + 1
+	t, err := n.tensor(ir.Real, ir.Shape{rows, int(columns)})
+	if err != nil {
+		return nil, err
+	}
+	mel := func(hertz float64) float64 { return 2595 * math.Log10(1+hertz/700) }
+	step := (mel(hi) - mel(lo)) / (columns + 2)
+	edge := func(i int) int { // the transform's bin at edge i
+		hertz := 700 * (math.Pow(10, (mel(lo)+float64(float64(i)*step))/2595) - 1)
+		return int(math.Floor((length + 1) * hertz / rate))
+	}
+	for i := range int(columns) {
+		from, centre, to := edge(i), edge(i+1), edge(i+2)
+		if to > rows || centre >= rows {
+			return nil, fmt.Errorf("bin %d lies above the transform's highest frequency", i)
+		}
+		for j := from; j < to; j++ {
+			switch {
+			case j < centre:
+				t.F[j*int(columns)+i] = float64(j-from) / float64(centre-from)
+			default:
+				t.F[j*int(columns)+i] = float64(to-j) / float64(to-centre)
+			}
+		}
+		t.F[centre*int(columns)+i] = 1
+	}
+	return one(n.constant(t))
+}
+
 // fourier lowers DFT along one axis of [..., 1 or 2].
 func fourier(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
@@ -95,23 +228,9 @@ func fourier(n *node) ([]*ir.Value, error) {
 	}
 	inverse := n.int("inverse", 0) != 0
 	parts := s[rank-1]
-	m := c.table(ir.Real, size*parts, bins*2) // (time, part) to (bin, part)
+	m := c.spectrum(size, bins, parts, inverse)
 	if m == nil {
 		return nil, c.err
-	}
-	for t := range size {
-		for k := range bins {
-			angle := 2 * math.Pi * float64(t*k%size) / float64(size)
-			co, si := math.Cos(angle), -math.Sin(angle)
-			if inverse {
-				co, si = co/float64(size), -si/float64(size)
-			}
-			w := bins * 2
-			m.F[t*parts*w+2*k], m.F[t*parts*w+2*k+1] = co, si
-			if parts == 2 {
-				m.F[(t*2+1)*w+2*k], m.F[(t*2+1)*w+2*k+1] = -si, co
-			}
-		}
 	}
 	perm, back := toLast(rank-1, a)
 	perm, back = append(perm, rank-1), append(back, rank-1)
@@ -129,6 +248,8 @@ func init() {
 	add("HannWindow", "A public window.", window(0.5, -0.5), attrs)
 	add("HammingWindow", "A public window.", window(25.0/46, -21.0/46), attrs)
 	add("BlackmanWindow", "A public window.", window(0.42, -0.5, 0.08), attrs)
+	add("STFT", "Fourier transforms of windows of a signal, products with public matrices.", shortTime, version{since: 17, in: 2, max: 4, attrs: "onesided:i"})
+	add("MelWeightMatrix", "Public weights that gather frequencies on the mel scale.", melWeights, version{since: 17, in: 5, max: 5, attrs: "output_datatype:i"})
 	add("DFT", "Discrete Fourier transform, a product with a public matrix.", fourier,
 		version{since: 17, in: 1, max: 2, attrs: "axis:i inverse:i onesided:i"}, version{since: 20, in: 1, max: 3, attrs: "inverse:i onesided:i"})
 }

@@ -30,7 +30,7 @@ func elemOf(t int32) (ir.Elem, error) {
 	case pb.TensorProto_BOOL:
 		return ir.Bool, nil
 	}
-	return 0, fmt.Errorf("data type %v is not supported", pb.TensorProto_DataType(t))
+	return 0, badType(pb.TensorProto_DataType(t))
 }
 
 // width returns the bytes an element takes in raw form.

@@ -56,7 +56,9 @@ type Error struct {
 	Hint   string // what to try; may be empty
 	Source string // the source line, for programs; shown with a caret
 	Kind   Kind
-	Public string // the input that would have to be public for this to work; empty if that is not the mistake
+
+	Public  []string // the inputs that would have to be public for this to work; empty if that is not the mistake
+	Refusal string   // what kind of thing is refused for what it is, such as "random" or "sequence"; empty for mistakes and gaps
 }
 
 // Errorf returns an error at a position.
