@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,7 +58,8 @@ func TestTwoHospitals(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
-			for _, want := range []string{"ok      south: ", "ok      registry: ", "session 1, south:", "session 2, north:", "has material for"} {
+			for _, want := range []string{"ok      south: ", "ok      registry: ", "session 1, south:", "session 2, north:", "has material for", "Who learns what, and why it is allowed", `output "a_is_better" may go to north, south (south.policy.yaml:5)`,
+				"2 sessions allowed by north", "2 sessions allowed by south", "audit.log: "} {
 				if !strings.Contains(text, want) {
 					t.Errorf("output lacks %q", want)
 				}
@@ -79,9 +82,25 @@ func TestTwoHospitals(t *testing.T) {
 // TestDeployments reads what run.sh does not use: configurations with their real addresses, compose and Kubernetes files.
 func TestDeployments(t *testing.T) {
 	dir := "examples/two-hospitals"
+	// what run.sh writes for clusters
+	names := regexp.MustCompile(`"(north|south|registry):7101"`)
+	const workers = 2
 	for _, name := range []string{"north", "south", "registry", "north-client", "south-client"} {
-		if _, err := server.ReadConfig(filepath.Join(dir, "config", name+".yaml")); err != nil {
+		file := filepath.Join(dir, "config", name+".yaml")
+		if _, err := server.ReadConfig(file); err != nil {
 			t.Error(err)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := names.ReplaceAllString(string(data), `"$1-{worker}.$1:7101"`) + fmt.Sprintf("workers: %d\n", workers)
+		file = filepath.Join(t.TempDir(), "workers.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := server.ReadConfig(file); err != nil || c.Workers != workers {
+			t.Errorf("%s with workers: %v", name, err)
 		}
 	}
 	var compose struct {
@@ -89,6 +108,7 @@ func TestDeployments(t *testing.T) {
 			Command  []string          `yaml:"command"`
 			Volumes  []string          `yaml:"volumes"`
 			ReadOnly bool              `yaml:"read_only"`
+			User     string            `yaml:"user"`
 			Build    map[string]string `yaml:"build"`
 		} `yaml:"services"`
 	}
@@ -102,7 +122,7 @@ func TestDeployments(t *testing.T) {
 	kind := map[string]string{"north": "party", "south": "party", "registry": "dealer"}
 	for name, k := range kind {
 		s, ok := compose.Services[name]
-		if !ok || len(s.Command) != 4 || s.Command[0] != k || !s.ReadOnly || len(s.Volumes) != 2 {
+		if !ok || len(s.Command) != 4 || s.Command[0] != k || !s.ReadOnly || !strings.Contains(s.User, "${SMPCC_USER:?") || len(s.Volumes) != 2 {
 			t.Errorf("compose.yaml: %s is %+v", name, s)
 		}
 		if _, err := os.Stat(filepath.Join(dir, s.Build["context"], s.Build["dockerfile"])); err != nil {
@@ -112,7 +132,7 @@ func TestDeployments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		kinds := map[string]bool{}
+		kinds, headless := map[string]bool{}, false
 		for _, doc := range strings.Split(string(data), "\n---\n") {
 			var o struct {
 				Kind     string `yaml:"kind"`
@@ -120,12 +140,30 @@ func TestDeployments(t *testing.T) {
 					Name string `yaml:"name"`
 				} `yaml:"metadata"`
 				Spec struct {
-					Replicas int `yaml:"replicas"`
-					Template struct {
+					ClusterIP   string `yaml:"clusterIP"`
+					ServiceName string `yaml:"serviceName"`
+					Pods        string `yaml:"podManagementPolicy"`
+					Replicas    int    `yaml:"replicas"`
+					Template    struct {
 						Spec struct {
-							Grace      int `yaml:"terminationGracePeriodSeconds"`
+							Grace    int `yaml:"terminationGracePeriodSeconds"`
+							Security struct {
+								User  int `yaml:"runAsUser"`
+								Group int `yaml:"fsGroup"`
+							} `yaml:"securityContext"`
 							Containers []struct {
 								Args []string `yaml:"args"`
+								Env  []struct {
+									Name string `yaml:"name"`
+									From struct {
+										Field struct {
+											Path string `yaml:"fieldPath"`
+										} `yaml:"fieldRef"`
+									} `yaml:"valueFrom"`
+								} `yaml:"env"`
+								Mounts []struct {
+									Path string `yaml:"mountPath"`
+								} `yaml:"volumeMounts"`
 							} `yaml:"containers"`
 						} `yaml:"spec"`
 					} `yaml:"template"`
@@ -138,11 +176,26 @@ func TestDeployments(t *testing.T) {
 			if o.Metadata.Name != name {
 				t.Errorf("%s: %s is named %q", name, o.Kind, o.Metadata.Name)
 			}
-			if o.Kind == "StatefulSet" && (o.Spec.Replicas != 1 || o.Spec.Template.Spec.Grace <= 30 || o.Spec.Template.Spec.Containers[0].Args[0] != k) {
+			headless = headless || o.Kind == "Service" && o.Spec.ClusterIP == "None" // pods have names NAME-0.NAME
+			if o.Kind != "StatefulSet" {
+				continue
+			}
+			pod := o.Spec.Template.Spec
+			c := pod.Containers[0]
+			if o.Spec.Replicas != workers || o.Spec.ServiceName != name || o.Spec.Pods != "Parallel" || pod.Grace <= 30 || pod.Security.User == 0 || pod.Security.Group != pod.Security.User {
 				t.Errorf("%s: %+v", name, o.Spec)
 			}
+			if want := []string{k, "serve", "--config", "/etc/smpcc/config.yaml", "--worker", "$(WORKER)"}; !slices.Equal(c.Args, want) {
+				t.Errorf("%s: args %q, want %q", name, c.Args, want)
+			}
+			if len(c.Env) != 1 || c.Env[0].Name != "WORKER" || c.Env[0].From.Field.Path != "metadata.labels['apps.kubernetes.io/pod-index']" {
+				t.Errorf("%s: env %+v", name, c.Env)
+			}
+			if len(c.Mounts) != 2 || c.Mounts[0].Path != "/etc/smpcc" || c.Mounts[1].Path != "/var/lib/smpcc" {
+				t.Errorf("%s: mounts %+v", name, c.Mounts)
+			}
 		}
-		if !kinds["Service"] || !kinds["StatefulSet"] {
+		if !headless || !kinds["StatefulSet"] {
 			t.Errorf("%s has %v", name, kinds)
 		}
 	}

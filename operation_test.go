@@ -377,7 +377,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{"a dead peer", func(c *server.Config) { c.Servers["d"] = freeAddress(t) }, "d: d cannot be reached at"},
 		{"peers exchanged", func(c *server.Config) { c.Servers["p0"], c.Servers["d"] = c.Servers["d"], c.Servers["p0"] }, "p0: p0 is expected at"},
-		{"another role", func(c *server.Config) { c.TLS = keys.DevFiles(filepath.Join(cl.dir, "keys"), "d") }, "is not the name of a party"},
+		{"another role", func(c *server.Config) { c.TLS = keys.DevFiles(filepath.Join(cl.dir, "keys"), "d") }, "use smpcc dealer"},
 		{"no plan", func(c *server.Config) { c.Plan += "x" }, "plan: "},
 		{"another policy", func(c *server.Config) { c.PolicyDigest = strings.Repeat("0", 64) }, "compiled under the policy"},
 		{"no state", func(c *server.Config) { c.State = "" }, "state: state is missing"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -353,6 +354,7 @@ func materialStatusCommand() *cobra.Command {
 	o.flags(c, "a server or client")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		t := newTable(c.OutOrStdout(), "party", "sessions", "stored", "of at most", "each", "expires")
+		var failed error
 		if err := o.each(func(cl *server.Client, suffix string) error {
 			for _, party := range o.plan.Manifest.Parties {
 				if o.cfg.Servers[party] == "" {
@@ -361,8 +363,10 @@ func materialStatusCommand() *cobra.Command {
 				ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
 				k, err := cl.Stock(ctx, party)
 				cancel()
-				if err != nil {
-					return err
+				if err != nil { // the others' numbers are of use all the same
+					failed = errors.Join(failed, err)
+					t.row(party+suffix, "?", "-", "-", "-", "-")
+					continue
 				}
 				expires := "-"
 				if k.Sessions > 0 {
@@ -374,7 +378,7 @@ func materialStatusCommand() *cobra.Command {
 		}); err != nil {
 			return err
 		}
-		return t.flush()
+		return errors.Join(t.flush(), failed)
 	}
 	return c
 }

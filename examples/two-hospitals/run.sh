@@ -15,6 +15,7 @@ finish() {
 }
 trap finish EXIT
 
+echo "== smpcc is built; the first time takes a minute"
 go build -o "$dir/smpcc" ./cmd/smpcc
 smpcc=$dir/smpcc
 
@@ -84,3 +85,10 @@ $smpcc material status --config "$dir/north/local.yaml"
 kill $registry
 wait $registry || true
 ask
+
+echo "== who learnt what: by the plan, and by the log that each server keeps"
+$smpcc audit "$dir/trial.plan" | sed -n '/^Who learns what/,/^$/p'
+for name in north south; do
+  $smpcc log verify "$dir/$name/state/audit.log"
+  grep -c '"what":"session".*"decision":"allowed"' "$dir/$name/state/audit.log" | sed "s/$/ sessions allowed by $name/"
+done

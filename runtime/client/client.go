@@ -4,6 +4,8 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -70,6 +72,12 @@ func New(cfg *server.Config, p *plan.Plan) (*Client, error) {
 		c.workers = append(c.workers, conn)
 	}
 	c.away = make([]time.Time, len(c.workers))
+	var start [8]byte // many clients with one request each must not all begin at the first worker
+	if _, err := rand.Read(start[:]); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.turn.Store(binary.LittleEndian.Uint64(start[:]) >> 1) // far from where it wraps
 	return c, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -239,11 +240,32 @@ func (n *Node) Call(ctx context.Context, name, addr, method string, req []byte) 
 		case codes.FailedPrecondition:
 			return nil, &RemoteError{name, s.Message()}
 		case codes.Unavailable, codes.DeadlineExceeded:
-			return nil, fmt.Errorf("%s at %s cannot be reached: %s; is its server running, and does its certificate come from the same authority?", name, addr, s.Message())
+			return nil, fmt.Errorf("%s at %s cannot be reached: %s", name, addr, unreached(s.Message()))
 		}
 		return nil, fmt.Errorf("%s at %s: %s", name, addr, s.Message())
 	}
 	return reply.bytes(), nil
+}
+
+// wrapped is what gRPC puts around the reason for which a connection could not be made.
+var wrapped = regexp.MustCompile(`^(?:.*: )?connection error: desc = "(?:transport: |error reading server preface: )(?:Error while dialing: |authentication handshake failed: )?(.*)"$`)
+
+// unreached says in plain words why a peer cannot be reached, and what to look at.
+func unreached(msg string) string {
+	if m := wrapped.FindStringSubmatch(msg); m != nil {
+		msg = m[1]
+	}
+	switch {
+	case strings.Contains(msg, "certificate is valid for"):
+		return msg + "; does servers lead to another role?"
+	case strings.Contains(msg, "expired") || strings.Contains(msg, "not yet valid"):
+		return msg + "; compare the clocks, and look at the end of both certificates"
+	case strings.Contains(msg, "certificate") || strings.Contains(msg, "tls:"):
+		return msg + "; do both sides have the same tls.ca?"
+	case strings.Contains(msg, "no such host") || strings.Contains(msg, "lookup "):
+		return msg + "; is the address in servers right?"
+	}
+	return msg + "; is its server running, is the address in servers right, and does a firewall let it through?"
 }
 
 // sessionKey names a stream: which plan, which session, from whom.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,32 @@ func TestHealthAndReflection(t *testing.T) {
 	}
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestUnreachable calls peers that are not there, that another authority stands for, and that are others. The errors say what
+// an operator would look at, in no words of gRPC.
+func TestUnreachable(t *testing.T) {
+	all, addrs := nodes(t, map[string]Handler{"Echo": func(_ context.Context, _ string, req []byte) ([]byte, error) { return req, nil }}, "a", "b")
+	_, far := nodes(t, map[string]Handler{}, "b")
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody.Close()
+	for _, tt := range []struct{ name, addr, want, hint string }{
+		{"b", nobody.Addr().String(), "connect: connection refused", "; is its server running"},
+		{"b", far["b"], "certificate signed by unknown authority", "; do both sides have the same tls.ca?"},
+		{"c", addrs["b"], "certificate is valid for b", "; does servers lead to another role?"},
+		{"b", "b.invalid:7101", "b.invalid", "; is the address in servers right?"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := all["a"].Call(ctx, tt.name, tt.addr, "Echo", nil)
+		cancel()
+		if err == nil || !strings.HasPrefix(err.Error(), tt.name+" at "+tt.addr+" cannot be reached: ") || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.hint) ||
+			strings.Contains(err.Error(), "desc =") || strings.Contains(err.Error(), "balancer") {
+			t.Errorf("%s at %s: %v", tt.name, tt.addr, err)
+		}
 	}
 }
 

@@ -105,7 +105,7 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 			if err == nil {
 				err = ctx.Err()
 			}
-			return fail(name, fmt.Errorf("cannot be reached at %s: %s", cfg.Addrs[name], status.Convert(err).Message()))
+			return fail(name, fmt.Errorf("cannot be reached at %s: %s", cfg.Addrs[name], unreached(status.Convert(err).Message())))
 		}
 		t.links[role] = &link{name: name, send: s.SendMsg, recv: s.RecvMsg, end: stop, done: func() {
 			_ = s.CloseSend() // fails only if the stream is dead already

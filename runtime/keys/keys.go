@@ -151,5 +151,5 @@ func nameOf(c *x509.Certificate) (string, error) {
 	if n := c.Subject.CommonName; n != "" && slices.Contains(c.DNSNames, n) {
 		return n, nil
 	}
-	return "", fmt.Errorf("certificate of %q does not carry that name as DNS name", c.Subject.CommonName)
+	return "", fmt.Errorf("certificate of %q does not carry that name as DNS name; make it with subjectAltName=DNS:%[1]s", c.Subject.CommonName)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"smpcc/backend/plan"
@@ -62,6 +63,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		err = ownCertificate(conf, leaf)
 	}
 	if add("certificate", err, "%s, until %s", name, dateOf(leaf)) {
+		if st, err := os.Stat(cfg.TLS.Key); err == nil && st.Mode().Perm()&0o007 != 0 {
+			warn("certificate", "everybody on this machine can read the key %s (mode %#o): chmod 600, or 640 for a group of the server's own", cfg.TLS.Key, st.Mode().Perm())
+		}
 		if left := time.Until(leaf.NotAfter); left < soonExpires {
 			warn("certificate", "%s ends in %v", cfg.TLS.Cert, left.Round(time.Hour))
 		}
@@ -79,7 +83,7 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		case role < 0:
 			f.Failed, f.Detail = true, fmt.Sprintf("the certificate names %q, but the plan's roles are %v", name, p.Roles())
 		case dealer != (role == p.NumParties()):
-			f.Failed, f.Detail = true, fmt.Sprintf("%q is not the %s of this plan", name, map[bool]string{true: "dealer", false: "name of a party"}[dealer])
+			f.Failed, f.Detail = true, otherKind(name, dealer).Error()
 		default:
 			s := &Server{cfg: cfg, plan: p, name: name, role: role}
 			if aerr := s.approve(); aerr != nil {
@@ -113,6 +117,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 	} else if addr := cfg.Servers[name]; err == nil && addr != "" && reach(ctx, conf, name, addr) == nil {
 		add("listen", nil, "%s answers as %s: this server runs", addr, name)
 	} else {
+		if errors.Is(lerr, syscall.EADDRINUSE) {
+			lerr = fmt.Errorf("%w; another program has it, or this server runs and is not reached as %s at servers", lerr, name)
+		}
 		add("listen", lerr, "")
 	}
 	if err != nil || perr != nil {
@@ -131,6 +138,14 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		}
 	}
 	return out
+}
+
+// otherKind is the refusal of a configuration of a dealer by a command for parties, and the reverse.
+func otherKind(name string, dealer bool) error {
+	if dealer {
+		return fmt.Errorf("%q is a party of this plan, not its dealer; use smpcc party", name)
+	}
+	return fmt.Errorf("%q is the dealer of this plan, not a party; use smpcc dealer", name)
 }
 
 func dateOf(c *x509.Certificate) string {
@@ -154,7 +169,7 @@ func ownCertificate(conf *tls.Config, leaf *x509.Certificate) error {
 	case now.Before(leaf.NotBefore):
 		return fmt.Errorf("certificate is valid from %s on; now it is %s here", leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case now.After(leaf.NotAfter):
-		return fmt.Errorf("certificate ended at %s", leaf.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("certificate ended at %s; renew it, and restart the server", leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	inter := x509.NewCertPool()
 	for _, der := range conf.Certificates[0].Certificate[1:] {
@@ -167,7 +182,7 @@ func ownCertificate(conf *tls.Config, leaf *x509.Certificate) error {
 		name  string
 	}{{x509.ExtKeyUsageServerAuth, "serverAuth"}, {x509.ExtKeyUsageClientAuth, "clientAuth"}} {
 		if _, err := leaf.Verify(x509.VerifyOptions{Roots: conf.RootCAs, Intermediates: inter, KeyUsages: []x509.ExtKeyUsage{use.usage}}); err != nil {
-			return fmt.Errorf("certificate will not be accepted by peers that have this ca (%s): %w", use.name, err)
+			return fmt.Errorf("certificate will not be accepted by peers that have this ca (%s): %w; it must be signed by an authority in tls.ca, with both extended key usages, serverAuth and clientAuth", use.name, err)
 		}
 	}
 	return nil

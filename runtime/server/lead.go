@@ -23,7 +23,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 		return nil, fmt.Errorf("sessions are opened at %s", s.plan.Manifest.Parties[0])
 	}
 	if !s.isClient(peer) {
-		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s", peer, s.name)
+		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s, which its configuration lists", peer, s.name)
 	}
 	r, err := decode[jobRequest](req)
 	if err != nil {

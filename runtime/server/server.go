@@ -109,7 +109,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	case s.role < 0:
 		return nil, fmt.Errorf("the certificate names %q, but the plan's roles are %v", name, p.Roles())
 	case dealer != (s.role == p.NumParties()):
-		return nil, fmt.Errorf("%q is not the %s of this plan", name, map[bool]string{true: "dealer", false: "name of a party"}[dealer])
+		return nil, otherKind(name, dealer)
 	case cfg.Listen == "":
 		return nil, errors.New("listen is missing: the address to answer on")
 	case cfg.State == "":
