@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"testing"
 
 	"smpcc/backend/plan"
@@ -40,6 +41,9 @@ func TestModels(t *testing.T) {
 			}
 			if r.Floor <= 0 {
 				t.Errorf("floor %g", r.Floor)
+			}
+			if far, want := m.floor(p.Plan.Cost(), "wan"), r.Floor-float64(most)/1e9+float64(most)*8/1e8+0.02*float64(cost.Rounds); math.Abs(far-want) > 1e-9 {
+				t.Errorf("floor over wan %g, want %g", far, want)
 			}
 			for _, format := range []string{"svg", "png"} {
 				if img, err := Draw([]*Result{r, r}, format); err != nil || len(img) < 1000 {

@@ -19,13 +19,18 @@ type Machine struct {
 	Loopback float64 `json:"loopback_bytes_per_second"` // one TCP connection
 }
 
-// floor is the time of a plan's multiplications and bytes at the machine's best, one after the other.
-func (m *Machine) floor(c *plan.Cost) float64 {
+// floor is the time of a plan's multiplications and bytes at the machine's best, one after the other; over wan, of bytes and rounds on that
+// network.
+func (m *Machine) floor(c *plan.Cost, transport string) float64 {
 	most := int64(0)
 	for _, n := range c.Phases[plan.Online].Sent {
 		most = max(most, n)
 	}
-	return float64(c.MACs)/m.MACs + float64(most)/m.Loopback
+	wire := float64(most) / m.Loopback
+	if transport == "wan" {
+		wire = float64(most)*8/wan.Bandwidth + float64(c.Phases[plan.Online].Rounds)*wan.RTT.Seconds()/2
+	}
+	return float64(c.MACs)/m.MACs + wire
 }
 
 // ringRate measures plaintext products of 1024x1024 matrices over Z_2^64.

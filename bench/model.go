@@ -36,7 +36,7 @@ func Models() []Model {
 		{"squeezenet", "SqueezeNet 1.1 at 224x224", 1, []int{4}, (*graph).squeezenet},
 		{"resnet18", "ResNet-18 at 224x224", 1, []int{4}, func(g *graph) *ir.Value { return g.resnet([]int{2, 2, 2, 2}, false) }},
 		{"resnet50", "ResNet-50 v1.5 at 224x224", 1, nil, func(g *graph) *ir.Value { return g.resnet([]int{3, 4, 6, 3}, true) }},
-		{"mobilenet", "MobileNetV2-like at 224x224", 1, nil, (*graph).mobilenet},
+		{"mobilenet", "MobileNetV2-like at 224x224", 1, []int{4}, (*graph).mobilenet},
 		{"bert-layer", "one BERT-base encoder layer, 128 tokens", 1, nil, (*graph).bert},
 	}
 }

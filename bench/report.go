@@ -22,7 +22,7 @@ all cores, and moves %.2f GB a second over one TCP connection on loopback. All r
 	fmt.Fprintf(&b, `Models have random weights and are generated, so that nothing is downloaded. Times are medians of at most %s; there are
 fewer where sessions take longer than half a minute together. Online is what a user waits for, offline may be done before the input is there. Bytes are of the
 party that sends most. The floor is the time of the plan's multiplications as one product in the clear, and of its bytes over loopback, one after the
-other: what this plan cannot get below on this machine. Transports: memory is one process; grpc a process for each role, with mutual TLS; wan memory
+other (over wan, of its bytes and rounds on that network): what this plan cannot get below on this machine. Transports: memory is one process; grpc a process for each role, with mutual TLS; wan memory
 slowed down to a round trip of %v and %.0f Mbit/s in each direction, with a plan compiled for that.
 Each row has processes of its own. Peak is the largest resident size, of the process or of the processes of all roles added up.
 `, plural(r.Runs, "session"), wan.RTT, wan.Bandwidth/1e6)

@@ -135,8 +135,8 @@ func phase(p local.Phase) Phase {
 	return out
 }
 
-// patience is how long a result takes sessions: the last begins before it is over.
-const patience = 30 * time.Second
+// Patience is how long a result takes sessions: the last begins before it is over.
+const Patience = 30 * time.Second
 
 // Runs measures sessions on the machine. transport is memory, or wan for memory slowed down to 40 ms and 100 Mbit/s; session
 // times are medians. Behind them, one more session in memory shows where time goes, to the timeline of the context too if it has one.
@@ -158,7 +158,7 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 	}
 	s := p.Start(m, transport)
 	s.Setup(r.Setup)
-	for start := time.Now(); s.Sessions < runs && (s.Sessions == 0 || time.Since(start) < patience); {
+	for start := time.Now(); s.Sessions < runs && (s.Sessions == 0 || time.Since(start) < Patience); {
 		res, err := r.Run(ctx, p.Inputs)
 		if err != nil {
 			return nil, err
@@ -229,7 +229,7 @@ type Measurement struct {
 // Start begins a result.
 func (p *Prepared) Start(m *Machine, transport string) *Measurement {
 	c := p.Plan.Cost()
-	return &Measurement{Result: &Result{Name: p.Model.Name, Transport: transport, Batch: p.Model.Batch, Compile: p.Seconds, Material: c.Dealt, Floor: m.floor(c)}}
+	return &Measurement{Result: &Result{Name: p.Model.Name, Transport: transport, Batch: p.Model.Batch, Compile: p.Seconds, Material: c.Dealt, Floor: m.floor(c, transport)}}
 }
 
 // Setup adds a setup.

@@ -126,7 +126,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 
 // A job is one run of a plan on this machine and what came of it.
 type job struct {
-	sessions  int    // how often to run on servers, once if 0
+	sessions  int    // how often to run on servers at most, once if 0
 	each      func() // called after each of them
 	plan      *plan.Plan
 	comp      *smpcc.Compilation // nil for plans

@@ -322,7 +322,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 		}
 	}
 	bar.stage("running")
-	for range max(1, j.sessions) {
+	for n, start := 0, time.Now(); n < max(1, j.sessions) && (n == 0 || time.Since(start) < bench.Patience); n++ {
 		if err := j.session(ctx, cl, in); err != nil {
 			return j.serverError(exited, &started, err)
 		}
