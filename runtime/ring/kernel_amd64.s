@@ -181,6 +181,159 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r8c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r8c3(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	LEAQ   (DI)(DI*4), R9
+	LEAQ   (R8)(DI*4), R10
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z24
+	VMOVDQU64    64(DX), Z25
+	VMOVDQU64    128(DX), Z26
+	VPBROADCASTQ (CX), Z27
+	VPMADD52LUQ  Z24, Z27, Z0
+	VPMADD52LUQ  Z25, Z27, Z1
+	VPMADD52LUQ  Z26, Z27, Z2
+	VPBROADCASTQ (CX)(DI*1), Z27
+	VPMADD52LUQ  Z24, Z27, Z3
+	VPMADD52LUQ  Z25, Z27, Z4
+	VPMADD52LUQ  Z26, Z27, Z5
+	VPBROADCASTQ (CX)(DI*2), Z27
+	VPMADD52LUQ  Z24, Z27, Z6
+	VPMADD52LUQ  Z25, Z27, Z7
+	VPMADD52LUQ  Z26, Z27, Z8
+	VPBROADCASTQ (CX)(R8*1), Z27
+	VPMADD52LUQ  Z24, Z27, Z9
+	VPMADD52LUQ  Z25, Z27, Z10
+	VPMADD52LUQ  Z26, Z27, Z11
+	VPBROADCASTQ (CX)(DI*4), Z27
+	VPMADD52LUQ  Z24, Z27, Z12
+	VPMADD52LUQ  Z25, Z27, Z13
+	VPMADD52LUQ  Z26, Z27, Z14
+	VPBROADCASTQ (CX)(R9*1), Z27
+	VPMADD52LUQ  Z24, Z27, Z15
+	VPMADD52LUQ  Z25, Z27, Z16
+	VPMADD52LUQ  Z26, Z27, Z17
+	VPBROADCASTQ (CX)(R8*2), Z27
+	VPMADD52LUQ  Z24, Z27, Z18
+	VPMADD52LUQ  Z25, Z27, Z19
+	VPMADD52LUQ  Z26, Z27, Z20
+	VPBROADCASTQ (CX)(R10*1), Z27
+	VPMADD52LUQ  Z24, Z27, Z21
+	VPMADD52LUQ  Z25, Z27, Z22
+	VPMADD52LUQ  Z26, Z27, Z23
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VPADDQ      64(AX), Z1, Z1
+	VMOVDQU64   Z1, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z3, Z3
+	VMOVDQU64   Z3, (AX)
+	VPADDQ      64(AX), Z4, Z4
+	VMOVDQU64   Z4, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z6, Z6
+	VMOVDQU64   Z6, (AX)
+	VPADDQ      64(AX), Z7, Z7
+	VMOVDQU64   Z7, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z8, Z8
+	VMOVDQU64   Z8, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z9, Z9
+	VMOVDQU64   Z9, (AX)
+	VPADDQ      64(AX), Z10, Z10
+	VMOVDQU64   Z10, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z11, Z11
+	VMOVDQU64   Z11, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z12, Z12
+	VMOVDQU64   Z12, (AX)
+	VPADDQ      64(AX), Z13, Z13
+	VMOVDQU64   Z13, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z14, Z14
+	VMOVDQU64   Z14, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z15, Z15
+	VMOVDQU64   Z15, (AX)
+	VPADDQ      64(AX), Z16, Z16
+	VMOVDQU64   Z16, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z17, Z17
+	VMOVDQU64   Z17, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z18, Z18
+	VMOVDQU64   Z18, (AX)
+	VPADDQ      64(AX), Z19, Z19
+	VMOVDQU64   Z19, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z20, Z20
+	VMOVDQU64   Z20, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z21, Z21
+	VMOVDQU64   Z21, (AX)
+	VPADDQ      64(AX), Z22, Z22
+	VMOVDQU64   Z22, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z23, Z23
+	VMOVDQU64   Z23, K1, 128(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r8c2(SB), NOSPLIT, $0-56
@@ -261,6 +414,126 @@ loop:
 	VPADDQ       Z16, Z14, Z14
 	VPMULLQ      Z17, Z18, Z16
 	VPADDQ       Z16, Z15, Z15
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z2, Z2
+	VMOVDQU64   Z2, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z3, Z3
+	VMOVDQU64   Z3, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z4, Z4
+	VMOVDQU64   Z4, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z6, Z6
+	VMOVDQU64   Z6, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z7, Z7
+	VMOVDQU64   Z7, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z8, Z8
+	VMOVDQU64   Z8, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z9, Z9
+	VMOVDQU64   Z9, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z10, Z10
+	VMOVDQU64   Z10, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z11, Z11
+	VMOVDQU64   Z11, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z12, Z12
+	VMOVDQU64   Z12, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z13, Z13
+	VMOVDQU64   Z13, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z14, Z14
+	VMOVDQU64   Z14, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z15, Z15
+	VMOVDQU64   Z15, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile52r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r8c2(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	LEAQ   (DI)(DI*4), R9
+	LEAQ   (R8)(DI*4), R10
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z16
+	VMOVDQU64    64(DX), Z17
+	VPBROADCASTQ (CX), Z18
+	VPMADD52LUQ  Z16, Z18, Z0
+	VPMADD52LUQ  Z17, Z18, Z1
+	VPBROADCASTQ (CX)(DI*1), Z18
+	VPMADD52LUQ  Z16, Z18, Z2
+	VPMADD52LUQ  Z17, Z18, Z3
+	VPBROADCASTQ (CX)(DI*2), Z18
+	VPMADD52LUQ  Z16, Z18, Z4
+	VPMADD52LUQ  Z17, Z18, Z5
+	VPBROADCASTQ (CX)(R8*1), Z18
+	VPMADD52LUQ  Z16, Z18, Z6
+	VPMADD52LUQ  Z17, Z18, Z7
+	VPBROADCASTQ (CX)(DI*4), Z18
+	VPMADD52LUQ  Z16, Z18, Z8
+	VPMADD52LUQ  Z17, Z18, Z9
+	VPBROADCASTQ (CX)(R9*1), Z18
+	VPMADD52LUQ  Z16, Z18, Z10
+	VPMADD52LUQ  Z17, Z18, Z11
+	VPBROADCASTQ (CX)(R8*2), Z18
+	VPMADD52LUQ  Z16, Z18, Z12
+	VPMADD52LUQ  Z17, Z18, Z13
+	VPBROADCASTQ (CX)(R10*1), Z18
+	VPMADD52LUQ  Z16, Z18, Z14
+	VPMADD52LUQ  Z17, Z18, Z15
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000080, DX
 	DECQ         BX
@@ -412,6 +685,93 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r8c1(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	LEAQ   (DI)(DI*4), R9
+	LEAQ   (R8)(DI*4), R10
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z8
+	VPBROADCASTQ (CX), Z9
+	VPMADD52LUQ  Z8, Z9, Z0
+	VPBROADCASTQ (CX)(DI*1), Z9
+	VPMADD52LUQ  Z8, Z9, Z1
+	VPBROADCASTQ (CX)(DI*2), Z9
+	VPMADD52LUQ  Z8, Z9, Z2
+	VPBROADCASTQ (CX)(R8*1), Z9
+	VPMADD52LUQ  Z8, Z9, Z3
+	VPBROADCASTQ (CX)(DI*4), Z9
+	VPMADD52LUQ  Z8, Z9, Z4
+	VPBROADCASTQ (CX)(R9*1), Z9
+	VPMADD52LUQ  Z8, Z9, Z5
+	VPBROADCASTQ (CX)(R8*2), Z9
+	VPMADD52LUQ  Z8, Z9, Z6
+	VPBROADCASTQ (CX)(R10*1), Z9
+	VPMADD52LUQ  Z8, Z9, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VMOVDQU64.Z (AX), K1, Z8
+	VPADDQ      Z8, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z3, Z3
+	VMOVDQU64   Z3, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z4, Z4
+	VMOVDQU64   Z4, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z6, Z6
+	VMOVDQU64   Z6, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z7, Z7
+	VMOVDQU64   Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
 // func tile512r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r4c3(SB), NOSPLIT, $0-56
@@ -475,6 +835,97 @@ loop:
 	VPADDQ       Z12, Z10, Z10
 	VPMULLQ      Z14, Z15, Z12
 	VPADDQ       Z12, Z11, Z11
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VPADDQ      64(AX), Z1, Z1
+	VMOVDQU64   Z1, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z3, Z3
+	VMOVDQU64   Z3, (AX)
+	VPADDQ      64(AX), Z4, Z4
+	VMOVDQU64   Z4, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z6, Z6
+	VMOVDQU64   Z6, (AX)
+	VPADDQ      64(AX), Z7, Z7
+	VMOVDQU64   Z7, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z8, Z8
+	VMOVDQU64   Z8, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z9, Z9
+	VMOVDQU64   Z9, (AX)
+	VPADDQ      64(AX), Z10, Z10
+	VMOVDQU64   Z10, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z11, Z11
+	VMOVDQU64   Z11, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func tile52r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r4c3(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z12
+	VMOVDQU64    64(DX), Z13
+	VMOVDQU64    128(DX), Z14
+	VPBROADCASTQ (CX), Z15
+	VPMADD52LUQ  Z12, Z15, Z0
+	VPMADD52LUQ  Z13, Z15, Z1
+	VPMADD52LUQ  Z14, Z15, Z2
+	VPBROADCASTQ (CX)(DI*1), Z15
+	VPMADD52LUQ  Z12, Z15, Z3
+	VPMADD52LUQ  Z13, Z15, Z4
+	VPMADD52LUQ  Z14, Z15, Z5
+	VPBROADCASTQ (CX)(DI*2), Z15
+	VPMADD52LUQ  Z12, Z15, Z6
+	VPMADD52LUQ  Z13, Z15, Z7
+	VPMADD52LUQ  Z14, Z15, Z8
+	VPBROADCASTQ (CX)(R8*1), Z15
+	VPMADD52LUQ  Z12, Z15, Z9
+	VPMADD52LUQ  Z13, Z15, Z10
+	VPMADD52LUQ  Z14, Z15, Z11
 	ADDQ         $0x08, CX
 	ADDQ         $0x000000c0, DX
 	DECQ         BX
@@ -597,6 +1048,80 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r4c2(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z8
+	VMOVDQU64    64(DX), Z9
+	VPBROADCASTQ (CX), Z10
+	VPMADD52LUQ  Z8, Z10, Z0
+	VPMADD52LUQ  Z9, Z10, Z1
+	VPBROADCASTQ (CX)(DI*1), Z10
+	VPMADD52LUQ  Z8, Z10, Z2
+	VPMADD52LUQ  Z9, Z10, Z3
+	VPBROADCASTQ (CX)(DI*2), Z10
+	VPMADD52LUQ  Z8, Z10, Z4
+	VPMADD52LUQ  Z9, Z10, Z5
+	VPBROADCASTQ (CX)(R8*1), Z10
+	VPMADD52LUQ  Z8, Z10, Z6
+	VPMADD52LUQ  Z9, Z10, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z2, Z2
+	VMOVDQU64   Z2, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z3, Z3
+	VMOVDQU64   Z3, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z4, Z4
+	VMOVDQU64   Z4, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z6, Z6
+	VMOVDQU64   Z6, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z7, Z7
+	VMOVDQU64   Z7, K1, 64(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r4c1(SB), NOSPLIT, $0-56
@@ -634,6 +1159,63 @@ loop:
 	VPBROADCASTQ (CX)(R8*1), Z5
 	VPMULLQ      Z4, Z5, Z4
 	VPADDQ       Z4, Z3, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VMOVDQU64.Z (AX), K1, Z4
+	VPADDQ      Z4, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z3, Z3
+	VMOVDQU64   Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile52r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r4c1(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	LEAQ   (DI)(DI*2), R8
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z4
+	VPBROADCASTQ (CX), Z5
+	VPMADD52LUQ  Z4, Z5, Z0
+	VPBROADCASTQ (CX)(DI*1), Z5
+	VPMADD52LUQ  Z4, Z5, Z1
+	VPBROADCASTQ (CX)(DI*2), Z5
+	VPMADD52LUQ  Z4, Z5, Z2
+	VPBROADCASTQ (CX)(R8*1), Z5
+	VPMADD52LUQ  Z4, Z5, Z3
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000040, DX
 	DECQ         BX
@@ -724,6 +1306,66 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r2c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r2c3(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z6
+	VMOVDQU64    64(DX), Z7
+	VMOVDQU64    128(DX), Z8
+	VPBROADCASTQ (CX), Z9
+	VPMADD52LUQ  Z6, Z9, Z0
+	VPMADD52LUQ  Z7, Z9, Z1
+	VPMADD52LUQ  Z8, Z9, Z2
+	VPBROADCASTQ (CX)(DI*1), Z9
+	VPMADD52LUQ  Z6, Z9, Z3
+	VPMADD52LUQ  Z7, Z9, Z4
+	VPMADD52LUQ  Z8, Z9, Z5
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VPADDQ      64(AX), Z1, Z1
+	VMOVDQU64   Z1, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, 128(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z3, Z3
+	VMOVDQU64   Z3, (AX)
+	VPADDQ      64(AX), Z4, Z4
+	VMOVDQU64   Z4, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z5, Z5
+	VMOVDQU64   Z5, K1, 128(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r2c2(SB), NOSPLIT, $0-56
@@ -759,6 +1401,57 @@ loop:
 	VPADDQ       Z4, Z2, Z2
 	VPMULLQ      Z5, Z6, Z4
 	VPADDQ       Z4, Z3, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, 64(AX)
+	ADDQ        SI, AX
+	VPADDQ      (AX), Z2, Z2
+	VMOVDQU64   Z2, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z3, Z3
+	VMOVDQU64   Z3, K1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func tile52r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r2c2(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z4
+	VMOVDQU64    64(DX), Z5
+	VPBROADCASTQ (CX), Z6
+	VPMADD52LUQ  Z4, Z6, Z0
+	VPMADD52LUQ  Z5, Z6, Z1
+	VPBROADCASTQ (CX)(DI*1), Z6
+	VPMADD52LUQ  Z4, Z6, Z2
+	VPMADD52LUQ  Z5, Z6, Z3
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000080, DX
 	DECQ         BX
@@ -823,6 +1516,48 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r2c1(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), DI
+	SHLQ   $0x03, DI
+	MOVQ   tail+48(FP), R8
+	MOVL   $0xffffffff, R9
+	BZHIL  R8, R9, R9
+	KMOVW  R9, K1
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z2
+	VPBROADCASTQ (CX), Z3
+	VPMADD52LUQ  Z2, Z3, Z0
+	VPBROADCASTQ (CX)(DI*1), Z3
+	VPMADD52LUQ  Z2, Z3, Z1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VMOVDQU64.Z (AX), K1, Z2
+	VPADDQ      Z2, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+	ADDQ        SI, AX
+	VMOVDQU64.Z (AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
 // func tile512r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r1c3(SB), NOSPLIT, $0-56
@@ -855,6 +1590,51 @@ loop:
 	VPADDQ       Z3, Z1, Z1
 	VPMULLQ      Z5, Z6, Z3
 	VPADDQ       Z3, Z2, Z2
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VPADDQ      64(AX), Z1, Z1
+	VMOVDQU64   Z1, 64(AX)
+	VMOVDQU64.Z 128(AX), K1, Z0
+	VPADDQ      Z0, Z2, Z2
+	VMOVDQU64   Z2, K1, 128(AX)
+	VZEROUPPER
+	RET
+
+// func tile52r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r1c3(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   tail+48(FP), SI
+	MOVL   $0xffffffff, DI
+	BZHIL  SI, DI, DI
+	KMOVW  DI, K1
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z3
+	VMOVDQU64    64(DX), Z4
+	VMOVDQU64    128(DX), Z5
+	VPBROADCASTQ (CX), Z6
+	VPMADD52LUQ  Z3, Z6, Z0
+	VPMADD52LUQ  Z4, Z6, Z1
+	VPMADD52LUQ  Z5, Z6, Z2
 	ADDQ         $0x08, CX
 	ADDQ         $0x000000c0, DX
 	DECQ         BX
@@ -913,6 +1693,46 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile52r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r1c2(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   tail+48(FP), SI
+	MOVL   $0xffffffff, DI
+	BZHIL  SI, DI, DI
+	KMOVW  DI, K1
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z2
+	VMOVDQU64    64(DX), Z3
+	VPBROADCASTQ (CX), Z4
+	VPMADD52LUQ  Z2, Z4, Z0
+	VPMADD52LUQ  Z3, Z4, Z1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VPADDQ      (AX), Z0, Z0
+	VMOVDQU64   Z0, (AX)
+	VMOVDQU64.Z 64(AX), K1, Z0
+	VPADDQ      Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, 64(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r1c1(SB), NOSPLIT, $0-56
@@ -937,6 +1757,41 @@ loop:
 	VPBROADCASTQ (CX), Z2
 	VPMULLQ      Z1, Z2, Z1
 	VPADDQ       Z1, Z0, Z0
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VMOVDQU64.Z (AX), K1, Z1
+	VPADDQ      Z1, Z0, Z0
+	VMOVDQU64   Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile52r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2
+TEXT ·tile52r1c1(SB), NOSPLIT, $0-56
+	MOVQ   d+0(FP), AX
+	MOVQ   a+8(FP), CX
+	MOVQ   b+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   ldd+32(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   lda+40(FP), SI
+	SHLQ   $0x03, SI
+	MOVQ   tail+48(FP), SI
+	MOVL   $0xffffffff, DI
+	BZHIL  SI, DI, DI
+	KMOVW  DI, K1
+	VPXORQ Z0, Z0, Z0
+	TESTQ  BX, BX
+	JZ     store
+
+loop:
+	VMOVDQU64    (DX), Z1
+	VPBROADCASTQ (CX), Z2
+	VPMADD52LUQ  Z1, Z2, Z0
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000040, DX
 	DECQ         BX
