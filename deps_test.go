@@ -37,6 +37,7 @@ runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag backend/plan runtime/engine runtime/local runtime/memnet runtime/ring
+bench/openblas:
 cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
