@@ -1,4 +1,4 @@
-.PHONY: help check test golden generate bench performance fuzz nightly conformance functions
+.PHONY: help check test golden generate bench yardstick performance fuzz nightly conformance functions
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,6 +23,10 @@ generate: ## write generated code again: the assembly, whose generator is a modu
 
 bench: ## benchmarks, six times each, for benchstat
 	go test -run '^$$' -bench . -benchmem -count 6 ./...
+
+yardstick: ## products over the ring beside OpenBLAS on one thread, for each kernel (Debian: apt-get install libopenblas-dev)
+	@if grep -qw avx512_vnni /proc/cpuinfo; then export OPENBLAS_CORETYPE=$${OPENBLAS_CORETYPE-Cooperlake}; fi; for k in avx512 avx2 portable; do \
+		SMPCC_KERNEL=$$k go test -tags openblas -run '^$$' -bench Yardstick -benchtime 20x ./bench/openblas | grep -E '^Bench|FAIL' || exit 1; done
 
 performance: ## measure the whole suite, over memory, grpc and wan, into docs/performance.md and .svg; on a quiet machine
 	@mkdir -p docs

@@ -40,6 +40,7 @@ runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtim
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
 cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine runtime/timeline
+bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
 examples/mlsd: examples/beside ir

@@ -36,6 +36,7 @@ const zero = -1
 type slotInfo struct {
 	len  int
 	when moment
+	fill []uint64 // the word of a constant that is the same everywhere, else nil
 }
 
 // A phaseCode collects the rounds of one phase of one role.
@@ -96,7 +97,7 @@ func (b *builder) at(pos string) {
 // slot makes a slot of role's.
 func (b *builder) slot(role, n int, when moment) int {
 	r := b.roles[role]
-	r.slots = append(r.slots, slotInfo{n, when})
+	r.slots = append(r.slots, slotInfo{len: n, when: when})
 	b.rounds[when.phase] = max(b.rounds[when.phase], when.round+1)
 	return len(r.slots) - 1
 }
@@ -179,7 +180,11 @@ func (b *builder) real(role, x, n int, when moment) int {
 
 // constant returns a slot with the given words; one word fills it.
 func (b *builder) constant(role, n int, when moment, words ...uint64) int {
-	return b.step(role, when, n, plan.Step{Op: plan.StepConst, Data: words})
+	s := b.step(role, when, n, plan.Step{Op: plan.StepConst, Data: words})
+	if len(words) == 1 {
+		b.roles[role].slots[s].fill = words
+	}
+	return s
 }
 
 // item adds a row to the material table.

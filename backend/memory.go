@@ -56,6 +56,9 @@ func (b *builder) program(role int) plan.Program {
 		}
 	}
 	for i, s := range r.slots {
+		if lives[i].from < 0 { // dropped with the steps that wrote it
+			continue
+		}
 		p.Slots[i].Len = s.len
 		if s.when.phase == plan.Setup {
 			p.Slots[i].Scope = plan.Model

@@ -190,11 +190,11 @@ func TestValidateRefuses(t *testing.T) {
 		}},
 		{"input number", "bound tensor 77 does not exist", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepInput).Args[0] = 77 }},
 		{"input size", "does not fit bound tensor 0", func(t *testing.T, p *plan.Plan) { p.Manifest.Inputs[0].Shape = []int{3} }},
-		{"drawn online", "material is drawn before the inputs", func(t *testing.T, p *plan.Plan) {
-			g := &p.Programs[0]
+		{"dealt online", "the dealer is done before the inputs", func(t *testing.T, p *plan.Plan) {
+			g := &p.Programs[2]
 			for i := range g.Offline {
 				for _, s := range g.Offline[i].Steps {
-					if s.Op == plan.StepPRG {
+					if s.Op == plan.StepPRGSum {
 						g.Online[0].Steps = append(g.Online[0].Steps, s)
 						return
 					}

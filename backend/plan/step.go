@@ -41,6 +41,15 @@ const (
 	StepWireMul
 )
 
+// Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
+func (op StepOp) Elementwise() bool {
+	switch op {
+	case StepCopy, StepGather, StepSum, StepMatMul, StepConv:
+		return false
+	}
+	return true
+}
+
 // A StepRow describes a step operation.
 type StepRow struct {
 	Name    string

@@ -281,8 +281,8 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 		switch {
 		case (it.Scope == Model) != (ph == Setup):
 			return fmt.Errorf("item %d has the other scope", s.Args[0])
-		case ph == Online:
-			return errors.New("material is drawn before the inputs")
+		case ph == Online && s.Op != StepPRG: // own shares may be drawn when they are read
+			return errors.New("the dealer is done before the inputs")
 		case s.Op == StepPRG && (dealer || it.Holder != 0 && it.Holder != role+1 || it.Dealt && role == p.NumParties()-1):
 			return fmt.Errorf("%s does not draw item %d", g.Role, s.Args[0])
 		case (s.Op == StepDeal) != it.Dealt && s.Op != StepPRG:

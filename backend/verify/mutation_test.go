@@ -207,11 +207,15 @@ func (m *mutant) plus(s site, x int) {
 	m.insert(at, step)
 }
 
-// drawn returns the slot with role's share of a random item.
+// drawn returns the slot with role's share of a random item, drawn offline so that every online step may read it.
 func (m *mutant) drawn(role, item int) int {
 	for _, s := range m.steps(role, plan.StepPRG) {
-		if m.at(s).Args[0] == int64(item) {
-			return m.at(s).Dst
+		if step := *m.at(s); step.Args[0] == int64(item) {
+			if s.phase == plan.Online {
+				step.Dst = m.slot(role, m.Programs[role].Slots[step.Dst].Len)
+				m.insert(site{role, plan.Offline, 0, 0}, step)
+			}
+			return step.Dst
 		}
 	}
 	m.t.Fatalf("role %d does not draw item %d", role, item)

@@ -60,6 +60,7 @@ type Engine struct {
 	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
 	inner  []bool       // by slot: touched between two exchanges only, written before it is read
 	width  []int        // by slot: bytes in which an element is kept in memory
+	wanted []int        // by slot: low bits of an element that anything depends on
 	used   []interval   // of a session's memory
 	kept   []interval   // of a model's
 
@@ -76,6 +77,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
 	e.cleared.L = &e.mu
+	e.wanted = e.wantedBits()
 	e.plot()
 	return e, nil
 }

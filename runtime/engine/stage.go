@@ -35,14 +35,7 @@ const parallelLen = 32 * blockLen
 // maxWork is the number of steps and openings of a stage, so that plotting a plan, which may be hostile, takes linear time.
 const maxWork = 256
 
-// elementwise reports whether element i of a step's result depends on elements i of its sources only, and all have one length.
-func elementwise(op plan.StepOp) bool {
-	switch op {
-	case plan.StepCopy, plan.StepGather, plan.StepSum, plan.StepMatMul, plan.StepConv:
-		return false
-	}
-	return true
-}
+func elementwise(op plan.StepOp) bool { return op.Elementwise() }
 
 // plot cuts the program into stages and says where its slots are kept. A slot that may live within a stage takes no memory, and
 // does not count where stages are cut, until a cut goes through its life.

@@ -10,12 +10,15 @@ type Window struct{ N, C, H, W, OC, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW, Grou
 //
 // d must not overlap x or w. It is a product of w [OC/Group, C/Group*KH*KW] with columns [C/Group*KH*KW, OH*OW] that
 // hold the inputs of each output; they are made a block at a time, so that scratch is bounded whatever the geometry.
-func Conv(d, x, w []uint64, g Window) {
+func Conv(d, x, w []uint64, g Window) { ConvMod(64, d, x, w, g) }
+
+// ConvMod is Conv mod 2^bits, as MatMulMod is to MatMul.
+func ConvMod(bits int, d, x, w []uint64, g Window) {
 	plane := g.OH * g.OW
 	if g.N == 0 || plane == 0 || g.OC == 0 {
 		return
 	}
-	c := conv{Window: g, ic: g.C / g.Group, oc: g.OC / g.Group, plane: plane}
+	c := conv{Window: g, ic: g.C / g.Group, oc: g.OC / g.Group, plane: plane, bits: bits}
 	c.rows = c.ic * g.KH * g.KW
 	if c.rows == 0 {
 		clear(d)
@@ -60,6 +63,7 @@ type conv struct {
 	ic, oc int // channels of a group
 	rows   int // inputs of one output
 	plane  int // outputs of one channel
+	bits   int // of the result that are wanted
 }
 
 // unrolled computes outputs from..to-1 of output channels first..last-1 of a group as a product with columns. A core with a tile
@@ -75,11 +79,11 @@ func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
 		clear(out[o*c.plane+from : o*c.plane+to])
 	}
 	if c.isProduct() {
-		kernel(out[from:], weights, in[from:], m, c.rows, to-from, c.plane, c.rows, c.plane)
+		kernel(out[from:], weights, in[from:], m, c.rows, to-from, c.plane, c.rows, c.plane, c.bits)
 		return
 	}
 	if active.tile != nil {
-		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, func(panel []uint64, p, deep, j, wide, stride int) {
+		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, c.bits, func(panel []uint64, p, deep, j, wide, stride int) {
 			c.pack(panel, in, p, deep, from+j, wide, stride)
 		})
 		return
@@ -93,7 +97,7 @@ func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
 		for r := 0; r < c.rows; r += deepest {
 			deep := min(deepest, c.rows-r)
 			c.pack(buf[:deep*wide], in, r, deep, p, wide, wide)
-			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide)
+			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide, c.bits)
 		}
 	}
 }

@@ -2,7 +2,8 @@ package ring
 
 import "os"
 
-// A core is a set of inner loops for one kind of processor. All cores compute the same words.
+// A core is a set of inner loops for one kind of processor. All cores compute the same words, where only low
+// bits are wanted the same low bits.
 //
 // Matrices have rows that begin ldd, lda and ldb words apart; slices may end with the last element of the last row. Cores
 // with a tile take b packed: panels of up to maxVectors*width columns, in rows of whole vectors, zeros behind the last column.
@@ -16,6 +17,8 @@ type core struct {
 	// tile computes d += a x b for rows in {8, 4, 2, 1}, at most maxRows, by width*(vectors-1)+tail columns, 1 <= tail <= width;
 	// a is rows by k, b is k by width*vectors, packed. nil for portable.
 	tile func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int)
+	// tile52 computes the same mod 2^52, bits above are garbage; nil where that is not faster.
+	tile52 func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int)
 	// rows computes d += sum over i < len(x) of x[i] * b[i*ldb:i*ldb+len(d)].
 	rows func(d, x, b []uint64, ldb int)
 	// dot returns the sum of a[i] * b[i] for i < len(a).
@@ -46,7 +49,15 @@ func choose(name string) *core {
 	return cores[0]
 }
 
-// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ; with BW, VBMI and BITALG comparisons too), "avx2" or "portable". The best that the
+// tileFor returns the tile for results of which only the given number of low bits is wanted.
+func (c *core) tileFor(bits int) func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
+	if bits <= 52 && c.tile52 != nil {
+		return c.tile52
+	}
+	return c.tile
+}
+
+// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ; with IFMA products of at most 52 bits, with BW, VBMI and BITALG comparisons too), "avx2" or "portable". The best that the
 // processor has is chosen when the program starts; SMPCC_KERNEL=avx2 or SMPCC_KERNEL=portable chooses a lesser one, a name
 // the processor does not know is ignored. All give the same results.
 func Kernel() string { return active.name }

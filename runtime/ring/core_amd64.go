@@ -2,13 +2,17 @@ package ring
 
 //go:generate go run -C asm . -out ../kernel_amd64.s -stubs ../stub_amd64.go -pkg ring
 
-import "golang.org/x/sys/cpu"
+import (
+	"math/bits"
+
+	"golang.org/x/sys/cpu"
+)
 
 // processorCores returns the cores in assembly that this processor can run.
 func processorCores() []*core {
 	var out []*core
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2 {
-		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: tile512, rows: rows512, dot: inner512}
+		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: words512.run, rows: rows512, dot: inner512}
 		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BITALG && cpu.X86.HasAVX512VPOPCNTDQ {
 			c.lanes = &lanes{
 				add: add512, sub: sub512, mul: mul512, xor: xor512, and: and512, cut: cut512, reluSel: reluSel512, leaf: leaf512,
@@ -28,37 +32,20 @@ func processorCores() []*core {
 // The wrappers below look at the last element of every operand before they pass its address: a wrong length panics here and
 // never reads or writes beyond a slice.
 
-func tile512(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
+// A tile512s is the kernels of tiles in assembly, of 1, 2, 4 and 8 rows by 1, 2 and 3 vectors.
+type tile512s [4][3]func(d, a, b *uint64, k, ldd, lda, tail int)
+
+var (
+	words512 = tile512s{{tile512r1c1, tile512r1c2, tile512r1c3}, {tile512r2c1, tile512r2c2, tile512r2c3}, {tile512r4c1, tile512r4c2, tile512r4c3}, {tile512r8c1, tile512r8c2, tile512r8c3}}
+	low512   = tile512s{{tile52r1c1, tile52r1c2, tile52r1c3}, {tile52r2c1, tile52r2c2, tile52r2c3}, {tile52r4c1, tile52r4c2, tile52r4c3}, {tile52r8c1, tile52r8c2, tile52r8c3}}
+)
+
+func (t *tile512s) run(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
 	_, _, _ = d[(rows-1)*ldd+8*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[8*vectors*k-1]
-	pd, pa, pb := &d[0], &a[0], &b[0]
-	switch rows<<2 | vectors {
-	case 8<<2 | 3:
-		tile512r8c3(pd, pa, pb, k, ldd, lda, tail)
-	case 8<<2 | 2:
-		tile512r8c2(pd, pa, pb, k, ldd, lda, tail)
-	case 8<<2 | 1:
-		tile512r8c1(pd, pa, pb, k, ldd, lda, tail)
-	case 4<<2 | 3:
-		tile512r4c3(pd, pa, pb, k, ldd, lda, tail)
-	case 4<<2 | 2:
-		tile512r4c2(pd, pa, pb, k, ldd, lda, tail)
-	case 4<<2 | 1:
-		tile512r4c1(pd, pa, pb, k, ldd, lda, tail)
-	case 2<<2 | 3:
-		tile512r2c3(pd, pa, pb, k, ldd, lda, tail)
-	case 2<<2 | 2:
-		tile512r2c2(pd, pa, pb, k, ldd, lda, tail)
-	case 2<<2 | 1:
-		tile512r2c1(pd, pa, pb, k, ldd, lda, tail)
-	case 1<<2 | 3:
-		tile512r1c3(pd, pa, pb, k, ldd, lda, tail)
-	case 1<<2 | 2:
-		tile512r1c2(pd, pa, pb, k, ldd, lda, tail)
-	case 1<<2 | 1:
-		tile512r1c1(pd, pa, pb, k, ldd, lda, tail)
-	default:
+	if rows&(rows-1) != 0 {
 		panic("ring: no such tile")
 	}
+	t[bits.Len(uint(rows))-1][vectors-1](&d[0], &a[0], &b[0], k, ldd, lda, tail)
 }
 
 func tile256(d, a, b []uint64, rows, _, tail, k, ldd, lda int) {

@@ -7,9 +7,9 @@ type panels [depth * 120]uint64
 
 var scratch = sync.Pool{New: func() any { return new(panels) }}
 
-// kernel adds the product of a (m by k) and b (k by n) to d (m by n), whose rows begin ldd, lda and ldb words apart; n may
-// not exceed ldd or ldb. The slices may end with the last element of the last row.
-func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
+// kernel adds the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, whose rows begin ldd, lda and ldb words apart; n
+// may not exceed ldd or ldb. The slices may end with the last element of the last row.
+func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int) {
 	c := active
 	switch {
 	case m == 0 || k == 0 || n == 0:
@@ -22,7 +22,7 @@ func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 	case c.tile == nil:
 		portable(d, a, b, m, k, n, ldd, lda, ldb)
 	default:
-		c.product(d, a, m, k, n, ldd, lda, func(panel []uint64, p, deep, j, wide, stride int) {
+		c.product(d, a, m, k, n, ldd, lda, bits, func(panel []uint64, p, deep, j, wide, stride int) {
 			for r := range deep {
 				row := panel[r*stride : (r+1)*stride]
 				copy(row[:wide], b[(p+r)*ldb+j:])
@@ -56,10 +56,10 @@ func (c *core) few(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 // with zeros behind the last column. Each panel is made once. A block of panels stays in the second-level cache, rows of a
 // in the first while they go over it; d is read and written once for depth products (the loops of Goto and van de Geijn,
 // "Anatomy of High-Performance Matrix Multiplication", 2008, without packing a).
-func (c *core) product(d, a []uint64, m, k, n, ldd, lda int, pack func(panel []uint64, p, deep, j, wide, stride int)) {
+func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, pack func(panel []uint64, p, deep, j, wide, stride int)) {
 	buf := scratch.Get().(*panels)
 	defer scratch.Put(buf)
-	most := c.width * c.maxVectors
+	most, tile := c.width*c.maxVectors, c.tileFor(bits)
 	for j := 0; j < n; j += c.columns {
 		block := min(c.columns, n-j)
 		for p := 0; p < k; p += depth {
@@ -77,7 +77,7 @@ func (c *core) product(d, a []uint64, m, k, n, ldd, lda int, pack func(panel []u
 				for q := 0; q < block; q += most {
 					wide := min(most, block-q)
 					vectors := (wide + c.width - 1) / c.width
-					c.tile(d[i*ldd+j+q:], a[i*lda+p:], buf[q*deep:], rows, vectors, wide-c.width*(vectors-1), deep, ldd, lda)
+					tile(d[i*ldd+j+q:], a[i*lda+p:], buf[q*deep:], rows, vectors, wide-c.width*(vectors-1), deep, ldd, lda)
 				}
 				i += rows
 			}

@@ -9,60 +9,120 @@ package ring
 //go:noescape
 func tile512r8c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r8c3 adds mod 2^52 to d, 8 rows of 16+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r8c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r8c2 adds to d, 8 rows of 8+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r8c2 adds mod 2^52 to d, 8 rows of 8+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // tile512r8c1 adds to d, 8 rows of 0+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r8c1 adds mod 2^52 to d, 8 rows of 0+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r4c3 adds to d, 4 rows of 16+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r4c3 adds mod 2^52 to d, 4 rows of 16+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // tile512r4c2 adds to d, 4 rows of 8+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r4c2 adds mod 2^52 to d, 4 rows of 8+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r4c1 adds to d, 4 rows of 0+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r4c1 adds mod 2^52 to d, 4 rows of 0+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // tile512r2c3 adds to d, 2 rows of 16+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r2c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r2c3 adds mod 2^52 to d, 2 rows of 16+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r2c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r2c2 adds to d, 2 rows of 8+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r2c2 adds mod 2^52 to d, 2 rows of 8+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // tile512r2c1 adds to d, 2 rows of 0+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r2c1 adds mod 2^52 to d, 2 rows of 0+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r1c3 adds to d, 1 rows of 16+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r1c3 adds mod 2^52 to d, 1 rows of 16+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // tile512r1c2 adds to d, 1 rows of 8+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile52r1c2 adds mod 2^52 to d, 1 rows of 8+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
 // tile512r1c1 adds to d, 1 rows of 0+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
 func tile512r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile52r1c1 adds mod 2^52 to d, 1 rows of 0+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
+//
+//go:noescape
+func tile52r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
 // rows512r8 adds to d, n words, x[i] times row i of b for i < 8, rows of n words ldb apart.
 //

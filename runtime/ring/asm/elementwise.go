@@ -277,34 +277,75 @@ func merge512(words int) {
 	}
 	all = append(all, p...)
 	rows, top, keep, shift := fill("rows"), fill("top"), fill("keep"), fill("shift")
+	last := param("rows")
 	one, whole, g := constant(1), K(), GP64()
 	MOVQ(U32(0xff), g)
 	KMOVQ(g, whole)
+	// even picks what eight rows have in words 0 and 1 after pairs of words were put together, odd in words 2 and 3.
+	var pick [2]reg.VecVirtual
+	for i, name := range []string{"even", "odd"} {
+		order := GLOBL(fmt.Sprintf("%s%d", name, words), RODATA|NOPTR)
+		for j, x := range []int{0, 4, 1, 5, 8, 12, 9, 13} {
+			DATA(8*j, U64(x+2*i))
+		}
+		pick[i] = ZMM()
+		VMOVDQU64(order, pick[i])
+	}
 	eights(n, func(mask reg.OpmaskVirtual) {
-		at := load(mem(index), mask)
-		VPANDQ(rows, at, at)
-		VPSLLQ(Imm(2), at, at)
-		row := func(i int) reg.VecVirtual {
-			k, z := K(), ZMM()
-			KMOVQ(whole, k) // a gather uses up its mask
-			VPXORQ(z, z, z)
-			VPGATHERQQ(Mem{Base: table, Index: at, Scale: 8, Disp: 8 * i}, k, z)
-			return z
+		var row [4]reg.VecVirtual // by word of the table
+		if mask == nil {
+			// A row is one load for all of its words, where a gather is one for each.
+			var two [4]reg.VecVirtual
+			for i := range two {
+				two[i] = ZMM()
+				for j := range 2 {
+					at := GP64()
+					MOVQ(Mem{Base: index, Disp: 16*i + 8*j}, at)
+					ANDQ(last, at)
+					SHLQ(Imm(5), at)
+					if j == 0 {
+						VMOVDQU(Mem{Base: table, Index: at, Scale: 1}, two[i].AsY())
+					} else {
+						VINSERTI64X4(Imm(1), Mem{Base: table, Index: at, Scale: 1}, two[i], two[i])
+					}
+				}
+			}
+			for half, join := range []ops3{VPUNPCKLQDQ, VPUNPCKHQDQ} { // words 0 and 2, then 1 and 3
+				x, y := ZMM(), ZMM()
+				join(two[1], two[0], x)
+				join(two[3], two[2], y)
+				for i := range pick {
+					if w := half + 2*i; w <= words {
+						row[w] = ZMM()
+						VMOVDQA64(pick[i], row[w])
+						VPERMI2Q(y, x, row[w])
+					}
+				}
+			}
+		} else {
+			at := load(mem(index), mask)
+			VPANDQ(rows, at, at)
+			VPSLLQ(Imm(2), at, at)
+			for i := range words + 1 {
+				k := K()
+				row[i] = ZMM()
+				KMOVQ(whole, k) // a gather uses up its mask
+				VPXORQ(row[i], row[i], row[i])
+				VPGATHERQQ(Mem{Base: table, Index: at, Scale: 8, Disp: 8 * i}, k, row[i])
+			}
 		}
 		x := load(mem(a), mask)
 		VPORQ(top, x, x)
-		VPANDQ(row(0), x, x)
+		VPANDQ(row[0], x, x)
 		for i := range p {
 			y := load(mem(p[i]), mask)
-			VPANDQ(row(i+1), y, y)
-			VPXORQ(y, x, x)
+			VPTERNLOGQ(U8(0x78), row[i+1], y, x) // x XOR (y AND row)
 		}
 		VPOPCNTQ(x, x)
 		VPANDQ(one, x, x)
 		VPSLLVQ(shift, x, x)
 		y := load(mem(d), mask)
-		VPANDQ(keep, y, y)
-		VPORQ(y, x, x)
+		VPTERNLOGQ(U8(0xf8), keep, y, x) // x OR (y AND keep)
 		store(x, mem(d), mask)
 	}, advance(all...))
 }

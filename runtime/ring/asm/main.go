@@ -26,7 +26,8 @@ func main() {
 	ConstraintExpr("amd64")
 	for _, r := range []int{8, 4, 2, 1} {
 		for _, c := range []int{3, 2, 1} {
-			tile512(r, c)
+			tile512(r, c, false)
+			tile512(r, c, true)
 		}
 	}
 	rows512(8)
@@ -90,11 +91,16 @@ func rowsOf(base, stride reg.GPVirtual, r int) []Mem {
 	return all[:r]
 }
 
-// tile512 is the micro-kernel of r rows and c vectors of 8 columns: d += a x b, b packed in rows of 8c words.
-func tile512(r, c int) {
-	TEXT(fmt.Sprintf("tile512r%dc%d", r, c), NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
+// tile512 is the micro-kernel of r rows and c vectors of 8 columns: d += a x b, b packed in rows of 8c words. In the ring of 52 bits
+// one instruction multiplies and adds; bits above are garbage, in operands too.
+func tile512(r, c int, low bool) {
+	name, what := fmt.Sprintf("tile512r%dc%d", r, c), "adds"
+	if low {
+		name, what = fmt.Sprintf("tile52r%dc%d", r, c), "adds mod 2^52"
+	}
+	TEXT(name, NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("tile512r%dc%d adds to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words; 1 <= tail <= 8.", r, c, r, 8*(c-1), r, 8*c))
+	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words; 1 <= tail <= 8.", name, what, r, 8*(c-1), r, 8*c))
 	d, a, b, k := param("d"), param("a"), param("b"), param("k")
 	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
 	mask := firstBits(tail)
@@ -119,6 +125,10 @@ func tile512(r, c int) {
 		x := ZMM()
 		VPBROADCASTQ(rows[i], x)
 		for j := range c {
+			if low {
+				VPMADD52LUQ(y[j], x, acc[i][j])
+				continue
+			}
 			t := ZMM()
 			VPMULLQ(y[j], x, t)
 			VPADDQ(t, acc[i][j], acc[i][j])
