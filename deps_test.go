@@ -26,7 +26,8 @@ backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/material:
-runtime/engine: backend/plan runtime/ring runtime/material
+runtime/dpf: backend/plan
+runtime/engine: backend/plan runtime/ring runtime/dpf runtime/material
 runtime/memnet: backend/plan
 runtime/keys:
 runtime/attest:
@@ -59,7 +60,7 @@ var owners = map[string][]string{
 	"golang.org/x/term":                   {"cmd/smpcc"},
 	"gonum.org/v1/gonum":                  {"backend"},
 	"gonum.org/v1/plot":                   {"bench"},
-	"golang.org/x/sys":                    {"runtime/ring", "runtime/material"},
+	"golang.org/x/sys":                    {"runtime/ring", "runtime/dpf", "runtime/material"},
 }
 
 // forbidden packages, and why.

@@ -33,19 +33,20 @@ const none termID = -1
 type kind uint8
 
 const (
-	kOne   kind = iota // all elements 1
-	kData              // constants; par
-	kInput             // bound tensor number par
-	kShare             // a party's share of item par
-	kPub               // what opening of item par yields, known to all parties
-	kMask              // item par as the dealer knows it: all shares together
-	kTrue              // what was opened under item par, without its mask
-	kLin               // linear map par of a
-	kBil               // bilinear map par of a and b
-	kWord              // the word of value number par, taken apart no further
-	kFn                // function par
-	kRule              // share of the result of step par, whose equation holds for the sum over all parties
-	kDrop              // a share shifted right: the sum over all parties is the truncated value
+	kOne    kind = iota // all elements 1
+	kData               // constants; par
+	kInput              // bound tensor number par
+	kShare              // a party's share of item par
+	kPub                // what opening of item par yields, known to all parties
+	kMask               // item par as the dealer knows it: all shares together
+	kTrue               // what was opened under item par, without its mask
+	kLin                // linear map par of a
+	kBil                // bilinear map par of a and b
+	kWord               // the word of value number par, taken apart no further
+	kFn                 // function par
+	kRule               // share of the result of step par, whose equation holds for the sum over all parties
+	kDrop               // a share shifted right: the sum over all parties is the truncated value
+	kCommon             // correction words of keys, item par, as all parties receive them
 )
 
 // linearity says under which addition a map is linear.

@@ -254,6 +254,29 @@ func (c *checker) rule(x term) value {
 		}
 		args := append(slices.Clone(p.args), int64(p.kids[0]))
 		return t.single(c.fn(p.op, args, 2*k, true, all))
+	case plan.StepDPF:
+		n, kind := int(p.args[0]), p.args[1]
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("compares %d bits of a value of %d", n, all.w)
+		}
+		item := t.terms[t.values[p.kids[2]].form[0].t].par // correction words, as eval has seen
+		key := t.params[t.terms[c.keyed[item].form[0].t].par]
+		root := t.values[p.kids[1]]
+		if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
+			wrong("its roots are not those of the keys")
+		}
+		if key.args[1] != int64(n) || key.args[2] != kind {
+			wrong("the keys are of kind %d for %d bits, it compares %d with kind %d", key.args[2], key.args[1], n, kind)
+		}
+		if r := t.values[key.kids[0]]; r.w < n || !same(t.as(r, mask.mode).form, mask.form, n) {
+			wrong("the keys are not those of the mask of the opened value")
+		}
+		if kind == plan.DPFEqual {
+			truth.w, truth.e = n, n
+			return t.single(c.fn(fnZero, []int64{int64(n)}, 1, false, truth))
+		}
+		return t.single(c.fn(fnLow, []int64{int64(n), int64(p.kids[0])}, 1, true, all))
 	case plan.StepGroup:
 		var parts []value
 		for i, kid := range p.kids {

@@ -35,7 +35,7 @@ const maxWork = 256
 // elementwise reports whether element i of a step's result depends on elements i of its sources only, and all have one length.
 func elementwise(op plan.StepOp) bool {
 	switch op {
-	case plan.StepCopy, plan.StepGather, plan.StepSum, plan.StepMatMul, plan.StepConv:
+	case plan.StepCopy, plan.StepGather, plan.StepSum, plan.StepMatMul, plan.StepConv, plan.StepDPF, plan.StepDPFKey:
 		return false
 	}
 	return true
@@ -393,6 +393,8 @@ func (e *Engine) bits(s *plan.Step) int {
 		return 2 * arg(3)
 	case plan.StepMerge:
 		return 2
+	case plan.StepDPF:
+		return 1
 	case plan.StepGroup:
 		return 2 * len(s.Src)
 	case plan.StepMono:
