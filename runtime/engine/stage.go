@@ -393,8 +393,6 @@ func (e *Engine) bits(s *plan.Step) int {
 		return 2 * arg(3)
 	case plan.StepMerge:
 		return 2
-	case plan.StepDPF:
-		return 1
 	case plan.StepGroup:
 		return 2 * len(s.Src)
 	case plan.StepMono:
