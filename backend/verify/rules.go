@@ -261,6 +261,9 @@ func (c *checker) rule(x term) value {
 			wrong("compares %d bits of a value of %d", n, all.w)
 		}
 		item := t.terms[t.values[p.kids[2]].form[0].t].par // correction words, as eval has seen
+		if c.keyed[item] == nil {
+			wrong("its correction words are those of no keys")
+		}
 		key := t.params[t.terms[c.keyed[item].form[0].t].par]
 		root := t.values[p.kids[1]]
 		if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {

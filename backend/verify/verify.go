@@ -92,8 +92,8 @@ var Codes = []Code{
 	{PartyConstant, "party-constant", "a public term is not added by party 0 alone"},
 	{ManifestDiffers, "manifest-differs", "the manifest says something about the programs that is not so"},
 	{MessageReceivers, "message-receivers", "a masked value does not go from all who hold its mask to all parties"},
-	{KeyReused, "key-reused", "the roots of keys serve a second time: for other keys, or as a mask"},
 	{NotAllowed, "not-allowed", "an output derives from the data of an owner whose permission the manifest does not record"},
+	{KeyReused, "key-reused", "the roots of keys serve a second time: for other keys, or as a mask"},
 }
 
 // CodeOf returns the code with an id.
