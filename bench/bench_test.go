@@ -16,7 +16,7 @@ func TestModels(t *testing.T) {
 			continue
 		}
 		t.Run(b.Name, func(t *testing.T) {
-			p, err := Prepare(b)
+			p, err := Prepare(b, "memory")
 			if err != nil {
 				t.Fatal(err)
 			}

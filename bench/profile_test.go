@@ -55,7 +55,7 @@ func TestForecast(t *testing.T) {
 			b = m
 		}
 	}
-	pr, err := Prepare(b)
+	pr, err := Prepare(b, "memory")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,8 +65,11 @@ type Prepared struct {
 	Seconds float64               // to compile
 }
 
-// Prepare generates and compiles a model, with ranges calibrated on its input.
-func Prepare(b Model) (*Prepared, error) {
+// wan is the network of the transport of that name.
+var wan = memnet.Link{RTT: 40 * time.Millisecond, Bandwidth: 1e8}
+
+// Prepare generates and compiles a model, with ranges calibrated on its input: for the network of wan, or for a LAN.
+func Prepare(b Model, transport string) (*Prepared, error) {
 	m, in, err := b.Build()
 	if err != nil {
 		return nil, err
@@ -77,8 +80,12 @@ func Prepare(b Model) (*Prepared, error) {
 		return nil, err
 	}
 	p.Want = want["out"]
+	opt := smpcc.Options{Samples: []map[string]*ir.Tensor{in}}
+	if transport == "wan" {
+		opt.Net.RTT, opt.Net.Bandwidth = wan.RTT.Seconds(), wan.Bandwidth
+	}
 	start := time.Now()
-	p.Comp, err = smpcc.CompileModule(m, smpcc.Options{Samples: []map[string]*ir.Tensor{in}}, false)
+	p.Comp, err = smpcc.CompileModule(m, opt, false)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +125,7 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 		return nil, err
 	}
 	if transport == "wan" {
-		r.Link = memnet.Link{RTT: 40 * time.Millisecond, Bandwidth: 1e8}
+		r.Link = wan
 	}
 	out := p.result(m, transport)
 	out.Setup = phase(r.Setup)

@@ -109,14 +109,18 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 			if len(only) > 0 && !slices.Contains(only, m.Name) {
 				continue
 			}
-			bar.stage("compiling " + m.Name)
-			p, err := bench.Prepare(m)
-			if err != nil {
-				return fmt.Errorf("%s: %w", m.Name, err)
-			}
-			for _, t := range transports {
+			var p *bench.Prepared
+			for i, t := range transports {
+				if i == 0 || t == "wan" || transports[i-1] == "wan" { // a plan for that network
+					bar.stage("compiling " + m.Name)
+					var err error
+					if p, err = bench.Prepare(m, t); err != nil {
+						return fmt.Errorf("%s: %w", m.Name, err)
+					}
+				}
 				bar.stage("running " + m.Name + " over " + t)
 				var r *bench.Result
+				var err error
 				if t == "grpc" {
 					r, err = benchProcesses(c, p, machine, runs)
 				} else {

@@ -114,6 +114,20 @@ type candidateReport struct {
 	Seconds  float64 `json:"weighed_seconds"`
 }
 
+// onlyCorrections is what a dealer sends that makes no keys of comparisons.
+const onlyCorrections = "corrections"
+
+// dealt says what the dealer sends in a session, and to whom.
+func dealt(p *plan.Plan) (what, to string) {
+	parties := p.Manifest.Parties
+	for _, it := range p.Items {
+		if it.Mode == plan.Common {
+			return "corrections and comparison keys", strings.Join(parties, " and ")
+		}
+	}
+	return onlyCorrections, parties[len(parties)-1]
+}
+
 // choices lists the protocols that the network had a say in.
 func choices(p *plan.Plan) []choiceReport {
 	out := []choiceReport{}
@@ -225,7 +239,8 @@ func costCommand() *cobra.Command {
 		if err := t.flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\ncorrections to %s: %s for a session; multiplications online: %d per party\n", roles[len(roles)-2], bytesText(cost.Dealt), cost.MACs)
+		what, to := dealt(p)
+		fmt.Fprintf(w, "\n%s to %s: %s for a session; multiplications online: %d per party\n", what, to, bytesText(cost.Dealt), cost.MACs)
 		if known == nil {
 			fmt.Fprintln(w, "time of computing: no machine profile; smpcc bench --calibrate FILE measures one, --machine FILE uses it")
 		}

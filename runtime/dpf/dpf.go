@@ -69,9 +69,11 @@ type scratch struct{ acc, at, lo, hi, dlo, dhi, clo, chi [Tile]uint64 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// release clears what was worked on and gives it back.
-func (s *scratch) release() {
-	*s = scratch{}
+// release clears what was worked on for n keys and gives it back.
+func (s *scratch) release(n int) {
+	for _, x := range []*[Tile]uint64{&s.acc, &s.at, &s.lo, &s.hi, &s.dlo, &s.dhi, &s.clo, &s.chi} {
+		clear(x[:n])
+	}
 	scratches.Put(s)
 }
 
@@ -93,9 +95,9 @@ func plane(words []uint64, k, n, from, m int, buf []uint64) []uint64 {
 // memory access do not depend on them.
 func Keys(words []uint64, n, from int, points []uint64, roots [2]Block, bits, kind int) {
 	s := scratches.Get().(*scratch)
-	defer s.release()
 	m := len(points)
 	up := padded(m)
+	defer s.release(up)
 	copy(s.at[:], points)
 	for i := range m {
 		lo, hi := roots[0][0][i]&^1, roots[0][1][i]
@@ -134,9 +136,9 @@ func leafMask(bits int) uint64 { return 1<<min(bits, plan.DPFLeaf) - 1 }
 // from..from+len(d)-1 of n, at most Tile: words as Keys made them, and roots of the party, the second one or the first.
 func Eval(d, points []uint64, roots Block, words []uint64, n, from, bits, kind int, second bool) {
 	s := scratches.Get().(*scratch)
-	defer s.release()
 	m := len(d)
 	up := padded(m)
+	defer s.release(up)
 	copy(s.at[:], points[:m])
 	for i := range m {
 		s.lo[i], s.hi[i] = roots[0][i]&^1, roots[1][i]
@@ -171,35 +173,36 @@ var permutation = func() cipher.Block {
 	return b
 }()
 
-// hash returns H of a block.
-func hash(lo, hi uint64) (uint64, uint64) {
+// hash returns H of a block; b is room for it.
+func hash(b *[16]byte, lo, hi uint64) (uint64, uint64) {
 	lo, hi = hi, hi^lo
-	var in, out [16]byte
-	binary.LittleEndian.PutUint64(in[:8], lo)
-	binary.LittleEndian.PutUint64(in[8:], hi)
-	permutation.Encrypt(out[:], in[:])
-	return lo ^ binary.LittleEndian.Uint64(out[:8]), hi ^ binary.LittleEndian.Uint64(out[8:])
+	binary.LittleEndian.PutUint64(b[:8], lo)
+	binary.LittleEndian.PutUint64(b[8:], hi)
+	permutation.Encrypt(b[:], b[:])
+	return lo ^ binary.LittleEndian.Uint64(b[:8]), hi ^ binary.LittleEndian.Uint64(b[8:])
 }
 
 // portable runs anywhere.
 var portable = &kernel{
 	name: "portable",
 	walk: func(acc, lo, hi, clo, chi, at []uint64, bit, keep uint64) {
+		b := new([16]byte)
 		for i := range acc {
 			l, h := lo[i], hi[i]
-			t, b := -(l & 1), uint64(0)
+			t, right := -(l & 1), uint64(0)
 			if at[i]&bit != 0 { // the point is public
-				b = ^b
+				right = ^right
 			}
-			nl, nh := hash(l, h)
-			lo[i], hi[i] = nl^l&b^clo[i]&t, nh^h&b^chi[i]&t
-			acc[i] ^= (l ^ lo[i]) & keep &^ b
+			nl, nh := hash(b, l, h)
+			lo[i], hi[i] = nl^l&right^clo[i]&t, nh^h&right^chi[i]&t
+			acc[i] ^= (l ^ lo[i]) & keep &^ right
 		}
 	},
 	look: func(acc, lo, hi, clo, chi, at []uint64, mask uint64) {
+		b := new([16]byte)
 		for i := range acc {
 			t := -(lo[i] & 1)
-			l, h := hash(lo[i], hi[i])
+			l, h := hash(b, lo[i], hi[i])
 			l, h = l^clo[i]&t, h^chi[i]&t
 			j := at[i] & mask
 			if j >= 64 { // public, too
@@ -209,20 +212,22 @@ var portable = &kernel{
 		}
 	},
 	grow: func(clo, chi, lo, hi, dlo, dhi, at []uint64, bit uint64) {
+		b := new([16]byte)
 		for i := range clo {
 			l, h := lo[i], hi[i]
-			b := -((at[i]&bit | -(at[i] & bit)) >> 63) // all ones if the secret point has the bit
+			right := -((at[i]&bit | -(at[i] & bit)) >> 63) // all ones if the secret point has the bit
 			t := -(l & 1)
-			l0, h0 := hash(l, h)
-			l1, h1 := hash(l^dlo[i], h^dhi[i])
-			clo[i], chi[i] = l0^l1^dlo[i]&^b, h0^h1^dhi[i]&^b
-			lo[i], hi[i] = l0^l&b^clo[i]&t, h0^h&b^chi[i]&t
+			l0, h0 := hash(b, l, h)
+			l1, h1 := hash(b, l^dlo[i], h^dhi[i])
+			clo[i], chi[i] = l0^l1^dlo[i]&^right, h0^h1^dhi[i]&^right
+			lo[i], hi[i] = l0^l&right^clo[i]&t, h0^h&right^chi[i]&t
 		}
 	},
 	pair: func(clo, chi, lo, hi, dlo, dhi []uint64) {
+		b := new([16]byte)
 		for i := range clo {
-			l0, h0 := hash(lo[i], hi[i])
-			l1, h1 := hash(lo[i]^dlo[i], hi[i]^dhi[i])
+			l0, h0 := hash(b, lo[i], hi[i])
+			l1, h1 := hash(b, lo[i]^dlo[i], hi[i]^dhi[i])
 			clo[i], chi[i] = l0^l1, h0^h1
 		}
 	},

@@ -168,7 +168,7 @@ func TestHash(t *testing.T) {
 		for i := range y {
 			y[i] ^= s[i]
 		}
-		if lo, hi := hash(x[0], x[1]); lo != binary.LittleEndian.Uint64(y[:]) || hi != binary.LittleEndian.Uint64(y[8:]) {
+		if lo, hi := hash(new([16]byte), x[0], x[1]); lo != binary.LittleEndian.Uint64(y[:]) || hi != binary.LittleEndian.Uint64(y[8:]) {
 			t.Fatal("H(x) is not pi(sigma(x)) XOR sigma(x)")
 		}
 	}
