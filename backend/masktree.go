@@ -48,7 +48,7 @@ func compared(v *ir.Value) (kind, bits int) {
 
 // compare computes XOR shares of the sign bit (ltz) or of equality with zero (eqz) of a masked wire x = m - r mod 2^N:
 // MSB(x) = top(m) XOR top(r) XOR [low(m) < low(r)]. Rounds: none by
-// distributed point functions, else 1, or 2 for many elements wider than 24 bits. (MaskTree: leaves of CrypTFlow2, one-time tables of
+// distributed point functions (see Select), else 1, or 2 for many elements wider than 24 bits. (MaskTree: leaves of CrypTFlow2, one-time tables of
 // TinyTable, products of ABY2.0.)
 func (l *lowerer) compare(v *ir.Value) *wire {
 	x := v.Args[0]

@@ -12,12 +12,12 @@
 // Below the last level the hashes of the nodes, XORed and corrected by c = H(x_0) XOR H(x_1) XOR T, hold T on the way and 0 beside
 // it: T has bits j < r mod 128 set (less) or bit r mod 128 (equal), and the public point's lowest seven bits choose one. Besides,
 // a < r if the way to a leaves the way to r to the left: the sum of t before and behind each bit 0 of a is 1 exactly there. So the
-// share is the XOR of these t and of the bit chosen. (Half-tree of Guo, Yang, Wang, Zhang, Xie, Liu, Zhao, EUROCRYPT 2023, section 5;
-// early termination of Boyle, Gilboa, Ishai, CCS 2016; comparison by the prefixes' control bits.)
+// share is the XOR of these t and of the bit chosen. (Half-tree of Guo, Yang, Wang, Zhang, Xie, Zhang, Liu, EUROCRYPT 2023;
+// early termination of Boyle, Gilboa, Ishai, CCS 2016; comparison by the control bits of prefixes, as with keys for each of them.)
 //
 // H(x) = pi(sigma(x)) XOR sigma(x), sigma(lo, hi) = (hi, hi XOR lo), pi AES-128 under a fixed public key: correlation robust also
-// where Delta is in what is hashed and in what is added (circular), if pi is an ideal permutation (Guo, Katz, Wang, Yu, IEEE S&P 2020,
-// section 7.3). To one party the correction words are then pseudorandom, whatever r is.
+// where Delta is in what is hashed and in what is added (circular), if pi is an ideal permutation (Guo, Katz, Wang, Yu, IEEE S&P
+// 2020). Delta is uniform in 127 bits; all nodes on the way to r are different inputs but for a chance of 2^-127 a pair. To one party the correction words are then pseudorandom, whatever r is.
 //
 // Cost at B bits: max(0, B-7) + 1 blocks of key and of AES for a party, twice as many of AES for the dealer.
 package dpf
