@@ -144,6 +144,18 @@ var primitives = []primitive{
 		p := g.e(ir.OpMul, nil, g.e(ir.OpPad, ir.Attrs{ir.Is("pads", 1, 0, 0, 2)}, x), g.e(ir.OpPad, ir.Attrs{ir.Is("pads", 0, 2, 1, 0)}, y))
 		return g.e(ir.OpGather, ir.Attrs{ir.I("axis", 2), ir.Is("indices", 3, 3, 0, 17)}, g.e(ir.OpExpand, ir.Attrs{ir.Is("shape", 2, 5, 18)}, p))
 	}},
+	{"thresholds", 0, func(g *graph) *ir.Value {
+		x, _ := g.xy("int", -100, 100)
+		c := g.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", []int{g.cells, 3})}, g.e(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{g.cells, 1})}, x))
+		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{1, 3}, -7, 0, 99))})
+		return g.e(ir.OpAnd, nil, g.e(ir.OpLt, nil, c, t), g.e(ir.OpNot, nil, g.e(ir.OpEq, nil, c, t)))
+	}},
+	{"thresholds side by side", 0, func(g *graph) *ir.Value {
+		x, _ := g.xy("int", -100, 100)
+		c := g.e(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{1, g.cells})}, x)
+		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{3, 1}, -7, 0, 99))})
+		return g.e(ir.OpLt, nil, c, t)
+	}},
 	{"clip", 0, func(g *graph) *ir.Value {
 		x, _ := g.xy("int", -100, 100)
 		return g.e(ir.OpClip, ir.Attrs{ir.F("lo", -9), ir.F("hi", 11)}, x)

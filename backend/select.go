@@ -145,8 +145,10 @@ func treeCost(v *ir.Value) plan.Candidate {
 	return c
 }
 
-// dpfCost returns the cost of a comparison by keys: to both parties the correction words.
+// dpfCost returns the cost of a comparison by keys: to both parties the correction words, of
+// the mask's elements: thresholds that stand beside each other need no keys of their own.
 func dpfCost(v *ir.Value) plan.Candidate {
 	_, bits := compared(v)
-	return plan.Candidate{Name: protocolDPF, Material: 2 * plan.PackedBytes(size(v)*plan.DPFWords(bits), 64)}
+	base, _ := keysOf(v.Args[0])
+	return plan.Candidate{Name: protocolDPF, Material: 2 * plan.PackedBytes(size(base)*plan.DPFWords(bits), 64)}
 }

@@ -19,9 +19,9 @@ const (
 	DPFEqual = 2 // [a = r]
 )
 
-// checkDPF checks the points, roots and correction words of a step on keys: n points of the given bits, and a root of two words
-// and DPFWords for each.
-func checkDPF(bits, kind int64, points, roots, words int, p *Plan) error {
+// checkDPF checks the roots and correction words of a step on keys for points of the given bits: a root of two words and DPFWords for
+// each.
+func checkDPF(bits, kind int64, keys, roots, words int, p *Plan) error {
 	switch {
 	case p.NumParties() != 2:
 		return fmt.Errorf("keys are for two parties, the plan has %d", p.NumParties())
@@ -29,8 +29,8 @@ func checkDPF(bits, kind int64, points, roots, words int, p *Plan) error {
 		return fmt.Errorf("points of %d bits", bits)
 	case kind != DPFLess && kind != DPFEqual:
 		return fmt.Errorf("kind %d", kind)
-	case roots != 2*points || words != points*DPFWords(int(bits)):
-		return fmt.Errorf("%d words of roots and %d of corrections for %d points of %d bits, want %d and %d", roots, words, points, bits, 2*points, points*DPFWords(int(bits)))
+	case roots != 2*keys || words != keys*DPFWords(int(bits)):
+		return fmt.Errorf("%d words of roots and %d of corrections for %d keys of %d bits, want %d and %d", roots, words, keys, bits, 2*keys, keys*DPFWords(int(bits)))
 	}
 	return nil
 }

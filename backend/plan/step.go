@@ -183,13 +183,17 @@ var Steps = map[StepOp]*StepRow{
 		}},
 	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
 
-	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d = XOR share of lt = [a < r] (kind 1) or eq = [a = r] (kind 2), on the lowest bits of a and of the mask r that the keys are for. " +
+	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
 		"Blocks of roots and correction words are kept in planes: for each level the lower words of all keys, then the upper ones",
-		Src: 3, Args: []string{"bits", "kind", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
+		Src: 3, Args: []string{"bits", "kind", "points", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
 			if n(s.Src[0]) != n(s.Dst) {
 				return fmt.Errorf("slot lengths differ: %d and %d", n(s.Src[0]), n(s.Dst))
 			}
-			return checkDPF(s.Args[0], s.Args[1], n(s.Dst), n(s.Src[1]), n(s.Src[2]), p)
+			keys := n(s.Src[1]) / 2
+			if !product(int64(n(s.Dst)), int64(keys), s.Args[2]) {
+				return fmt.Errorf("%d points for %d keys with %d points each", n(s.Dst), keys, s.Args[2])
+			}
+			return checkDPF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
 		}},
 
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},

@@ -960,7 +960,24 @@ var mutations = []struct {
 			}
 		}
 	}},
-	{"both parties play the first one", "keys", PartyConstant, func(m *mutant) { m.step(1, plan.StepDPF).Args[2] = 1 }},
+	{"keys of another element", "points", WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
+		for role := range 2 {
+			s := m.step(role, plan.StepDPF)
+			at, ok := m.made(role, s.Src[0])
+			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
+				m.t.Fatal("the points are not what was expected")
+			}
+			sum, _ := m.made(role, m.at(at).Src[0])
+			from, _ := m.made(role, m.at(sum).Src[0])
+			c := plan.CopyOf(m.at(from))
+			if len(c.Dims) != 2 {
+				m.t.Fatal("the copy is not what was expected")
+			}
+			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
+			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
+		}
+	}},
+	{"both parties play the first one", "keys", PartyConstant, func(m *mutant) { m.step(1, plan.StepDPF).Args[3] = 1 }},
 	{"roots of two sets of keys", "keys", KeyReused, func(m *mutant) {
 		a, b := m.another(m.steps(2, plan.StepDPFKey))
 		m.at(b).Args[0] = m.at(a).Args[0]
@@ -1070,6 +1087,12 @@ reveal where(x < 3 * y, 1, 2) to a, b as other
 reveal where(x == y, 1, 2) to a, b as same
 reveal where(z < 2, 1, 2) to a, b as small
 `,
+	"points": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+let z = x * 2 - y
+reveal sum(where(reshape(z, [4, 1]) < [-7, 0, 99], 1, 2)) to a, b as out
+`,
 	"views": `parties a, b, c
 input x: int from a in -1000..1000
 input y: int from b in -1000..1000
@@ -1091,7 +1114,7 @@ func plans(t testing.TB) map[string]*plan.Plan {
 			t.Fatal(err)
 		}
 		var opt smpcc.Options
-		if name == "keys" { // a network on which rounds are worth any number of bytes
+		if name == "keys" || name == "points" { // a network on which rounds are worth any number of bytes
 			opt.Net = passes.Network{RTT: 10, Bandwidth: 1e12}
 		}
 		out[name] = compile(t, path, opt)
@@ -1249,7 +1272,7 @@ func TestAcceptedOutputs(t *testing.T) {
 		tries = 100000
 	}
 	r := rand.New(rand.NewPCG(7, 8))
-	for _, name := range []string{"small", "views", "auction", "keys"} { // without truncation, which rounds at random
+	for _, name := range []string{"small", "views", "auction", "keys", "points"} { // without truncation, which rounds at random
 		data := bases[name].Encode()
 		accepted := 0
 		for range tries {

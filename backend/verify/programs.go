@@ -257,7 +257,7 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 			c.find(WrongMaterial, where(), "operand 2 of dpf is not correction words that the dealer has sent")
 			return value{}, false
 		}
-		return c.share(role, s, src, []int{0}, s.Args[:2], plan.Xor, 1, n, where)
+		return c.share(role, s, src, []int{0}, s.Args[:3], plan.Xor, 1, n, where)
 	case plan.StepPRGSum:
 		return t.single(c.mask(arg(0))), true
 	case plan.StepDPFKey: // of the mask in src[0] under roots that are in no other keys

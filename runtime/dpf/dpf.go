@@ -80,8 +80,19 @@ func (s *scratch) release(n int) {
 // padded returns the least length of whole kernel steps for n keys.
 func padded(n int) int { return (n + pad - 1) / pad * pad }
 
-// plane returns keys from..from+m-1 of plane k of words, planes of n keys: in place if kernels can read them there, else a copy in buf.
-func plane(words []uint64, k, n, from, m int, buf []uint64) []uint64 {
+// plane returns the words of plane k, planes of n keys, that belong to points from..from+m-1, per of which belong to a key: in place if
+// kernels can read them there, else a copy in buf.
+func plane(words []uint64, k, n, from, m, per int, buf []uint64) []uint64 {
+	if per > 1 {
+		key, left := from/per, per-from%per
+		for i := 0; i < m; key, left = key+1, per {
+			w := words[k*n+key]
+			for end := min(m, i+left); i < end; i++ {
+				buf[i] = w
+			}
+		}
+		return buf[:padded(m)]
+	}
 	p := words[k*n+from : k*n+from+m : k*n+from+m]
 	if m%pad == 0 {
 		return p
@@ -132,16 +143,19 @@ func Keys(words []uint64, n, from int, points []uint64, roots [2]Block, bits, ki
 // leafMask returns the bits of a point that are looked up in a leaf.
 func leafMask(bits int) uint64 { return 1<<min(bits, plan.DPFLeaf) - 1 }
 
-// Eval computes XOR shares d of [a < r] (plan.DPFLess) or [a = r] (plan.DPFEqual) on the lowest bits of the public points a, with keys
-// from..from+len(d)-1 of n, at most Tile: words as Keys made them, and roots of the party, the second one or the first.
-func Eval(d, points []uint64, roots Block, words []uint64, n, from, bits, kind int, second bool) {
+// Eval computes XOR shares d of [a < r] (plan.DPFLess) or [a = r] (plan.DPFEqual) on the lowest bits of the public points a, at most Tile.
+// They are points from.. of all; point i is for key i/per of n. words are as Keys made them, and roots all roots of the party, the
+// second one or the first, plane by plane.
+func Eval(d, points, roots, words []uint64, n, from, per, bits, kind int, second bool) {
 	s := scratches.Get().(*scratch)
 	m := len(d)
 	up := padded(m)
 	defer s.release(up)
 	copy(s.at[:], points[:m])
+	copy(s.lo[:], plane(roots, 0, n, from, m, per, s.clo[:])[:m])
+	copy(s.hi[:], plane(roots, 1, n, from, m, per, s.clo[:])[:m])
 	for i := range m {
-		s.lo[i], s.hi[i] = roots[0][i]&^1, roots[1][i]
+		s.lo[i] &^= 1
 		if second {
 			s.lo[i] |= 1
 		}
@@ -153,7 +167,7 @@ func Eval(d, points []uint64, roots Block, words []uint64, n, from, bits, kind i
 	}
 	levels := plan.DPFLevels(bits)
 	block := func(level int) (clo, chi []uint64) {
-		return plane(words, 2*level, n, from, m, s.clo[:]), plane(words, 2*level+1, n, from, m, s.chi[:])
+		return plane(words, 2*level, n, from, m, per, s.clo[:]), plane(words, 2*level+1, n, from, m, per, s.chi[:])
 	}
 	for i := range levels {
 		clo, chi := block(i)

@@ -51,13 +51,13 @@ func deal(points []uint64, bits, kind int) dealt {
 	return k
 }
 
+// eval evaluates keys at the same number of points each.
 func (k dealt) eval(points []uint64, party, bits, kind int) []uint64 {
-	n := len(points)
-	d := make([]uint64, n)
-	for from := 0; from < n; from += Tile {
-		to := min(n, from+Tile)
-		r := k.roots[party]
-		Eval(d[from:to], points[from:to], Block{r[0][from:to], r[1][from:to]}, k.words, n, from, bits, kind, party == 1)
+	n := len(k.roots[0][0])
+	d := make([]uint64, len(points))
+	for from := 0; from < len(d); from += Tile {
+		to := min(len(d), from+Tile)
+		Eval(d[from:to], points[from:to], slices.Concat(k.roots[party][:]...), k.words, n, from, len(d)/n, bits, kind, party == 1)
 	}
 	return d
 }
@@ -110,7 +110,7 @@ func TestEveryPoint(t *testing.T) {
 				for i := range a {
 					a[i] = uint64(i)
 				}
-				k := deal(slices.Repeat([]uint64{r}, len(a)), bits, kind)
+				k := deal([]uint64{r}, bits, kind)
 				s0, s1 := k.eval(a, 0, bits, kind), k.eval(a, 1, bits, kind)
 				for i := range a {
 					if got := s0[i]^s1[i] == 1; got != (kind == plan.DPFLess && a[i] < r || kind == plan.DPFEqual && a[i] == r) {
@@ -151,6 +151,29 @@ func TestSame(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPoints evaluates keys at several points each, which tiles cut anywhere.
+func TestPoints(t *testing.T) {
+	with(t, func(t *testing.T) {
+		const bits = 19
+		for _, n := range []int{1, 2, 31, 300} {
+			for _, per := range []int{1, 2, 3, 17, 33, Tile, Tile + 1} {
+				r := uniform(n)
+				var a []uint64
+				for i := range n * per {
+					a = append(a, r[i/per]+uint64(i%3)-1)
+				}
+				k := deal(r, bits, plan.DPFLess)
+				s0, s1 := k.eval(a, 0, bits, plan.DPFLess), k.eval(a, 1, bits, plan.DPFLess)
+				for i := range a {
+					if got := s0[i]^s1[i] == 1; got != (a[i]&(1<<bits-1) < r[i/per]&(1<<bits-1)) {
+						t.Fatalf("%d keys, %d points each: point %d is %v", n, per, i, got)
+					}
+				}
+			}
+		}
+	})
 }
 
 // TestHash compares H with its definition on bytes.
@@ -225,9 +248,9 @@ func benchmark(b *testing.B, run func(k dealt, points []uint64, bits int)) {
 }
 
 func BenchmarkEval(b *testing.B) {
-	d := make([]uint64, Tile)
+	d, roots := make([]uint64, Tile), uniform(2*Tile)
 	benchmark(b, func(k dealt, points []uint64, bits int) {
-		Eval(d, points, k.roots[0], k.words, Tile, 0, bits, plan.DPFLess, false)
+		Eval(d, points, roots, k.words, Tile, 0, 1, bits, plan.DPFLess, false)
 	})
 }
 

@@ -39,7 +39,7 @@ func (x *execution) step(s *plan.Step) {
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
 	case plan.StepDPF:
-		x.compare(d, a, x.slot(s.Src[1]), x.slot(s.Src[2]), arg(0), arg(1))
+		x.compare(d, a, x.slot(s.Src[1]), x.slot(s.Src[2]), arg(0), arg(1), arg(2))
 	case plan.StepDPFKey:
 		x.keys(d, a, arg(0), arg(1), arg(2))
 	case plan.StepCopy:
@@ -207,11 +207,10 @@ func tiles(n int, fn func(lo, hi int)) {
 	wg.Wait()
 }
 
-// compare evaluates keys at public points.
-func (x *execution) compare(d, points, roots, words []uint64, bits, kind int) {
-	n := len(d)
-	tiles(n, func(lo, hi int) {
-		dpf.Eval(d[lo:hi], points[lo:hi], dpf.Block{roots[lo:hi], roots[n+lo : n+hi]}, words, n, lo, bits, kind, x.e.role == 1)
+// compare evaluates keys at public points, per of each.
+func (x *execution) compare(d, points, roots, words []uint64, bits, kind, per int) {
+	tiles(len(d), func(lo, hi int) {
+		dpf.Eval(d[lo:hi], points[lo:hi], roots, words, len(roots)/2, lo, per, bits, kind, x.e.role == 1)
 	})
 }
 
