@@ -478,6 +478,12 @@ func (t *table) cut(v value, from, count int) value {
 	if from == 0 && v.e <= count {
 		return v
 	}
+	if from >= v.e { // the form may have these bits, the word does not
+		return zeroValue(v.n)
+	}
+	if v.e <= v.w {
+		count = min(count, v.e-from)
+	}
 	par := t.param(plan.StepBits, []int64{int64(from), int64(count)}, nil)
 	if from == 0 && (v.mode == plan.Add || v.free) {
 		v.w, v.e, v.exact = min(v.w, count), count, nil

@@ -960,6 +960,15 @@ var mutations = []struct {
 			}
 		}
 	}},
+	{"the top bit of a mask that was cut below it", "points", MaskLeft, func(m *mutant) {
+		for _, s := range m.steps(2, plan.StepBits) {
+			if x := m.at(s); x.Args[0] == 0 {
+				x.Args[1] -= 2
+				return
+			}
+		}
+		m.t.Fatal("nothing is cut")
+	}},
 	{"keys of another element", "points", WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
 		for role := range 2 {
 			s := m.step(role, plan.StepDPF)
