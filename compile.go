@@ -179,10 +179,11 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if err := backend.AssignForms(m); err != nil {
 		return nil, err
 	}
+	choices := backend.Select(m, backend.Network(opt.Net))
 	if opt.Observe != nil {
 		opt.Observe("form", m)
 	}
-	p, err := backend.Emit(m, backend.Options{Compiler: "smpcc " + Version, FracBits: opt.FracBits, Graph: graph, Fixed: fixed, Elems: elems})
+	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: opt.FracBits, Graph: graph, Fixed: fixed, Elems: elems})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ runtime/ring: backend/plan
 runtime/material:
 runtime/message:
 runtime/timeline:
-runtime/engine: backend/plan runtime/material runtime/message runtime/ring runtime/timeline
+runtime/dpf: backend/plan
+runtime/engine: backend/plan runtime/dpf runtime/material runtime/message runtime/ring runtime/timeline
 runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest:
@@ -62,7 +63,7 @@ var owners = map[string][]string{
 	"golang.org/x/term":                   {"cmd/smpcc"},
 	"gonum.org/v1/gonum":                  {"backend"},
 	"gonum.org/v1/plot":                   {"bench"},
-	"golang.org/x/sys":                    {"runtime/ring", "runtime/material"},
+	"golang.org/x/sys":                    {"runtime/ring", "runtime/dpf", "runtime/material"},
 }
 
 // forbidden packages, and why.

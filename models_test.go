@@ -10,11 +10,12 @@ import (
 	"smpcc"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
+	"smpcc/passes"
 	"smpcc/runtime/local"
 )
 
 // TestExports compiles models as PyTorch and scikit-learn export them (testdata/models/export.py says how), runs them under secure
-// execution and compares with what the original computed.
+// execution and compares with what the original computed, on a LAN and on a wide area network, where small comparisons are by keys.
 func TestExports(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/models/*/model.onnx")
 	if err != nil || len(dirs) < 4 {
@@ -22,7 +23,7 @@ func TestExports(t *testing.T) {
 	}
 	for _, path := range dirs {
 		dir := filepath.Dir(path)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
+		run := func(t *testing.T, net passes.Network) {
 			read := func(kind string, ports []onnx.InputInfo, err error) map[string]*ir.Tensor {
 				t.Helper()
 				if err != nil {
@@ -44,7 +45,7 @@ func TestExports(t *testing.T) {
 			for name, x := range in {
 				shapes[name] = x.Shape
 			}
-			c, err := smpcc.Compile(path, smpcc.Options{Shapes: shapes})
+			c, err := smpcc.Compile(path, smpcc.Options{Shapes: shapes, Net: net})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +84,9 @@ func TestExports(t *testing.T) {
 					}
 				}
 			}
-			t.Logf("error %.2g", worst)
-		})
+			t.Logf("error %.2g, %d rounds, %d comparisons by choice", worst, res.Online.Rounds, len(c.Plan.Manifest.Choices))
+		}
+		t.Run(filepath.Base(dir)+"/lan", func(t *testing.T) { run(t, passes.Network{}) })
+		t.Run(filepath.Base(dir)+"/wan", func(t *testing.T) { run(t, passes.Network{RTT: 0.04, Bandwidth: 1e8}) })
 	}
 }

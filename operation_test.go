@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"smpcc"
+	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/runtime/client"
 	"smpcc/runtime/keys"
@@ -113,6 +114,41 @@ func TestStoredMaterial(t *testing.T) {
 		cl.start("d", w, nil)
 		if err := infer(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestStoredKeys makes keys of comparisons ahead, which both parties store, and runs a session on them without the dealer after a restart.
+func TestStoredKeys(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Run("run", func(t *testing.T) {
+		c, w, in, x := creditOver(t, wan)
+		if !uses(c.Plan, plan.StepDPF) {
+			t.Fatal("the plan has no keys")
+		}
+		want := wantOutput(t, c, x)
+		cl := startCluster(t, c.Plan, w, func(_ string, cfg *server.Config) { cfg.Timeout = "2s" })
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := cl.client().Generate(ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+		cl.kill("d")
+		for _, r := range []string{"p1", "p0"} {
+			cl.kill(r)
+			cl.start(r, w, nil)
+		}
+		for range 2 {
+			r, err := cl.newClient().InferWords(ctx, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := r.Outputs["output"][0] - want; d > 0.002 || d < -0.002 {
+				t.Errorf("output %g, want %g", r.Outputs["output"][0], want)
+			}
+		}
+		if _, err := cl.newClient().InferWords(ctx, in); err == nil {
+			t.Error("a third session runs on material of two")
 		}
 	})
 }

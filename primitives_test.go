@@ -37,11 +37,15 @@ type graph struct {
 	f     *ir.Func
 	m     *ir.Module
 	cells int // elements of each operand
+	net   passes.Network
 }
+
+// far is a network on which rounds are worth any number of bytes: comparisons are by keys of distributed point functions.
+var far = passes.Network{RTT: 10, Bandwidth: 1e12}
 
 func newGraph(t *testing.T, parties int) *graph {
 	f := ir.NewFunc("main")
-	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}, cells}
+	return &graph{t, f, &ir.Module{Name: "test", Parties: smpcc.PartyNames(parties), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}, cells, passes.Network{}}
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
@@ -140,6 +144,18 @@ var primitives = []primitive{
 		p := g.e(ir.OpMul, nil, g.e(ir.OpPad, ir.Attrs{ir.Is("pads", 1, 0, 0, 2)}, x), g.e(ir.OpPad, ir.Attrs{ir.Is("pads", 0, 2, 1, 0)}, y))
 		return g.e(ir.OpGather, ir.Attrs{ir.I("axis", 2), ir.Is("indices", 3, 3, 0, 17)}, g.e(ir.OpExpand, ir.Attrs{ir.Is("shape", 2, 5, 18)}, p))
 	}},
+	{"thresholds", 0, func(g *graph) *ir.Value {
+		x, _ := g.xy("int", -100, 100)
+		c := g.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", []int{g.cells, 3})}, g.e(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{g.cells, 1})}, x))
+		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{1, 3}, -7, 0, 99))})
+		return g.e(ir.OpAnd, nil, g.e(ir.OpLt, nil, c, t), g.e(ir.OpNot, nil, g.e(ir.OpEq, nil, c, t)))
+	}},
+	{"thresholds side by side", 0, func(g *graph) *ir.Value {
+		x, _ := g.xy("int", -100, 100)
+		c := g.e(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{1, g.cells})}, x)
+		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{3, 1}, -7, 0, 99))})
+		return g.e(ir.OpLt, nil, c, t)
+	}},
 	{"clip", 0, func(g *graph) *ir.Value {
 		x, _ := g.xy("int", -100, 100)
 		return g.e(ir.OpClip, ir.Attrs{ir.F("lo", -9), ir.F("hi", 11)}, x)
@@ -176,6 +192,15 @@ func TestPrimitives(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d parties", p.name, n), func(t *testing.T) { sweep(t, p, newGraph(t, n), n, 4*cells, uint64(n), uint64(len(p.name))) })
 		}
 	}
+	for _, p := range primitives {
+		for _, n := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s/%d parties/far", p.name, n), func(t *testing.T) {
+				g := newGraph(t, n)
+				g.net = far
+				sweep(t, p, g, n, 4*cells, uint64(n), uint64(len(p.name)))
+			})
+		}
+	}
 }
 
 // TestBlocks runs elementwise primitives on tensors of many blocks and a bit, which the engine shares out among processors.
@@ -191,6 +216,11 @@ func TestBlocks(t *testing.T) {
 				g := newGraph(t, n)
 				g.cells = 4 * 4357 // 34 blocks and 20 elements
 				sweep(t, p, g, n, 1, uint64(n), uint64(len(p.name)))
+			})
+			t.Run(p.name+"/far", func(t *testing.T) {
+				g := newGraph(t, 2)
+				g.cells, g.net = 4*4357, far
+				sweep(t, p, g, 2, 1, uint64(i), uint64(len(p.name)))
 			})
 		}
 	}
@@ -211,6 +241,12 @@ func TestPrimitivesNightly(t *testing.T) {
 			t.Parallel()
 			sweep(t, p, newGraph(t, 2+i%2), 2+i%2, values, seed, uint64(i))
 		})
+		t.Run(p.name+"/far", func(t *testing.T) {
+			t.Parallel()
+			g := newGraph(t, 2)
+			g.net = far
+			sweep(t, p, g, 2, values, seed, uint64(i))
+		})
 	}
 }
 
@@ -218,9 +254,12 @@ func TestPrimitivesNightly(t *testing.T) {
 func sweep(t *testing.T, p primitive, g *graph, n, values int, seed1, seed2 uint64) {
 	t.Helper()
 	g.reveal("out", p.build(g))
-	c, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+	c, err := smpcc.CompileModule(g.m, smpcc.Options{Net: g.net}, true)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if keys := uses(c.Plan, plan.StepDPF); keys && (n != 2 || g.net != far) || !keys && n == 2 && g.net == far && uses(c.Plan, plan.StepLeaf) {
+		t.Errorf("keys are used: %v, with %d parties on network %+v", keys, n, g.net)
 	}
 	checkMasks(t, c.Plan)
 	if err := verify.Check(c.Plan).Err(); err != nil {
@@ -272,6 +311,18 @@ func sweep(t *testing.T, p primitive, g *graph, n, values int, seed1, seed2 uint
 			}
 		}
 	}
+}
+
+// uses reports whether party 0 runs a step online.
+func uses(p *plan.Plan, op plan.StepOp) bool {
+	for _, r := range p.Programs[0].Online {
+		for i := range r.Steps {
+			if r.Steps[i].Op == op {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // A reporter is a test or a check of a property.
@@ -347,6 +398,9 @@ func checkMasks(t reporter, p *plan.Plan) {
 				for _, o := range round.Opens {
 					where := fmt.Sprintf("%s %v round %d", g.Role, ph, r)
 					it := p.Items[o.Item-1]
+					if o.Kind == plan.Keys {
+						continue
+					}
 					if o.Kind == plan.Correction {
 						if role == last {
 							received[o.Dst] = o.Item - 1
@@ -398,11 +452,14 @@ func checkMasks(t reporter, p *plan.Plan) {
 }
 
 func TestSamePlanEveryTime(t *testing.T) {
-	for _, path := range []string{"examples/mnist/model.onnx", "examples/auction/auction.smp"} {
+	for k, path := range []string{"examples/mnist/model.onnx", "examples/auction/auction.smp", "examples/mnist/model.onnx"} {
 		var first string
 		for i := range 6 {
 			old := runtime.GOMAXPROCS([]int{1, 2, 4}[i%3])
 			opt := smpcc.Options{}
+			if k == 2 {
+				opt.Net = passes.Network{RTT: 0.04, Bandwidth: 1e8}
+			}
 			if strings.HasSuffix(path, ".onnx") {
 				opt.Dims = map[string]int{"N": 1}
 			}

@@ -18,6 +18,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
+	"smpcc/passes"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
 	"smpcc/runtime/server"
@@ -140,7 +141,13 @@ func (c *cluster) client() *server.Client {
 // credit compiles the logistic regression for one row and returns its encoded weights and input.
 func credit(t *testing.T) (*smpcc.Compilation, [][]uint64, [][]uint64, *ir.Tensor) {
 	t.Helper()
-	c, err := smpcc.Compile("examples/credit/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}})
+	return creditOver(t, passes.Network{})
+}
+
+// creditOver is credit compiled for a network.
+func creditOver(t *testing.T, net passes.Network) (*smpcc.Compilation, [][]uint64, [][]uint64, *ir.Tensor) {
+	t.Helper()
+	c, err := smpcc.Compile("examples/credit/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}, Net: net})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -352,6 +352,14 @@ var viewCases = []viewCase{
 		z := g.e(ir.OpMul, nil, x, y)
 		return g.e(ir.OpLt, nil, g.e(ir.OpMul, nil, z, g.e(ir.OpMul, nil, y, y)), y)
 	}, constant(-30), func(i int) float64 { return -1 - float64(i%5) }, constant(20)},
+	{"relu by keys", plan.StepDPF, func(g *graph) *ir.Value {
+		x, y := g.xy("real", -30, 30)
+		return g.e(ir.OpRelu, nil, g.e(ir.OpMul, nil, x, y))
+	}, constant(-30), func(i int) float64 { return -0.5 - float64(i%7) }, constant(25)},
+	{"equality by keys", plan.StepDPF, func(g *graph) *ir.Value {
+		x, y := g.xy("int", -1e6, 1e6)
+		return g.e(ir.OpEq, nil, x, y)
+	}, constant(-1e6), func(i int) float64 { return float64(i % 3) }, constant(4000)},
 	{"select", plan.StepMulBit, func(g *graph) *ir.Value {
 		x, y := g.xy("int", -1e6, 1e6)
 		return g.e(ir.OpSelect, nil, g.e(ir.OpGe, nil, x, y), x, y)
@@ -370,6 +378,9 @@ var viewCases = []viewCase{
 	}, constant(-8), func(i int) float64 { return float64(i % 8) }, constant(5)},
 }
 
+// keyed reports whether a case is one of comparison by keys, which are for two parties.
+func (c *viewCase) keyed() bool { return c.step == plan.StepDPF }
+
 // compileView compiles a case, after the verifier's proof that the tests of this file stand beside.
 func compileView(t *testing.T, c viewCase, parties int) *plan.Plan {
 	t.Helper()
@@ -381,6 +392,9 @@ func compileView(t *testing.T, c viewCase, parties int) *plan.Plan {
 		opt.Net = passes.Network{RTT: 1e-6, Bandwidth: 1e6}
 	case "softmax":
 		g.cells = 32
+	}
+	if c.keyed() {
+		opt.Net = far
 	}
 	g.reveal("out", c.build(g))
 	comp, err := smpcc.CompileModule(g.m, opt, true)
@@ -498,6 +512,9 @@ func dropped(t *testing.T, p *plan.Plan) *plan.Plan {
 func TestMessagesAreUniform(t *testing.T) {
 	for _, c := range viewCases {
 		for _, parties := range []int{2, 3} {
+			if c.keyed() && parties > 2 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%d", c.name, parties), func(t *testing.T) {
 				t.Parallel()
 				p := compileView(t, c, parties)
@@ -591,7 +608,7 @@ func TestReusedMaskIsSeen(t *testing.T) {
 }
 
 // A simulator is the peers of one role as the verifier's proof describes them: it knows the plan, the role's outputs and, by
-// running the role, what the role holds, and nothing about the others' inputs. Openings and corrections are uniform bits; the
+// running the role, what the role holds, and nothing about the others' inputs. Openings, corrections and keys are uniform bits; the
 // shares of an output are uniform but for the last, which makes them add up to it with the role's own share.
 type simulator struct {
 	p    *plan.Plan
@@ -679,6 +696,9 @@ func (r *replay) Exchange(_ context.Context, ph plan.Phase, round int, _ [][]byt
 func TestViewsAreSimulated(t *testing.T) {
 	for _, c := range viewCases {
 		for _, who := range []struct{ parties, role int }{{2, 1}, {3, 1}, {3, 2}} {
+			if c.keyed() && who.parties > 2 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%d/p%d", c.name, who.parties, who.role), func(t *testing.T) {
 				t.Parallel()
 				role := who.role

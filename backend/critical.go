@@ -18,19 +18,24 @@ func exchanges(v *ir.Value) int {
 			return 1
 		}
 	case ir.OpLtz, ir.OpEqz:
-		bits := v.Args[0].Type.Bits
-		if v.Op == ir.OpLtz {
-			bits--
-		}
-		if bits == 0 {
+		if byDPF(v) {
 			return 0
 		}
-		if n := size(v); chunking(bits, n) == narrowChunk && (bits+narrowChunk-1)/narrowChunk > singleGroup {
-			return 2
-		}
-		return 1
+		return treeRounds(v)
 	}
 	return 0
+}
+
+// treeRounds returns the exchanges of a comparison by MaskTree.
+func treeRounds(v *ir.Value) int {
+	kind, bits := compared(v)
+	if bits == 0 {
+		return 0
+	}
+	if _, groups := grouping(kind, bits, size(v)); len(groups) > 1 {
+		return 2
+	}
+	return 1
 }
 
 // CriticalPath returns the chain of values with openings that the online rounds of a share-level function wait for, in

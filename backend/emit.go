@@ -18,6 +18,7 @@ type Options struct {
 	FracBits int               // fraction bits of reals
 	Graph    string            // IR text at graph level, for the manifest
 	Fixed    string            // IR text at fixed level
+	Choices  []plan.Choice     // what Select chose
 	Elems    map[string]string // element kind of inputs and outputs as the user declared them, by name
 }
 
@@ -55,7 +56,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	src := sha256.Sum256([]byte(opt.Graph))
 	m := plan.Manifest{
 		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
-		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]),
+		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices,
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
 	}
 	for _, r := range l.mod.Policies {

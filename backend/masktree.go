@@ -37,20 +37,31 @@ func chunking(bits, n int) int {
 	return narrowChunk
 }
 
+// compared returns what a comparison asks of its wire: less on all bits but the top one, or equality on all of them.
+func compared(v *ir.Value) (kind, bits int) {
+	if n := v.Args[0].Type.Bits; v.Op == ir.OpEqz {
+		return plan.KindEq, n
+	} else {
+		return plan.KindLt, n - 1
+	}
+}
+
 // compare computes XOR shares of the sign bit (ltz) or of equality with zero (eqz) of a masked wire x = m - r mod 2^N:
-// MSB(x) = top(m) XOR top(r) XOR [low(m) < low(r)]. Rounds: 1, or 2 for many elements wider than 24 bits. (MaskTree: leaves of CrypTFlow2, one-time tables of TinyTable, products of ABY2.0.)
+// MSB(x) = top(m) XOR top(r) XOR [low(m) < low(r)]. Rounds: none by
+// distributed point functions (see Select), else 1, or 2 for many elements wider than 24 bits. (MaskTree: leaves of CrypTFlow2, one-time tables of
+// TinyTable, products of ABY2.0.)
 func (l *lowerer) compare(v *ir.Value) *wire {
 	x := v.Args[0]
 	w, N, n := l.wires[x], x.Type.Bits, size(v)
-	kind, bits := plan.KindLt, N-1
-	if v.Op == ir.OpEqz {
-		kind, bits = plan.KindEq, N
-	}
+	kind, bits := compared(v)
 	out := &wire{s: make([]int, l.parties)}
 	for i := range out.s {
 		out.s[i] = zero
 	}
-	if bits > 0 {
+	switch {
+	case bits > 0 && byDPF(v):
+		out.s = l.pointFunction(v, w, kind, bits, n)
+	case bits > 0:
 		out.s = l.tree(v, w, kind, bits, n)
 	}
 	if v.Op == ir.OpEqz {
@@ -67,28 +78,40 @@ func (l *lowerer) compare(v *ir.Value) *wire {
 	return out
 }
 
-// tree compares the lowest bits of m and r: leaves per group of chunks, merged in one or two levels.
-func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
-	chunk := chunking(bits, n)
+// A group is chunks that are merged at once: k of them from chunk from on, to the results that kind says.
+type group struct{ from, k, kind int }
+
+// grouping cuts the chunks of a comparison of n elements of the given bits into groups.
+func grouping(kind, bits, n int) (chunk int, groups []group) {
+	chunk = chunking(bits, n)
 	chunks := (bits + chunk - 1) / chunk
-	groups := 1
+	count := 1
 	if chunk == narrowChunk && chunks > singleGroup {
-		groups = (chunks + groupSize - 1) / groupSize
+		count = (chunks + groupSize - 1) / groupSize
 	}
-	var results [][]int // by group, then party
 	from := 0
-	for g := range groups {
-		k := (chunks - from) / (groups - g) // as even as possible, later groups are the larger ones
+	for g := range count {
+		k := (chunks - from) / (count - g) // as even as possible, later groups are the larger ones
 		gk := plan.KindBoth
-		if kind == plan.KindEq || g == groups-1 {
+		if kind == plan.KindEq || g == count-1 {
 			gk = kind
 		}
-		leaf := l.leaves(v, w, bits, chunk, from, k, gk, n)
-		results = append(results, l.merge(leaf, k, gk, n))
+		groups = append(groups, group{from, k, gk})
 		from += k
 	}
+	return chunk, groups
+}
+
+// tree compares the lowest bits of m and r: leaves per group of chunks, merged in one or two levels.
+func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
+	chunk, groups := grouping(kind, bits, n)
+	var results [][]int // by group, then party
+	for _, g := range groups {
+		leaf := l.leaves(v, w, bits, chunk, g.from, g.k, g.kind, n)
+		results = append(results, l.merge(leaf, g.k, g.kind, n))
+	}
 	res := results[0]
-	if groups > 1 {
+	if len(groups) > 1 {
 		word := make([]int, l.parties)
 		for i := range l.parties {
 			var src []int
@@ -97,7 +120,7 @@ func (l *lowerer) tree(v *ir.Value, w *wire, kind, bits, n int) []int {
 			}
 			word[i] = l.op(i, plan.StepGroup, n, []int64{int64(kind)}, src...)
 		}
-		res = l.merge(word, groups, kind, n)
+		res = l.merge(word, len(groups), kind, n)
 	}
 	if kind == plan.KindEq { // the result is bit 1 of a merge
 		for i := range res {

@@ -221,11 +221,21 @@ func (p *Profile) exchange() float64 {
 	return t
 }
 
+// scaled is n ReLUs behind a truncation.
+func scaled(n int) func(g *graph) *ir.Value {
+	return func(g *graph) *ir.Value { return g.relu(g.e(ir.OpMul, nil, g.input(-64, 64, n), g.number(0.7))) }
+}
+
+// keyed are the models that a profile is made from besides, compiled for wan, where they compare by keys.
+func keyed() []Model {
+	return []Model{
+		{Name: "keys-1500", Batch: 1, build: scaled(1500)},
+		{Name: "keys-7k", Batch: 1, build: scaled(7000)},
+	}
+}
+
 // probes are the models that a profile is made from. None is of the suite.
 func probes() []Model {
-	relu := func(n int) func(g *graph) *ir.Value {
-		return func(g *graph) *ir.Value { return g.relu(g.e(ir.OpMul, nil, g.input(-64, 64, n), g.number(0.7))) }
-	}
 	smooth := func(op ir.Op, n int, lo, hi float64) func(g *graph) *ir.Value {
 		return func(g *graph) *ir.Value { return g.e(op, nil, g.input(lo, hi, n)) }
 	}
@@ -251,10 +261,10 @@ func probes() []Model {
 		}
 	}
 	models := []Model{
-		{Name: "relu-200", build: relu(200)},
-		{Name: "relu-20k", build: relu(20_000)},
-		{Name: "relu-300k", build: relu(300_000)},
-		{Name: "relu-1500k", build: relu(1_500_000)},
+		{Name: "relu-200", build: scaled(200)},
+		{Name: "relu-20k", build: scaled(20_000)},
+		{Name: "relu-300k", build: scaled(300_000)},
+		{Name: "relu-1500k", build: scaled(1_500_000)},
 		{Name: "matmul-96", build: func(g *graph) *ir.Value { return g.square(96) }},
 		{Name: "matmul-384", build: func(g *graph) *ir.Value { return g.square(384) }},
 		{Name: "matmul-896", build: func(g *graph) *ir.Value { return g.square(896) }},
@@ -308,9 +318,14 @@ type sample struct {
 // Calibrate measures this machine. say is told what is going on; over may be nil, which leaves gRPC out.
 func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over Grpc) (*Profile, error) {
 	var samples []sample
-	for _, b := range probes() {
+	first := probes()
+	for i, b := range append(first, keyed()...) {
 		say(b.Name)
-		pr, err := Prepare(b, "memory")
+		net := "memory"
+		if i >= len(first) {
+			net = "wan"
+		}
+		pr, err := Prepare(b, net)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}

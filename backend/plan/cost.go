@@ -6,7 +6,7 @@ import "slices"
 type Cost struct {
 	Phases       [3]PhaseCost
 	Material     []int64 // bytes that each role draws from streams in a session
-	Dealt        int64   // bytes of corrections in a session
+	Dealt        int64   // bytes that the dealer sends in a session: corrections and keys
 	Words, Model []int   // memory words of each role: session, model
 	MACs         int64   // multiplications online, of the party that does most
 	Nodes        []NodeCost
@@ -25,7 +25,7 @@ type NodeCost struct {
 	Node    string
 	Rounds  int   // online exchanges with an opening of this node
 	Online  int64 // bytes, of the party that sends most
-	Offline int64 // bytes of corrections
+	Offline int64 // bytes that the dealer sends
 	Setup   int64 // bytes, of the party that sends most
 	MACs    int64 // multiplications online, of the party that does most
 }
@@ -70,6 +70,9 @@ func (p *Plan) Cost() *Cost {
 						n = 1
 					}
 					c.Material[role] += n * int64(it.Len) * int64(it.Width())
+				case StepDPFKey:
+					it := p.Items[s.Args[0]] // both parties' roots
+					c.Material[role] += 2 * int64(it.Len) * int64(it.Width())
 				}
 			}
 		}

@@ -35,6 +35,7 @@ type Manifest struct {
 	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
 	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
 	Guards   []Guard     `pb:"17"` // what the owners' policies ask of every run; servers enforce it
+	Choices  []Choice    `pb:"18"` // the protocols that the network had a say in
 }
 
 // A Port is a named tensor that enters or leaves the computation.
@@ -100,6 +101,26 @@ type RangeNote struct {
 	Bits   int     `pb:"6"` // width chosen for it
 }
 
+// A Choice is the protocol taken for one comparison of a tensor, and what each candidate was expected to cost.
+type Choice struct {
+	Value      string      `pb:"1"` // as in the share-level text
+	Node       string      `pb:"2"`
+	Len        int         `pb:"3"` // elements
+	Bits       int         `pb:"4"` // compared
+	Taken      string      `pb:"5"` // name of a candidate
+	Why        string      `pb:"6"`
+	Candidates []Candidate `pb:"7"`
+}
+
+// A Candidate is a protocol that could serve, by its cost.
+type Candidate struct {
+	Name     string `pb:"1"`
+	Rounds   int    `pb:"2"` // exchanges besides the opening of the masked value
+	Online   int    `pb:"3"` // bytes that each party sends
+	Material int    `pb:"4"` // bytes that the dealer sends
+	Micros   int    `pb:"5"` // microseconds, bytes of the dealer counted at their weight
+}
+
 // A Dump is the IR text at one level.
 type Dump struct {
 	Level string `pb:"1"`
@@ -120,13 +141,15 @@ type Mode int
 
 // The modes.
 const (
-	Add Mode = iota // sum mod 2^Bits
-	Xor             // bitwise
+	Add    Mode = iota // sum mod 2^Bits
+	Xor                // bitwise
+	Common             // every party has the whole
 )
 
 // An Item is one piece of correlated randomness: Len elements of Bits bits, shared among the parties.
 // Random items are drawn by each holder from its own stream at Offset. Dealt items are functions of others: all parties
-// but the last draw their share from their stream, and the last receives a correction from the dealer.
+// but the last draw their share from their stream, and the last receives a correction from the dealer. A dealt item of mode
+// Common is drawn by nobody: the dealer sends it to all parties.
 type Item struct {
 	Scope  Scope  `pb:"1"`
 	Mode   Mode   `pb:"2"`
@@ -189,7 +212,7 @@ type Open struct {
 	Bits int   `pb:"5"` // 1..64
 	From []int `pb:"6"`
 	To   []int `pb:"7"`
-	Item int   `pb:"8"` // the item that masks it, plus 1; 0 only for corrections, which are masked by the parties' streams
+	Item int   `pb:"8"` // the item that masks it, plus 1; of corrections and keys, the item that they are
 	Node int   `pb:"9"`
 	Kind Kind  `pb:"10"`
 }
@@ -203,9 +226,10 @@ const (
 	OpenBits               // masked bits, to all parties
 	Correction             // dealer to the last party
 	Reveal                 // an output, to its receivers
+	Keys                   // dealer to all parties: correction words of keys, which each of them has a root of its own for
 )
 
-var kindNames = []string{"wire", "bits", "correction", "reveal"}
+var kindNames = []string{"wire", "bits", "correction", "reveal", "keys"}
 
 // String returns the kind as it is printed.
 func (k Kind) String() string {

@@ -15,6 +15,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/ir/text"
+	"smpcc/passes"
 )
 
 // layer is a dense layer with weights: it has inputs, weights, setup, corrections, comparisons and reveals.
@@ -35,14 +36,14 @@ const layer = `module "layer" {
 `
 
 // compiled returns the bytes of the plan of a module in text form.
-func compiled(t testing.TB, src string) []byte {
+func compiled(t testing.TB, src string, opt smpcc.Options) []byte {
 	t.Helper()
 	m, err := text.Parse("test.ir", []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.Weights = map[string]*ir.Tensor{"w": ir.Reals(ir.Shape{2, 3}, 1, -2, 3, 0.5, 0.25, -1)}
-	c, err := smpcc.CompileModule(m, smpcc.Options{}, true)
+	c, err := smpcc.CompileModule(m, opt, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +104,83 @@ func each(p *plan.Plan, kind plan.Kind, item int, f func(role int, o *plan.Open)
 	}
 }
 
+// A broken is a way to break a good plan in one place, and what the refusal says.
+type broken struct {
+	name, want string
+	breakIt    func(t *testing.T, p *plan.Plan)
+}
+
+// refuses breaks a good plan in one way at a time.
+func refuses(t *testing.T, data []byte, list []broken) {
+	for _, c := range list {
+		t.Run(c.name, func(t *testing.T) {
+			p := decode(t, data)
+			c.breakIt(t, p)
+			err := p.Validate()
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.HasPrefix(err.Error(), "plan: ") || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %q, want %q", err, c.want)
+			}
+			if _, err := plan.Decode(p.Encode()); err == nil {
+				t.Error("the broken plan can be read")
+			}
+		})
+	}
+}
+
+// TestValidateKeys breaks a plan with comparisons by keys.
+func TestValidateKeys(t *testing.T) {
+	refuses(t, compiled(t, layer, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}), []broken{
+		{"keys of three parties", "keys are for two parties, the plan has 3", func(t *testing.T, p *plan.Plan) {
+			*p = *decode(t, compiled(t, strings.Replace(layer, "parties p0 p1", "parties p0 p1 p2", 1), smpcc.Options{}))
+			p.Items = append(p.Items, plan.Item{Mode: plan.Xor, Len: 6, Bits: 64, Offset: 1 << 30})
+			s := step(t, p, 3, plan.Offline, plan.StepOneHot)
+			*s = plan.Step{Op: plan.StepDPFKey, Dst: s.Dst, Src: s.Src, Args: []int64{int64(len(p.Items) - 1), 8, 1}, Node: s.Node}
+		}},
+		{"bits of a point", "points of 65 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 0, plan.Online, plan.StepDPF).Args[0] = 65 }},
+		{"no bits of a point", "points of 0 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDPFKey).Args[1] = 0 }},
+		{"huge bits of a point", "points of 4611686018427387904 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDPFKey).Args[1] = 1 << 62 }},
+		{"kind of keys", "kind 3", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepDPF).Args[1] = 3 }},
+		{"fewer levels than there are words", "6 words of roots and", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepDPF).Args[0]-- }},
+		{"roots where words belong", "102 words of roots", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 1, plan.Online, plan.StepDPF)
+			s.Src[1] = s.Src[2]
+		}},
+		{"points of another number", "slot lengths differ", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 1, plan.Online, plan.StepDPF)
+			s.Src[0] = s.Src[2]
+		}},
+		{"roots that are no item", "item 1000000 does not exist", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDPFKey).Args[0] = 1e6 }},
+		{"roots that are dealt", "is not made of random words of both parties", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 2, plan.Offline, plan.StepDPFKey)
+			s.Args[0] = int64(slices.IndexFunc(p.Items, func(it plan.Item) bool { return it.Dealt }))
+		}},
+		{"keys made by a party", "is for the dealer only", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 1, plan.Online, plan.StepDPF)
+			*s = plan.Step{Op: plan.StepDPFKey, Dst: s.Dst, Src: s.Src[:1], Args: []int64{0, 8, 1}, Node: s.Node}
+		}},
+		{"common words that are random", "mode 2", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Dealt = false }},
+		{"common words of the model", "mode 2", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Scope = plan.Model }},
+		{"keys that are shares", "does not fit the opening", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Mode = plan.Xor }},
+		{"keys for one party", "is not allowed", func(t *testing.T, p *plan.Plan) { open(t, p, 2, plan.Keys).To = []int{1} }},
+		{"keys from a party", "is not allowed", func(t *testing.T, p *plan.Plan) { open(t, p, 0, plan.Keys).From = []int{0} }},
+		{"a wire that is common", "mode 2", func(t *testing.T, p *plan.Plan) { open(t, p, 0, plan.OpenWire).Mode = plan.Common }},
+		{"common words that are drawn", "is drawn by nobody", func(t *testing.T, p *plan.Plan) {
+			item := open(t, p, 0, plan.Keys).Item - 1
+			s := step(t, p, 0, plan.Offline, plan.StepPRG)
+			s.Args[0] = int64(item)
+			p.Programs[0].Slots[s.Dst].Len = p.Items[item].Len
+			p.Programs[0].Words += p.Items[item].Len
+			p.Programs[0].Slots[s.Dst].Offset = p.Programs[0].Words - p.Items[item].Len
+		}},
+	})
+}
+
 // TestValidateRefuses breaks a good plan in one place at a time.
 func TestValidateRefuses(t *testing.T) {
-	data := compiled(t, layer)
-	for _, c := range []struct {
-		name, want string
-		breakIt    func(t *testing.T, p *plan.Plan)
-	}{
+	refuses(t, compiled(t, layer, smpcc.Options{}), []broken{
 		{"version", "format version 2, want 1", func(t *testing.T, p *plan.Plan) { p.Manifest.Version = 2 }},
 		{"one party", "1 parties, want 2 to 64", func(t *testing.T, p *plan.Plan) { p.Manifest.Parties = p.Manifest.Parties[:1] }},
 		{"many parties", "65 parties, want 2 to 64", func(t *testing.T, p *plan.Plan) { p.Manifest.Parties = make([]string, 65) }},
@@ -271,26 +342,11 @@ func TestValidateRefuses(t *testing.T) {
 				}
 			}
 		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := decode(t, data)
-			c.breakIt(t, p)
-			err := p.Validate()
-			if err == nil {
-				t.Fatal("accepted")
-			}
-			if !strings.HasPrefix(err.Error(), "plan: ") || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("got %q, want %q", err, c.want)
-			}
-			if _, err := plan.Decode(p.Encode()); err == nil {
-				t.Error("the broken plan can be read")
-			}
-		})
-	}
+	})
 }
 
 func TestDecodeRefuses(t *testing.T) {
-	data := compiled(t, layer)
+	data := compiled(t, layer, smpcc.Options{})
 	for _, c := range []struct {
 		name, want string
 		data       []byte
@@ -321,7 +377,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func TestFileRoundTrip(t *testing.T) {
-	p := decode(t, compiled(t, layer))
+	p := decode(t, compiled(t, layer, smpcc.Options{}))
 	path := filepath.Join(t.TempDir(), "a.plan")
 	if err := plan.WriteFile(path, p); err != nil {
 		t.Fatal(err)
@@ -343,7 +399,7 @@ func TestFileRoundTrip(t *testing.T) {
 
 // TestDigestCoversEverything changes each scalar of a plan in turn: two different plans never share a digest.
 func TestDigestCoversEverything(t *testing.T) {
-	data := compiled(t, layer)
+	data := compiled(t, layer, smpcc.Options{})
 	digest := decode(t, data).Digest()
 	for i := 10; i < len(data); i += 7 {
 		b := slices.Clone(data)
@@ -356,7 +412,8 @@ func TestDigestCoversEverything(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("SMPCCPLAN\x01"))
-	f.Add(compiled(f, layer))
+	f.Add(compiled(f, layer, smpcc.Options{}))
+	f.Add(compiled(f, layer, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}))
 	for _, src := range []string{
 		`v0 = input name="x" owner="p0" elem="bool" shape=[3] : private(p0) bool[3]
 		 v1 = reveal v0 name="y" to=["p1"] : private(p1) bool[3]`,
@@ -366,7 +423,7 @@ func FuzzDecode(f *testing.F) {
 		 v3 = select v2 v0 v1 : secret{p0,p1} int[]
 		 v4 = reveal v3 name="z" to=["p1"] : private(p1) int[]`,
 	} {
-		f.Add(compiled(f, "module \"m\" {\nparties p0 p1\ndealer d\nfunc main {\n"+src+"\n}\n}"))
+		f.Add(compiled(f, "module \"m\" {\nparties p0 p1\ndealer d\nfunc main {\n"+src+"\n}\n}", smpcc.Options{}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := plan.Decode(data)

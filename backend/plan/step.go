@@ -39,12 +39,14 @@ const (
 	StepUnwrap
 	StepAnd
 	StepWireMul
+	StepDPF
+	StepDPFKey
 )
 
 // Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
 func (op StepOp) Elementwise() bool {
 	switch op {
-	case StepCopy, StepGather, StepSum, StepMatMul, StepConv:
+	case StepCopy, StepGather, StepSum, StepMatMul, StepConv, StepDPF, StepDPFKey:
 		return false
 	}
 	return true
@@ -190,6 +192,19 @@ var Steps = map[StepOp]*StepRow{
 		}},
 	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
 
+	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
+		"Blocks of roots and correction words are kept in planes: for each level the lower words of all keys, then the upper ones",
+		Src: 3, Args: []string{"bits", "kind", "points", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if n(s.Src[0]) != n(s.Dst) {
+				return fmt.Errorf("slot lengths differ: %d and %d", n(s.Src[0]), n(s.Dst))
+			}
+			keys := n(s.Src[1]) / 2
+			if !product(int64(n(s.Dst)), int64(keys), s.Args[2]) {
+				return fmt.Errorf("%d points for %d keys with %d points each", n(s.Dst), keys, s.Args[2])
+			}
+			return checkDPF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
+		}},
+
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},
 	StepDeal:   {Name: "deal", Doc: "d = a minus (or XOR) the shares of item that all parties but the last draw, mod 2^bits: the last party's share", Src: 1, Args: []string{"item"}, Dealer: true, check: checkItem},
 	StepOneHot: {Name: "onehot", Doc: "d = word number word of HotWords(bits, chunk, from, k): one-hots of chunks of the lowest bits of a, as leaf reads them", Src: 1, Args: []string{"bits", "chunk", "from", "k", "word"}, Dealer: true,
@@ -209,6 +224,17 @@ var Steps = map[StepOp]*StepRow{
 				return fmt.Errorf("products %v are out of range", s.Args)
 			}
 			return sameLen(s, n)
+		}},
+	StepDPFKey: {Name: "dpfkey", Doc: "d = correction words, as dpf reads them, of keys for the lowest bits of a, whose roots are the two parties' shares of item roots", Src: 1, Args: []string{"roots", "bits", "kind"}, Dealer: true,
+		check: func(s *Step, n func(int) int, p *Plan) error {
+			i := s.Args[0]
+			if i < 0 || i >= int64(len(p.Items)) {
+				return fmt.Errorf("item %d does not exist", i)
+			}
+			if it := p.Items[i]; it.Dealt || it.Mode != Xor || it.Holder != 0 || it.Bits != 64 || it.Scope != Session {
+				return fmt.Errorf("item %d is not made of random words of both parties", i)
+			}
+			return checkDPF(s.Args[1], s.Args[2], n(s.Src[0]), p.Items[i].Len, n(s.Dst), p)
 		}},
 	StepUnwrap: {Name: "unwrap", Doc: "d = a - 2^bits * top, top = bit bits-1 of a", Src: 1, Args: []string{"bits"}, Dealer: true, check: argRange(0, 1, 64)},
 }

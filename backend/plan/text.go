@@ -54,8 +54,11 @@ func (p *Plan) ItemText(i int) string {
 	if it.Scope == Model {
 		scope = "model"
 	}
-	if it.Mode == Xor {
+	switch it.Mode {
+	case Xor:
 		how = "xor"
+	case Common:
+		how = "common"
 	}
 	who := "all parties"
 	if it.Holder > 0 {

@@ -138,7 +138,7 @@ func (p *Plan) validateItems() error {
 		switch {
 		case it.Scope != Session && it.Scope != Model:
 			return bad("scope %d", it.Scope)
-		case it.Mode != Add && it.Mode != Xor:
+		case it.Mode != Add && it.Mode != Xor && it.Mode != Common || it.Mode == Common && (!it.Dealt || it.Scope != Session):
 			return bad("mode %d", it.Mode)
 		case it.Len < 0 || it.Len > maxLen || it.Bits < 1 || it.Bits > 64:
 			return bad("%d elements of %d bits", it.Len, it.Bits)
@@ -276,6 +276,10 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 		if port.Owner != g.Role || ph != want {
 			return fmt.Errorf("%q of %s is bound by %s in %v", port.Name, port.Owner, g.Role, ph)
 		}
+	case StepDPF, StepDPFKey:
+		if s.Op == StepDPFKey && ph != Offline || s.Op == StepDPF && ph == Setup {
+			return fmt.Errorf("keys in %v", ph)
+		}
 	case StepPRG, StepPRGSum, StepDeal:
 		it := p.Items[s.Args[0]]
 		switch {
@@ -283,6 +287,8 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 			return fmt.Errorf("item %d has the other scope", s.Args[0])
 		case ph == Online && s.Op != StepPRG: // own shares may be drawn when they are read
 			return errors.New("the dealer is done before the inputs")
+		case it.Mode == Common:
+			return fmt.Errorf("item %d is drawn by nobody", s.Args[0])
 		case s.Op == StepPRG && (dealer || it.Holder != 0 && it.Holder != role+1 || it.Dealt && role == p.NumParties()-1):
 			return fmt.Errorf("%s does not draw item %d", g.Role, s.Args[0])
 		case (s.Op == StepDeal) != it.Dealt && s.Op != StepPRG:
@@ -295,7 +301,7 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 func (p *Plan) validateOpen(role int, ph Phase, o *Open) error {
 	parties, dealer := p.NumParties(), p.NumParties()
 	switch {
-	case o.Mode != Add && o.Mode != Xor:
+	case o.Mode != Add && o.Mode != Xor && o.Mode != Common || (o.Mode == Common) != (o.Kind == Keys):
 		return fmt.Errorf("mode %d", o.Mode)
 	case o.Len < 0 || o.Len > maxLen || o.Bits < 1 || o.Bits > 64:
 		return fmt.Errorf("%d elements of %d bits", o.Len, o.Bits)
@@ -332,6 +338,8 @@ func (p *Plan) validateOpen(role int, ph Phase, o *Open) error {
 		ok = all(o.To) && !it.Dealt && (it.Holder == 0 && all(o.From) || it.Holder > 0 && len(o.From) == 1 && o.From[0] == it.Holder-1)
 	case Correction:
 		ok = it.Dealt && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && len(o.To) == 1 && o.To[0] == parties-1
+	case Keys:
+		ok = it.Dealt && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && all(o.To)
 	case Reveal:
 		ok = it.Dealt && ph == Online && all(o.From) && !slices.Contains(o.To, dealer) && slices.ContainsFunc(p.Manifest.Outputs, func(t Port) bool { return t.Item == o.Item-1 })
 	}

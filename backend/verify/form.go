@@ -33,19 +33,20 @@ const none termID = -1
 type kind uint8
 
 const (
-	kOne   kind = iota // all elements 1
-	kData              // constants; par
-	kInput             // bound tensor number par
-	kShare             // a party's share of item par
-	kPub               // what opening of item par yields, known to all parties
-	kMask              // item par as the dealer knows it: all shares together
-	kTrue              // what was opened under item par, without its mask
-	kLin               // linear map par of a
-	kBil               // bilinear map par of a and b
-	kWord              // the word of value number par, taken apart no further
-	kFn                // function par
-	kRule              // share of the result of step par, whose equation holds for the sum over all parties
-	kDrop              // a share shifted right: the sum over all parties is the truncated value
+	kOne    kind = iota // all elements 1
+	kData               // constants; par
+	kInput              // bound tensor number par
+	kShare              // a party's share of item par
+	kPub                // what opening of item par yields, known to all parties
+	kMask               // item par as the dealer knows it: all shares together
+	kTrue               // what was opened under item par, without its mask
+	kLin                // linear map par of a
+	kBil                // bilinear map par of a and b
+	kWord               // the word of value number par, taken apart no further
+	kFn                 // function par
+	kRule               // share of the result of step par, whose equation holds for the sum over all parties
+	kDrop               // a share shifted right: the sum over all parties is the truncated value
+	kCommon             // correction words of keys, item par, as all parties receive them
 )
 
 // linearity says under which addition a map is linear.
@@ -476,6 +477,12 @@ func (t *table) shl(v value, by int) value {
 func (t *table) cut(v value, from, count int) value {
 	if from == 0 && v.e <= count {
 		return v
+	}
+	if from >= v.e { // the form may have these bits, the word does not
+		return zeroValue(v.n)
+	}
+	if v.e <= v.w {
+		count = min(count, v.e-from)
 	}
 	par := t.param(plan.StepBits, []int64{int64(from), int64(count)}, nil)
 	if from == 0 && (v.mode == plan.Add || v.free) {

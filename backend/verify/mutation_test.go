@@ -12,6 +12,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/passes"
 	"smpcc/runtime/local"
 )
 
@@ -260,6 +261,35 @@ func (m *mutant) otherMask(at site, operand int) {
 		}
 	}
 	m.t.Fatalf("no other mask of %d elements", n)
+}
+
+// domain changes the keys of an item to other bits, at the dealer and at the parties, and the room for them.
+func (m *mutant) domain(item, made, read int) {
+	for role := range m.Programs {
+		for ph := plan.Setup; ph <= plan.Online; ph++ {
+			for _, round := range *m.rounds(role, ph) {
+				for i := range round.Opens {
+					o := &round.Opens[i]
+					if o.Item != item || o.Kind != plan.Keys {
+						continue
+					}
+					op, operand, slot := plan.StepDPF, 0, o.Dst
+					if role == m.NumParties() {
+						op, operand, slot = plan.StepDPFKey, 1, o.Src
+					}
+					bits := []int{read, made}[operand]
+					for _, s := range m.steps(role, op) {
+						if x := m.at(s); operand == 1 && x.Dst == slot || operand == 0 && x.Src[2] == slot {
+							n := m.Programs[role].Slots[append([]int{x.Dst}, x.Src...)[operand]].Len
+							x.Args[operand] = int64(bits)
+							m.Programs[role].Slots[slot].Len = n * plan.DPFWords(bits)
+							o.Len, m.Items[item-1].Len = n*plan.DPFWords(bits), n*plan.DPFWords(bits)
+						}
+					}
+				}
+			}
+		}
+	}
 }
 
 var mutations = []struct {
@@ -879,6 +909,146 @@ var mutations = []struct {
 			m.at(k).Args[0] = int64(m.Items[item-1].Bits) + m.at(k).Args[1] - 4
 		}
 	}},
+	// keys of comparisons
+	{"keys for another mask", "keys", WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, plan.StepDPFKey), 0) }},
+	{"keys of a narrower domain", "keys", MaskLeft, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 14, 14) }},
+	{"keys of another domain than is evaluated", "keys", WrongMaterial, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 6, 7) }},
+	{"keys of another kind", "keys", WrongMaterial, func(m *mutant) { m.step(2, plan.StepDPFKey).Args[2] ^= 3 }},
+	{"keys evaluated for another kind", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.step(role, plan.StepDPF).Args[1] ^= 3
+		}
+	}},
+	{"keys of another comparison", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			a, b := m.another(m.steps(role, plan.StepDPF))
+			m.at(a).Src[2] = m.keep(role, m.at(b).Src[2])
+		}
+	}},
+	{"roots of another comparison", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			a, b := m.another(m.steps(role, plan.StepDPF))
+			m.at(a).Src[1] = m.keep(role, m.at(b).Src[1])
+		}
+	}},
+	{"keys evaluated at another point", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			a, b := m.another(m.steps(role, plan.StepDPF))
+			m.at(b).Src[0] = m.keep(role, m.at(a).Src[0])
+		}
+	}},
+	{"one party's roots of another comparison", "keys", NotShares, func(m *mutant) {
+		a, b := m.another(m.steps(1, plan.StepDPF))
+		m.at(a).Src[1] = m.keep(1, m.at(b).Src[1])
+	}},
+	{"roots that are no roots", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			at := m.steps(role, plan.StepDPF)[0]
+			m.then(at, 1, plan.StepShl, 1)
+		}
+	}},
+	{"correction words that are changed", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			at := m.steps(role, plan.StepDPF)[0]
+			m.then(at, 2, plan.StepNeg)
+		}
+	}},
+	{"keys evaluated at a share", "keys", NotPublic, func(m *mutant) {
+		for role := range 2 {
+			at := m.steps(role, plan.StepDPF)[0]
+			n := m.Programs[role].Slots[m.at(at).Dst].Len
+			for _, k := range m.steps(role, plan.StepPRG) {
+				if x := m.at(k); m.Programs[role].Slots[x.Dst].Len == n && m.Items[x.Args[0]].Mode == plan.Add {
+					m.at(at).Src[0] = m.keep(role, x.Dst)
+				}
+			}
+		}
+	}},
+	{"the top bit of a mask that was cut below it", "points", MaskLeft, func(m *mutant) {
+		for _, s := range m.steps(2, plan.StepBits) {
+			if x := m.at(s); x.Args[0] == 0 {
+				x.Args[1] -= 2
+				return
+			}
+		}
+		m.t.Fatal("nothing is cut")
+	}},
+	{"keys of another element", "points", WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
+		for role := range 2 {
+			s := m.step(role, plan.StepDPF)
+			at, ok := m.made(role, s.Src[0])
+			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
+				m.t.Fatal("the points are not what was expected")
+			}
+			sum, _ := m.made(role, m.at(at).Src[0])
+			from, _ := m.made(role, m.at(sum).Src[0])
+			c := plan.CopyOf(m.at(from))
+			if len(c.Dims) != 2 {
+				m.t.Fatal("the copy is not what was expected")
+			}
+			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
+			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
+		}
+	}},
+	{"both parties play the first one", "keys", PartyConstant, func(m *mutant) { m.step(1, plan.StepDPF).Args[3] = 1 }},
+	{"roots of two sets of keys", "keys", KeyReused, func(m *mutant) {
+		a, b := m.another(m.steps(2, plan.StepDPFKey))
+		m.at(b).Args[0] = m.at(a).Args[0]
+	}},
+	{"roots that mask a message", "keys", KeyReused, func(m *mutant) {
+		m.step(2, plan.StepDPFKey).Args[0] = int64(m.open(m.shared(0, plan.OpenBits)).Item - 1)
+	}},
+	{"roots of one party", "keys", MaterialForeign, func(m *mutant) { m.Items[m.step(2, plan.StepDPFKey).Args[0]].Holder = 1 }},
+	{"roots that are additive", "keys", MaterialForeign, func(m *mutant) { m.Items[m.step(2, plan.StepDPFKey).Args[0]].Mode = plan.Add }},
+	{"keys that one party gets", "keys", WrongCorrection, func(m *mutant) {
+		item := m.open(m.opens(2, plan.Keys)[0]).Item
+		m.everywhere(item, plan.Keys, func(_ int, o *plan.Open) { o.To = []int{1} })
+	}},
+	{"what goes to all parties is no keys", "keys", WrongCorrection, func(m *mutant) {
+		o := m.open(m.opens(2, plan.Keys)[0])
+		at, _ := m.made(2, o.Src)
+		dst := m.slot(2, o.Len)
+		o.Src = dst
+		m.insert(site{2, at.phase, at.round, at.index + 1}, plan.Step{Op: plan.StepNeg, Dst: dst, Src: []int{m.at(at).Dst}})
+	}},
+	{"a mask goes to all parties", "keys", WrongCorrection, func(m *mutant) {
+		at := m.steps(2, plan.StepDPFKey)[0]
+		*m.at(at) = plan.Step{Op: plan.StepPRGSum, Dst: m.at(at).Dst, Args: []int64{int64(m.item(plan.Item{Mode: plan.Xor, Len: m.Programs[2].Slots[m.at(at).Dst].Len, Bits: 64, What: "a mask"}))}}
+	}},
+	{"the same keys under two names", "keys", KeyReused, func(m *mutant) {
+		opens := m.opens(2, plan.Keys)
+		a := m.open(opens[0])
+		for _, s := range opens[1:] {
+			if b := m.open(s); b.Len == a.Len {
+				b.Src = m.keep(2, a.Src)
+				return
+			}
+		}
+		m.t.Fatal("no two sets of keys of one length")
+	}},
+	{"roots are added to a message", "keys", MaskLeft, func(m *mutant) {
+		root := int(m.step(2, plan.StepDPFKey).Args[0])
+		for role := range 2 {
+			s := m.shared(role, plan.OpenBits)
+			half := m.slot(role, m.open(s).Len)
+			from := m.keep(role, m.drawn(role, root))
+			at, _ := m.masking(s)
+			c := plan.Copy{Dims: []int64{int64(m.open(s).Len)}, SrcStrides: []int64{1}, DstStrides: []int64{1}}
+			m.insert(at, c.Step(half, from))
+			m.plus(s, half)
+		}
+	}},
+	{"correction words are added to a message", "keys", NotShares, func(m *mutant) {
+		for role := range 2 {
+			s := m.shared(role, plan.OpenBits)
+			half := m.slot(role, m.open(s).Len)
+			from := m.keep(role, m.step(role, plan.StepDPF).Src[2])
+			at, _ := m.masking(s)
+			c := plan.Copy{Dims: []int64{int64(m.open(s).Len)}, SrcStrides: []int64{1}, DstStrides: []int64{1}}
+			m.insert(at, c.Step(half, from))
+			m.plus(s, half)
+		}
+	}},
 	{"the ring is wider than the manifest says", "mnist", ManifestDiffers, func(m *mutant) { m.Manifest.RingBits = 16 }},
 	{"an output of another width", "credit", ManifestDiffers, func(m *mutant) { m.Manifest.Outputs[0].Bits-- }},
 	{"an output of another shape", "auction", ManifestDiffers, func(m *mutant) { m.Manifest.Outputs[0].Shape = []int{2} }},
@@ -921,6 +1091,21 @@ let q = (x + y) * (x - y)
 reveal p * q to a, b as out
 reveal p * p to b as square
 `,
+	"keys": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+input z: int[4] from b in -9..9
+reveal where(x < y, 1, 2) to a, b as less
+reveal where(x < 3 * y, 1, 2) to a, b as other
+reveal where(x == y, 1, 2) to a, b as same
+reveal where(z < 2, 1, 2) to a, b as small
+`,
+	"points": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+let z = x * 2 - y
+reveal sum(where(reshape(z, [4, 1]) < [-7, 0, 99], 1, 2)) to a, b as out
+`,
 	"views": `parties a, b, c
 input x: int from a in -1000..1000
 input y: int from b in -1000..1000
@@ -941,7 +1126,11 @@ func plans(t testing.TB) map[string]*plan.Plan {
 		if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out[name] = compile(t, path, smpcc.Options{})
+		var opt smpcc.Options
+		if name == "keys" || name == "points" { // a network on which rounds are worth any number of bytes
+			opt.Net = passes.Network{RTT: 10, Bandwidth: 1e12}
+		}
+		out[name] = compile(t, path, opt)
 	}
 	return out
 }
@@ -1096,7 +1285,7 @@ func TestAcceptedOutputs(t *testing.T) {
 		tries = 100000
 	}
 	r := rand.New(rand.NewPCG(7, 8))
-	for _, name := range []string{"small", "views", "auction"} { // without truncation, which rounds at random
+	for _, name := range []string{"small", "views", "auction", "keys", "points"} { // without truncation, which rounds at random
 		data := bases[name].Encode()
 		accepted := 0
 		for range tries {

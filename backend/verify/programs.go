@@ -24,7 +24,7 @@ func (c *checker) programs() {
 	}
 	c.table = newTable(min(work, 1<<27))
 	for item, it := range c.p.Items {
-		if !it.Dealt && c.openedAt[item] == 0 {
+		if !it.Dealt && c.openedAt[item] == 0 && !c.roots[item] { // roots mask no message: whatever they are, the masks of messages are uniform
 			c.openedAt[item] = never
 		}
 	}
@@ -66,6 +66,10 @@ func (c *checker) dealer() {
 					c.find(ReadBeforeWrite, where, "slot %d is sent and does not hold a value", o.Src)
 					continue
 				}
+				if o.Kind == plan.Keys {
+					c.sendKeys(o, v, where)
+					continue
+				}
 				out, dealt := c.dealtOut[o.Item-1]
 				if !dealt || len(v.form) != 1 || v.form[0] != (mono{out, 1}) {
 					c.find(WrongCorrection, where, "what is sent is not the last party's share of item %d", o.Item-1)
@@ -79,6 +83,25 @@ func (c *checker) dealer() {
 			}
 		}
 	}
+}
+
+// sendKeys checks that what the dealer sends to both parties is keys, and only that: pseudorandom to each of them.
+func (c *checker) sendKeys(o *plan.Open, v value, where *place) {
+	t := c.table
+	if len(v.form) != 1 || v.form[0].c != 1 || t.terms[v.form[0].t].kind != kFn || t.params[t.terms[v.form[0].t].par].op != plan.StepDPFKey {
+		c.find(WrongCorrection, where, "what is sent to all parties is not the correction words of keys")
+		return
+	}
+	if c.keyed[o.Item-1] != nil {
+		c.find(WrongCorrection, where, "item %d is sent twice", o.Item-1)
+	}
+	for item, w := range c.keyed {
+		if w.form[0] == v.form[0] {
+			c.find(KeyReused, where, "the keys of item %d are item %d, too", o.Item-1, item)
+		}
+	}
+	c.keyed[o.Item-1] = &v
+	c.fact(factKeys, 1)
 }
 
 // write stores a value in a slot.
@@ -229,8 +252,16 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0, 1}, nil, plan.Add, 64, n, where)
 	case plan.StepB2A:
 		return c.share(role, s, src, []int{0}, nil, plan.Add, 64, n, where)
+	case plan.StepDPF:
+		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || t.terms[x.form[0].t].kind != kCommon {
+			c.find(WrongMaterial, where(), "operand 2 of dpf is not correction words that the dealer has sent")
+			return value{}, false
+		}
+		return c.share(role, s, src, []int{0}, s.Args[:3], plan.Xor, 1, n, where)
 	case plan.StepPRGSum:
 		return t.single(c.mask(arg(0))), true
+	case plan.StepDPFKey: // of the mask in src[0] under roots that are in no other keys
+		return t.single(c.fn(s.Op, s.Args, 64, true, src[0])), true
 	case plan.StepDeal:
 		i := arg(0)
 		if c.dealt[i] != nil {
@@ -423,6 +454,16 @@ func (c *checker) exchange(ph plan.Phase, r int) {
 	for _, item := range order {
 		s := byItem[item]
 		o := s.o[s.first]
+		if o.Kind == plan.Keys {
+			w := c.keyed[item-1]
+			if w == nil {
+				c.find(WrongCorrection, c.openPlace(s.first, ph, r, o), "item %d is received and was never sent as keys", item-1)
+				w = &value{}
+			}
+			ready := c.table.over(term{}, *w, true).ready
+			results[item] = c.table.single(c.table.atom(kCommon, item-1, o.Len, func() term { return term{e: 64, deg: 2, masked: true, ready: ready} }))
+			continue
+		}
 		if o.Kind == plan.Correction {
 			it := c.p.Items[item-1]
 			if c.dealt[item-1] == nil {

@@ -254,6 +254,32 @@ func (c *checker) rule(x term) value {
 		}
 		args := append(slices.Clone(p.args), int64(p.kids[0]))
 		return t.single(c.fn(p.op, args, 2*k, true, all))
+	case plan.StepDPF:
+		n, kind, per := int(p.args[0]), p.args[1], int(p.args[2])
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("compares %d bits of a value of %d", n, all.w)
+		}
+		item := t.terms[t.values[p.kids[2]].form[0].t].par // correction words, as eval has seen
+		if c.keyed[item] == nil {
+			wrong("its correction words are those of no keys")
+		}
+		key := t.params[t.terms[c.keyed[item].form[0].t].par]
+		root := t.values[p.kids[1]]
+		if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
+			wrong("its roots are not those of the keys")
+		}
+		if key.args[1] != int64(n) || key.args[2] != kind {
+			wrong("the keys are of kind %d for %d bits, it compares %d with kind %d", key.args[2], key.args[1], n, kind)
+		}
+		if r := t.values[key.kids[0]]; r.w < n || !c.repeated(mask, t.as(r, mask.mode), n, per) {
+			wrong("the keys are not those of the mask of the opened value")
+		}
+		if kind == plan.DPFEqual {
+			truth.w, truth.e = n, n
+			return t.single(c.fn(fnZero, []int64{int64(n)}, 1, false, truth))
+		}
+		return t.single(c.fn(fnLow, []int64{int64(n), int64(p.kids[0])}, 1, true, all))
 	case plan.StepGroup:
 		var parts []value
 		for i, kid := range p.kids {
@@ -382,6 +408,52 @@ func (c *checker) rule(x term) value {
 		return shares(t.single(c.fn(p.op, nil, 1, false, delta)), w)
 	}
 	panic(clash{WrongMaterial, name + ": the verifier has no equation for it"})
+}
+
+// repeated reports whether every element of r stands per times in mask, one behind the other, mod 2^w.
+func (c *checker) repeated(mask, r value, w, per int) bool {
+	t := c.table
+	form := slices.Clone(mask.form)
+	for i := range form {
+		for left := per; left > 1; {
+			x := &t.terms[form[i].t]
+			if x.kind != kLin || t.params[x.par].op != plan.StepCopy {
+				return false
+			}
+			times := repeats(t.params[x.par].copy, x.n)
+			if times < 1 || left%times != 0 || x.n/times != t.terms[x.a].n {
+				return false
+			}
+			form[i].t, left = x.a, left/times
+		}
+	}
+	return same(t.collect(form, mask.mode), r.form, w)
+}
+
+// repeats returns how often each element of its source a copy writes, one behind the other, over all n elements of its destination; 0
+// if it writes anything else.
+func repeats(c plan.Copy, n int) int {
+	if c.Src != 0 || !covers(c, n) {
+		return 0
+	}
+	times, stride, last := int64(1), int64(1), int64(0)
+	for i := len(c.Dims) - 1; i >= 0; i-- {
+		d := c.Dims[i]
+		switch {
+		case d == 1:
+			continue
+		case c.DstStrides[i] < last: // not from left to right
+			return 0
+		case c.SrcStrides[i] == 0 && stride == 1:
+			times *= d
+		case c.SrcStrides[i] == stride:
+			stride *= d
+		default:
+			return 0
+		}
+		last = c.DstStrides[i]
+	}
+	return int(times)
 }
 
 // bit checks an opened bit and the shares of its mask as a number. It returns the hidden bit, the width of the shares and the mask.

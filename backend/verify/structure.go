@@ -54,6 +54,11 @@ func (c *checker) structure() {
 			c.find(RevealMissing, nil, "output %q is never revealed", o.Name)
 		}
 	}
+	for i := range c.p.Items {
+		if c.roots[i] && c.openedAt[i] != 0 {
+			c.find(KeyReused, nil, "item %d (%s) is the root of keys and masks a message", i, c.p.Items[i].What)
+		}
+	}
 	c.manifest()
 }
 
@@ -164,6 +169,18 @@ func (c *checker) stepStructure(role int, ph plan.Phase, r int, s *plan.Step) {
 			c.find(MaterialForeign, where(), "item %d is of the other kind", s.Args[0])
 		}
 	}
+	if s.Op == plan.StepDPFKey {
+		if it, ok := item(); ok && (it.Dealt || it.Holder != 0 || it.Mode != plan.Xor || it.Scope != plan.Session || ph != plan.Offline) {
+			c.find(MaterialForeign, where(), "item %d (%s) is not random words of both parties for a session", s.Args[0], it.What)
+		} else if ok && c.roots[int(s.Args[0])] {
+			c.find(KeyReused, where(), "item %d (%s) is the root of other keys", s.Args[0], it.What)
+		} else if ok {
+			c.roots[int(s.Args[0])] = true
+		}
+		if !dealer {
+			c.find(MaterialForeign, where(), "a party computes what needs the streams of all parties")
+		}
+	}
 	if i := slices.Index(row.Args, "first"); i >= 0 && i < len(s.Args) {
 		want := int64(0)
 		if role == 0 {
@@ -182,7 +199,7 @@ func (c *checker) openStructure(role int, ph plan.Phase, r int, o *plan.Open) {
 		c.find(DealerReceives, where, "the dealer takes part in an exchange of %v or receives from it", ph)
 		return
 	}
-	if o.Item < 1 || o.Item > len(c.p.Items) || o.Kind < plan.OpenWire || o.Kind > plan.Reveal {
+	if o.Item < 1 || o.Item > len(c.p.Items) || o.Kind < plan.OpenWire || o.Kind > plan.Keys {
 		return
 	}
 	it := c.p.Items[o.Item-1]
@@ -192,6 +209,12 @@ func (c *checker) openStructure(role int, ph plan.Phase, r int, o *plan.Open) {
 	if o.Kind == plan.Correction {
 		if !it.Dealt || it.Scope != plan.Session || ph != plan.Offline || !slices.Equal(o.From, []int{c.n}) || !slices.Equal(o.To, []int{c.n - 1}) {
 			c.find(WrongCorrection, where, "a correction goes from the dealer to the last party, offline, for a dealt item")
+		}
+		return
+	}
+	if o.Kind == plan.Keys {
+		if !it.Dealt || it.Mode != plan.Common || it.Scope != plan.Session || ph != plan.Offline || !slices.Equal(o.From, []int{c.n}) || !slices.Equal(o.To, []int{0, 1}) || c.n != 2 {
+			c.find(WrongCorrection, where, "keys go from the dealer to both parties of two, offline, for a dealt item of their own")
 		}
 		return
 	}

@@ -58,6 +58,7 @@ const (
 	ManifestDiffers  = "V28"
 	MessageReceivers = "V29"
 	NotAllowed       = "V30"
+	KeyReused        = "V31"
 )
 
 // Codes lists all codes with what they mean.
@@ -92,6 +93,7 @@ var Codes = []Code{
 	{ManifestDiffers, "manifest-differs", "the manifest says something about the programs that is not so"},
 	{MessageReceivers, "message-receivers", "a masked value does not go from all who hold its mask to all parties"},
 	{NotAllowed, "not-allowed", "an output derives from the data of an owner whose permission the manifest does not record"},
+	{KeyReused, "key-reused", "the roots of keys serve a second time: for other keys, or as a mask"},
 }
 
 // CodeOf returns the code with an id.
@@ -173,6 +175,8 @@ type checker struct {
 	dealt    map[int]*value     // what the dealer shares, by item
 	dealtOut map[int]termID     // the last party's share that it computes, by item
 	openedAt map[int]moment     // when an item is opened
+	roots    map[int]bool       // items that are the roots of keys
+	keyed    map[int]*value     // what the dealer sends to all parties, by item
 	opened   map[int]*opening   // by item
 	wholes   map[termID]value   // memo of whole
 	seen     map[string]bool    // findings, to list each once
@@ -204,7 +208,7 @@ func Check(p *plan.Plan) *Report { return check(p, (*plan.Plan).Cost) }
 // check verifies a plan and a claim of what it costs.
 func check(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) (r *Report) {
 	c := &checker{p: p, n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
-		openedAt: map[int]moment{}, opened: map[int]*opening{}, wholes: map[termID]value{}, seen: map[string]bool{}, facts: map[string]int64{}, outputs: map[int]*plan.Port{}, revealed: map[int]bool{}}
+		openedAt: map[int]moment{}, roots: map[int]bool{}, keyed: map[int]*value{}, opened: map[int]*opening{}, wholes: map[termID]value{}, seen: map[string]bool{}, facts: map[string]int64{}, outputs: map[int]*plan.Port{}, revealed: map[int]bool{}}
 	r = c.report
 	defer func() {
 		if e := recover(); e != nil {
@@ -250,6 +254,9 @@ func (c *checker) finish() {
 		"streams are pseudorandom, with a key for each party, plan and session or set-up, whose number is used once (the ledger keeps it so)",
 		fmt.Sprintf("values stay in the %d ranges that the manifest lists: truncation and comparison rely on them", len(c.p.Manifest.Ranges)+len(c.p.Manifest.Inputs)+len(c.p.Manifest.Weights)),
 		"what the outputs compute is what the source says: to check it, compile the source again and compare the digests",
+	}
+	if c.facts[factKeys] > 0 {
+		r.Assumed = append(r.Assumed, "AES-128 under a public key hides what keys of comparisons are for: x -> pi(s(x)) XOR s(x) is circular correlation robust, as it is if AES is an ideal permutation")
 	}
 	if c.facts[factTrunc] > 0 {
 		r.Assumed = append(r.Assumed, "truncation rounds at random, and how it rounds depends on the low bits of shares: a part of one unit in the last place may be learned")
@@ -356,6 +363,7 @@ const (
 	factOpened  = "values opened masked, each the sum of what all parties hold"
 	factReveal  = "outputs revealed, to the receivers of the manifest only, re-randomised by shares of zero, with no mask left in them"
 	factDealt   = "corrections of the dealer, each the last party's share of one item, masked by the other parties' streams"
+	factKeys    = "sets of keys of comparisons, each under fresh roots of both parties that are used for nothing else"
 	factIsolate = "inputs read by the dealer and messages received by it"
 	factItems   = "items of material, no two of which share a byte of a stream"
 	factTrunc   = "truncations, in which all parties shift alike"
@@ -365,7 +373,7 @@ const (
 )
 
 // factOrder is the order in which facts are told: what keeps data private first.
-var factOrder = []string{factSent, factOpened, factReveal, factDealt, factIsolate, factItems, factTrunc, factSteps, factRounds, factBytes}
+var factOrder = []string{factSent, factOpened, factReveal, factDealt, factKeys, factIsolate, factItems, factTrunc, factSteps, factRounds, factBytes}
 
 func compareBy[T any, K cmp.Ordered](key func(T) K) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(key(a), key(b)) }

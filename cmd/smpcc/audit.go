@@ -31,6 +31,7 @@ type audit struct {
 	Public       []string       `json:"public"`
 	Ranges       []auditRange   `json:"ranges"`
 	Assumed      []string       `json:"assumed_ranges"`
+	dealt        string         // what the dealer sends
 	Trust        []string       `json:"trust"`
 	Verified     string         `json:"verified"`
 
@@ -119,9 +120,9 @@ func newAudit(p *plan.Plan) *audit {
 	for _, r := range m.Policies {
 		a.Policies = append(a.Policies, auditPolicy(r))
 	}
-	masks := []string{plan.OpenWire: "a fresh uniform mask each", plan.OpenBits: "a fresh uniform mask each", plan.Correction: "the other parties' streams", plan.Reveal: "fresh shares of zero each"}
+	masks := []string{plan.OpenWire: "a fresh uniform mask each", plan.OpenBits: "a fresh uniform mask each", plan.Correction: "the other parties' streams", plan.Reveal: "fresh shares of zero each", plan.Keys: "the other party's root of each, by fixed-key AES"}
 	for ph := plan.Setup; ph <= plan.Online; ph++ {
-		for kind := plan.OpenWire; kind <= plan.Reveal; kind++ {
+		for kind := plan.OpenWire; kind <= plan.Keys; kind++ {
 			o := auditOpening{Phase: ph.String(), Kind: kind.String(), Mask: masks[kind]}
 			seen := map[int]bool{}
 			for i := range p.Programs {
@@ -155,11 +156,15 @@ func newAudit(p *plan.Plan) *audit {
 		"the policies' digests",
 	}
 	a.Verified = verified(verify.Check(p))
+	a.dealt, _ = dealt(p)
 	a.Trust = []string{
 		"semi-honest: every role follows its program; a role that deviates can spoil results and may learn more",
 		fmt.Sprintf("the dealer %s sees no input, no weight and no message of the online phase; it must not collude with a party", m.Dealer),
 		fmt.Sprintf("up to %d of the %d parties may collude without learning more than their own data and outputs say", len(m.Parties)-1, len(m.Parties)),
 		"truncation rounds at random by at most one unit in the last place (more with more parties), and the rounding depends on a share's low bits",
+	}
+	if a.dealt != onlyCorrections {
+		a.Trust = append(a.Trust, "keys of comparisons hide what they are for if AES-128 under a public key is as good as a random permutation; masks need AES as a cipher only")
 	}
 	return a
 }
@@ -297,7 +302,7 @@ func (a *audit) text(w io.Writer) error {
 		}
 		fmt.Fprintf(w, "  %s: %d rounds, at most %s sent by a role\n", c.Phase, c.Rounds, bytesText(most))
 	}
-	_, err := fmt.Fprintf(w, "  material: %s of corrections a session, everything else expanded from keys\n", bytesText(a.DealtBytes))
+	_, err := fmt.Fprintf(w, "  material: %s of %s a session, everything else expanded from keys\n", bytesText(a.DealtBytes), a.dealt)
 	return err
 }
 

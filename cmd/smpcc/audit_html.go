@@ -268,11 +268,15 @@ func pageNodes(f *ir.Func, p *plan.Plan) ([]pageNode, error) {
 			n.Shared = values[n.Pos] > 1
 			c := cost[n.Pos]
 			n.Rounds, n.Online, n.Offline = c.Rounds, bytesText(c.Online), bytesText(c.Offline)
+			covers := map[plan.Kind]string{plan.Reveal: "re-randomised by fresh shares of zero", plan.Keys: "each hidden from its receiver by the other party's root"}
+			for _, kind := range []plan.Kind{plan.OpenWire, plan.OpenBits, plan.Correction} {
+				covers[kind] = "each under a fresh uniform mask"
+			}
 			list := opened[n.Pos]
-			for kind := plan.OpenWire; kind <= plan.Reveal; kind++ {
+			for kind := plan.OpenWire; kind <= plan.Keys; kind++ {
 				for bits := range 65 {
 					if k := list[opening{kind, bits}]; k > 0 {
-						n.Opened = append(n.Opened, fmt.Sprintf("%s: %d × %d bits, %s", map[plan.Kind]string{plan.OpenWire: "masked values", plan.OpenBits: "masked bits", plan.Correction: "corrections", plan.Reveal: "shares of the output"}[kind], k, bits, map[bool]string{true: "re-randomised by fresh shares of zero", false: "each under a fresh uniform mask"}[kind == plan.Reveal]))
+						n.Opened = append(n.Opened, fmt.Sprintf("%s: %d × %d bits, %s", map[plan.Kind]string{plan.OpenWire: "masked values", plan.OpenBits: "masked bits", plan.Correction: "corrections", plan.Reveal: "shares of the output", plan.Keys: "correction words of comparison keys"}[kind], k, bits, covers[kind]))
 					}
 				}
 			}

@@ -82,7 +82,8 @@ that owner: PLAN.OWNER.weights.npz.`,
 		for _, n := range on.Sent {
 			most = max(most, n)
 		}
-		_, err = fmt.Fprintf(w, "online: %d rounds, at most %s per party; offline: %s of corrections; see smpcc cost and smpcc audit\n", on.Rounds, bytesText(most), bytesText(cost.Dealt))
+		what, _ := dealt(p)
+		_, err = fmt.Fprintf(w, "online: %d rounds, at most %s per party; offline: %s of %s; see smpcc cost and smpcc audit\n", on.Rounds, bytesText(most), bytesText(cost.Dealt), what)
 		return err
 	}
 	return c

@@ -91,7 +91,54 @@ type costReport struct {
 	PeakBytes     map[string]int64       `json:"peak_bytes"`
 	MACs          int64                  `json:"macs"`
 	PerOp         []nodeStats            `json:"per_op"`
+	Comparisons   []choiceReport         `json:"comparisons"` // empty where a round is cheap
 	Assumed       []string               `json:"assumed_ranges"`
+}
+
+// A choiceReport is the protocol that one comparison got, and what was weighed.
+type choiceReport struct {
+	Node       string            `json:"node"`
+	Value      string            `json:"value"`
+	Elements   int               `json:"elements"`
+	Bits       int               `json:"bits"`
+	Taken      string            `json:"taken"`
+	Why        string            `json:"why"`
+	Candidates []candidateReport `json:"candidates"`
+}
+
+type candidateReport struct {
+	Name     string  `json:"name"`
+	Rounds   int     `json:"rounds"`
+	Online   int     `json:"online_bytes"`
+	Material int     `json:"material_bytes"`
+	Seconds  float64 `json:"weighed_seconds"`
+}
+
+// onlyCorrections is what a dealer sends that makes no keys of comparisons.
+const onlyCorrections = "corrections"
+
+// dealt says what the dealer sends in a session, and to whom.
+func dealt(p *plan.Plan) (what, to string) {
+	parties := p.Manifest.Parties
+	for _, it := range p.Items {
+		if it.Mode == plan.Common {
+			return "corrections and comparison keys", strings.Join(parties, " and ")
+		}
+	}
+	return onlyCorrections, parties[len(parties)-1]
+}
+
+// choices lists the protocols that the network had a say in.
+func choices(p *plan.Plan) []choiceReport {
+	out := []choiceReport{}
+	for _, c := range p.Manifest.Choices {
+		r := choiceReport{Node: c.Node, Value: c.Value, Elements: c.Len, Bits: c.Bits, Taken: c.Taken, Why: c.Why}
+		for _, x := range c.Candidates {
+			r.Candidates = append(r.Candidates, candidateReport{x.Name, x.Rounds, x.Online, x.Material, float64(x.Micros) / 1e6})
+		}
+		out = append(out, r)
+	}
+	return out
 }
 
 func costCommand() *cobra.Command {
@@ -130,7 +177,7 @@ func costCommand() *cobra.Command {
 		}
 		w, roles, cost := c.OutOrStdout(), p.Roles(), p.Cost()
 		if asJSON {
-			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, PeakBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Assumed: assumed(p)}
+			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, PeakBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Comparisons: choices(p), Assumed: assumed(p)}
 			for i, role := range roles {
 				r.MaterialBytes[role] = cost.Material[i]
 				r.MemoryBytes[role] = 8 * int64(cost.Words[i]+cost.Model[i])
@@ -192,7 +239,8 @@ func costCommand() *cobra.Command {
 		if err := t.flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\ncorrections to %s: %s for a session; multiplications online: %d per party\n", roles[len(roles)-2], bytesText(cost.Dealt), cost.MACs)
+		what, to := dealt(p)
+		fmt.Fprintf(w, "\n%s to %s: %s for a session; multiplications online: %d per party\n", what, to, bytesText(cost.Dealt), cost.MACs)
 		if known == nil {
 			fmt.Fprintln(w, "time of computing: no machine profile; smpcc bench --calibrate FILE measures one, --machine FILE uses it")
 		}
@@ -206,6 +254,20 @@ func costCommand() *cobra.Command {
 		}
 		if c := p.Manifest.Critical; len(c) > 0 {
 			fmt.Fprintf(w, "\nthe rounds wait for: %s\n", strings.Join(c, " -> "))
+		}
+		if list := choices(p); len(list) > 0 {
+			fmt.Fprintln(w, "\ncomparisons, by the network that the plan was compiled for: rounds besides the opening, bytes that a party sends, bytes that the dealer sends, and the time that all of it was taken for")
+			t = newTable(w, "node", "elements", "bits", "taken", "masktree", "dpf", "why")
+			for _, c := range list {
+				row := []string{c.Node, fmt.Sprint(c.Elements), fmt.Sprint(c.Bits), c.Taken}
+				for _, x := range c.Candidates {
+					row = append(row, fmt.Sprintf("%d, %s, %s, %.3g s", x.Rounds, bytesText(int64(x.Online)), bytesText(int64(x.Material)), x.Seconds))
+				}
+				t.row(append(row, c.Why)...)
+			}
+			if err := t.flush(); err != nil {
+				return err
+			}
 		}
 		if a := assumed(p); len(a) > 0 {
 			fmt.Fprintf(w, "\nassumed, not proved (%d):\n", len(a))

@@ -18,7 +18,7 @@ import (
 // TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
 // Times may differ, and decimals by a hundredth, as truncation rounds at random. SMPCC_UPDATE=1 rewrites blocks that differ.
 //
-// A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N" and "; echo $?" understood. The commands of one
+// A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N", "| tail -N" and "; echo $?" understood. The commands of one
 // document run in one folder, where examples are at hand.
 func TestDocs(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -106,13 +106,20 @@ func checkDoc(t *testing.T, dir, src string) string {
 // runDoc runs a command of a document and returns what it prints, errors and notes first.
 func runDoc(t *testing.T, dir, command string) string {
 	t.Helper()
-	head, status := 0, false
+	head, tail, status := 0, 0, false
 	if c, ok := strings.CutSuffix(command, "; echo $?"); ok {
 		command, status = c, true
 	}
 	if c, n, ok := strings.Cut(command, " | head -"); ok {
 		var err error
 		if head, err = strconv.Atoi(n); err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		command = c
+	}
+	if c, n, ok := strings.Cut(command, " | tail -"); ok {
+		var err error
+		if tail, err = strconv.Atoi(n); err != nil {
 			t.Fatalf("%s: %v", command, err)
 		}
 		command = c
@@ -136,6 +143,9 @@ func runDoc(t *testing.T, dir, command string) string {
 	s := stderr.String() + stdout.String()
 	if l := strings.SplitAfter(s, "\n"); head > 0 && len(l) > head {
 		s = strings.Join(l[:head], "")
+	}
+	if l := strings.SplitAfter(stdout.String(), "\n"); tail > 0 && len(l) > tail+1 {
+		s = stderr.String() + strings.Join(l[len(l)-tail-1:], "")
 	}
 	if status {
 		s += fmt.Sprintln(cmd.ProcessState.ExitCode())

@@ -319,7 +319,8 @@ func (j *job) print(w io.Writer, float bool) error {
 		return err
 	}
 	c := j.plan.Cost()
-	fmt.Fprintf(w, "material: %s of corrections for %s, everything else from keys; used once\n", bytesText(c.Dealt), names[len(names)-2])
+	what, to := dealt(j.plan)
+	fmt.Fprintf(w, "material: %s of %s for %s, everything else from keys; used once\n", bytesText(c.Dealt), what, to)
 	_, err := fmt.Fprintf(w, "plan %s\n", j.plan.Digest()[:16])
 	return err
 }

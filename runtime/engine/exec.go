@@ -1,7 +1,11 @@
 package engine
 
 import (
+	"runtime"
+	"sync"
+
 	"smpcc/backend/plan"
+	"smpcc/runtime/dpf"
 	"smpcc/runtime/material"
 	"smpcc/runtime/ring"
 )
@@ -35,6 +39,10 @@ func (x *execution) step(s *plan.Step) {
 	a := x.slot(s.Src[0])
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
+	case plan.StepDPF:
+		x.compare(d, a, x.slot(s.Src[1]), x.slot(s.Src[2]), arg(0), arg(1), arg(2))
+	case plan.StepDPFKey:
+		x.keys(d, a, arg(0), arg(1), arg(2))
 	case plan.StepCopy:
 		ring.Copy(d, a, plan.CopyOf(s))
 	case plan.StepGather:
@@ -172,6 +180,63 @@ func (x *execution) deal(w *worker, d, value []uint64, item, lo int) {
 		}
 	}
 	ring.Bits(d, d, 0, it.Bits)
+}
+
+// parallelKeys is the number of keys from which they are worth a second goroutine.
+const parallelKeys = 4 * dpf.Tile
+
+// tiles calls fn for each tile of n keys, on all processors if there are many.
+func tiles(n int, fn func(lo, hi int)) {
+	parts := 1
+	if n >= parallelKeys {
+		parts = min(runtime.GOMAXPROCS(0), n/dpf.Tile)
+	}
+	run := func(p int) {
+		whole := (n + dpf.Tile - 1) / dpf.Tile
+		for t := p * whole / parts; t < (p+1)*whole/parts; t++ {
+			fn(t*dpf.Tile, min(n, (t+1)*dpf.Tile))
+		}
+	}
+	if parts == 1 {
+		run(0)
+		return
+	}
+	var wg sync.WaitGroup
+	for p := range parts {
+		wg.Go(func() { run(p) })
+	}
+	wg.Wait()
+}
+
+// compare evaluates keys at public points, per of each.
+func (x *execution) compare(d, points, roots, words []uint64, bits, kind, per int) {
+	tiles(len(d), func(lo, hi int) {
+		dpf.Eval(d[lo:hi], points[lo:hi], roots, words, len(roots)/2, lo, per, bits, kind, x.e.role == 1)
+	})
+}
+
+// keys makes the correction words of keys for secret points, whose roots are the parties' shares of an item.
+func (x *execution) keys(words, points []uint64, item, bits, kind int) {
+	n := len(points)
+	tiles(n, func(lo, hi int) {
+		w := workers.Get().(*worker)
+		defer workers.Put(w)
+		for len(w.in) < 4 {
+			w.in = append(w.in, new([blockLen]uint64))
+		}
+		var roots [2]dpf.Block
+		for party := range roots {
+			for k := range roots[party] {
+				b := w.in[2*party+k][:hi-lo]
+				x.draw(b, item, party, k*n+lo)
+				roots[party][k] = b
+			}
+		}
+		dpf.Keys(words, n, lo, points[lo:hi], roots, bits, kind)
+		for i := range 4 {
+			clear(w.in[i][:hi-lo])
+		}
+	})
 }
 
 // finish: sources m, [R0], [R1].

@@ -27,13 +27,14 @@ const (
 	Calls                 // blocks of elementwise steps
 	Stages                // stages
 	Splits                // stages shared out among processors
+	Keys                  // blocks of keys that are made or evaluated
 	Rounds                // exchanges of messages
 	Kinds                 // the number of kinds
 )
 
 // KindNames names the kinds of work, as files do.
 var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_rows", "multiply_adds_depthwise", "column_words", "copied_words", "elementwise_words", "selected_words", "wire_words", "leaf_chunks",
-	"merged_words", "prg_bytes", "table_words", "memory_bytes", "wire_bytes", "blocks", "stages", "splits", "rounds"}
+	"merged_words", "prg_bytes", "table_words", "memory_bytes", "wire_bytes", "blocks", "stages", "splits", "key_blocks", "rounds"}
 
 // A Work is the amount of work of a role in a phase: what goes to all processors, and what one does alone.
 type Work struct{ Parallel, Alone [Kinds]float64 }
@@ -128,6 +129,15 @@ func (e *Engine) whole(s *plan.Step, w *Work) {
 		w.Alone[Copies] += n
 	case plan.StepSum:
 		w.Alone[Copies] += src
+	case plan.StepDPF, plan.StepDPFKey:
+		to, n, bits, times := &w.Alone, dst, s.Args[0], 1.0
+		if s.Op == plan.StepDPFKey { // two hashes a block
+			n, bits, times = src, s.Args[1], 2
+		}
+		if n >= parallelKeys {
+			to = &w.Parallel
+		}
+		to[Keys] += times * n * float64(plan.DPFLevels(int(bits))+1)
 	case plan.StepMatMul, plan.StepConv:
 		macs := float64(s.MACs(length))
 		to := &w.Alone

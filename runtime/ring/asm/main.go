@@ -1,4 +1,4 @@
-// Command asm writes the assembly of packages ring and material with avo: go generate in their folders runs it. It is a module of its own,
+// Command asm writes the assembly of packages ring, material and dpf with avo: go generate in their folders runs it. It is a module of its own,
 // so that nobody who builds smpcc needs its dependencies.
 package main
 
@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	set := flag.String("set", "ring", "the assembly to write: ring or aes, of package material")
+	set := flag.String("set", "ring", "the assembly to write: ring; aes, of package material; or dpf")
 	flag.Parse()
 	if *set == "aes" {
 		ConstraintExpr("amd64")
@@ -20,6 +20,12 @@ func main() {
 		for _, width := range []int{1, 2, 4, 8} {
 			fill512(width)
 		}
+		Generate()
+		return
+	}
+	if *set == "dpf" {
+		ConstraintExpr("amd64")
+		dpf()
 		Generate()
 		return
 	}

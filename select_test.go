@@ -1,0 +1,104 @@
+package smpcc_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/backend/verify"
+	"smpcc/ir"
+	"smpcc/passes"
+)
+
+var wan = passes.Network{RTT: 0.04, Bandwidth: 1e8}
+
+// selected compiles a graph for a network.
+func selected(t *testing.T, parties int, net passes.Network, build func(g *graph)) *plan.Plan {
+	t.Helper()
+	g := newGraph(t, parties)
+	build(g)
+	c, err := smpcc.CompileModule(g.m, smpcc.Options{Net: net}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify.Check(c.Plan).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return c.Plan
+}
+
+// TestSelect says which comparison a tensor gets, and why.
+func TestSelect(t *testing.T) {
+	relu := func(n int) func(g *graph) {
+		return func(g *graph) { g.reveal("out", g.e(ir.OpRelu, nil, g.input("x", "p0", "int", -1e6, 1e6, n))) }
+	}
+	aside := func(g *graph) { // a short branch beside a long one
+		x := g.input("x", "p0", "int", -1e6, 1e6, 8)
+		y := g.e(ir.OpRelu, nil, g.e(ir.OpSub, nil, g.e(ir.OpRelu, nil, x), g.input("y", "p1", "int", -1e6, 1e6, 8)))
+		g.reveal("long", y)
+		g.reveal("short", g.e(ir.OpCast, ir.Attrs{ir.S("to", "int")}, g.e(ir.OpLt, nil, x, g.e(ir.OpNeg, nil, x))))
+	}
+	for _, c := range []struct {
+		name    string
+		parties int
+		net     passes.Network
+		build   func(g *graph)
+		want    []string // protocol and reason of each comparison
+	}{
+		{"lan", 2, passes.Network{}, relu(8), nil},
+		{"lan, spelled out", 2, passes.Network{RTT: 200e-6, Bandwidth: 1e9}, relu(8), nil},
+		{"a round below a millisecond", 2, passes.Network{RTT: 1.9e-3, Bandwidth: 1e9}, relu(8), nil},
+		{"a round of a millisecond", 2, passes.Network{RTT: 2e-3, Bandwidth: 1e9}, relu(8), []string{"dpf: saves 1 round"}},
+		{"wan", 2, wan, relu(8), []string{"dpf: saves 1 round"}},
+		{"wan, many elements", 2, wan, relu(50_000), []string{"masktree: the keys weigh more than the rounds"}},
+		{"wan of little bandwidth", 2, passes.Network{RTT: 0.04, Bandwidth: 1e5}, relu(100), []string{"masktree: the keys weigh more than the rounds"}},
+		{"three parties", 3, wan, relu(8), []string{"masktree: keys are for two parties, here are 3"}},
+		{"beside a longer branch", 2, wan, aside, []string{"dpf: saves 1 round", "dpf: saves 1 round", "masktree: nothing waits for its rounds"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := selected(t, c.parties, c.net, c.build)
+			var got []string
+			for _, x := range p.Manifest.Choices {
+				got = append(got, x.Taken+": "+x.Why)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			if c.want == nil && p.Digest() != selected(t, c.parties, passes.Network{}, c.build).Digest() {
+				t.Error("the plan is not that of a LAN")
+			}
+		})
+	}
+}
+
+// TestWeighed compares the bytes and rounds that were weighed with those of the plans that either choice makes.
+func TestWeighed(t *testing.T) {
+	for _, op := range []ir.Op{ir.OpLt, ir.OpEq} {
+		for _, hi := range []float64{3, 100, 1e4, 1e6, 1e9, 1e12, 1e18} {
+			for _, n := range []int{1, 13, 5000} {
+				t.Run(fmt.Sprintf("%s/%g/%d", op, hi, n), func(t *testing.T) {
+					build := func(g *graph) {
+						g.reveal("out", g.e(op, nil, g.input("x", "p0", "int", -hi, hi, n), g.input("y", "p1", "int", -hi, hi, n)))
+					}
+					near, keys := selected(t, 2, passes.Network{}, build), selected(t, 2, far, build)
+					if len(keys.Manifest.Choices) != 1 || keys.Manifest.Choices[0].Taken != "dpf" {
+						t.Fatalf("chosen were %+v", keys.Manifest.Choices)
+					}
+					tree, dpf := keys.Manifest.Choices[0].Candidates[0], keys.Manifest.Choices[0].Candidates[1]
+					a, b := near.Cost(), keys.Cost()
+					if got := a.Phases[plan.Online].Rounds - b.Phases[plan.Online].Rounds; got != tree.Rounds-dpf.Rounds {
+						t.Errorf("%d rounds are saved, %d were said", got, tree.Rounds-dpf.Rounds)
+					}
+					if got := a.Phases[plan.Online].Sent[0] - b.Phases[plan.Online].Sent[0]; got != int64(tree.Online-dpf.Online) {
+						t.Errorf("%d bytes are saved, %d were said", got, tree.Online-dpf.Online)
+					}
+					if got := b.Dealt - a.Dealt; got != int64(dpf.Material-tree.Material) {
+						t.Errorf("the dealer sends %d bytes more, %d were said", got, dpf.Material-tree.Material)
+					}
+				})
+			}
+		}
+	}
+}
