@@ -83,7 +83,7 @@ func (p *Profile) Write(file string) error {
 // A Forecast is what a plan will take.
 type Forecast struct {
 	cores int
-	works [][3]engine.Work // by role and phase
+	works [][3][]engine.Work // by role, phase and round
 	wire  [3]wire
 	Roles []engine.Footprint
 	// Together is the peak of all roles in one process, where a message is in memory once.
@@ -105,7 +105,7 @@ func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 		if err != nil {
 			return nil, err
 		}
-		var w [3]engine.Work
+		var w [3][]engine.Work
 		for ph := range w {
 			w[ph] = e.Work(plan.Phase(ph))
 		}
@@ -164,8 +164,10 @@ func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
 func (p *Profile) CPU(f *Forecast, ph plan.Phase) float64 {
 	t := 0.0
 	for role := range f.works {
-		w := &f.works[role][ph]
-		t += p.seconds(&w.Parallel) + p.seconds(&w.Alone)
+		for i := range f.works[role][ph] {
+			w := &f.works[role][ph][i]
+			t += p.seconds(&w.Parallel) + p.seconds(&w.Alone)
+		}
 	}
 	return t
 }
@@ -177,29 +179,39 @@ func (p *Profile) alone(w *engine.Work) float64 {
 	return p.seconds(&a) + p.Wait.Split*w.Alone[engine.Splits]
 }
 
-// Compute predicts the seconds that the roles of a phase compute, each on a machine of its own: the role that takes longest,
+// rounds is the number of parts of a phase between which roles wait for each other.
+func (f *Forecast) rounds(ph plan.Phase) int { return len(f.works[0][ph]) }
+
+// Compute predicts the seconds that the roles of a phase compute, each on a machine of its own: of each round the role that takes longest,
 // without the network.
 func (p *Profile) Compute(f *Forecast, ph plan.Phase) float64 {
 	t := 0.0
-	for role := range f.works {
-		w := &f.works[role][ph]
-		t = max(t, p.seconds(&w.Parallel)/float64(f.cores)+p.alone(w))
+	for r := range f.rounds(ph) {
+		longest := 0.0
+		for role := range f.works {
+			w := &f.works[role][ph][r]
+			longest = max(longest, p.seconds(&w.Parallel)/float64(f.cores)+p.alone(w))
+		}
+		t += longest
 	}
 	return t
 }
 
 // Seconds predicts the seconds of a phase with all roles on this machine, over memory, grpc or wan. Work that goes to all processors is
-// done one after the other; of what one does alone, roles do theirs at the same time, as far as there are processors.
+// done one after the other; of what one does alone, roles do theirs of a round at the same time, as far as there are processors.
 func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
-	parallel, longest, sum := 0.0, 0.0, 0.0
-	for role := range f.works {
-		w := &f.works[role][ph]
-		parallel += p.seconds(&w.Parallel)
-		a := p.alone(w)
-		longest, sum = max(longest, a), sum+a
-	}
 	c := f.wire[ph]
-	t := parallel/float64(f.cores) + max(longest, sum/float64(f.cores)) + float64(c.rounds)*p.exchange()
+	t := float64(c.rounds) * p.exchange()
+	for r := range f.rounds(ph) {
+		parallel, longest, sum := 0.0, 0.0, 0.0
+		for role := range f.works {
+			w := &f.works[role][ph][r]
+			parallel += p.seconds(&w.Parallel)
+			a := p.alone(w)
+			longest, sum = max(longest, a), sum+a
+		}
+		t += parallel/float64(f.cores) + max(longest, sum/float64(f.cores))
+	}
 	switch transport {
 	case "grpc":
 		t += float64(c.rounds) * p.GRPC.Round
@@ -368,9 +380,10 @@ func fit(m *Machine, samples []sample) *Profile {
 		}
 		line := make([]float64, engine.Kinds)
 		for role := range s.f.works {
-			w := &s.f.works[role][s.ph]
-			for k := range line {
-				line[k] += (w.Parallel[k] + w.Alone[k]) / s.cpu
+			for _, w := range s.f.works[role][s.ph] {
+				for k := range line {
+					line[k] += (w.Parallel[k] + w.Alone[k]) / s.cpu
+				}
 			}
 		}
 		a, y = append(a, line), append(y, 1)
@@ -388,8 +401,12 @@ func fit(m *Machine, samples []sample) *Profile {
 			continue
 		}
 		splits := 0.0
-		for role := range s.f.works {
-			splits = max(splits, s.f.works[role][s.ph].Alone[engine.Splits])
+		for r := range s.f.rounds(s.ph) {
+			most := 0.0
+			for role := range s.f.works {
+				most = max(most, s.f.works[role][s.ph][r].Alone[engine.Splits])
+			}
+			splits += most
 		}
 		left := s.wall - p.Seconds(s.f, s.ph, "memory")
 		a, y = append(a, []float64{float64(s.f.wire[s.ph].rounds) / s.wall, splits / s.wall}), append(y, left/s.wall)

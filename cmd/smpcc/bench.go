@@ -132,6 +132,9 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 		rep := &bench.Report{Machine: machine, Runs: runs}
 		var failed []error
 		for _, row := range rows {
+			if c.Context().Err() != nil {
+				break
+			}
 			results, err := s.run(row)
 			if err != nil {
 				return err
@@ -148,8 +151,8 @@ exit code is 1 then. A result has fewer sessions than --runs if they take longer
 			}
 		}
 		bar.done()
-		if err := c.Context().Err(); err != nil { // interrupted: every later result has failed
-			return err
+		if err := c.Context().Err(); err != nil { // what there is is shown, but on no page
+			failed, plotFile, report = append(failed, err), "", ""
 		}
 		if plotFile != "" {
 			data, err := bench.Draw(rep.Results, strings.TrimPrefix(filepath.Ext(plotFile), "."))

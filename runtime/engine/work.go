@@ -39,11 +39,13 @@ var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_rows", "multip
 // A Work is the amount of work of a role in a phase: what goes to all processors, and what one does alone.
 type Work struct{ Parallel, Alone [Kinds]float64 }
 
-// Work counts the role's work in a phase, from the stages that it will run.
-func (e *Engine) Work(ph plan.Phase) Work {
-	var w Work
+// Work counts the role's work in a phase, from the stages that it will run, by round: what it does between two exchanges. The last
+// element is what is left behind the last exchange.
+func (e *Engine) Work(ph plan.Phase) []Work {
 	rounds := e.prog.Rounds(ph)
+	works := make([]Work, len(e.phases[ph]))
 	for r, stages := range e.phases[ph] {
+		w := &works[r]
 		var round, last plan.Round
 		if r < len(rounds) {
 			round = rounds[r]
@@ -55,7 +57,7 @@ func (e *Engine) Work(ph plan.Phase) Work {
 			st := &stages[i]
 			w.Alone[Stages]++
 			if st.whole {
-				e.whole(&round.Steps[st.lo], &w)
+				e.whole(&round.Steps[st.lo], w)
 				continue
 			}
 			to := &w.Alone
@@ -97,7 +99,7 @@ func (e *Engine) Work(ph plan.Phase) Work {
 			w.Alone[Rounds]++
 		}
 	}
-	return w
+	return works
 }
 
 // moves reports whether the role sends or receives anything in an exchange.
