@@ -611,7 +611,7 @@ var mutations = []struct {
 		m.otherMask(m.dealtAs("mask of bit as a number"), 0)
 	}},
 	{"a product of bit and mask is shifted", "mnist", WrongMaterial, func(m *mutant) {
-		d := m.dealtAs("bit times unwrapped mask")
+		d := m.dealtAs("bit times wrapped mask")
 		m.then(d, 0, plan.StepShl, 1)
 	}},
 	{"the top bit of a mask is another bit", "mnist", MaskLeft, func(m *mutant) {
