@@ -328,3 +328,72 @@ func TestFunctionsTellNoMoreThanRanges(t *testing.T) {
 		}
 	}
 }
+
+// TestWavesTakeOneOpening computes functions of arguments that stay near, at the ends of their range too, with any number of parties:
+// after the input, which its owner masks, there is nothing to do but reveal.
+func TestWavesTakeOneOpening(t *testing.T) {
+	for _, op := range []ir.Op{ir.OpSigmoid, ir.OpTanh, ir.OpErf, ir.OpGelu, ir.OpGeluTanh, ir.OpSilu, ir.OpSoftplus} {
+		for _, parties := range []int{2, 3, 5} {
+			for _, reach := range []float64{0.25, 2, 8} {
+				t.Run(fmt.Sprintf("%s/%d/%g", op, parties, reach), func(t *testing.T) {
+					const n = 400
+					x := ir.NewTensor(ir.Real, ir.Shape{n})
+					for i := range x.F {
+						x.F[i] = math.Round((float64(i)*2/(n-1)-1)*reach*65536) / 65536
+					}
+					g := newGraph(t, parties)
+					g.reveal("out", g.e(op, nil, g.input("x", "p1", "real", -reach, reach, n)))
+					got, c := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+					for i, y := range got {
+						if e := math.Abs(y - ir.Smooth[op](x.F[i])); !(e <= 7e-4) {
+							t.Fatalf("%s(%g) is %g, off by %.3g", op, x.F[i], y, e)
+						}
+					}
+					if r := c.Plan.Cost().Phases[plan.Online].Rounds; r > 2 {
+						t.Errorf("%d rounds", r)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestExpAtTheEnds computes exp over ranges up to a power of two and beyond it, at their ends too, where a mask read wrong would give
+// something else altogether.
+func TestExpAtTheEnds(t *testing.T) {
+	for _, parties := range []int{2, 3, 5} {
+		for _, lo := range []float64{-0.5, -15.5, -16, -31.99, -64, -100, -128, -500} {
+			for _, hi := range []float64{-90, 0, 1, 5} {
+				if hi <= lo {
+					continue
+				}
+				t.Run(fmt.Sprintf("%d/%g..%g", parties, lo, hi), func(t *testing.T) {
+					const n = 2000
+					limit := 3e-4
+					if hi > 1 { // by a polynomial
+						limit = 1e-3
+					}
+					x := ir.NewTensor(ir.Real, ir.Shape{n})
+					for i := range x.F {
+						switch i % 4 {
+						case 0:
+							x.F[i] = lo + float64(i%8)/65536
+						case 1:
+							x.F[i] = hi - float64(i%8)/65536
+						default:
+							x.F[i] = math.Round((lo+(hi-lo)*float64(i)/n)*65536) / 65536
+						}
+					}
+					g := newGraph(t, parties)
+					g.reveal("out", g.e(ir.OpExp, nil, g.input("x", "p0", "real", lo, hi, n)))
+					got, _ := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+					for i, y := range got {
+						if e := math.Abs(y-math.Exp(x.F[i])) / max(1, math.Exp(x.F[i])); !(e <= limit) {
+							t.Fatalf("exp(%g) is %g, off by %.3g", x.F[i], y, e)
+						}
+					}
+				})
+			}
+		}
+	}
+}

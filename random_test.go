@@ -335,6 +335,7 @@ func TestRandomIntegers(t *testing.T) {
 // TestRandomReals does so on reals, with ops that do not magnify the error of fixed point much.
 func TestRandomReals(t *testing.T) {
 	ops := []ir.Op{ir.OpAdd, ir.OpSub, ir.OpNeg, ir.OpMul, ir.OpMatMul, ir.OpMax, ir.OpMin, ir.OpRelu, ir.OpLeaky, ir.OpClip, ir.OpAbs, ir.OpReshape, ir.OpTranspose, ir.OpSlice,
-		ir.OpConcat, ir.OpPad, ir.OpGather, ir.OpExpand, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax, ir.OpConv, ir.OpConv, ir.OpMaxPool, ir.OpAvgPool}
+		ir.OpConcat, ir.OpPad, ir.OpGather, ir.OpExpand, ir.OpReduceSum, ir.OpReduceMean, ir.OpReduceMax, ir.OpConv, ir.OpConv, ir.OpMaxPool, ir.OpAvgPool,
+		ir.OpSigmoid, ir.OpTanh, ir.OpGelu}
 	often(t, func(t *rapid.T) { checkRandom(t, draw(t, []ir.Elem{ir.Real}, ops), 0.05) })
 }

@@ -368,10 +368,19 @@ var viewCases = []viewCase{
 		x, y := g.xy("int", -50, 50)
 		return g.e(ir.OpArgMax, ir.Attrs{ir.I("axis", 1)}, g.e(ir.OpConcat, ir.Attrs{ir.I("axis", 1)}, x, y))
 	}, constant(-50), func(i int) float64 { return float64(i % 20) }, func(i int) float64 { return float64(25 + i%16) }},
-	{"sigmoid by Chebyshev polynomials", plan.StepWireMul, func(g *graph) *ir.Value {
+	{"mish by Chebyshev polynomials", plan.StepWireMul, func(g *graph) *ir.Value {
 		x, y := g.xy("real", -16, 16)
+		return g.e(ir.OpLt, nil, g.e(ir.OpMish, nil, x), y)
+	}, constant(-16), func(i int) float64 { return float64(i % 8) }, constant(9)},
+	{"sigmoid by waves", plan.StepWave, func(g *graph) *ir.Value {
+		x, y := g.xy("real", -8, 8)
 		return g.e(ir.OpLt, nil, g.e(ir.OpSigmoid, nil, x), y)
-	}, constant(-16), func(i int) float64 { return float64(i % 16) }, constant(9)},
+	}, constant(-8), func(i int) float64 { return float64(i % 8) }, constant(5)},
+	{"exponential", plan.StepExpo, func(g *graph) *ir.Value {
+		x, y := g.xy("real", -8, 8)
+		eight := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Reals(ir.Shape{}, 8))})
+		return g.e(ir.OpLt, nil, g.e(ir.OpExp, nil, g.e(ir.OpSub, nil, x, eight)), y)
+	}, constant(-8), func(i int) float64 { return float64(i % 8) }, constant(5)},
 	{"softmax", plan.StepWireMul, func(g *graph) *ir.Value {
 		x, y := g.xy("real", -8, 8)
 		return g.e(ir.OpLt, nil, g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 1)}, x), y)
@@ -387,7 +396,7 @@ func compileView(t *testing.T, c viewCase, parties int) *plan.Plan {
 	g := newGraph(t, parties)
 	var opt smpcc.Options
 	switch c.name {
-	case "sigmoid by Chebyshev polynomials": // which 256 elements are worth on a network of many rounds and few bytes
+	case "mish by Chebyshev polynomials": // which 256 elements are worth on a network of many rounds and few bytes
 		g.cells = 256
 		opt.Net = passes.Network{RTT: 1e-6, Bandwidth: 1e6}
 	case "softmax":

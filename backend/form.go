@@ -1,6 +1,10 @@
 package backend
 
-import "smpcc/ir"
+import (
+	"slices"
+
+	"smpcc/ir"
+)
 
 // former rewrites a fixed-level function into share-level ops. For each value it makes, on demand and once, the forms
 // that its consumers ask for: additive shares, a masked wire, XOR shares of a bit, an opened masked bit.
@@ -70,7 +74,7 @@ func maskedLeaves(f *ir.Func) map[*ir.Value]bool {
 				if !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic() {
 					wants[a] = true
 				}
-			case ir.OpRelu, ir.OpLtz, ir.OpEqz:
+			case ir.OpRelu, ir.OpLtz, ir.OpEqz, ir.OpWave, ir.OpExpo:
 				if v.Attrs.Int("drop", 0) == 0 {
 					wants[a] = true
 				}
@@ -152,6 +156,10 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 			}
 		}
 		return p.emit(v, v.Op, v.Attrs, p.masked(x, 0, x.Type.Bits), p.masked(y, 0, y.Type.Bits))
+	case ir.OpWave, ir.OpExpo:
+		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
+		attrs := slices.DeleteFunc(slices.Clone(v.Attrs), func(a ir.Attr) bool { return a.Key == "drop" || a.Key == "n" })
+		return p.emit(v, v.Op, attrs.With(bitsOf(bits)), p.masked(v.Args[0], d, n-d))
 	case ir.OpRelu:
 		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
 		m := p.masked(v.Args[0], d, n-d)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"math"
 
 	"smpcc/backend/plan"
 	"smpcc/ir"
@@ -66,6 +67,8 @@ func init() {
 		ir.OpReluSel:   (*lowerer).reluSel,
 		ir.OpMulBit:    (*lowerer).mulBit,
 		ir.OpB2A:       (*lowerer).b2a,
+		ir.OpWave:      (*lowerer).wave,
+		ir.OpExpo:      (*lowerer).expo,
 		ir.OpWireMul:   (*lowerer).wireMul,
 	}
 }
@@ -574,6 +577,53 @@ func (l *lowerer) wireMul(v *ir.Value) *wire {
 	for i := range l.parties {
 		out.s[i] = l.op(i, plan.StepWireMul, n, []int64{x.bits, y.bits, first(i)}, x.m[i], x.r[0][i], x.r[1][i], y.m[i], y.r[0][i], y.r[1][i],
 			k[0][0][i], k[0][1][i], k[1][0][i], k[1][1][i])
+	}
+	return out
+}
+
+// wave computes a sum of waves of a masked wire: with t = 2 pi/2^bits, a*cos(kt(m - r)) + b*sin(kt(m - r)) = cos(ktm)*(a*cos(ktr) - b*sin(ktr))
+// + sin(ktm)*(a*sin(ktr) + b*cos(ktr)), and the factors with r are material. The period is a power of two, so that a mask that
+// wraps around makes no difference.
+func (l *lowerer) wave(v *ir.Value) *wire {
+	x, data, frac := v.Args[0], v.Attrs.Tensor("data"), v.Attrs.Int("frac", 0)
+	w, n, bits := l.wires[x], size(v), v.Type.Bits
+	period := int64(v.Attrs.Int("period", 0) + x.Type.Scale)
+	out := &wire{s: make([]int, l.parties)}
+	for i := range out.s {
+		out.s[i] = zero
+	}
+	for row := range data.Shape[0] {
+		k := int64(data.At(3 * row))
+		fixed := func(i int) int64 { return int64(math.Round(math.Ldexp(data.At(3*row+i), frac))) }
+		a, b := fixed(1), fixed(2)
+		phase := func(a, b int64) []int {
+			return l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepPhase, n, []int64{period, k, a, b}, w.k), "wave of mask")
+		}
+		u, s := phase(a, -b), phase(b, a)
+		for i := range l.parties {
+			out.s[i] = l.sum(i, out.s[i], l.op(i, plan.StepWave, n, []int64{period, k, int64(frac)}, w.m[i], u[i], s[i]))
+		}
+	}
+	return out
+}
+
+// expo computes an exponential of a masked wire as the product of that of the public part, which is a number, and that of the mask,
+// which is material, for both readings of the mask. The first has as many fraction bits as the second may be large.
+func (l *lowerer) expo(v *ir.Value) *wire {
+	x, frac := v.Args[0], v.Attrs.Int("frac", 0)
+	w, n, bits := l.wires[x], size(v), v.Type.Bits
+	rate, reach := v.Attrs.Float("rate", 0), v.Attrs.Int("reach", 0)
+	N := int64(reach + 1 + x.Type.Scale)
+	perUnit := int64(math.Round(math.Ldexp(rate, 48-x.Type.Scale)))
+	span := math.Ldexp(rate, reach)
+	gain := int64(math.Round(math.Ldexp(math.Exp(span+span/2+v.Attrs.Float("offset", 0)), frac)))
+	var g [2][]int
+	for t := range g {
+		g[t] = l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepDecay, n, []int64{N, int64(t), perUnit, gain}, w.k), "exponential of mask")
+	}
+	out := &wire{s: make([]int, l.parties)}
+	for i := range l.parties {
+		out.s[i] = l.op(i, plan.StepExpo, n, []int64{N, perUnit, int64(frac + ir.ExpoSpan(span))}, w.m[i], g[0][i], g[1][i])
 	}
 	return out
 }

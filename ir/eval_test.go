@@ -111,6 +111,11 @@ var evalCases = []evalCase{
 	{op: OpFloor, args: []*Tensor{Reals(Shape{4}, 1.5, 2, -0.25, -3)}, want: Reals(Shape{4}, 1, 2, -1, -3)},
 	{op: OpSoftmax, attrs: Attrs{I("axis", -1)}, args: []*Tensor{Reals(Shape{2, 2}, 1000, 1000, -1000, 0)}, want: Reals(Shape{2, 2}, 0.5, 0.5, 0, 1)},
 
+	{op: OpWave, attrs: Attrs{T("data", Reals(Shape{2, 3}, 1, 3, 0, 2, 0, 0.5)), I("period", 3), I("frac", 10)}, args: []*Tensor{Reals(Shape{3}, 0, 1, -10)}, want: Reals(Shape{3}, 3, 3*math.Sqrt(0.5)+0.5, 0)},
+	{op: OpWave, attrs: Attrs{T("data", Reals(Shape{1, 3}, 1, 1, 0)), I("period", 1), I("frac", 3), I("drop", 2), I("bits", 20)}, args: []*Tensor{ring(Shape{3}, 0, 16, 10)}, want: ring(Shape{3}, 64, -64, 0)},
+	{op: OpWave, attrs: Attrs{T("data", Reals(Shape{1, 3}, 1, 0, 1)), I("period", 1), I("frac", 3), I("bits", 20)}, args: []*Tensor{ring(Shape{2}, 8, -8)}, forms: []string{"masked"}, want: ring(Shape{2}, 64, -64)},
+	{op: OpExpo, attrs: Attrs{F("rate", 0.5), F("offset", -1), I("reach", 3), I("frac", 10)}, args: []*Tensor{Reals(Shape{2}, 2, -2)}, want: Reals(Shape{2}, 1, math.Exp(-2))},
+	{op: OpExpo, attrs: Attrs{F("rate", 0.5), F("offset", -1), I("reach", 2), I("frac", 1), I("bits", 20)}, args: []*Tensor{ring(Shape{1}, 32)}, forms: []string{"masked"}, want: ring(Shape{1}, 32)},
 	{op: OpTrunc, attrs: Attrs{I("drop", 1), I("bits", 20)}, args: []*Tensor{ring(Shape{3}, 5, -5, -1)}, want: ring(Shape{3}, 2, -3, -1)},
 	{op: OpFormat, attrs: Attrs{I("frac", 20), F("lo", -1), F("hi", 1)}, args: []*Tensor{Reals(Shape{2}, 0.5, -1)}, want: Reals(Shape{2}, 0.5, -1)},
 	{op: OpShl, attrs: Attrs{I("by", 3)}, args: []*Tensor{ring(Shape{2}, 5, -5)}, want: ring(Shape{2}, 40, -40)},

@@ -206,6 +206,11 @@ func (a *approximation) within(x *ir.Value, frac int, lo, hi float64) *ir.Value 
 	return a.E(ir.OpFormat, attrs, x)
 }
 
+// firm has x rounded to frac fraction bits here, and not behind what comes next.
+func (a *approximation) firm(x *ir.Value, frac int) *ir.Value {
+	return a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.I("firm", 1)}, x)
+}
+
 func (a *approximation) add(x, y *ir.Value) *ir.Value { return a.E(ir.OpAdd, nil, x, y) }
 func (a *approximation) sub(x, y *ir.Value) *ir.Value { return a.E(ir.OpSub, nil, x, y) }
 func (a *approximation) mul(x, y *ir.Value) *ir.Value { return a.E(ir.OpMul, nil, x, y) }
@@ -261,32 +266,47 @@ func (a *approximation) clip(x *ir.Value, lo, hi float64) (in, over *ir.Value) {
 	return a.within(in, keep, max(lo, iv.lo)-unit, min(hi, iv.hi)+unit), over
 }
 
-// A polyline takes fewer rounds and more bytes for each element than a sum of Chebyshev polynomials between two thresholds.
+// A polyline takes fewer rounds and more bytes for each element than waves, or Chebyshev polynomials, between two thresholds.
 const (
-	roundsSaved = 5
-	bytesSpent  = 100
+	roundsSaved     = 1.0
+	bytesSpent      = 30.0
+	roundsSavedPoly = 5.0
+	bytesSpentPoly  = 100.0
 )
 
-// chebyshev computes a function with asymptotes as a sum of Chebyshev polynomials between two thresholds. They stay in [-1, 1] and
-// so do their errors, and T_2k = 2 T_k^2 - 1, T_(2k+1) = 2 T_k T_(k+1) - T_1 make the depth logarithmic.
-// Error: 0.3 eps by the asymptotes, 0.4 eps by the terms left out, the rest by rounding.
-func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend, first, last float64) *ir.Value {
+// between computes a function with asymptotes between two thresholds, beyond which it is a constant and a line. Error: 0.2 eps by the
+// asymptotes, the rest by what is between.
+func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *ir.Value {
+	first, last := w.window(f, 0.2*a.eps)
 	x, over := a.clip(x, first, last)
+	y := a.waves(x, f, w.part)
+	if y == nil {
+		y = a.chebyshev(x, f, w.part)
+	}
+	if over != nil && w.right.slope != 0 { // the line on the right goes on
+		y = a.add(y, a.mul(over, a.num(w.right.slope)))
+	}
+	return y
+}
+
+// chebyshev computes a function as a sum of Chebyshev polynomials. They stay in [-1, 1] and so do their errors, and
+// T_2k = 2 T_k^2 - 1, T_(2k+1) = 2 T_k T_(k+1) - T_1 make the depth logarithmic. Error: 0.4 eps by the terms left out, and rounding.
+func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
 	iv := a.known(x)
 	var mid, reach float64 // of the argument of the polynomials
 	g := f
-	if w.part == neither {
+	if part == neither {
 		mid, reach = (iv.lo+iv.hi)/2, (iv.hi-iv.lo)/2
 	} else {
 		reach = max(-iv.lo, iv.hi)
 	}
 	reach = max(reach, 1.0/64)
-	switch w.part {
+	switch part {
 	case even:
 		g = func(x float64) float64 { return f(x) - x/2 }
 	case odd, centred:
 		shift := 0.0
-		if w.part == centred {
+		if part == centred {
 			shift = 0.5
 		}
 		g = func(x float64) float64 {
@@ -298,28 +318,24 @@ func (a *approximation) chebyshev(x *ir.Value, f func(float64) float64, w *bend,
 	v := a.within(a.mul(a.sub(x, a.num(mid)), a.exact(20, ir.Shape{}, 1/reach)), bits, -1, 1) // a power of two leaves room for rounding
 	t := v
 	at := func(t float64) float64 { return g(mid + reach*t) }
-	if w.part != neither {
+	if part != neither {
 		t = a.within(a.sub(a.mul(a.mul(v, v), a.exact(0, ir.Shape{}, 2)), a.num(1)), bits, -1, 1)
 		at = func(t float64) float64 { return g(reach * math.Sqrt(max(0, (t+1)/2))) }
 	}
 	y := a.series(t, fitChebyshev(at, 0.4*a.eps, bits), bits)
 	lo, hi := extremes(at)
 	y = a.within(y, keep, lo-a.eps, hi+a.eps)
-	switch w.part {
+	switch part {
 	case even:
 		y = a.add(y, a.mul(x, a.num(0.5)))
 	case odd, centred:
 		y = a.mul(a.within(y, bits, lo-a.eps, hi+a.eps), v)
-		if w.part == centred {
+		if part == centred {
 			y = a.add(y, a.num(0.5))
 		}
 	}
 	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
-	y = a.within(y, a.frac, lo-2*a.eps, hi+2*a.eps)
-	if over != nil && w.right.slope != 0 { // the line on the right goes on
-		y = a.add(y, a.mul(over, a.num(w.right.slope)))
-	}
-	return y
+	return a.within(y, a.frac, lo-2*a.eps, hi+2*a.eps)
 }
 
 // series sums c_k T_k(t) for t in [-1, 1] with the given number of fraction bits.
@@ -341,14 +357,62 @@ func (a *approximation) series(t *ir.Value, c []float64, bits int) *ir.Value {
 	return a.combine(c, get, bits)
 }
 
+// waves computes a function with asymptotes, half a wave away from where they meet, as a sum of waves: one opening and no round
+// behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
+// It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
+func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
+	iv := a.known(x)
+	bits := a.mantissaBits()
+	g, slope, y0 := f, 0.0, 0.0
+	switch part {
+	case neither:
+		return nil
+	case even:
+		g, slope = func(x float64) float64 { return f(x) - x/2 }, 0.5
+	case centred:
+		g, y0 = func(x float64) float64 { return f(x) - 0.5 }, 0.5
+	}
+	w := fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.1*a.eps, bits) // a few more waves cost little
+	if w == nil {
+		w = fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
+	}
+	if w == nil {
+		return nil
+	}
+	if slope != 0 { // x is opened anyway, and linear terms read its wire
+		x = a.firm(x, a.frac)
+	}
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(w.period)), ir.I("frac", int64(bits))}, x)
+	lo, hi := extremes(func(t float64) float64 { return g(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	if w.mean != 0 {
+		y = a.add(y, a.exact(bits, ir.Shape{}, w.mean))
+	}
+	y = a.within(y, keep, lo-a.eps, hi+a.eps)
+	if y0 != 0 {
+		y = a.add(y, a.num(y0))
+	}
+	if slope != 0 {
+		y = a.add(y, a.mul(x, a.num(slope)))
+	}
+	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	return a.within(y, a.frac, lo-a.eps, hi+a.eps)
+}
+
 // polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
 // Error: 0.6 eps by the fit, half an ulp per knot by rounding.
 func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
-	iv := a.known(x)
-	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
-	if float64(x.Type.Shape.Size())*bytesSpent >= a.net.roundsWorth(roundsSaved) {
-		return a.chebyshev(x, ir.Smooth[op], w, first, last)
+	if y := a.waves(x, ir.Smooth[op], w.part); y != nil {
+		return y
 	}
+	iv := a.known(x)
+	saved, spent := roundsSaved, bytesSpent
+	if w.part == neither {
+		saved, spent = roundsSavedPoly, bytesSpentPoly
+	}
+	if float64(x.Type.Shape.Size())*spent >= a.net.roundsWorth(saved) {
+		return a.between(x, ir.Smooth[op], w)
+	}
+	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
 	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
 	var t, s []float64 // knots below the range are part of a line, those above it are dropped
 	y0, slope := p.y0, 0.0
@@ -446,15 +510,23 @@ func (a *approximation) polynomial(t *ir.Value, c []float64, frac int) *ir.Value
 	return a.combine(c, get, frac)
 }
 
-// onMantissa evaluates f at m in [1, 2), centred so that coefficients stay small. Below 1 it is the polynomial's continuation, which is bounded.
+// onMantissa evaluates f at m in [1, 2) as a polynomial in sin(pi/4 * (m - 1.5)), which is a sum of waves. Below 1 it is the polynomial's
+// continuation, which is bounded.
 func (a *approximation) onMantissa(f func(float64) float64, m *ir.Value, eps float64) *ir.Value {
-	const mid = 1.5
+	const (
+		mid    = 1.5
+		period = 3
+		slope  = 2 * math.Pi / (1 << period)
+	)
 	bits := a.mantissaBits()
-	at := func(t float64) float64 { return f(mid + t) }
-	c := fitPolyTo(at, -0.5, 0.5, eps, bits)
-	_, least, most := polyError(at, c, -mid, 0.5)
+	at := func(s float64) float64 { return f(mid + math.Asin(s)/slope) }
+	edge := math.Sin(slope / 2)
+	c := fitPolyTo(at, -edge, edge, eps, bits)
+	_, least, most := polyError(at, c, math.Sin(-slope*mid), edge)
+	w := sinePowers(c, period, bits)
 	unit := math.Ldexp(16, -bits)
-	return a.within(a.polynomial(a.within(a.sub(m, a.num(mid)), keep, -mid, 0.5+1e-3), c, bits), bits, least-unit, most+unit)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", period), ir.I("frac", int64(bits))}, a.within(a.sub(m, a.num(mid)), keep, -mid, 0.5+1e-3))
+	return a.within(a.add(y, a.exact(bits, ir.Shape{}, w.mean)), bits, least-unit, most+unit)
 }
 
 // positive clips x to at most 2^hi; negative arguments become 0 where f has no meaning for them.
@@ -480,7 +552,7 @@ func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Val
 	}
 	lo, hi := a.exponents(x, least, w.hi)
 	m, lookup, _ := a.mantissa(x, lo, hi)
-	y := a.onMantissa(ir.Smooth[op], m, 0.25*a.eps)
+	y := a.onMantissa(ir.Smooth[op], m, 0.1*a.eps)
 	if w.term != nil {
 		return a.within(a.add(y, lookup(w.term, a.mantissaBits())), a.frac, -64, 64)
 	}
@@ -509,7 +581,7 @@ func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
 	y = a.positive(y, w.hi)
 	lo, hi := a.exponents(y, w.lo, w.hi)
 	m, _, scale := a.mantissa(y, lo, hi)
-	r := a.onMantissa(ir.Smooth[ir.OpRecip], m, 0.25*a.eps)
+	r := a.onMantissa(ir.Smooth[ir.OpRecip], m, 0.1*a.eps)
 	q := a.within(a.mul(a.within(a.mul(x, scale), a.frac, math.Inf(-1), math.Inf(1)), r), a.frac, math.Inf(-1), math.Inf(1))
 	if sign != nil {
 		q = a.E(ir.OpSelect, nil, sign, a.E(ir.OpNeg, nil, q), q)
@@ -521,22 +593,31 @@ func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
 const (
 	expFloor   = -20.0
 	expCeiling = 10.0
+	expReach   = 128.0 // what lies above -expReach is not limited where the result is at most a little above 1
 	squarings  = 5
 )
 
-// exp computes exp(x) as exp(x / 2^k)^(2^k): a polynomial on a short interval and k squarings with more fraction bits.
+// exp computes exp(x) as exp(x / 2^k)^(2^k), with more fraction bits on the way: the first factor by masks that are multiplied, or by a
+// polynomial where the result may be large.
 func (a *approximation) exp(x *ir.Value) *ir.Value {
-	x, _ = a.clip(x, expFloor, expCeiling)
+	z, k, frac := a.decay(x)
+	if z == nil {
+		x, _ = a.clip(x, expFloor, expCeiling)
+		z, k, frac = a.decay(x)
+	}
 	iv := a.known(x)
-	top := math.Exp(max(iv.hi, 0)) // z^2 must fit the ring at twice the fraction bits
-	frac := min(max(a.mantissaBits()+2, 18), 20, int(60-math.Log2(top))/2-1)
-	part := math.Ldexp(1, -squarings)
-	lo, hi := iv.lo*part, iv.hi*part
-	t := a.within(a.mul(x, a.exact(squarings, ir.Shape{}, part)), frac, lo, hi)
-	cbits := min(frac, 58-2*frac)
-	c := fitPolyTo(math.Exp, lo, hi, a.eps*part/16, cbits)
-	z := a.within(a.polynomial(t, c, cbits), frac, 0, snug(math.Exp(hi)))
-	for k := squarings - 1; k >= 0; k-- {
+	if z == nil {
+		k = squarings
+		top := math.Exp(max(iv.hi, 0)) // z^2 must fit the ring at twice the fraction bits
+		frac = min(max(a.mantissaBits()+2, 18), 20, int(60-math.Log2(top))/2-1)
+		part := math.Ldexp(1, -squarings)
+		lo, hi := iv.lo*part, iv.hi*part
+		t := a.within(a.mul(x, a.exact(squarings, ir.Shape{}, part)), frac, lo, hi)
+		cbits := min(frac, 58-2*frac)
+		c := fitPolyTo(math.Exp, lo, hi, a.eps*part/16, cbits)
+		z = a.within(a.polynomial(t, c, cbits), frac, 0, snug(math.Exp(hi)))
+	}
+	for k--; k >= 0; k-- {
 		f := frac
 		if k == 0 {
 			f = a.frac
@@ -544,6 +625,42 @@ func (a *approximation) exp(x *ir.Value) *ir.Value {
 		z = a.within(a.mul(z, z), f, 0, snug(math.Exp(iv.hi*math.Ldexp(1, -k))))
 	}
 	return z
+}
+
+// decay returns exp(x / 2^k) for x that is at most a little above zero, and its fraction bits: one opening and no round behind it. It
+// returns nil where the ring has no room for the precision. Error: 2^-17, and 2^k times that after k squarings.
+func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
+	const (
+		room = 1.0 / 64 // for rounding, at both ends: beyond them the mask would be read wrong
+		bits = 18
+	)
+	iv := a.known(x)
+	top := max(iv.hi, expFloor) + room
+	width := top - iv.lo + room
+	reach := max(int(math.Ceil(math.Log2(width))), 1)
+	shrink := 1.0
+	if less := math.Ldexp(1, reach-1); width*255/256 <= less { // a range of a power of two and its rounding
+		reach, shrink = reach-1, 255.0/256
+	}
+	k = max(reach-4, 0)
+	frac = bits
+	if k == 0 {
+		frac = a.frac
+	}
+	if iv.hi > 1 || iv.lo < -expReach || math.Ldexp(1, k-bits+2) > a.eps || a.frac > 24 {
+		return nil, 0, 0
+	}
+	y := a.sub(x, a.num(roundTo(top, 8)))
+	if shrink != 1 {
+		y = a.mul(y, a.exact(8, ir.Shape{}, shrink))
+	}
+	half := math.Ldexp(1, reach-1)
+	y = a.within(a.add(y, a.num(half)), a.frac, -half, half)
+	rate := math.Ldexp(1/shrink, -k)
+	offset := math.Ldexp(roundTo(top, 8), -k) - float64(rate*half)
+	z = a.E(ir.OpExpo, ir.Attrs{ir.F("rate", rate), ir.F("offset", offset), ir.I("reach", int64(reach)), ir.I("frac", bits)}, y)
+	z = a.within(z, keep, 0, snug(math.Exp(iv.hi*math.Ldexp(1, -k))))
+	return a.firm(z, frac), k, frac // a sum of them would not fit the ring
 }
 
 // snug returns a bound for a value of at most x and its rounding: 1% more, or the power of two just below, because a range that ends

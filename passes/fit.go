@@ -2,6 +2,8 @@ package passes
 
 import (
 	"math"
+
+	"smpcc/ir"
 )
 
 // Fits of real functions, made at compile time. All results are rounded to coarse binary grids, so that every machine
@@ -178,4 +180,100 @@ func extremes(f func(float64) float64) (lo, hi float64) {
 		lo, hi = min(lo, y), max(hi, y)
 	}
 	return lo, hi
+}
+
+// Waves are the rows k, a, b of a sum of a*cos(k*t) + b*sin(k*t), t = 2*pi*x / 2^period, to which mean is added.
+type waves struct {
+	rows   *ir.Tensor
+	period int
+	mean   float64
+}
+
+// maxWaves is how many waves a function may take: each is two words of material for each element.
+const maxWaves = 20
+
+// fitWaves returns waves within eps of f for |x| <= reach, or nil. f is even and runs into a corner |x|*c, or is odd and runs into a
+// step. Half a period further on it is continued by its mirror image, which joins it where both are their asymptotes: so it is
+// smooth, and only odd waves are other than zero. Coefficients are multiples of 2^-bits.
+func fitWaves(f func(float64) float64, even bool, reach, eps float64, bits int) *waves {
+	var best *waves
+	_, least := math.Frexp(reach)
+	for period := max(least, 1); period <= least+2; period++ {
+		if w := fitPeriod(f, even, reach, eps, bits, period); w != nil && (best == nil || w.rows.Shape[0] < best.rows.Shape[0]) {
+			best = w
+		}
+	}
+	return best
+}
+
+// fitPeriod is fitWaves for one period: each coefficient is a mean over a quarter of it, which the others mirror.
+func fitPeriod(f func(float64) float64, even bool, reach, eps float64, bits, period int) *waves {
+	const nodes, probes = 1024, 512
+	half := math.Ldexp(0.5, period)
+	wave := func(k int, x float64) float64 {
+		s, c := math.Sincos(math.Pi * float64(k) * x / half)
+		if even {
+			return c
+		}
+		return s
+	}
+	w := &waves{period: period}
+	if even {
+		w.mean = roundTo(f(half/2), bits) // halfway up to the corner
+	}
+	var rest [probes + 1]float64
+	for j := range rest {
+		rest[j] = f(reach*float64(j)/probes) - w.mean
+	}
+	var rows []float64
+	for k := 1; k < 2*maxWaves; k += 2 {
+		c := 0.0
+		for j := range nodes {
+			x := half / 2 * (float64(j) + 0.5) / nodes
+			c += float64((f(x) - w.mean) * wave(k, x))
+		}
+		if c = roundTo(2*c/nodes, bits); even {
+			rows = append(rows, float64(k), c, 0)
+		} else {
+			rows = append(rows, float64(k), 0, c)
+		}
+		worst := 0.0
+		for j := range rest {
+			rest[j] -= float64(c * wave(k, reach*float64(j)/probes))
+			worst = max(worst, math.Abs(rest[j]))
+		}
+		if worst <= eps {
+			w.rows = ir.Reals(ir.Shape{len(rows) / 3, 3}, rows...)
+			return w
+		}
+	}
+	return nil
+}
+
+// sinePowers returns the sum of c_k sin^k(2*pi*x / 2^period) as waves. Coefficients are multiples of 2^-bits.
+func sinePowers(c []float64, period, bits int) *waves {
+	n := len(c)
+	cos, sin := make([]float64, n+1), make([]float64, n+1) // of multiples of the angle
+	for k := n - 1; k >= 0; k-- {                          // times the sine, plus c_k
+		nc, ns := make([]float64, n+1), make([]float64, n+1)
+		for j := range n {
+			ns[j+1] += cos[j] / 2 // sin x cos jx = (sin (j+1)x - sin (j-1)x) / 2
+			nc[j+1] -= sin[j] / 2 // sin x sin jx = (cos (j-1)x - cos (j+1)x) / 2
+			if j == 0 {
+				ns[1] += cos[0] / 2
+				continue
+			}
+			ns[j-1] -= cos[j] / 2
+			nc[j-1] += sin[j] / 2
+		}
+		cos, sin = nc, ns
+		cos[0] += c[k]
+	}
+	w := &waves{period: period, mean: roundTo(cos[0], bits)}
+	var rows []float64
+	for k := 1; k < n; k++ {
+		rows = append(rows, float64(k), roundTo(cos[k], bits), roundTo(sin[k], bits))
+	}
+	w.rows = ir.Reals(ir.Shape{n - 1, 3}, rows...)
+	return w
 }

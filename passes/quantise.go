@@ -95,9 +95,10 @@ func quantise(m *ir.Module, opt *Options) error {
 			if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
 				x.Range, x.Args[0].Range = v.Range, v.Range
 			}
-			if by := x.Type.Scale - want; by > 0 {
+			firm := v.Attrs.Int("firm", 0) != 0
+			if by := x.Type.Scale - want; by > 0 || by == 0 && firm {
 				attrs := ir.Attrs{ir.I("drop", int64(by))}
-				if v.Attrs.Int("firm", 0) != 0 {
+				if firm {
 					attrs = append(attrs, ir.I("firm", 1))
 				}
 				return emit(ir.OpTrunc, attrs, x)
@@ -129,6 +130,12 @@ func quantise(m *ir.Module, opt *Options) error {
 				return p, err
 			}
 			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(drop))}, p)
+		case ir.OpWave, ir.OpExpo:
+			w, err := emit(v.Op, v.Attrs, args...)
+			if err != nil {
+				return nil, err
+			}
+			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(w.Type.Scale-v.Attrs.Int("frac", 0)))}, w)
 		case ir.OpCast:
 			x := args[0]
 			if v.Args[0].Type.Elem == ir.Bool && v.Type.Elem != ir.Bool {

@@ -303,6 +303,15 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) 
 		return p, nil
 	case ir.OpMatMul, ir.OpConv:
 		return linearBound(m, v, seen)
+	case ir.OpWave:
+		w, most := v.Attrs.Tensor("data"), 0.0
+		for i := range w.Shape[0] {
+			most += math.Abs(w.At(3*i+1)) + math.Abs(w.At(3*i+2))
+		}
+		return interval{-most, most, ir.Proved}, nil
+	case ir.OpExpo:
+		rate, offset, a := v.Attrs.Float("rate", 0), v.Attrs.Float("offset", 0), arg(0)
+		return interval{math.Exp(float64(rate*a.lo) + offset), math.Exp(float64(rate*a.hi) + offset), a.from}, nil
 	case ir.OpRelu:
 		a := arg(0)
 		return interval{max(a.lo, 0), max(a.hi, 0), a.from}, nil

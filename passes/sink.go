@@ -1,6 +1,10 @@
 package passes
 
-import "smpcc/ir"
+import (
+	"slices"
+
+	"smpcc/ir"
+)
 
 // A pending value is u / 2^drop whose truncation has not been emitted yet.
 type pending struct {
@@ -84,6 +88,9 @@ func sink(m *ir.Module, opt *Options) error {
 		case ir.OpTrunc:
 			u, d := raw(args[0])
 			d += v.Attrs.Int("drop", 0)
+			if d == 0 {
+				return u, nil
+			}
 			if v.Attrs.Int("firm", 0) != 0 { // its rounding is wanted, here and now
 				return emit(v.Op, ir.Attrs{ir.I("drop", int64(d))}, u)
 			}
@@ -125,7 +132,12 @@ func sink(m *ir.Module, opt *Options) error {
 				return hold(n, d), nil
 			}
 		case ir.OpAdd, ir.OpSub, ir.OpSelect:
-			x := args[len(args)-2:]
+			x := slices.Clone(args[len(args)-2:])
+			for i := range x { // what is truncated for another already meets a value that waits for nothing
+				if _, d := raw(x[1-i]); d == 0 && real[x[i]] != nil {
+					x[i] = real[x[i]]
+				}
+			}
 			a, da := raw(x[0])
 			b, db := raw(x[1])
 			d := max(da, db)
@@ -148,7 +160,7 @@ func sink(m *ir.Module, opt *Options) error {
 				}
 				return hold(n, d), nil
 			}
-		case ir.OpRelu, ir.OpLtz:
+		case ir.OpRelu, ir.OpLtz, ir.OpWave, ir.OpExpo:
 			if u, d := raw(args[0]); d > 0 {
 				return emit(v.Op, v.Attrs.With(ir.I("drop", int64(d))), u)
 			}

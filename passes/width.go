@@ -54,6 +54,11 @@ func width(m *ir.Module, opt *Options) error {
 		}
 		return r
 	}
+	// reads states that v opens its argument x in n bits. They are not rounded up: they follow from the range, which is public.
+	reads := func(v, x *ir.Value, n int) {
+		open[v] = n
+		want(x, size(v, n))
+	}
 	parties := float64(len(m.Parties))
 	wide := openedWide(f)
 	narrow := map[*ir.Value][2]int{} // attributes nx and ny of products
@@ -76,28 +81,34 @@ func width(m *ir.Module, opt *Options) error {
 			}
 		case ir.OpTrunc:
 			x, d := v.Args[0], v.Attrs.Int("drop", 0)
-			n := size(v, 1+signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d)))
+			n := 1 + signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d))
 			if k := masked[v]; k > 0 {
-				n = max(n, size(v, k+d))
+				n = max(n, k+d)
+			} else if m := need[v] + d; m > n && wide[v] && roundWidth(m, opt.Ring) > 0 {
+				again := float64((n - d) * v.Type.Shape.Size()) // bits of an opening before the one that products read
+				w := widening{need: need, wide: wide, ring: opt.Ring, seen: map[*ir.Value]bool{}, again: func(bits float64) float64 { return bits + 8*opt.Net.roundsWorth(1) }}
+				if w.bits(x, roundWidth(n, opt.Ring), roundWidth(m, opt.Ring)) < w.again(again) {
+					n = m
+				}
 			}
-			open[v] = n
-			want(x, n)
+			reads(v, x, n)
 		case ir.OpRelu, ir.OpLtz, ir.OpEqz:
 			x, d := v.Args[0], v.Attrs.Int("drop", 0)
-			n := size(v, signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d)))
-			open[v] = n
-			want(x, n)
+			n := signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d))
+			reads(v, x, n)
+			masked[x] = max(masked[x], n-d)
+		case ir.OpWave, ir.OpExpo:
+			x, d := v.Args[0], v.Attrs.Int("drop", 0)
+			n := v.Attrs.Int("period", v.Attrs.Int("reach", 0)+1) + scale
+			reads(v, x, n)
 			masked[x] = max(masked[x], n-d)
 		case ir.OpMax:
 			a, b := v.Args[0], v.Args[1]
 			mag := max(a.Range.Hi-b.Range.Lo, b.Range.Hi-a.Range.Lo, 0)
-			n := size(v, signedBits(mag, scale, 2*parties))
-			if n == 0 {
-				n = 64
-			}
-			open[v] = n
+			n := signedBits(mag, scale, 2*parties)
 			for _, x := range v.Args {
-				want(x, max(n, need[v]))
+				reads(v, x, n)
+				want(x, need[v])
 				masked[x] = max(masked[x], n)
 			}
 		case ir.OpSelect:
@@ -107,10 +118,8 @@ func width(m *ir.Module, opt *Options) error {
 			var n [2]int
 			for j, x := range v.Args {
 				secret := !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
-				owned := leaf(v.Args[1-j]) // opened by its owner alone, so the others hold no share of its mask to multiply with
-				small := x.Type.Shape.Size() == v.Type.Shape.Size() || v.Type.Shape.Size() <= spreadLimit
 				// not rounded up: a wire says no more than the range, which is public
-				if k := 1 + signedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && small && !owned && !wide[x] && k < need[v] {
+				if k := 1 + signedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
 					n[j] = k
 					masked[x] = max(masked[x], k)
 				}
@@ -163,14 +172,18 @@ const spreadLimit = 4096
 
 // leaf reports whether v is an input or a weight, seen through views.
 func leaf(v *ir.Value) bool {
-	for ir.Rows[v.Op].View && len(v.Args) == 1 {
-		v = v.Args[0]
-	}
+	v = origin(v)
 	return v.Op == ir.OpInput || v.Op == ir.OpWeight
 }
 
-// openedWide returns the values that are opened in their ring's width anyway: inputs, weights and what matrix products and
-// convolutions read.
+// narrows reports whether a product reads its factor number i as a wire narrower than the ring, if it can be: not if the other factor is
+// opened by its owner alone, because the others hold no share of its mask to multiply with.
+func narrows(v *ir.Value, i int) bool {
+	small := v.Args[i].Type.Shape.Size() == v.Type.Shape.Size() || v.Type.Shape.Size() <= spreadLimit
+	return v.Op == ir.OpMul && small && !leaf(v.Args[1-i])
+}
+
+// openedWide returns the values that are opened in their ring's width anyway: inputs, weights and what products read.
 func openedWide(f *ir.Func) map[*ir.Value]bool {
 	wide := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
@@ -178,9 +191,9 @@ func openedWide(f *ir.Func) map[*ir.Value]bool {
 		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
 			wide[v] = true
 		}
-		product := (v.Op == ir.OpMatMul || v.Op == ir.OpConv) && !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
-		for _, a := range v.Args {
-			if product || wide[v] && ir.Rows[v.Op].View {
+		product := (v.Op == ir.OpMul || v.Op == ir.OpMatMul || v.Op == ir.OpConv) && !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
+		for j, a := range v.Args {
+			if product && !narrows(v, j) || wide[v] && ir.Rows[v.Op].View {
 				wide[a] = true
 			}
 		}
@@ -196,4 +209,72 @@ func stated(op ir.Op) bool {
 		}
 	}
 	return false
+}
+
+// A widening counts what it costs to have a value in more bits.
+type widening struct {
+	need map[*ir.Value]int
+	wide map[*ir.Value]bool
+	seen map[*ir.Value]bool
+
+	ring  int
+	again func(bits float64) float64 // what an opening more costs, of so many bits
+}
+
+// bits returns how many more bits parties send so that shares of x are valid in to bits instead of from: those of values that products read in their
+// ring's width. What is made of a wire or a selected bit has any width.
+func (w widening) bits(x *ir.Value, from, to int) float64 {
+	if w.seen[x] || x.Type.Vis.IsPublic() || x.Type.Elem != ir.Ring {
+		return 0
+	}
+	w.seen[x] = true
+	opened := func(a *ir.Value) float64 {
+		if base := origin(a); w.seen[base] || base.Op == ir.OpWeight { // opened once per model
+			return 0
+		} else {
+			w.seen[base] = true
+			had := max(from, w.need[a])
+			if to <= had {
+				return 0
+			}
+			size := float64(base.Type.Shape.Size())
+			cost := float64(to-had) * size
+			if d := base.Attrs.Int("drop", 0); base.Op == ir.OpTrunc && roundWidth(had+d, w.ring) > 0 && roundWidth(to+d, w.ring) == 0 {
+				cost += w.again(float64(signedBits(base.Range.Abs(), base.Type.Scale, 1)+1) * size) // it cannot be opened in full at once
+			}
+			return cost
+		}
+	}
+	sum := 0.0
+	switch x.Op {
+	case ir.OpInput, ir.OpTrunc:
+		if w.wide[x] {
+			w.seen[x] = false
+			return opened(x)
+		}
+	case ir.OpRelu, ir.OpCast, ir.OpWave, ir.OpExpo, ir.OpWeight:
+	case ir.OpMul, ir.OpMatMul, ir.OpConv:
+		secret := !x.Args[0].Type.Vis.IsPublic() && !x.Args[1].Type.Vis.IsPublic()
+		for _, a := range x.Args {
+			switch {
+			case !secret:
+				sum += w.bits(a, from, to)
+			case w.wide[a]:
+				sum += opened(a)
+			}
+		}
+	default:
+		for _, a := range x.Args {
+			sum += w.bits(a, from, to)
+		}
+	}
+	return sum
+}
+
+// origin returns what v is a view of.
+func origin(v *ir.Value) *ir.Value {
+	for ir.Rows[v.Op].View && len(v.Args) == 1 {
+		v = v.Args[0]
+	}
+	return v
 }

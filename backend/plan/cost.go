@@ -158,6 +158,10 @@ func (s *Step) MACs(n func(slot int) int) int64 {
 	case StepConv:
 		a := s.Args
 		return int64(n(s.Dst)) * (a[1] / a[15]) * a[7] * a[8]
+	case StepExpo:
+		return int64(n(s.Dst))
+	case StepWave:
+		return 2 * int64(n(s.Dst))
 	case StepReluSel, StepMulBit, StepWireMul:
 		return 4 * int64(n(s.Dst))
 	}

@@ -41,6 +41,10 @@ const (
 	StepWireMul
 	StepDPF
 	StepDPFKey
+	StepWave
+	StepPhase
+	StepExpo
+	StepDecay
 )
 
 // Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
@@ -190,6 +194,20 @@ var Steps = map[StepOp]*StepRow{
 			}
 			return sameLen(s, n)
 		}},
+	StepWave: {Name: "wave", Doc: "a = m public, shares [U] [V]; C and S are cosine and sine of 2 pi/2^bits times their argument, with frac fraction bits: d = C(k*m)*[U] + S(k*m)*[V]",
+		Src: 3, Args: []string{"bits", "k", "frac"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if s.Args[2] < 1 || s.Args[2] > MaxWaveFrac {
+				return fmt.Errorf("%d fraction bits, want 1..%d", s.Args[2], MaxWaveFrac)
+			}
+			return checkWave(s, n)
+		}},
+	StepExpo: {Name: "expo", Doc: "a = m public, shares [G0] [G1]; u = m + 2^(bits-2) mod 2^bits, t = bit bits-1 of u: d = E*[G_t], E = exp(-(2^(bits-1) - u mod 2^(bits-1)) * rate/2^48) with frac fraction bits",
+		Src: 3, Args: []string{"bits", "rate", "frac"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if s.Args[2] < 0 || s.Args[2] > 62 {
+				return fmt.Errorf("%d fraction bits, want 0..62", s.Args[2])
+			}
+			return checkRate(s, n, s.Args[1])
+		}},
 	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
 
 	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
@@ -236,6 +254,20 @@ var Steps = map[StepOp]*StepRow{
 			}
 			return checkDPF(s.Args[1], s.Args[2], n(s.Src[0]), p.Items[i].Len, n(s.Dst), p)
 		}},
+	StepPhase: {Name: "phase", Doc: "d = a*C(k*r) + b*S(k*r) rounded; r is the source, C and S as in wave but exact", Src: 1, Args: []string{"bits", "k", "a", "b"}, Dealer: true,
+		check: func(s *Step, n func(int) int, p *Plan) error {
+			if a, b := s.Args[2], s.Args[3]; a < -MaxWave || a > MaxWave || b < -MaxWave || b > MaxWave {
+				return fmt.Errorf("coefficients %d and %d are out of range", a, b)
+			}
+			return checkWave(s, n)
+		}},
+	StepDecay: {Name: "decay", Doc: "d = gain * exp(-(r + (1-t)*2^(bits-1) mod 2^bits) * rate/2^48) rounded; r is the source", Src: 1, Args: []string{"bits", "t", "rate", "gain"}, Dealer: true,
+		check: func(s *Step, n func(int) int, p *Plan) error {
+			if t, gain := s.Args[1], s.Args[3]; t < 0 || t > 1 || gain < 0 || gain > MaxGain {
+				return fmt.Errorf("reading %d with a gain of %d", t, gain)
+			}
+			return checkRate(s, n, s.Args[2])
+		}},
 	StepUnwrap: {Name: "unwrap", Doc: "d = a - 2^bits * top, top = bit bits-1 of a", Src: 1, Args: []string{"bits"}, Dealer: true, check: argRange(0, 1, 64)},
 }
 
@@ -244,6 +276,32 @@ var ConvArgs = []string{"n", "c", "h", "w", "oc", "oh", "ow", "kh", "kw", "sh", 
 
 // MaxGroup is the largest number of chunks merged at once.
 const MaxGroup = 7
+
+// Bounds of waves: the fraction bits of a cosine, its coefficient, and how often it turns in a period.
+const (
+	MaxWaveFrac  = 24
+	MaxWave      = 1<<31 - 1
+	MaxHarmonics = 1 << 16
+)
+
+// MaxGain bounds the exponential of a mask.
+const MaxGain = 1<<62 - 1
+
+// checkRate checks that exponents stay below 64.
+func checkRate(s *Step, n func(int) int, rate int64) error {
+	if b := s.Args[0]; b < 2 || b > 52 || rate < 1 || rate >= 1<<(54-b) {
+		return fmt.Errorf("a rate of %d for %d bits", rate, b)
+	}
+	return sameLen(s, n)
+}
+
+// checkWave checks the period and the harmonic of a wave.
+func checkWave(s *Step, n func(int) int) error {
+	if s.Args[0] < 2 || s.Args[0] > 64 || s.Args[1] < 1 || s.Args[1] > MaxHarmonics {
+		return fmt.Errorf("%d turns in 2^%d", s.Args[1], s.Args[0])
+	}
+	return sameLen(s, n)
+}
 
 // product reports whether the product of factors is exactly want, without overflow.
 func product(want int64, factors ...int64) bool {

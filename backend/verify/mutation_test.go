@@ -645,7 +645,7 @@ var mutations = []struct {
 		m.otherMask(m.dealtAs("mask of bit as a number"), 0)
 	}},
 	{"a product of bit and mask is shifted", "mnist", WrongMaterial, func(m *mutant) {
-		d := m.dealtAs("bit times unwrapped mask")
+		d := m.dealtAs("bit times wrapped mask")
 		m.then(d, 0, plan.StepShl, 1)
 	}},
 	{"the top bit of a mask is another bit", "mnist", MaskLeft, func(m *mutant) {
@@ -736,6 +736,41 @@ var mutations = []struct {
 			m.at(s).Args[1] = 0
 		}
 	}},
+	{"a wave of another period", "curves", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			for _, s := range m.steps(role, plan.StepWave) {
+				m.at(s).Args[0]--
+			}
+		}
+	}},
+	{"a wave of another harmonic", "curves", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			m.step(role, plan.StepWave).Args[1]++
+		}
+	}},
+	{"the phases of a wave swapped", "curves", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			x := m.step(role, plan.StepWave)
+			x.Src[1], x.Src[2] = x.Src[2], x.Src[1]
+		}
+	}},
+	{"the phase of another coefficient", "curves", WrongMaterial, func(m *mutant) { m.step(2, plan.StepPhase).Args[3]++ }},
+	{"the phase of another mask", "curves", WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, plan.StepPhase), 0) }},
+	{"one party computes a wave with fewer fraction bits", "curves", NotShares, func(m *mutant) { m.step(0, plan.StepWave).Args[2]-- }},
+	{"an exponential at another rate", "curves", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			m.step(role, plan.StepExpo).Args[1]--
+		}
+	}},
+	{"readings of an exponential's mask swapped", "curves", WrongMaterial, func(m *mutant) {
+		for role := range m.NumParties() {
+			x := m.step(role, plan.StepExpo)
+			x.Src[1], x.Src[2] = x.Src[2], x.Src[1]
+		}
+	}},
+	{"the exponential of another mask", "curves", WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, plan.StepDecay), 0) }},
+	{"readings of an exponential's mask of different gain", "curves", WrongMaterial, func(m *mutant) { m.step(2, plan.StepDecay).Args[3]++ }},
+	{"one party reads an exponential in another width", "curves", NotShares, func(m *mutant) { m.step(1, plan.StepExpo).Args[0]-- }},
 	{"a mask is left in an output", "small", MaskLeft, func(m *mutant) {
 		for role := range m.NumParties() {
 			s := m.opens(role, plan.Reveal)[0]
@@ -1114,6 +1149,27 @@ reveal max(stack(x, y, x - z)) * 3 to c as out
 `,
 }
 
+// curves is a module of functions that the language of programs has not.
+const curves = `module "curves" {
+  parties p0 p1
+  dealer d
+  func main {
+    v0 = input name="x" owner="p0" elem="real" shape=[4] lo=-4 hi=4 : private(p0) real[4] @ "curves" node "input"
+    v1 = input name="y" owner="p1" elem="real" shape=[4] lo=-4 hi=4 : private(p1) real[4] @ "curves" node "input"
+    v2 = add v0 v1 : secret{p0,p1} real[4] @ "curves" node "add"
+    v3 = sigmoid v2 : secret{p0,p1} real[4] @ "curves" node "sigmoid"
+    v4 = const data=real[]{8} : public real[] @ "curves" node "const"
+    v5 = sub v2 v4 : secret{p0,p1} real[4] @ "curves" node "sub"
+    v6 = exp v5 : secret{p0,p1} real[4] @ "curves" node "exp"
+    v9 = sub v0 v1 : secret{p0,p1} real[4] @ "curves" node "sub"
+    v10 = tanh v9 : secret{p0,p1} real[4] @ "curves" node "tanh"
+    v11 = reveal v10 name="third" to=["p1"] : private(p1) real[4] @ "curves" node "reveal"
+    v7 = reveal v3 name="out" to=["p0","p1"] : private(p0,p1) real[4] @ "curves" node "reveal"
+    v8 = reveal v6 name="other" to=["p1"] : private(p1) real[4] @ "curves" node "reveal"
+  }
+}
+`
+
 func plans(t testing.TB) map[string]*plan.Plan {
 	out := map[string]*plan.Plan{
 		"mnist":   compile(t, "../../examples/mnist/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}}),
@@ -1121,8 +1177,8 @@ func plans(t testing.TB) map[string]*plan.Plan {
 		"auction": compile(t, "../../examples/auction/auction.smp", smpcc.Options{}),
 	}
 	dir := t.TempDir()
-	for name, src := range programs {
-		path := filepath.Join(dir, name+".smp")
+	write := func(name, ext, src string) {
+		path := filepath.Join(dir, name+ext)
 		if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -1132,6 +1188,10 @@ func plans(t testing.TB) map[string]*plan.Plan {
 		}
 		out[name] = compile(t, path, opt)
 	}
+	for name, src := range programs {
+		write(name, ".smp", src)
+	}
+	write("curves", ".ir", curves)
 	return out
 }
 

@@ -248,6 +248,8 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0, 1}, s.Args[:1], plan.Add, 64, n, where)
 	case plan.StepWireMul:
 		return c.share(role, s, src, []int{0, 3}, s.Args[:2], plan.Add, 64, n, where)
+	case plan.StepWave, plan.StepExpo:
+		return c.share(role, s, src, []int{0}, s.Args, plan.Add, 64, n, where)
 	case plan.StepMulBit:
 		return c.share(role, s, src, []int{0, 1}, nil, plan.Add, 64, n, where)
 	case plan.StepB2A:
@@ -282,6 +284,8 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return t.single(c.fn(s.Op, args, h.Bits, true, src[0])), true
 	case plan.StepMono:
 		return t.single(c.fn(s.Op, s.Args, plan.MonoBits(arg(0), arg(1), arg(2)), true, src[0])), true
+	case plan.StepPhase, plan.StepDecay:
+		return t.single(c.fn(s.Op, s.Args, 64, true, src[0])), true
 	case plan.StepUnwrap:
 		return t.single(c.fn(s.Op, s.Args, 64, true, src[0])), true
 	}

@@ -214,15 +214,21 @@ func (c *checker) isMask(d, mask value, n int) bool {
 
 // isFn returns the value a function was applied to, if v is such a function with these arguments.
 func (c *checker) isFn(v value, op plan.StepOp, args ...int64) (value, bool) {
+	under, has, ok := c.anyFn(v, op)
+	return under, ok && slices.Equal(has, args)
+}
+
+// anyFn returns the value a function was applied to and its arguments, if v is such a function.
+func (c *checker) anyFn(v value, op plan.StepOp) (under value, args []int64, ok bool) {
 	t := c.table
 	if len(v.form) != 1 || v.form[0].c != 1 || t.terms[v.form[0].t].kind != kFn {
-		return value{}, false
+		return value{}, nil, false
 	}
 	p := t.params[t.terms[v.form[0].t].par]
-	if p.op != op || !slices.Equal(p.args, args) || len(p.kids) != 1 {
-		return value{}, false
+	if p.op != op || len(p.kids) != 1 {
+		return value{}, nil, false
 	}
-	return t.values[p.kids[0]], true
+	return t.values[p.kids[0]], p.args, true
 }
 
 // rule returns the value whose shares a step computes, or fails if its operands are not what its equation needs.
@@ -389,6 +395,44 @@ func (c *checker) rule(x term) value {
 			}
 		}
 		return shares(t.single(c.fn(p.op, p.args, 64, false, x, y)), w)
+	case plan.StepWave: // a*C(x) + b*S(x) = C(m)*(a*C(r) - b*S(r)) + S(m)*(a*S(r) + b*C(r)) for x = m - r
+		n, k := int(p.args[0]), p.args[1]
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("its period has %d bits, the opened value %d", n, all.w)
+		}
+		part := func(name string, at int) (a, b int64, w int) {
+			d, w, ok := c.material(p.kids[at])
+			under, args, isPhase := c.anyFn(d, plan.StepPhase)
+			if !ok || !isPhase || args[0] != p.args[0] || args[1] != k || under.w < n || mask.w < n || !same(t.as(under, mask.mode).form, mask.form, n) {
+				wrong("[%s] is not a wave of the mask of the opened value", name)
+			}
+			return args[2], args[3], w
+		}
+		a, minusB, w0 := part("U", 1)
+		b, a1, w1 := part("V", 2)
+		if a1 != a || b != -minusB {
+			wrong("[U] and [V] are not the parts of one wave")
+		}
+		truth.w = min(truth.w, n)
+		return shares(t.single(c.fn(p.op, append(slices.Clone(p.args), a, b), 64, false, truth)), min(w0, w1))
+	case plan.StepExpo: // exp(x) = exp(m)*exp(-r) for x = m - r, r read by the top bit of m
+		n, rate := int(p.args[0]), p.args[1]
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("it reads %d bits of an opened value of %d", n, all.w)
+		}
+		w, gain := 64, int64(0)
+		for i := range int64(2) {
+			d, wd, ok := c.material(p.kids[1+i])
+			under, args, isDecay := c.anyFn(d, plan.StepDecay)
+			if !ok || !isDecay || args[0] != p.args[0] || args[1] != i || args[2] != rate || i > 0 && args[3] != gain || under.w < n || mask.w < n || !same(t.as(under, mask.mode).form, mask.form, n) {
+				wrong("[G%d] is not the exponential of the mask of the opened value", i)
+			}
+			w, gain = min(w, wd), args[3]
+		}
+		truth.w = min(truth.w, n)
+		return shares(t.single(c.fn(p.op, append(slices.Clone(p.args), gain), 64, false, truth)), w)
 	case plan.StepMulBit:
 		all, truth, mask := opened(0)
 		delta, w, s := c.bit(p.kids[1], p.kids[2], wrong)

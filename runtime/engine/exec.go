@@ -113,6 +113,10 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 		finish(d, rest(0), arg(0), uint64(arg(1)))
 	case plan.StepWireMul:
 		wireMul(d, rest(0), arg(0), arg(1), uint64(arg(2)))
+	case plan.StepWave:
+		ring.Wave(d, src(0), src(1), src(2), arg(0), arg(1), arg(2))
+	case plan.StepExpo:
+		ring.Expo(d, src(0), src(1), src(2), arg(0), uint64(s.Args[1]), arg(2))
 	case plan.StepMulBit:
 		mulBit(d, rest(0), uint64(arg(0)))
 	case plan.StepB2A:
@@ -129,6 +133,10 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 	case plan.StepMono:
 		sets := plan.Monomials(arg(0), arg(1))
 		ring.Mono(d, src(0), sets[64*arg(2):min(len(sets), 64*arg(2)+64)])
+	case plan.StepPhase:
+		ring.Phase(d, src(0), arg(0), arg(1), s.Args[2], s.Args[3])
+	case plan.StepDecay:
+		ring.Decay(d, src(0), arg(0), arg(1), uint64(s.Args[2]), uint64(s.Args[3]))
 	case plan.StepUnwrap:
 		n, a := arg(0), src(0)
 		for i := range d {

@@ -181,9 +181,9 @@ func sortOf(op plan.StepOp) int {
 		return 5
 	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF:
 		return 4
-	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A:
+	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepWave, plan.StepExpo:
 		return 3
-	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal, plan.StepOneHot, plan.StepMono, plan.StepDPFKey:
+	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal, plan.StepOneHot, plan.StepMono, plan.StepDPFKey, plan.StepPhase, plan.StepDecay:
 		return 2
 	}
 	return 1

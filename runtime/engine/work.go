@@ -171,13 +171,13 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 	switch s.Op {
 	case plan.StepReluSel:
 		return Select, n
-	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A:
+	case plan.StepFinish, plan.StepWireMul, plan.StepWave, plan.StepExpo, plan.StepMulBit, plan.StepB2A:
 		return Wires, n
 	case plan.StepLeaf:
 		return Leaf, n * float64(s.Args[3])
 	case plan.StepMerge, plan.StepGroup:
 		return Merge, n
-	case plan.StepOneHot, plan.StepMono:
+	case plan.StepOneHot, plan.StepMono, plan.StepPhase, plan.StepDecay:
 		return Tables, n
 	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal:
 		it := &e.plan.Items[s.Args[0]]

@@ -39,3 +39,21 @@ func BenchmarkConv(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkFunctionsOfWires(b *testing.B) {
+	const n = 512
+	m, u, v, d := random(1, n), random(2, n), random(3, n), make([]uint64, n)
+	for name, run := range map[string]func(){
+		"wave":  func() { Wave(d, m, u, v, 22, 3, 16) },
+		"phase": func() { Phase(d, m, 22, 3, 1000, 2000) },
+		"expo":  func() { Expo(d, m, u, v, 22, 1<<31, 42) },
+		"decay": func() { Decay(d, m, 22, 0, 1<<31, 1<<41) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				run()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/element")
+		})
+	}
+}
