@@ -13,6 +13,9 @@ func processorCores() []*core {
 	var out []*core
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2 {
 		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: words512.run, rows: rows512, dot: inner512}
+		if cpu.X86.HasAVX512IFMA {
+			c.tile52 = low512.run
+		}
 		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BITALG && cpu.X86.HasAVX512VPOPCNTDQ {
 			c.lanes = &lanes{
 				add: add512, sub: sub512, mul: mul512, xor: xor512, and: and512, cut: cut512, reluSel: reluSel512, leaf: leaf512,
