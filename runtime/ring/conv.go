@@ -138,9 +138,12 @@ func (c *conv) pack(panel, in []uint64, first, deep, p, wide, stride int) {
 			if hi < n {
 				clear(line[hi:])
 			}
-			if c.SW == 1 {
+			switch {
+			case c.SW == 1:
 				copy(line[lo:hi], plane[from:])
-			} else {
+			case c.SW == 2 && lo < hi:
+				everyOther(line[lo:hi], plane[from:])
+			default:
 				for k := lo; k < hi; k++ {
 					line[k] = plane[from]
 					from += c.SW

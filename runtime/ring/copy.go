@@ -65,6 +65,8 @@ func (x axis) copy(d, a []uint64, src, dst int64) {
 	switch {
 	case x.src == 1 && x.dst == 1:
 		copy(d[dst:dst+x.n], a[src:src+x.n])
+	case x.src == 2 && x.dst == 1:
+		everyOther(d[dst:dst+x.n], a[src:])
 	case x.src == 0 && x.dst == 1:
 		Fill(d[dst:dst+x.n], a[src])
 	default:

@@ -126,3 +126,32 @@ func BenchmarkCopyTranspose(b *testing.B) {
 		Copy(d, a, plan.Copy{Dims: []int64{n, n}, SrcStrides: []int64{1, n}, DstStrides: []int64{n, 1}})
 	}
 }
+
+// TestEveryOther: all lengths of tails, from sources that end with the last word that is wanted.
+func TestEveryOther(t *testing.T) {
+	for n := range 70 {
+		for off := range 3 {
+			a := slices.Clip(random(uint64(n), off+max(2*n-1, 0))[off:])
+			want := make([]uint64, n)
+			for i := range want {
+				want[i] = a[2*i]
+			}
+			onEach(func(c *core) {
+				d := garbage(n + 8)
+				everyOther(d[:n], a)
+				equal(t, c.name, d[:n], want)
+				equal(t, "behind d", d[n:], garbage(8))
+				if n > 0 {
+					func() {
+						defer func() {
+							if recover() == nil {
+								t.Errorf("%s: a source one word short: no panic", c.name)
+							}
+						}()
+						everyOther(d[:n], slices.Clip(a[:len(a)-1]))
+					}()
+				}
+			})
+		}
+	}
+}

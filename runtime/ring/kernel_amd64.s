@@ -3531,6 +3531,58 @@ loop:
 	JNZ        loop
 	RET
 
+DATA every2order<>+0(SB)/8, $0x0000000000000000
+DATA every2order<>+8(SB)/8, $0x0000000000000002
+DATA every2order<>+16(SB)/8, $0x0000000000000004
+DATA every2order<>+24(SB)/8, $0x0000000000000006
+DATA every2order<>+32(SB)/8, $0x0000000000000008
+DATA every2order<>+40(SB)/8, $0x000000000000000a
+DATA every2order<>+48(SB)/8, $0x000000000000000c
+DATA every2order<>+56(SB)/8, $0x000000000000000e
+GLOBL every2order<>(SB), RODATA|NOPTR, $64
+
+// func every2(d *uint64, a *uint64, n int)
+// Requires: AVX, AVX512BW, AVX512F, BMI2
+TEXT ·every2(SB), NOSPLIT, $0-24
+	MOVQ      d+0(FP), AX
+	MOVQ      a+8(FP), CX
+	MOVQ      n+16(FP), DX
+	VMOVDQU64 every2order<>+0(SB), Z0
+	MOVQ      $0x0000007f, BX
+	KMOVQ     BX, K1
+	SUBQ      $0x08, DX
+	JLT       rest
+
+loop:
+	VMOVDQU64   (CX), Z1
+	VMOVDQU64.Z 64(CX), K1, Z2
+	VPERMT2Q    Z2, Z0, Z1
+	VMOVDQU64   Z1, (AX)
+	ADDQ        $0x80, CX
+	ADDQ        $0x40, AX
+	SUBQ        $0x08, DX
+	JGE         loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	LEAQ        -1(DX)(DX*1), BX
+	MOVL        $0xffffffff, SI
+	BZHIL       BX, SI, SI
+	KMOVW       SI, K2
+	KSHIFTRW    $0x08, K2, K1
+	VMOVDQU64.Z (CX), K2, Z1
+	VMOVDQU64.Z 64(CX), K1, Z2
+	VPERMT2Q    Z2, Z0, Z1
+	MOVL        $0xffffffff, CX
+	BZHIL       DX, CX, CX
+	KMOVW       CX, K1
+	VMOVDQU64   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func widen512w1(d *uint64, a *uint64, groups int)
 // Requires: AVX, AVX512F
 TEXT ·widen512w1(SB), NOSPLIT, $0-24

@@ -18,6 +18,7 @@ type lanes struct {
 	widen, narrow [5]func(d, a *uint64, groups int) // by width: 1, 2 and 4
 
 	prefetch func(a *uint64, lines int)
+	every2   func(d, a *uint64, n int)
 
 	unpackAdd, unpackXor func(dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
 }
@@ -27,6 +28,21 @@ func three(fn func(d, a, b *uint64, n int), d, a, b []uint64) {
 	if len(d) > 0 {
 		_, _ = a[len(d)-1], b[len(d)-1]
 		fn(&d[0], &a[0], &b[0], len(d))
+	}
+}
+
+// everyOther computes d[i] = a[2i].
+func everyOther(d, a []uint64) {
+	if len(d) == 0 {
+		return
+	}
+	a = a[:2*len(d)-1]
+	if v := active.lanes; v != nil {
+		v.every2(&d[0], &a[0], len(d))
+		return
+	}
+	for i := range d {
+		d[i] = a[2*i]
 	}
 }
 

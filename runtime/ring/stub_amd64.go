@@ -251,6 +251,11 @@ func packBits512(dst *byte, src *uint64, groups int)
 //go:noescape
 func prefetch(a *uint64, lines int)
 
+// every2 sets d[i] = a[2i] for i < n, n > 0; it reads a up to word 2n-2.
+//
+//go:noescape
+func every2(d *uint64, a *uint64, n int)
+
 // widen512w1 sets eight words of d to integers of 1 bytes in a, groups times, groups > 0.
 //
 //go:noescape

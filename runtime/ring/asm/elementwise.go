@@ -26,6 +26,7 @@ func elementwise() {
 	pack512()
 	packBits512()
 	prefetch()
+	every2()
 	resize()
 	unpack("unpack512", "", nil)
 	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
@@ -451,6 +452,44 @@ func prefetch() {
 	ADDQ(Imm(64), a)
 	DECQ(lines)
 	JNZ(LabelRef("loop"))
+	RET()
+}
+
+func every2() {
+	order := GLOBL("every2order", RODATA|NOPTR)
+	for i := range 8 {
+		DATA(8*i, U64(2*i))
+	}
+	TEXT("every2", NOSPLIT, "func(d, a *uint64, n int)")
+	Pragma("noescape")
+	Doc("every2 sets d[i] = a[2i] for i < n, n > 0; it reads a up to word 2n-2.")
+	d, a, n := param("d"), param("a"), param("n")
+	pick, second, ones := ZMM(), K(), GP64()
+	VMOVDQU64(order, pick)
+	MOVQ(U32(0x7f), ones) // the last word is not wanted, and may not be there
+	KMOVQ(ones, second)
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	x := load(mem(a), nil)
+	VPERMT2Q(load(Mem{Base: a, Disp: 64}, second), pick, x)
+	store(x, mem(d), nil)
+	ADDQ(Imm(128), a)
+	ADDQ(Imm(64), d)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	words := GP64() // 2n-1 of them, at most 13
+	LEAQ(Mem{Base: n, Index: n, Scale: 1, Disp: -1}, words)
+	whole := firstBits(words)
+	KSHIFTRW(Imm(8), whole, second)
+	y := load(mem(a), whole)
+	VPERMT2Q(load(Mem{Base: a, Disp: 64}, second), pick, y)
+	store(y, mem(d), firstBits(n))
+	Label("done")
+	VZEROUPPER()
 	RET()
 }
 
