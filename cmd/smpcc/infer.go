@@ -248,6 +248,7 @@ func split(t *ir.Tensor, port plan.Port) []*ir.Tensor {
 
 func checkCommand(dealer bool) *cobra.Command {
 	var config string
+	var worker int
 	c := &cobra.Command{
 		Use:   "check --config FILE",
 		Short: "Test a configuration and everything that it needs of others, before anything runs",
@@ -257,11 +258,12 @@ error if anything would keep the server from working with the others.`,
 		Args: exactly(0, "no arguments"),
 	}
 	c.Flags().StringVar(&config, "config", "", "configuration `FILE`")
+	workerFlag(c, &worker)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if config == "" {
 			return usagef("%s: --config FILE is missing", c.CommandPath())
 		}
-		cfg, err := server.ReadConfig(config)
+		cfg, err := readConfig(config, worker)
 		if err != nil {
 			return err
 		}
@@ -287,60 +289,90 @@ error if anything would keep the server from working with the others.`,
 	return c
 }
 
-// operator is what the material commands share: a connection to the server of a configuration, with its own certificate.
-func operator(config, planFile string) (*server.Client, *plan.Plan, *server.Config, error) {
-	if config == "" {
-		return nil, nil, nil, usagef("--config FILE is missing: the configuration of the server, or of a client")
+// An operator is what the material commands share: connections to the servers of a configuration, with its own certificate.
+type operator struct {
+	config, planFile string
+	worker           int
+
+	plan *plan.Plan
+	cfg  *server.Config
+}
+
+// flags adds those that say which servers.
+func (o *operator) flags(c *cobra.Command, whose string) {
+	c.Flags().StringVar(&o.config, "config", "", "configuration `FILE` of "+whose)
+	c.Flags().StringVar(&o.planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	c.Flags().IntVar(&o.worker, "worker", -1, "which of the configuration's workers, `N` from 0 on; by default all")
+}
+
+// each calls f with a client of each worker in turn, and with what to call it in messages.
+func (o *operator) each(f func(cl *server.Client, suffix string) error) (err error) {
+	if o.config == "" {
+		return usagef("--config FILE is missing: the configuration of the server, or of a client")
 	}
-	cfg, err := server.ReadConfig(config)
-	if err != nil {
-		return nil, nil, nil, err
+	if o.cfg, err = readConfig(o.config, o.worker); err != nil {
+		return err
 	}
-	if planFile == "" {
-		planFile = cfg.Plan
+	if o.planFile == "" {
+		o.planFile = o.cfg.Plan
 	}
-	if planFile == "" {
-		return nil, nil, nil, usagef("%s names no plan; give --plan FILE", config)
+	if o.planFile == "" {
+		return usagef("%s names no plan; give --plan FILE", o.config)
 	}
-	p, err := plan.ReadFile(planFile)
-	if err != nil {
-		return nil, nil, nil, err
+	if o.plan, err = plan.ReadFile(o.planFile); err != nil {
+		return err
 	}
-	cl, err := server.NewClient(cfg, p)
-	return cl, p, cfg, err
+	for w := range o.cfg.Workers {
+		if o.worker >= 0 && w != o.worker {
+			continue
+		}
+		cl, err := server.NewClient(o.cfg.ForWorker(w), o.plan)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.config, err)
+		}
+		suffix := ""
+		if o.cfg.Workers > 1 {
+			suffix = fmt.Sprintf(" worker %d", w)
+		}
+		err = f(cl, suffix)
+		cl.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func materialStatusCommand() *cobra.Command {
-	var config, planFile string
+	var o operator
 	c := &cobra.Command{
 		Use:   "status --config FILE",
 		Short: "Count the sessions whose material the parties have stored",
 		Args:  exactly(0, "no arguments"),
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration `FILE` of a server or client")
-	c.Flags().StringVar(&planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	o.flags(c, "a server or client")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		cl, p, cfg, err := operator(config, planFile)
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
 		t := newTable(c.OutOrStdout(), "party", "sessions", "stored", "of at most", "each", "expires")
-		for _, party := range p.Manifest.Parties {
-			if cfg.Servers[party] == "" {
-				continue
+		if err := o.each(func(cl *server.Client, suffix string) error {
+			for _, party := range o.plan.Manifest.Parties {
+				if o.cfg.Servers[party] == "" {
+					continue
+				}
+				ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
+				k, err := cl.Stock(ctx, party)
+				cancel()
+				if err != nil {
+					return err
+				}
+				expires := "-"
+				if k.Sessions > 0 {
+					expires = k.Expires.UTC().Format("2006-01-02 15:04 MST")
+				}
+				t.row(party+suffix, fmt.Sprint(k.Sessions), bytesText(k.Bytes), bytesText(k.Limit), bytesText(k.Each), expires)
 			}
-			ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
-			k, err := cl.Stock(ctx, party)
-			cancel()
-			if err != nil {
-				return err
-			}
-			expires := "-"
-			if k.Sessions > 0 {
-				expires = k.Expires.UTC().Format("2006-01-02 15:04 MST")
-			}
-			t.row(party, fmt.Sprint(k.Sessions), bytesText(k.Bytes), bytesText(k.Limit), bytesText(k.Each), expires)
+			return nil
+		}); err != nil {
+			return err
 		}
 		return t.flush()
 	}
@@ -348,40 +380,37 @@ func materialStatusCommand() *cobra.Command {
 }
 
 func materialGenerateCommand() *cobra.Command {
-	var config, planFile string
+	var o operator
 	var sessions int
 	c := &cobra.Command{
 		Use:   "generate --config FILE --sessions N",
 		Short: "Have the dealer make material for N more sessions",
+		Long:  "Generate has the dealer make material for N more sessions, at each worker where there are several.",
 		Args:  exactly(0, "no arguments"),
 	}
-	c.Flags().StringVar(&config, "config", "", "configuration `FILE` of the first party's server, or of its client")
-	c.Flags().StringVar(&planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	o.flags(c, "the first party's server, or of its client")
 	c.Flags().IntVar(&sessions, "sessions", 0, "number of sessions, `N`")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if sessions < 1 {
 			return usagef("--sessions N is missing, or below 1")
 		}
-		cl, p, _, err := operator(config, planFile)
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
 		bar := newProgress(c.ErrOrStderr())
 		defer bar.done()
-		for left := sessions; left > 0; {
-			n := min(left, 16)
-			bar.stage(fmt.Sprintf("material for %d of %d sessions", sessions-left, sessions))
-			k, err := cl.Generate(c.Context(), n)
-			if err != nil {
-				return err
+		return o.each(func(cl *server.Client, suffix string) error {
+			for left := sessions; left > 0; {
+				n := min(left, 16)
+				bar.stage(fmt.Sprintf("material for %d of %d sessions%s", sessions-left, sessions, suffix))
+				k, err := cl.Generate(c.Context(), n)
+				if err != nil {
+					return err
+				}
+				if left -= n; left == 0 {
+					bar.done()
+					fmt.Fprintf(c.OutOrStdout(), "%s%s has material for %d sessions, %s\n", o.plan.Manifest.Parties[0], suffix, k.Sessions, bytesText(k.Bytes))
+				}
 			}
-			if left -= n; left == 0 {
-				bar.done()
-				fmt.Fprintf(c.OutOrStdout(), "%s has material for %d sessions, %s\n", p.Manifest.Parties[0], k.Sessions, bytesText(k.Bytes))
-			}
-		}
-		return nil
+			return nil
+		})
 	}
 	return c
 }

@@ -41,6 +41,8 @@ for name in north south registry north-client south-client; do
   sed -e "s|north:7101|127.0.0.1:$port|; s|south:7101|127.0.0.1:$((port + 1))|; s|registry:7101|127.0.0.1:$((port + 2))|" \
     -e "s|0.0.0.0:7101|127.0.0.1:$own|; s|0.0.0.0:9101|127.0.0.1:$((own + 10))|; s|/var/lib/smpcc/state|state|" \
     "$here/config/$name.yaml" > "$dir/$name/local.yaml"
+  # in clusters everybody has two workers, see kubernetes/
+  { cat "$here/config/$name.yaml"; echo "workers: 2"; } | sed -E 's#"(north|south|registry):7101"#"\1-{worker}.\1:7101"#g' > "$dir/$name/workers.yaml"
 done
 
 echo "== servers"

@@ -1,4 +1,5 @@
-// Package client runs inferences at party servers from a Go program: one or many, over one connection to each server.
+// Package client runs inferences at party servers from a Go program: one or many, over one connection to each server. Where
+// organisations run several workers side by side, sessions go to them in turn.
 package client
 
 import (
@@ -8,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"smpcc/backend/plan"
@@ -16,10 +18,17 @@ import (
 
 // A Client acts for parties at their servers. It may be used by several goroutines.
 type Client struct {
-	cfg  *server.Config
-	plan *plan.Plan
-	conn *server.Client
+	cfg     *server.Config
+	plan    *plan.Plan
+	workers []*server.Client
+	turn    atomic.Uint64
+
+	mu   sync.Mutex
+	away []time.Time // until when a worker that could not open a session is left out
 }
+
+// leftOut is for how long. A worker that is back is used again after this at the latest.
+const leftOut = 10 * time.Second
 
 // Inputs are the elements of tensors by input name, in row-major order.
 type Inputs map[string][]float64
@@ -51,15 +60,25 @@ func Open(config, planFile string) (*Client, error) {
 
 // New returns a client of a plan's servers. Connections are made when they are needed.
 func New(cfg *server.Config, p *plan.Plan) (*Client, error) {
-	conn, err := server.NewClient(cfg, p)
-	if err != nil {
-		return nil, err
+	c := &Client{cfg: cfg, plan: p}
+	for w := range max(1, cfg.Workers) {
+		conn, err := server.NewClient(cfg.ForWorker(w), p)
+		if err != nil {
+			c.Close()
+			return nil, err
+		}
+		c.workers = append(c.workers, conn)
 	}
-	return &Client{cfg, p, conn}, nil
+	c.away = make([]time.Time, len(c.workers))
+	return c, nil
 }
 
 // Close ends the connections.
-func (c *Client) Close() { c.conn.Close() }
+func (c *Client) Close() {
+	for _, w := range c.workers {
+		w.Close()
+	}
+}
 
 // Encode turns the inputs of the parties that the client acts for into words, nil for those of others. An input that is
 // missing, unknown, of another size, or outside the range that the plan relies on is an error.
@@ -114,7 +133,7 @@ func (c *Client) Infer(ctx context.Context, in Inputs) (*Result, error) {
 // others give to the same session.
 func (c *Client) InferWords(ctx context.Context, words [][]uint64) (*Result, error) {
 	start := time.Now()
-	session, err := c.conn.Open(ctx)
+	session, err := c.Session(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -126,20 +145,67 @@ func (c *Client) InferWords(ctx context.Context, words [][]uint64) (*Result, err
 	return r, nil
 }
 
-// Session opens a session without giving inputs, for Join here and at the clients of other parties.
-func (c *Client) Session(ctx context.Context) (uint64, error) { return c.conn.Open(ctx) }
+// Session opens a session without giving inputs, for Join here and at the clients of other parties. Each goes to the worker
+// whose turn it is; one that does not open it within the configuration's timeout is passed over, and left out for a while.
+func (c *Client) Session(ctx context.Context) (uint64, error) {
+	if len(c.workers) == 1 {
+		return c.workers[0].Open(ctx)
+	}
+	var errs []error
+	for _, w := range c.order() {
+		id, err := c.workers[w].OpenWithin(ctx)
+		if err == nil {
+			c.setAway(w, time.Time{})
+			return id, nil
+		}
+		errs = append(errs, fmt.Errorf("worker %d: %w", w, err))
+		if ctx.Err() != nil {
+			break
+		}
+		c.setAway(w, time.Now().Add(leftOut))
+	}
+	return 0, errors.Join(errs...)
+}
+
+// order returns the workers from the one whose turn it is on, those that are left out last.
+func (c *Client) order() (out []int) {
+	first := c.turn.Add(1) - 1
+	var last []int
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range uint64(len(c.workers)) {
+		w := int((first + i) % uint64(len(c.workers)))
+		if time.Now().Before(c.away[w]) {
+			last = append(last, w)
+		} else {
+			out = append(out, w)
+		}
+	}
+	return append(out, last...)
+}
+
+func (c *Client) setAway(worker int, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away[worker] = until
+}
+
+// of returns the connection to the worker that opened a session.
+func (c *Client) of(session uint64) *server.Client {
+	return c.workers[(session-1)%uint64(len(c.workers))]
+}
 
 // Join gives encoded inputs to an open session and waits for its outputs.
 func (c *Client) Join(ctx context.Context, session uint64, words [][]uint64) (*Result, error) {
 	start := time.Now()
 	for _, who := range c.cfg.ActsFor {
-		if err := c.conn.Input(ctx, session, who, words); err != nil {
+		if err := c.of(session).Input(ctx, session, who, words); err != nil {
 			return nil, err
 		}
 	}
 	out := &Result{Session: session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*server.RoleResult{}}
 	for _, who := range c.cfg.ActsFor {
-		r, err := c.conn.Result(ctx, session, who)
+		r, err := c.of(session).Result(ctx, session, who)
 		if err != nil {
 			return nil, err
 		}

@@ -37,10 +37,13 @@ const (
 )
 
 // Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
-const Protocol = 1
+const Protocol = 2
 
-// versionKey carries Protocol in the metadata of calls and streams.
-const versionKey = "smpcc-protocol"
+// The metadata of calls and streams carry Protocol and the number of the worker.
+const (
+	versionKey = "smpcc-protocol"
+	workerKey  = "smpcc-worker"
+)
 
 const (
 	meshMethod    = "/smpcc.Mesh/Exchange"
@@ -53,6 +56,10 @@ type Handler func(ctx context.Context, peer string, req []byte) ([]byte, error)
 // A Node is one process's end of the network: a server, and connections to others. Every connection is mutual TLS; there
 // is no other mode.
 type Node struct {
+	// Worker is which of its organisation's servers this is. It talks to those of the same number only, since each keeps its
+	// own numbers and material. It is set before the node is used.
+	Worker int
+
 	name     string
 	tls      *tls.Config
 	handlers map[string]Handler
@@ -80,7 +87,7 @@ func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 			Streams: []grpc.StreamDesc{{StreamName: "Exchange", Handler: n.accept, ServerStreams: true, ClientStreams: true}}}, n)
 		control := &grpc.ServiceDesc{ServiceName: "smpcc.Control", HandlerType: (*any)(nil)}
 		for method, h := range handlers {
-			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: answer(h, method != "Status")})
+			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: n.answer(h, method != "Status")})
 		}
 		n.server.RegisterService(control, n)
 		n.health = health.NewServer()
@@ -147,23 +154,31 @@ func peerName(ctx context.Context) (string, error) {
 	return keys.PeerName(info.State)
 }
 
-// checkVersion refuses a caller that speaks another version.
-func checkVersion(md metadata.MD, name, self string) error {
+// outgoing returns the metadata that every call and stream of this node carries.
+func (n *Node) outgoing(more ...string) metadata.MD {
+	return metadata.Pairs(append(more, versionKey, strconv.Itoa(Protocol), workerKey, strconv.Itoa(n.Worker))...)
+}
+
+// checkCaller refuses a caller that speaks another version, or means another worker.
+func (n *Node) checkCaller(md metadata.MD, name string) error {
 	if v := md.Get(versionKey); len(v) != 1 || v[0] != strconv.Itoa(Protocol) {
-		return status.Errorf(codes.FailedPrecondition, "%s speaks protocol version %d, %s speaks %.20q: run the same release at all roles", self, Protocol, name, v)
+		return status.Errorf(codes.FailedPrecondition, "%s speaks protocol version %d, %s speaks %.20q: run the same release at all roles", n.name, Protocol, name, v)
+	}
+	if v := md.Get(workerKey); len(v) != 1 || v[0] != strconv.Itoa(n.Worker) {
+		return status.Errorf(codes.FailedPrecondition, "this is worker %d of %s, but %s wants worker %.20q: servers of each worker must lead to the others' workers of the same number", n.Worker, n.name, name, v)
 	}
 	return nil
 }
 
-// answer adapts a Handler to gRPC. versioned says that the caller must speak our version.
-func answer(h Handler, versioned bool) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+// answer adapts a Handler to gRPC. checked says that the caller must speak our version and mean this worker.
+func (n *Node) answer(h Handler, checked bool) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 	return func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
 		name, err := peerName(ctx)
 		if err != nil {
 			return nil, status.Error(codes.Unauthenticated, err.Error())
 		}
-		if md, _ := metadata.FromIncomingContext(ctx); versioned {
-			if err := checkVersion(md, name, "this server"); err != nil {
+		if md, _ := metadata.FromIncomingContext(ctx); checked {
+			if err := n.checkCaller(md, name); err != nil {
 				return nil, err
 			}
 		}
@@ -217,7 +232,7 @@ func (n *Node) Call(ctx context.Context, name, addr, method string, req []byte) 
 		return nil, err
 	}
 	var reply frame
-	ctx = metadata.AppendToOutgoingContext(ctx, versionKey, strconv.Itoa(Protocol))
+	ctx = metadata.NewOutgoingContext(ctx, n.outgoing())
 	if err := c.Invoke(ctx, controlPrefix+method, &frame{out: req}, &reply, grpc.WaitForReady(true)); err != nil {
 		s := status.Convert(err)
 		switch s.Code() {
@@ -283,7 +298,7 @@ func (n *Node) accept(_ any, s grpc.ServerStream) error {
 		return status.Error(codes.Unauthenticated, err.Error())
 	}
 	md, _ := metadata.FromIncomingContext(s.Context())
-	if err := checkVersion(md, name, n.name); err != nil {
+	if err := n.checkCaller(md, name); err != nil {
 		return err
 	}
 	one := func(k string) string {

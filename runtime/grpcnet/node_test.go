@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	reflectpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+
+	"smpcc/backend/plan"
 )
 
 // dial returns a connection as another program would make it: with a certificate, without our codec.
@@ -67,6 +69,42 @@ func TestHealthAndReflection(t *testing.T) {
 	}
 }
 
+// TestOtherWorker calls a server that is another organisation's worker of another number, and one of the same number.
+func TestOtherWorker(t *testing.T) {
+	all, addrs := nodes(t, map[string]Handler{
+		"Echo":   func(_ context.Context, _ string, req []byte) ([]byte, error) { return req, nil },
+		"Status": func(context.Context, string, []byte) ([]byte, error) { return []byte("ok"), nil },
+	}, "a", "b")
+	all["b"].Worker = 1
+	if _, err := all["a"].Call(t.Context(), "b", addrs["b"], "Echo", nil); err == nil || !strings.Contains(err.Error(), `this is worker 1 of b, but a wants worker ["0"]`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := all["a"].Call(t.Context(), "b", addrs["b"], "Status", nil); err != nil { // so that a check can say what is wrong
+		t.Error(err)
+	}
+	// a stream that was led to the wrong worker never meets a session, even one of the same plan and number
+	session := func(role int) (*Transport, error) {
+		roles := []string{"a", "b"}
+		return all[roles[role]].Session(t.Context(), SessionConfig{Roles: roles, Role: role, Addrs: addrs, Purpose: "session", Session: 1, Timeout: time.Second})
+	}
+	waits := make(chan error, 1)
+	go func() { _, err := session(0); waits <- err }()
+	if s, err := session(1); err == nil {
+		var in [][]byte
+		if in, err = s.Exchange(t.Context(), plan.Online, 0, make([][]byte, 2), []int{8, 0}); err == nil || !strings.Contains(err.Error(), `this is worker 0 of a, but b wants worker ["1"]`) {
+			t.Errorf("%v, error %v", in, err)
+		}
+		s.Close()
+	}
+	if err := <-waits; err == nil || !strings.Contains(err.Error(), "b: did not connect") {
+		t.Errorf("error %v", err)
+	}
+	all["a"].Worker = 1
+	if out, err := all["a"].Call(t.Context(), "b", addrs["b"], "Echo", []byte("x")); err != nil || string(out) != "x" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
 // TestOtherVersion calls with another protocol version, and with none.
 func TestOtherVersion(t *testing.T) {
 	all, addrs := nodes(t, map[string]Handler{
@@ -111,16 +149,17 @@ func (s *fakeStream) Context() context.Context { return s.ctx }
 // leaves nothing behind.
 func FuzzHandshake(f *testing.F) {
 	digest := strings.Repeat("ab", 32)
-	f.Add("1", digest, "session", "7", "b", "a")
-	f.Add("1", digest, "material", "18446744073709551615", "b", "")
-	f.Add("", "zz", "setup", "-1", "", "a b")
-	f.Fuzz(func(t *testing.T, version, plan, purpose, session, to, from string) {
+	f.Add("2", "0", digest, "session", "7", "b", "a")
+	f.Add("2", "0", digest, "material", "18446744073709551615", "b", "")
+	f.Add("2", "-1", digest, "session", "7", "b", "a")
+	f.Add("", "", "zz", "setup", "-1", "", "a b")
+	f.Fuzz(func(t *testing.T, version, worker, plan, purpose, session, to, from string) {
 		n := NewNode(nil, "b", nil)
 		cert := &x509.Certificate{Subject: pkix.Name{CommonName: from}, DNSNames: []string{from}}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 		defer cancel()
 		ctx = peer.NewContext(ctx, &peer.Peer{AuthInfo: credentials.TLSInfo{State: tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{cert}}, PeerCertificates: []*x509.Certificate{cert}}}})
-		ctx = metadata.NewIncomingContext(ctx, metadata.MD{versionKey: {version}, "smpcc-plan": {plan}, "smpcc-purpose": {purpose}, "smpcc-session": {session}, "smpcc-to": {to}})
+		ctx = metadata.NewIncomingContext(ctx, metadata.MD{versionKey: {version}, workerKey: {worker}, "smpcc-plan": {plan}, "smpcc-purpose": {purpose}, "smpcc-session": {session}, "smpcc-to": {to}})
 		if err := n.accept(nil, &fakeStream{ctx: ctx}); err == nil {
 			t.Error("a stream that nobody waits for ended well")
 		}

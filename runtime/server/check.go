@@ -50,6 +50,11 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 	warn := func(what, format string, args ...any) {
 		out = append(out, Finding{What: what, Warn: true, Detail: fmt.Sprintf(format, args...)})
 	}
+	cfg, err := cfg.resolved()
+	if err != nil {
+		add("configuration", err, "")
+		return out
+	}
 	conf, name, err := keys.Load(cfg.TLS)
 	var leaf *x509.Certificate
 	if err == nil {
@@ -115,11 +120,12 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 	}
 	node := grpcnet.NewNode(conf, name, nil)
 	defer node.Close()
+	node.Worker = cfg.Worker
 	for _, role := range p.Roles() {
 		if role == name {
 			continue
 		}
-		detail, warning, rerr := checkPeer(ctx, node, conf, role, cfg.Servers[role], p)
+		detail, warning, rerr := checkPeer(ctx, node, conf, role, cfg, p)
 		if add(role, rerr, "%s", detail) && warning != "" {
 			warn(role, "%s", warning)
 		}
@@ -214,7 +220,8 @@ func reach(ctx context.Context, conf *tls.Config, name, addr string) error {
 }
 
 // checkPeer asks another role what it is.
-func checkPeer(ctx context.Context, node *grpcnet.Node, conf *tls.Config, name, addr string, p *plan.Plan) (detail, warning string, err error) {
+func checkPeer(ctx context.Context, node *grpcnet.Node, conf *tls.Config, name string, cfg *Config, p *plan.Plan) (detail, warning string, err error) {
+	addr := cfg.Servers[name]
 	if addr == "" {
 		return "", "", fmt.Errorf("servers has no address of %q", name)
 	}
@@ -239,6 +246,8 @@ func checkPeer(ctx context.Context, node *grpcnet.Node, conf *tls.Config, name, 
 		return "", "", fmt.Errorf("%s runs %.40q with protocol %d and plan format %d, here they are %d and %d: run the same release at all roles", name, r.Software, r.Protocol, r.Format, grpcnet.Protocol, plan.Version)
 	case r.Plan != p.Digest():
 		return "", "", fmt.Errorf("%s runs plan %.16q, here it is %.16s: all roles must run the same plan file", name, r.Plan, p.Digest())
+	case r.Worker != cfg.Worker || r.Workers != cfg.Workers:
+		return "", "", fmt.Errorf("%s at %s is worker %d of %d, here it is %d of %d: all roles must have the same workers, and servers must lead to those of the same number", name, addr, r.Worker, r.Workers, cfg.Worker, cfg.Workers)
 	case r.Stopping:
 		warning = name + " is stopping"
 	case skew.Abs() > clockSkew:

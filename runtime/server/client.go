@@ -96,7 +96,7 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 	return json.Marshal(out)
 }
 
-// A Client acts for parties at their servers.
+// A Client acts for parties at their servers, those of one worker.
 type Client struct {
 	cfg    *Config
 	plan   *plan.Plan
@@ -106,7 +106,8 @@ type Client struct {
 
 // NewClient returns a client of a plan's servers.
 func NewClient(cfg *Config, p *plan.Plan) (*Client, error) {
-	if err := cfg.defaults(); err != nil {
+	cfg, err := cfg.resolved()
+	if err != nil {
 		return nil, err
 	}
 	conf, name, err := keys.Load(cfg.TLS)
@@ -118,7 +119,9 @@ func NewClient(cfg *Config, p *plan.Plan) (*Client, error) {
 			return nil, fmt.Errorf("acts_for: %q is not a party of the plan", a)
 		}
 	}
-	return &Client{cfg: cfg, plan: p, digest: p.Digest(), node: grpcnet.NewNode(conf, name, nil)}, nil
+	c := &Client{cfg: cfg, plan: p, digest: p.Digest(), node: grpcnet.NewNode(conf, name, nil)}
+	c.node.Worker = cfg.Worker
+	return c, nil
 }
 
 // Close ends the client's connections.
@@ -169,8 +172,20 @@ func (c *Client) Stock(ctx context.Context, party string) (*material.Stock, erro
 // Open begins a session and returns its number.
 func (c *Client) Open(ctx context.Context) (uint64, error) {
 	var r openReply
-	err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", jobRequest{Plan: c.digest}, &r)
-	return r.Session, err
+	if err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", jobRequest{Plan: c.digest}, &r); err != nil {
+		return 0, err
+	}
+	if c.cfg.workerOf(r.Session) != c.cfg.Worker {
+		return 0, fmt.Errorf("%s, worker %d, opened session %d: it counts other workers than the %d of this configuration", c.plan.Manifest.Parties[0], c.cfg.Worker, r.Session, c.cfg.Workers)
+	}
+	return r.Session, nil
+}
+
+// OpenWithin is Open for no longer than the configuration's timeout, also where the session has to wait for room.
+func (c *Client) OpenWithin(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout)
+	defer cancel()
+	return c.Open(ctx)
 }
 
 // Input gives the inputs of a party: words by the manifest's order, nil for those of others.

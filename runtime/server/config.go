@@ -39,6 +39,12 @@ const (
 	defaultDisk     = 10 << 30
 )
 
+// maxWorkers bounds the servers that an organisation runs side by side.
+const maxWorkers = 1 << 10
+
+// workerMark stands in addresses and in the name of the state folder for the number of the worker.
+const workerMark = "{worker}"
+
 // A Config is a server's or a client's configuration file. Relative paths are relative to the file. Its JSON schema is
 // docs/schema/server.schema.json.
 type Config struct {
@@ -59,9 +65,13 @@ type Config struct {
 	Limits       Limits            `yaml:"limits,omitempty"`    // of what runs at once
 	Material     Material          `yaml:"material,omitempty"`  // made ahead of use
 	Telemetry    Telemetry         `yaml:"telemetry,omitempty"` // metrics and traces
+	Workers      int               `yaml:"workers,omitempty"`   // servers that each organisation runs side by side; 1
+	Worker       int               `yaml:"worker,omitempty"`    // which of them this is, from 0 on; clients use all of them
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
+	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
+	CPU func() time.Duration `yaml:"-"`
 
 	timeout, input, drain, queue, expire time.Duration
 	memory, disk                         int64
@@ -87,6 +97,30 @@ type Material struct {
 type Telemetry struct {
 	Listen string `yaml:"listen,omitempty"` // address of /metrics, /healthz and /readyz, over plain HTTP
 	Traces string `yaml:"traces,omitempty"` // https URL of an OTLP collector; http only on this machine
+	// Timelines is a folder for a file of each setup and session: what this role did and when, in the Trace Event Format.
+	Timelines string `yaml:"timelines,omitempty"`
+}
+
+// ForWorker returns the configuration of one of the workers.
+func (c *Config) ForWorker(worker int) *Config {
+	out := *c
+	out.Worker = worker
+	return &out
+}
+
+// resolved checks a configuration and returns it with the number of its worker in addresses and in the state folder.
+func (c *Config) resolved() (*Config, error) {
+	if err := c.defaults(); err != nil {
+		return nil, err
+	}
+	out := *c
+	number := func(s string) string { return strings.ReplaceAll(s, workerMark, strconv.Itoa(c.Worker)) }
+	out.Listen, out.State, out.Telemetry.Listen = number(c.Listen), number(c.State), number(c.Telemetry.Listen)
+	out.Servers = map[string]string{}
+	for name, addr := range c.Servers {
+		out.Servers[name] = number(addr)
+	}
+	return &out, nil
 }
 
 // A located is a configuration file with the places of its keys.
@@ -146,7 +180,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, yamlError(path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals} {
+	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -200,7 +234,7 @@ func (c *Config) check(at *located) error {
 			continue
 		}
 		var err error
-		if *s.to, err = parseSize(s.text); err != nil {
+		if *s.to, err = ParseSize(s.text); err != nil {
 			bad(s.key, "%v", err)
 		}
 	}
@@ -208,7 +242,7 @@ func (c *Config) check(at *located) error {
 		key string
 		to  *int
 		def int
-	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low}} {
+	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"workers", &c.Workers, 1}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low}} {
 		if *n.to < 0 || *n.to > 1<<20 {
 			bad(n.key, "%d is not in 0..%d", *n.to, 1<<20)
 		}
@@ -218,6 +252,12 @@ func (c *Config) check(at *located) error {
 	}
 	if c.Material.High < c.Material.Low {
 		bad("material.high", "%d is below material.low, which is %d", c.Material.High, c.Material.Low)
+	}
+	switch {
+	case c.Workers > maxWorkers:
+		bad("workers", "%d is not in 1..%d", c.Workers, maxWorkers)
+	case c.Worker < 0 || c.Worker >= max(1, c.Workers):
+		bad("worker", "%d is not in 0..%d: workers are counted from 0, and workers says how many there are", c.Worker, max(1, c.Workers)-1)
 	}
 	for _, f := range []struct{ key, val string }{{"tls.ca", c.TLS.CA}, {"tls.cert", c.TLS.Cert}, {"tls.key", c.TLS.Key}} {
 		if f.val == "" {
@@ -232,6 +272,8 @@ func (c *Config) check(at *located) error {
 			bad("servers", "%q is not a name of a role", name)
 		} else if err := checkAddress(c.Servers[name], false); err != nil {
 			bad("servers."+name, "%v", err)
+		} else if addr := c.Servers[name]; c.Workers > 1 && !strings.Contains(addr, workerMark) {
+			bad("servers."+name, "%q leads all %d workers to one server; write %s where their addresses differ, such as %s-%s.example.org:7101", addr, c.Workers, workerMark, name, workerMark)
 		}
 	}
 	if c.Listen != "" {
@@ -279,8 +321,9 @@ func loopback(host string) bool {
 }
 
 // checkAddress wants HOST:PORT; an address to listen on may leave the host out and may have port 0.
+// The number of a worker may be a part of either.
 func checkAddress(addr string, listen bool) error {
-	host, port, err := net.SplitHostPort(addr)
+	host, port, err := net.SplitHostPort(strings.ReplaceAll(addr, workerMark, "0"))
 	n, perr := strconv.ParseUint(port, 10, 16)
 	switch {
 	case err != nil || perr != nil:
@@ -293,8 +336,8 @@ func checkAddress(addr string, listen bool) error {
 
 var sizeForm = regexp.MustCompile(`^([0-9]+) ?([KMGT]i?)?B?$`)
 
-// parseSize reads a number of bytes such as 512MiB or 4GB.
-func parseSize(s string) (int64, error) {
+// ParseSize reads a number of bytes such as 512MiB or 4GB.
+func ParseSize(s string) (int64, error) {
 	m := sizeForm.FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("%q is not a size such as 512MiB", s)

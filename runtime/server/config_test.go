@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"smpcc/runtime/keys"
 )
 
 const goodTLS = "tls: {ca: a, cert: b, key: c}\nservers: {p0: 'h:1'}\n"
@@ -26,6 +29,11 @@ func TestConfigErrorsNameLines(t *testing.T) {
 		{goodTLS + "limits: {queue: -1}\n", "limits.queue: -1 is not in 0.."},
 		{goodTLS + "telemetry: {traces: 'http://collector:4318'}\n", "leaves this machine without TLS"},
 		{goodTLS + "policy_digest: abc\n", ":3:16: policy_digest: is not a sha-256"},
+		{goodTLS + "workers: -1\n", ":3:10: workers: -1 is not in 0.."},
+		{goodTLS + "workers: 5000\n", "workers: 5000 is not in 1..1024"},
+		{goodTLS + "worker: 1\n", ":3:9: worker: 1 is not in 0..0"},
+		{goodTLS + "workers: 2\nworker: 2\n", ":4:9: worker: 2 is not in 0..1"},
+		{goodTLS + "workers: 2\n", `:2:15: servers.p0: "h:1" leads all 2 workers to one server`},
 		{goodTLS + "timeout: x\ndrain: y\n", "drain: \"y\""}, // all of them, not the first
 		{goodTLS + "listen: [\n", ":3:"},
 		{goodTLS + "---\n" + goodTLS, "2 documents"},
@@ -52,6 +60,22 @@ func TestConfig(t *testing.T) {
 	}
 	if c.memory != 3e9 || c.Material.High != 8 || c.timeout != 30*time.Second || c.Limits.Sessions != 32 || c.disk != 10<<30 || c.TLS.CA != filepath.Join(filepath.Dir(file), "a") {
 		t.Errorf("configuration %+v", c)
+	}
+}
+
+// TestWorkersHaveAddresses puts the number of a worker where the configuration leaves room for it, and nowhere else.
+func TestWorkersHaveAddresses(t *testing.T) {
+	c := &Config{Workers: 12, Listen: "0.0.0.0:71{worker}", State: "/var/{worker}/state", Telemetry: Telemetry{Listen: ":91{worker}"}, TLS: keys.Files{CA: "a", Cert: "b", Key: "c"},
+		Servers: map[string]string{"p0": "p0-{worker}.p0.example.org:7101", "p1": "[::1]:72{worker}"}, Plan: "{worker}"}
+	r, err := c.ForWorker(11).resolved()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := []string{r.Listen, r.State, r.Telemetry.Listen, r.Servers["p0"], r.Servers["p1"], r.Plan}; !slices.Equal(got, []string{"0.0.0.0:7111", "/var/11/state", ":9111", "p0-11.p0.example.org:7101", "[::1]:7211", "{worker}"}) {
+		t.Errorf("%q", got)
+	}
+	if c.Worker != 0 || c.Servers["p1"] != "[::1]:72{worker}" {
+		t.Error("the configuration itself was changed")
 	}
 }
 

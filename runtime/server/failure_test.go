@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -31,13 +30,7 @@ func TestFaults(t *testing.T) {
 	f := newFleet(t, m)
 	px := newProxy(t, f.addrs["p0"])
 	f.routes["p1"]["p0"] = px.addr()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	numbers := l.Addr().String()
-	l.Close()
-	f.extra["p0"] = "telemetry: {listen: '" + numbers + "'}\n"
+	numbers := f.telemetry("p0")
 	f.startAll()
 	cl := f.client()
 	f.works(cl, "at first")
@@ -198,7 +191,10 @@ func TestFaults(t *testing.T) {
 }
 
 // goroutines reads the number of goroutines from a server's metrics.
-func goroutines(t *testing.T, addr string) int {
+func goroutines(t testing.TB, addr string) int { t.Helper(); return metric(t, addr, "go_goroutines") }
+
+// metric reads a whole number without labels from a server's metrics.
+func metric(t testing.TB, addr, name string) int {
 	t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := c.Get("http://" + addr + "/metrics")
@@ -207,15 +203,15 @@ func goroutines(t *testing.T, addr string) int {
 	}
 	defer r.Body.Close()
 	for s := bufio.NewScanner(r.Body); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), "go_goroutines "); ok {
-			n, err := strconv.Atoi(v)
+		if v, ok := strings.CutPrefix(s.Text(), name+" "); ok {
+			x, err := strconv.ParseFloat(v, 64) // large ones are written as 1.2e+07
 			if err != nil {
 				t.Fatal(err)
 			}
-			return n
+			return int(x)
 		}
 	}
-	t.Fatal("no number of goroutines")
+	t.Fatalf("there is no %s", name)
 	return 0
 }
 

@@ -11,10 +11,11 @@ import (
 // A gate admits sessions up to limits of number and memory. Those that find it full wait in order.
 type gate struct {
 	mu       sync.Mutex
-	sessions int   // at once
-	memory   int64 // at once
-	need     int64 // of one session
-	queue    int   // that may wait
+	sessions int            // at once
+	memory   int64          // at once
+	need     int64          // of one session
+	queue    int            // that may wait
+	others   map[string]int // sessions at once at the other roles, as they last said
 	running  int
 	waiting  []chan struct{}
 }
@@ -34,14 +35,28 @@ func (g *gate) fits() int {
 	if g.need > 0 {
 		n = int(min(int64(n), g.memory/g.need))
 	}
+	for _, other := range g.others {
+		n = min(n, other)
+	}
 	return n
 }
 
-// shrink lowers the number of sessions to what another role can run.
-func (g *gate) shrink(n int) {
+// learn notes how many sessions another role can run at once, which may be more or fewer than before.
+func (g *gate) learn(role string, n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.sessions = min(g.sessions, n)
+	if g.others == nil {
+		g.others = map[string]int{}
+	}
+	g.others[role] = n
+	g.admit()
+}
+
+// crowded reports whether more sessions have entered than fit now.
+func (g *gate) crowded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.running > g.fits()
 }
 
 // enter waits for room until the deadline of ctx, or for wait.
@@ -86,6 +101,11 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.running--
+	g.admit()
+}
+
+// admit lets those that wait enter while there is room.
+func (g *gate) admit() {
 	for len(g.waiting) > 0 && g.running < g.fits() {
 		g.running++
 		close(g.waiting[0])

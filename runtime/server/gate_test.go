@@ -49,12 +49,30 @@ func TestGate(t *testing.T) {
 			t.Errorf("%d came before %d", got, want)
 		}
 	}
-	g.shrink(1)
+	g.learn("p1", 1)
 	g.leave()
 	g.leave()
 	if err := g.enter(ctx, time.Millisecond); err == nil {
 		t.Error("entered beyond what was left after shrinking")
 	}
+	g.leave()
+	first, entered := g.enter(ctx, time.Minute), make(chan error)
+	go func() { entered <- g.enter(ctx, time.Minute) }()
+	for g.queued() != 1 {
+		time.Sleep(time.Millisecond)
+	}
+	g.learn("d", 2) // p1 still has room for one
+	if first != nil || g.crowded() || g.capacity() != 1 || g.queued() != 1 {
+		t.Errorf("error %v, crowded %v, capacity %d, %d wait", first, g.crowded(), g.capacity(), g.queued())
+	}
+	g.learn("p1", 3)
+	if err := <-entered; err != nil || g.count() != 2 {
+		t.Errorf("%v, %d run after p1 has more room", err, g.count())
+	}
+	if g.learn("p1", 1); !g.crowded() {
+		t.Error("two run where one fits, and it is not crowded")
+	}
+	g.leave()
 	g.leave()
 	if g.count() != 0 {
 		t.Errorf("%d run", g.count())

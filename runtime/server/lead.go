@@ -36,18 +36,26 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 		return nil, err
 	}
 	start := time.Now()
-	if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
-		s.metrics.Refused("full")
-		return nil, err
+	for {
+		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+			s.metrics.Refused("full")
+			return nil, err
+		}
+		id, err := s.openSession(ctx)
+		switch {
+		case errors.Is(err, errCrowded):
+			continue
+		case err != nil:
+			s.metrics.Refused("roles")
+			return nil, err
+		}
+		s.metrics.Queued(time.Since(start))
+		return json.Marshal(openReply{id})
 	}
-	s.metrics.Queued(time.Since(start))
-	id, err := s.openSession(ctx)
-	if err != nil {
-		s.metrics.Refused("roles")
-		return nil, err
-	}
-	return json.Marshal(openReply{id})
 }
+
+// errCrowded sends a request back to the queue: it entered before another role said how little room it has.
+var errCrowded = errors.New("more sessions have entered than fit")
 
 // openSession starts a session that has entered the gate; start leaves it on failure.
 func (s *Server) openSession(ctx context.Context) (uint64, error) {
@@ -63,6 +71,9 @@ func (s *Server) openSession(ctx context.Context) (uint64, error) {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
+		if s.gate.crowded() {
+			return 0, errCrowded
+		}
 		epoch, err := s.readyLocked(ctx)
 		if err != nil {
 			return 0, err
@@ -71,7 +82,7 @@ func (s *Server) openSession(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: last + 1, Epoch: epoch}
+		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
 		if st := s.stock(); st != nil {
 			used, err := s.ledger.Last(s.ledgerKey("stock"))
 			if err != nil {
@@ -138,33 +149,15 @@ func (s *Server) readyLocked(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: last + 1, Epoch: last + 1}
+	id := s.cfg.next(last)
+	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: id, Epoch: id}
 	if err := s.start(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
 		return 0, err
 	}
 	if err := s.await(ctx, r); err != nil {
 		return 0, err
 	}
-	return r.ID, s.learnCapacity(ctx)
-}
-
-// learnCapacity lowers the number of sessions at once to what every role can run.
-func (s *Server) learnCapacity(ctx context.Context) error {
-	roles := s.plan.Roles()
-	for _, name := range roles[1:] {
-		ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout)
-		data, err := s.node.Call(ctx, name, s.cfg.Servers[name], "Status", []byte("{}"))
-		cancel()
-		if err != nil {
-			return err
-		}
-		r, err := decode[statusReply](data)
-		if err != nil || r.Capacity < 1 {
-			return fmt.Errorf("%s answered with a malformed status", name)
-		}
-		s.gate.shrink(r.Capacity)
-	}
-	return nil
+	return r.ID, nil
 }
 
 // await waits until a job that has started has ended at all roles.
@@ -176,7 +169,7 @@ func (s *Server) await(ctx context.Context, r jobRequest) error {
 	if j.err != nil {
 		return j.err
 	}
-	if err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout); err != nil {
+	if err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout, func(string, []byte) error { return nil }); err != nil {
 		return fmt.Errorf("%s %d: %w", r.Purpose, r.ID, err)
 	}
 	return nil
@@ -195,16 +188,27 @@ func (s *Server) startWith(ctx context.Context, r jobRequest, use func() error, 
 	if err := use(); err != nil {
 		return err
 	}
-	if err := s.others(ctx, "Join", r, s.cfg.timeout); err != nil {
+	if err := s.others(ctx, "Join", r, s.cfg.timeout, s.learn); err != nil {
 		return err
 	}
 	begun() // begin leaves the gate for a session
 	return s.begin(r, func() error { return nil })
 }
 
-// others calls a method at the dealer, unless material is stored, then at the other parties. All of them have limit
-// together.
-func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration) error {
+// learn takes from the answer of a role that has joined how many sessions it can run at once, which another start of its
+// server may have changed.
+func (s *Server) learn(role string, reply []byte) error {
+	r, err := decode[joinReply](reply)
+	if err != nil || r.Capacity < 1 {
+		return fmt.Errorf("%s answered Join with a malformed reply", role)
+	}
+	s.gate.learn(role, r.Capacity)
+	return nil
+}
+
+// others calls a method at the dealer, unless material is stored, then at the other parties, and hands on what they answer.
+// All of them have limit together.
+func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration, answered func(role string, reply []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := json.Marshal(r)
@@ -216,7 +220,11 @@ func (s *Server) others(ctx context.Context, method string, r jobRequest, limit 
 		roles = s.plan.Manifest.Parties
 	}
 	for i := len(roles) - 1; i > 0; i-- {
-		if _, err := s.node.Call(ctx, roles[i], s.cfg.Servers[roles[i]], method, req); err != nil {
+		reply, err := s.node.Call(ctx, roles[i], s.cfg.Servers[roles[i]], method, req)
+		if err != nil {
+			return err
+		}
+		if err := answered(roles[i], reply); err != nil {
 			return err
 		}
 	}

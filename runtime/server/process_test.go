@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/gob"
 	"encoding/json"
@@ -170,31 +171,30 @@ func (m *model) right(r *client.Result) bool {
 
 // A fleet is all roles of a plan as processes on loopback.
 type fleet struct {
-	t      testing.TB
-	dir    string
-	m      *model
-	addrs  map[string]string            // where each role listens
-	routes map[string]map[string]string // how a role reaches another, where that is not its address
-	extra  map[string]string            // lines of each role's configuration
-	procs  map[string]*exec.Cmd
-	logs   map[string]*os.File
+	t     testing.TB
+	dir   string
+	m     *model
+	keys  string            // folder of certificates
+	addrs map[string]string // where each role answers
+	// where a role listens, where that is not its address
+	listens map[string]string
+	routes  map[string]map[string]string // how a role reaches another, where that is not its address
+	extra   map[string]string            // lines of each role's configuration
+	procs   map[string]*exec.Cmd
+	logs    map[string]*os.File
 }
 
 func newFleet(t testing.TB, m *model) *fleet {
 	t.Helper()
-	f := &fleet{t: t, dir: t.TempDir(), m: m, addrs: map[string]string{}, routes: map[string]map[string]string{}, extra: map[string]string{}, procs: map[string]*exec.Cmd{}, logs: map[string]*os.File{}}
+	f := &fleet{t: t, dir: t.TempDir(), m: m, addrs: map[string]string{}, listens: map[string]string{}, routes: map[string]map[string]string{}, extra: map[string]string{}, procs: map[string]*exec.Cmd{}, logs: map[string]*os.File{}}
 	var names []string
 	for _, r := range m.plan.Roles() {
 		names = append(names, r, keys.ClientName(r))
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.addrs[r] = l.Addr().String()
-		l.Close()
+		f.addrs[r] = freeAddress(t)
 		f.routes[r] = map[string]string{}
 	}
-	if err := keys.Dev(f.path("keys"), names); err != nil {
+	f.keys = f.path("keys")
+	if err := keys.Dev(f.keys, names); err != nil {
 		t.Fatal(err)
 	}
 	if err := plan.WriteFile(f.path("plan"), m.plan); err != nil {
@@ -231,6 +231,37 @@ func newFleet(t testing.TB, m *model) *fleet {
 
 func (f *fleet) path(name string) string { return filepath.Join(f.dir, name) }
 
+// telemetry has a role answer for its metrics, and returns where.
+func (f *fleet) telemetry(role string) string {
+	f.t.Helper()
+	addr := freeAddress(f.t)
+	f.extra[role] += "telemetry: {listen: '" + addr + "'}\n"
+	return addr
+}
+
+// isFree reports whether nobody listens at an address.
+func isFree(addr string) bool {
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		l.Close()
+	}
+	return err == nil
+}
+
+// freeAddress returns an address on loopback that nobody listens at.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// sizeOf writes a number of bytes as configurations do.
+func sizeOf(n int64) string { return strconv.FormatInt(n, 10) + "B" }
+
 // startAll starts every role.
 func (f *fleet) startAll() {
 	for _, r := range f.m.plan.Roles() {
@@ -242,13 +273,14 @@ func (f *fleet) startAll() {
 func (f *fleet) start(role string) {
 	f.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "listen: %s\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: keys/ca.crt, cert: keys/%s.crt, key: keys/%s.key}\nservers:\n", f.addrs[role], role, role, role)
+	listen, files := cmp.Or(f.listens[role], f.addrs[role]), keys.DevFiles(f.keys, role)
+	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
 	for _, r := range f.m.plan.Roles() {
 		a := f.addrs[r]
 		if via := f.routes[role][r]; via != "" {
 			a = via
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", r, a)
+		fmt.Fprintf(&b, "  %s: '%s'\n", r, a)
 	}
 	for _, p := range f.m.plan.Manifest.Policies {
 		if p.Owner == role {
@@ -328,8 +360,7 @@ func (f *fleet) signal(role string, s syscall.Signal) {
 // client returns the client of p1.
 func (f *fleet) client() *client.Client {
 	f.t.Helper()
-	tls := keys.DevFiles(f.path("keys"), "p1-client")
-	c, err := client.New(&server.Config{Servers: f.addrs, TLS: tls, ActsFor: []string{"p1"}}, f.m.plan)
+	c, err := f.connect()
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -337,10 +368,15 @@ func (f *fleet) client() *client.Client {
 	return c
 }
 
+// connect returns a client of p1 for the caller to close.
+func (f *fleet) connect() (*client.Client, error) {
+	return client.New(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+}
+
 // raw returns a client with the methods of one server.
 func (f *fleet) raw() *server.Client {
 	f.t.Helper()
-	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.path("keys"), "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -400,8 +436,11 @@ func (f *fleet) awaitError(role string, session uint64, within time.Duration, wa
 	}
 }
 
+// longest is how many numbers of sessions or material may be given out while one is in use, and more.
+const longest = 4096
+
 // neverTwice checks, over all that every role has sent since the beginning, that no piece of material has masked two
-// openings.
+// openings: those of one number, and that no number comes back after many others.
 func (f *fleet) neverTwice() (openings int) {
 	f.t.Helper()
 	for _, r := range f.m.plan.Manifest.Parties {
@@ -409,12 +448,32 @@ func (f *fleet) neverTwice() (openings int) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
-		seen := map[string]bool{}
+		seen, highest := map[string]map[uint64]map[string]bool{}, map[string]uint64{} // by stream
 		for s := bufio.NewScanner(file); s.Scan(); openings++ {
-			if seen[s.Text()] {
+			stream, rest, _ := strings.Cut(s.Text(), " ")
+			number, _, _ := strings.Cut(rest, " ")
+			id, err := strconv.ParseUint(number, 10, 64)
+			if err != nil {
+				f.t.Fatalf("%s observed %q: %v", r, s.Text(), err)
+			}
+			if seen[stream] == nil {
+				seen[stream] = map[uint64]map[string]bool{}
+			}
+			of := seen[stream]
+			switch {
+			case id+longest < highest[stream]:
+				f.t.Errorf("%s used %s %d when %d had been used: %s", r, stream, id, highest[stream], s.Text())
+			case of[id] == nil:
+				of[id] = map[string]bool{}
+			case of[id][s.Text()]:
 				f.t.Errorf("%s opened twice under one mask: %s", r, s.Text())
 			}
-			seen[s.Text()] = true
+			if of[id] != nil {
+				of[id][s.Text()] = true
+			}
+			for ; highest[stream] < id; highest[stream]++ {
+				delete(of, highest[stream]-longest) // wraps at first, where there is nothing
+			}
 		}
 		file.Close()
 	}

@@ -22,6 +22,7 @@ import (
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
 	"smpcc/runtime/observe"
+	"smpcc/runtime/timeline"
 )
 
 // kept is how many finished sessions a server remembers for late readers.
@@ -94,7 +95,8 @@ type job struct {
 // New prepares a server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
 // has none.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
-	if err := cfg.defaults(); err != nil {
+	cfg, err := cfg.resolved()
+	if err != nil {
 		return nil, err
 	}
 	conf, name, err := keys.Load(cfg.TLS)
@@ -132,6 +134,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		return nil, fmt.Errorf("limits.memory is %d bytes, but one session of this plan takes %d at %s", cfg.memory, s.gate.need, name)
 	}
 	s.log = log.With("role", name, "plan", s.plan16())
+	if cfg.Workers > 1 {
+		s.log = s.log.With("worker", cfg.Worker)
+	}
 	s.draining, s.used, s.expires = make(chan struct{}), make(chan struct{}, 1), conf.Certificates[0].Leaf.NotAfter
 	s.observe()
 	if s.tracer, err = observe.NewTracer(context.Background(), cfg.Telemetry.Traces, name, s.role == 0); err != nil {
@@ -159,12 +164,18 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
 		"Generate": s.generateHandler, "Material": s.stockHandler,
 	})
+	s.node.Worker = cfg.Worker
 	return s, nil
 }
 
 // approve refuses a plan that was not compiled under this owner's policy. A server has no default: an owner of data without
 // a policy refuses every plan.
 func (s *Server) approve() error {
+	for _, g := range s.plan.Manifest.Guards {
+		if g.MaxRuns > 0 && s.cfg.Workers > 1 {
+			return fmt.Errorf("refused: the policy of %s allows %d runs in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, g.MaxRuns, s.cfg.Workers)
+		}
+	}
 	owns := false
 	for _, t := range append(append([]plan.Port{}, s.plan.Manifest.Inputs...), s.plan.Manifest.Weights...) {
 		owns = owns || t.Owner == s.name
@@ -335,6 +346,8 @@ type statusReply struct {
 	Queued   int    `json:"queued"`
 	Material int    `json:"material"` // sessions in store
 	Stopping bool   `json:"stopping"`
+	Worker   int    `json:"worker"`
+	Workers  int    `json:"workers"`
 }
 
 func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error) {
@@ -345,7 +358,7 @@ func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := statusReply{Name: s.name, Plan: s.planHex(), Setup: s.epoch, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
-		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping()}
+		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping(), Worker: s.cfg.Worker, Workers: s.cfg.Workers}
 	if s.model != nil {
 		r.Stats = s.model.Stats
 	}
@@ -369,6 +382,19 @@ func (r jobRequest) last() uint64 {
 	}
 	return r.ID
 }
+
+// next returns the number after last of a session or setup that this worker gives. Workers share the numbers out by their
+// remainders, so that a number says whose it is, to clients and in logs and traces.
+func (c *Config) next(last uint64) uint64 {
+	n := last + 1
+	for c.workerOf(n) != c.Worker {
+		n++
+	}
+	return n
+}
+
+// workerOf returns the worker that gives a number.
+func (c *Config) workerOf(id uint64) int { return int((id - 1) % uint64(c.Workers)) }
 
 // maxID bounds numbers of sessions and material.
 const maxID = 1 << 62
@@ -395,6 +421,11 @@ func (s *Server) record(r jobRequest) []material.Record {
 	return records
 }
 
+// A joinReply tells the lead how many sessions a role can run at once.
+type joinReply struct {
+	Capacity int `json:"capacity"`
+}
+
 // join starts a setup or session at this role, on the word of the lead. The id is on disk before anything is sent.
 func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
@@ -413,6 +444,9 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	switch r.Purpose {
 	case "setup":
 	case "session":
+		if w := s.cfg.workerOf(r.ID); w != s.cfg.Worker {
+			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
+		}
 		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -425,7 +459,10 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 	s.joining.Lock()
 	defer s.joining.Unlock()
-	return []byte("{}"), s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) })
+	if err := s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
+		return nil, err
+	}
+	return json.Marshal(joinReply{s.gate.capacity()})
 }
 
 // begin starts a job; a session has entered the gate, and leaves it whatever happens. use records its id; the lead has done
@@ -509,6 +546,11 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
 func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+	if s.cfg.Telemetry.Timelines != "" {
+		rec := timeline.New(time.Now)
+		ctx = timeline.With(ctx, rec)
+		defer s.keepTimeline(j, rec)
+	}
 	roles := s.plan.Roles()
 	if j.stock > 0 {
 		roles = s.plan.Manifest.Parties // the dealer has done its part
@@ -517,7 +559,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	if err != nil {
 		return fmt.Errorf("%s: connecting: %w", s.name, err)
 	}
-	if err := s.phases(ctx, j, model, &meter{Transport: t, s: s, j: j}); err != nil {
+	if err := s.phases(ctx, j, model, &meter{Streamer: t, s: s, j: j}); err != nil {
 		t.Abort(err.Error())
 		return err
 	}
@@ -525,9 +567,21 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	return nil
 }
 
+// keepTimeline writes what a job did to the folder of timelines.
+func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
+	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
+	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
+	if err == nil {
+		err = plan.WriteAtomicTo(file, 0o600, rec.Trace([]string{s.name}).Write)
+	}
+	if err != nil {
+		s.log.Warn("a timeline cannot be kept", "error", err.Error())
+	}
+}
+
 // A meter measures exchanges.
 type meter struct {
-	engine.Transport
+	engine.Streamer
 	s       *Server
 	j       *job
 	waiting time.Duration
@@ -535,19 +589,74 @@ type meter struct {
 
 // Exchange implements engine.Transport.
 func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	sent := int64(0)
-	for _, b := range out {
-		sent += int64(len(b))
-	}
+	n := sent(out)
 	if m.s.observer != nil {
 		m.s.observer(m.j, ph, round, out)
 	}
 	start := time.Now()
-	in, err := m.Transport.Exchange(ctx, ph, round, out, want)
-	took := time.Since(start)
+	in, err := m.Streamer.Exchange(ctx, ph, round, out, want)
+	m.exchanged(ph, time.Since(start), n)
+	return in, err
+}
+
+// Start implements engine.Streamer.
+func (m *meter) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+	f := &measured{Flow: m.Streamer.Start(ctx, ph, round, out, want), m: m, ph: ph, sent: sent(out)}
+	if m.s.observer != nil {
+		return &observed{Flow: f, seen: func() { m.s.observer(m.j, ph, round, out) }}
+	}
+	return f
+}
+
+func (m *meter) exchanged(ph plan.Phase, took time.Duration, sent int64) {
 	m.waiting += took
 	m.s.metrics.Exchange(ph.String(), took, sent)
-	return in, err
+}
+
+func sent(out [][]byte) (n int64) {
+	for _, b := range out {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// A measured exchange is measured when it is done.
+type measured struct {
+	engine.Flow
+	m    *meter
+	ph   plan.Phase
+	sent int64
+}
+
+// Done implements engine.Flow.
+func (f *measured) Done() error {
+	err := f.Flow.Done()
+	f.m.exchanged(f.ph, f.Waited(), f.sent)
+	return err
+}
+
+// An observed exchange, in tests, sends nothing before somebody has seen all of it.
+type observed struct {
+	engine.Flow
+	seen  func()
+	mu    sync.Mutex
+	ready [][3]int
+}
+
+// Ready implements engine.Flow.
+func (f *observed) Ready(to, lo, hi int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ready = append(f.ready, [3]int{to, lo, hi})
+}
+
+// Flush implements engine.Flow.
+func (f *observed) Flush() {
+	f.seen()
+	for _, r := range f.ready {
+		f.Flow.Ready(r[0], r[1], r[2])
+	}
+	f.Flow.Flush()
 }
 
 // phase measures and traces one phase of a job.
@@ -575,11 +684,13 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	}
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		session, err = s.engine.Offline(ctx, offline, model, streams)
 		clear(j.record)
 		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
+			j.offline.CPU = s.processors() - used
 		}
 		return j.offline, err
 	}); err != nil {
@@ -601,10 +712,20 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 		}
 	}
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
 		j.online = session.Stats[plan.Online]
+		j.online.CPU = s.processors() - used
 		return j.online, err
 	})
+}
+
+// processors returns the processors' time of the process in seconds; 0 if nobody measures it.
+func (s *Server) processors() float64 {
+	if s.cfg.CPU == nil {
+		return 0
+	}
+	return s.cfg.CPU().Seconds()
 }
 
 // setup opens the masked weights and keeps the result, on disk too.
@@ -646,11 +767,20 @@ type keyReply struct {
 func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
 	out = make(engine.Streams, s.plan.NumParties())
 	for i := range out {
-		if out[i], err = material.NewStream(material.Derive(s.master, purpose, s.digest, id, i)); err != nil {
+		if out[i], err = material.NewStream(s.derive(purpose, id, i)); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// derive returns a party's key of a job. Each worker's dealer has a master key of its own; should it have been copied from
+// another worker, keys still differ.
+func (s *Server) derive(purpose string, id uint64, party int) material.Key {
+	if s.cfg.Worker > 0 {
+		purpose += fmt.Sprintf(" worker %d", s.cfg.Worker)
+	}
+	return material.Derive(s.master, purpose, s.digest, id, party)
 }
 
 // streams returns the streams of this role and the transport of its offline phase: the dealer derives all streams, a party
@@ -724,11 +854,11 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 	}
 	j.issued[peer] = true
 	if j.purpose != "material" {
-		return json.Marshal(keyReply{[][]byte{material.Derive(s.master, j.purpose, s.digest, j.id, i).Bytes()}})
+		return json.Marshal(keyReply{[][]byte{s.derive(j.purpose, j.id, i).Bytes()}})
 	}
 	out := keyReply{}
 	for n := range uint64(j.count) {
-		out.Keys = append(out.Keys, material.Derive(s.master, "stock", s.digest, j.id+n, i).Bytes())
+		out.Keys = append(out.Keys, s.derive("stock", j.id+n, i).Bytes())
 	}
 	return json.Marshal(out)
 }
