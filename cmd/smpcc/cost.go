@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,16 @@ func dealt(p *plan.Plan) (what, to string) {
 		}
 	}
 	return onlyCorrections, parties[len(parties)-1]
+}
+
+// compares reports whether a plan has comparisons that a network could have a say in.
+func compares(p *plan.Plan) bool {
+	for _, r := range p.Programs[0].Online {
+		if slices.ContainsFunc(r.Steps, func(s plan.Step) bool { return s.Op == plan.StepLeaf }) {
+			return p.NumParties() == 2
+		}
+	}
+	return false
 }
 
 // choices lists the protocols that the network had a say in.
@@ -268,6 +279,9 @@ func costCommand() *cobra.Command {
 			if err := t.flush(); err != nil {
 				return err
 			}
+		}
+		if len(p.Manifest.Choices) == 0 && net.rtt >= 2*time.Millisecond && compares(p) {
+			fmt.Fprintln(w, "\nthe plan was compiled for a LAN, where a round is cheap: compile with this --net, and comparisons of small tensors may take fewer rounds")
 		}
 		if a := assumed(p); len(a) > 0 {
 			fmt.Fprintf(w, "\nassumed, not proved (%d):\n", len(a))

@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 	"testing"
 
 	"smpcc/backend/plan"
@@ -98,6 +100,44 @@ func TestEval(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEvalNightly compares 10^7 random keys of each width that plans use, at points close to theirs and far away, under SMPCC_NIGHTLY=1, or
+// as many as SMPCC_NIGHTLY says.
+func TestEvalNightly(t *testing.T) {
+	keys, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY"))
+	if err != nil {
+		t.Skip("takes minutes: set SMPCC_NIGHTLY=1")
+	}
+	if keys == 1 {
+		keys = 1e7
+	}
+	for _, bits := range []int{7, 8, 15, 16, 23, 24, 31, 47, 63, 64} {
+		for _, kind := range []int{plan.DPFLess, plan.DPFEqual} {
+			low := ^uint64(0) >> (64 - bits)
+			for done := 0; done < keys; done += 16 * Tile {
+				r, a, how := uniform(16*Tile), uniform(16*Tile), uniform(16*Tile)
+				for i := range a {
+					switch how[i] % 4 {
+					case 0:
+						a[i] = r[i] + how[i]>>8%3 - 1
+					case 1:
+						a[i] = r[i] ^ 1<<(how[i]>>8%uint64(bits))
+					case 2:
+						a[i] = r[i] ^ a[i]>>(how[i]>>8%64)
+					}
+				}
+				k := deal(r, bits, kind)
+				s0, s1 := k.eval(a, 0, bits, kind), k.eval(a, 1, bits, kind)
+				for i := range a {
+					x, y := a[i]&low, r[i]&low
+					if got := s0[i]^s1[i] == 1; got != (kind == plan.DPFLess && x < y || kind == plan.DPFEqual && x == y) {
+						t.Fatalf("%d bits, kind %d: %#x against %#x gives %v", bits, kind, x, y, got)
+					}
+				}
+			}
+		}
+	}
 }
 
 // TestEveryPoint compares all pairs of points of 9 bits.
