@@ -134,6 +134,8 @@ var opCases = []opCase{
 	{name: "Pow by trained exponents", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": reals(dims(2), -2, 4)}, w: tensors{"k": reals(dims(2), 3, 0.5)}, y: out(reals(dims(2), -8, 2))},
 	{name: "Pow of integers by secret reals", nodes: nodes(nd("Pow", "b k", "y")), x: tensors{"k": reals(dims(3), 4, 5, 2.5)}, w: tensors{"b": list(1, 2, 3)}, y: out(ints(dims(3), 1, 32, 15))},
 	{name: "Pow of an integer", nodes: nodes(nd("Pow", "x k", "y")), x: tensors{"x": list(-3, 2)}, w: tensors{"k": list(3)}, y: out(ints(dims(2), -27, 8))},
+	{name: "Cast of constants to narrower integers", nodes: nodes(nd("Cast", "k", "y0", ai("to", int64(pb.TensorProto_UINT8))), nd("Cast", "k", "y1", ai("to", int64(pb.TensorProto_INT8))), nd("Cast", "k", "y2", ai("to", int64(pb.TensorProto_INT64)))),
+		w: tensors{"k": list(-1, 200, 7)}, y: out(list(255, 200, 7), list(-1, -56, 7), list(-1, 200, 7))},
 	{name: "Cast to int", nodes: nodes(nd("Cast", "x", "y", ai("to", 7))), x: tensors{"x": reals(dims(4), -2.5, 2.5, -0.5, 3)}, y: out(ints(dims(4), -2, 2, 0, 3))},
 	{name: "Div of integers", nodes: nodes(nd("Div", "x d", "y")), x: tensors{"x": list(7, -7, 7, -7, 6, 0)}, w: tensors{"d": list(2, 2, -2, -2, 3, 5)}, y: out(list(3, -3, -3, 3, 2, 0))},
 	{name: "Div of secret integers", nodes: nodes(nd("Div", "x d", "y")), x: tensors{"x": list(7, -7, 100000), "d": list(2, 2, -3)}, y: out(list(3, -3, -33333))},
