@@ -42,6 +42,13 @@ func FuzzLoad(f *testing.F) {
 		f.Add(encode(f, model))
 	}
 	f.Add(encode(f, modelOf(17, deep(20))))
+	call := nd("leak", "x", "y", af("slope", 0.5)) // a function with a default, an overload, and a reference to its caller's attribute
+	call.Overload = proto.String("steep")
+	fn := &pb.FunctionProto{Name: proto.String("leak"), Overload: proto.String("steep"), Input: []string{"x"}, Output: []string{"y"}, AttributeProto: []*pb.AttributeProto{af("slope", 0.25)},
+		Node: nodes(nd("LeakyRelu", "x", "y", ref("alpha", "slope", pb.AttributeProto_FLOAT))), OpsetImport: []*pb.OperatorSetIdProto{{Version: proto.Int64(17)}}}
+	withFunction := modelOf(17, withInput(graph("y", call)))
+	withFunction.Functions = []*pb.FunctionProto{fn}
+	f.Add(encode(f, withFunction))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := LoadBytes("fuzz.onnx", data, Options{})
 		if err == nil {

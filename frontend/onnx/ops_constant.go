@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
@@ -76,6 +77,42 @@ func (n *node) held(p *pb.TensorProto) (*ir.Tensor, error) {
 		return nil, err
 	}
 	return t, n.r.hold(t)
+}
+
+// constantFill lowers ConstantFill, an experiment that never became an operator of the standard and that exporters used.
+func constantFill(n *node) ([]*ir.Value, error) {
+	e := ir.Real
+	var err error
+	if n.has("dtype") {
+		if e, err = elemOf(int32(n.int("dtype", 0))); err != nil {
+			return nil, err
+		}
+	}
+	dims := n.ints("shape")
+	switch {
+	case n.given(0) && n.int("input_as_shape", 0) != 0:
+		if dims, err = n.list(0, "shape"); err != nil {
+			return nil, err
+		}
+	case n.given(0):
+		dims = slices.Clone(n.in(0).Type.Shape)
+	}
+	dims = append(slices.Clone(dims), n.ints("extra_shape")...)
+	if len(dims) > maxRank {
+		return nil, fmt.Errorf("shape has %d dimensions, at most %d are allowed", len(dims), maxRank)
+	}
+	c := n.calc()
+	t := c.table(e)
+	if t == nil {
+		return nil, c.err
+	}
+	x := n.float("value", 0)
+	if e == ir.Real {
+		t.F[0] = x
+	} else {
+		t.I[0] = int64(x)
+	}
+	return c.one(c.expand(c.data(t, false), dims))
 }
 
 // fill lowers ConstantOfShape.
@@ -159,6 +196,7 @@ func init() {
 		version{since: 1, attrs: "value:t!"},
 		version{since: 12, attrs: "value:t value_float:f value_floats:fs value_int:i value_ints:is"})
 	add("ConstantOfShape", "A public constant of one value.", fill, version{since: 9, in: 1, max: 1, attrs: "value:t"})
+	add("ConstantFill", "A public constant of one value, as PyTorch wrote it up to opset 8.", constantFill, version{since: 1, max: 1, attrs: "dtype:i extra_shape:is input_as_shape:i shape:is value:f"})
 	add("Shape", "The input's dimensions, which are public.", shape,
 		version{since: 1, in: 1, max: 1},
 		version{since: 15, in: 1, max: 1, attrs: "start:i end:i"})

@@ -3,7 +3,9 @@ package onnx
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 )
@@ -189,7 +191,35 @@ func cast(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return one(n.convert(n.in(0), e))
+	x := n.in(0)
+	if x.Op == ir.OpConst && x.Type.Elem == ir.Int && e == ir.Int {
+		return one(n.wrapped(x, pb.TensorProto_DataType(n.int("to", 0))))
+	}
+	return one(n.convert(x, e))
+}
+
+// wrapped keeps the bits of constant integers that a type has, as ONNX says of casts between integers. Secret integers are taken to
+// fit.
+func (n *node) wrapped(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, error) {
+	t, bits := x.Attrs.Tensor("data"), uint(64-8*width(typ))
+	unsigned := typ == pb.TensorProto_UINT8 || typ == pb.TensorProto_UINT16 || typ == pb.TensorProto_UINT32
+	of := func(k int64) int64 {
+		if unsigned {
+			return int64(uint64(k) << bits >> bits)
+		}
+		return k << bits >> bits
+	}
+	if !slices.ContainsFunc(t.I, func(k int64) bool { return of(k) != k }) {
+		return x, nil
+	}
+	out, err := n.tensor(ir.Int, t.Shape)
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range t.I {
+		out.I[i] = of(k)
+	}
+	return n.constant(out)
 }
 
 // convert returns x with another kind of elements.

@@ -82,6 +82,9 @@ func ngrams(n *node) ([]*ir.Value, error) {
 			}
 		}
 	}
+	if err := ir.CheckShape(ir.Shape{rows, length, len(values)}); err != nil {
+		return nil, err
+	}
 	// cells that are ANDed for an n-gram at a place with a skip; those of one column are summed
 	perLength := map[int][][]int{} // by number of tokens: the cells of each occurrence
 	sums := map[int][]int{}        // by number of tokens: the column of each occurrence
@@ -92,10 +95,11 @@ func ngrams(n *node) ([]*ir.Value, error) {
 			lengths = append(lengths, k)
 		}
 		for skip := 0; skip <= skips && (k > 1 || skip == 0); skip++ { // single tokens do not change with the skip
+			places := float64(max(0, length-(k-1)*(skip+1)))
+			if err := n.r.left.take(places*float64(k)*float64(1+rows), 256*places*float64(k)); err != nil { // lists of places are dear
+				return nil, err
+			}
 			for at := 0; at+(k-1)*(skip+1) < length; at++ {
-				if err := n.r.left.take(float64(k)*float64(rows), float64(k)*float64(rows)); err != nil {
-					return nil, err
-				}
 				cells := make([]int, k)
 				for i, tok := range g.tokens {
 					cells[i] = (at+i*(skip+1))*len(values) + index[tok]

@@ -115,7 +115,7 @@ func gridSample(n *node) ([]*ir.Value, error) {
 					v = math.Round(v)
 				}
 			}
-			if v < axes[d].lo || v > axes[d].hi {
+			if taps < 4 && (v < axes[d].lo || v > axes[d].hi) { // cubic kernels reach outside as it is: each tap is moved inside
 				switch padding {
 				case "border":
 					v = min(max(v, 0), size-1)
