@@ -26,18 +26,20 @@ backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/material:
-runtime/engine: backend/plan runtime/ring runtime/material
-runtime/memnet: backend/plan
+runtime/message:
+runtime/timeline:
+runtime/engine: backend/plan runtime/material runtime/message runtime/ring runtime/timeline
+runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest:
 runtime/client: backend/plan runtime/server
 runtime/observe:
-runtime/grpcnet: backend/plan runtime/keys
+runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe
+runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe runtime/timeline
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
-bench: . ir ir/diag backend/plan runtime/engine runtime/local runtime/memnet runtime/ring
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine
+bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine runtime/timeline
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
 examples/mlsd: examples/beside ir

@@ -16,18 +16,18 @@ func TestModels(t *testing.T) {
 			continue
 		}
 		t.Run(b.Name, func(t *testing.T) {
-			p, err := Prepare(b)
+			p, err := Prepare(b, "memory")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := verify.Check(p.Comp.Plan).Err(); err != nil {
+			if err := verify.Check(p.Plan).Err(); err != nil {
 				t.Error(err)
 			}
 			r, err := p.Runs(t.Context(), m, "memory", 1)
 			if err != nil {
 				t.Fatal(err)
 			}
-			cost := p.Comp.Plan.Cost().Phases[plan.Online]
+			cost := p.Plan.Cost().Phases[plan.Online]
 			most := int64(0)
 			for _, n := range cost.Sent {
 				most = max(most, n)

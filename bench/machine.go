@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 
 	"smpcc/runtime/ring"
 )
@@ -40,9 +42,10 @@ func resetPeak() {
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) // elsewhere the peak is that of the whole suite
 }
 
-// peak returns the largest resident size since resetPeak; 0 where the system does not tell.
-func peak() int64 {
-	data, err := os.ReadFile("/proc/self/status")
+// PeakRSS returns the largest resident size of a process, self or a number, in bytes; 0 where the system does not tell. What
+// getrusage tells of a process begins with the size of the one that started it.
+func PeakRSS(pid string) int64 {
+	data, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0
 	}
@@ -55,4 +58,13 @@ func peak() int64 {
 		}
 	}
 	return 0
+}
+
+// CPU returns the processors' time that this process has taken.
+func CPU() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -17,26 +17,45 @@ type Model struct {
 	Name  string
 	Doc   string
 	Batch int // inputs per run, by which throughput is counted
-	build func(g *graph) *ir.Value
+	// Batches are the batch sizes at which throughput is looked for; none if there is no batch dimension.
+	Batches []int
+	build   func(g *graph) *ir.Value
 }
 
 // Models is the suite, in the order in which it runs.
 func Models() []Model {
 	return []Model{
-		{"relu-1m", "1,000,000 ReLUs behind a truncation, range 8 bits and 16 fraction bits", 1, func(g *graph) *ir.Value {
+		{"relu-1m", "1,000,000 ReLUs behind a truncation, range 8 bits and 16 fraction bits", 1, nil, func(g *graph) *ir.Value {
 			x := g.input(-64, 64, 1_000_000)
 			return g.relu(g.e(ir.OpMul, nil, x, g.number(0.7)))
 		}},
-		{"matmul-512", "product of two secret 512x512 matrices, truncated", 1, func(g *graph) *ir.Value { return g.square(512) }},
-		{"matmul-1024", "product of two secret 1024x1024 matrices, truncated", 1, func(g *graph) *ir.Value { return g.square(1024) }},
-		{"lenet-1", "LeNet for 28x28 images, batch 1", 1, func(g *graph) *ir.Value { return g.lenet(1) }},
-		{"lenet-128", "LeNet for 28x28 images, batch 128", 128, func(g *graph) *ir.Value { return g.lenet(128) }},
-		{"squeezenet", "SqueezeNet 1.1 at 224x224", 1, (*graph).squeezenet},
-		{"resnet18", "ResNet-18 at 224x224", 1, func(g *graph) *ir.Value { return g.resnet([]int{2, 2, 2, 2}, false) }},
-		{"resnet50", "ResNet-50 v1.5 at 224x224", 1, func(g *graph) *ir.Value { return g.resnet([]int{3, 4, 6, 3}, true) }},
-		{"mobilenet", "MobileNetV2-like at 224x224", 1, (*graph).mobilenet},
-		{"bert-layer", "one BERT-base encoder layer, 128 tokens", 1, (*graph).bert},
+		{"matmul-512", "product of two secret 512x512 matrices, truncated", 1, nil, func(g *graph) *ir.Value { return g.square(512) }},
+		{"matmul-1024", "product of two secret 1024x1024 matrices, truncated", 1, nil, func(g *graph) *ir.Value { return g.square(1024) }},
+		{"lenet-1", "LeNet for 28x28 images, batch 1", 1, []int{8, 32, 128, 512}, (*graph).lenet},
+		{"lenet-128", "LeNet for 28x28 images, batch 128", 128, nil, (*graph).lenet},
+		{"squeezenet", "SqueezeNet 1.1 at 224x224", 1, []int{4}, (*graph).squeezenet},
+		{"resnet18", "ResNet-18 at 224x224", 1, []int{4}, func(g *graph) *ir.Value { return g.resnet([]int{2, 2, 2, 2}, false) }},
+		{"resnet50", "ResNet-50 v1.5 at 224x224", 1, nil, func(g *graph) *ir.Value { return g.resnet([]int{3, 4, 6, 3}, true) }},
+		{"mobilenet", "MobileNetV2-like at 224x224", 1, nil, (*graph).mobilenet},
+		{"bert-layer", "one BERT-base encoder layer, 128 tokens", 1, nil, (*graph).bert},
 	}
+}
+
+// ModelOf returns the model of a name, for a batch of the given size; 0 is its own.
+func ModelOf(name string, batch int) (Model, error) {
+	for _, m := range Models() {
+		if m.Name != name {
+			continue
+		}
+		if batch != 0 && batch != m.Batch {
+			if len(m.Batches) == 0 {
+				return m, fmt.Errorf("%s has no batch dimension", name)
+			}
+			m.Batch = batch
+		}
+		return m, nil
+	}
+	return Model{}, fmt.Errorf("no model is called %q", name)
 }
 
 // A graph is a module under construction: party p0 owns the weights, p1 the input and the output.
@@ -45,13 +64,15 @@ type graph struct {
 	f *ir.Func
 	r *rand.Rand
 	n int
+	// batch is the number of inputs that images are computed for at once.
+	batch int
 }
 
 // Build generates a model and a sample input for calibration and for the run.
 func (b Model) Build() (m *ir.Module, input map[string]*ir.Tensor, err error) {
 	defer ir.Recover(&err)
 	f := ir.NewFunc("main")
-	g := &graph{f: f, r: rand.New(rand.NewPCG(1, uint64(len(b.Name)))),
+	g := &graph{f: f, batch: max(1, b.Batch), r: rand.New(rand.NewPCG(1, uint64(len(b.Name)))),
 		m: &ir.Module{Name: b.Name, Parties: smpcc.PartyNames(2), Dealer: smpcc.DefaultDealer, Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}}
 	out := b.build(g)
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", "out"), ir.Ss("to", "p1")}, out)
@@ -133,19 +154,19 @@ func (g *graph) dense(x *ir.Value, out int) *ir.Value {
 	return g.add(g.e(ir.OpMatMul, nil, x, g.weight(math.Sqrt(1/float64(in)), in, out)), g.weight(0.1, out))
 }
 
-func (g *graph) lenet(batch int) *ir.Value {
-	x := g.input(0, 1, batch, 1, 28, 28)
+func (g *graph) lenet() *ir.Value {
+	x := g.input(0, 1, g.batch, 1, 28, 28)
 	valid := func(x *ir.Value, out int) *ir.Value {
 		in := x.Type.Shape[1]
 		y := g.e(ir.OpConv, nil, x, g.weight(math.Sqrt(2/float64(in*25)), out, in, 5, 5))
 		return g.relu(g.maxPool(g.add(y, g.weight(0.1, 1, out, 1, 1)), 2, 2, 0))
 	}
 	x = valid(valid(x, 20), 50)
-	return g.dense(g.relu(g.dense(g.reshape(x, batch, 800), 500)), 10)
+	return g.dense(g.relu(g.dense(g.reshape(x, g.batch, 800), 500)), 10)
 }
 
 func (g *graph) squeezenet() *ir.Value {
-	x := g.relu(g.conv(g.input(-2, 2, 1, 3, 224, 224), 64, 3, 2, 1))
+	x := g.relu(g.conv(g.input(-2, 2, g.batch, 3, 224, 224), 64, 3, 2, 1))
 	fire := func(squeeze, expand int) {
 		s := g.relu(g.conv(x, squeeze, 1, 1, 1))
 		x = g.e(ir.OpConcat, ir.Attrs{ir.I("axis", 1)}, g.relu(g.conv(s, expand, 1, 1, 1)), g.relu(g.conv(s, expand, 3, 1, 1)))
@@ -167,7 +188,7 @@ func (g *graph) squeezenet() *ir.Value {
 // resnet builds the residual networks of He et al. 2016; bottleneck blocks have their stride in the 3x3 convolution (v1.5). The
 // last convolution of a block is scaled down, as trained networks do, so that activations keep their size.
 func (g *graph) resnet(blocks []int, bottleneck bool) *ir.Value {
-	x := g.relu(g.conv(g.input(-2, 2, 1, 3, 224, 224), 64, 7, 2, 1))
+	x := g.relu(g.conv(g.input(-2, 2, g.batch, 3, 224, 224), 64, 7, 2, 1))
 	x = g.maxPool(x, 3, 2, 1)
 	wide := 1
 	if bottleneck {
@@ -207,7 +228,7 @@ func (g *graph) calm(x *ir.Value, out, k int) *ir.Value {
 // mobilenet builds inverted residuals with depthwise convolutions (Sandler et al. 2018), with ReLU6.
 func (g *graph) mobilenet() *ir.Value {
 	six := func(x *ir.Value) *ir.Value { return g.e(ir.OpClip, ir.Attrs{ir.F("lo", 0), ir.F("hi", 6)}, x) }
-	x := six(g.conv(g.input(-2, 2, 1, 3, 224, 224), 32, 3, 2, 1))
+	x := six(g.conv(g.input(-2, 2, g.batch, 3, 224, 224), 32, 3, 2, 1))
 	for _, s := range []struct{ grow, out, n, stride int }{{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}} {
 		for i := range s.n {
 			stride := 1

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -13,6 +14,7 @@ import (
 
 // Draw renders online times and their floors as dots on a logarithmic axis; format is svg or png.
 func Draw(results []*Result, format string) ([]byte, error) {
+	results = slices.DeleteFunc(slices.Clone(results), func(r *Result) bool { return r.Failure != "" })
 	if len(results) == 0 {
 		return nil, fmt.Errorf("there are no results to draw")
 	}

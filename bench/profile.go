@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 
 	"smpcc/backend/plan"
 	"smpcc/ir"
@@ -17,8 +18,15 @@ import (
 type Profile struct {
 	Machine Machine            `json:"machine"`
 	Rates   map[string]float64 `json:"per_second"` // per core; a kind that is missing took no time that could be told
+	Wait    Handover           `json:"handover"`
 	GRPC    Loopback           `json:"grpc"`
 	Fit     []Fitted           `json:"fit"` // what the profile says of the models that it was made from
+}
+
+// Handover is how long processors wait to be woken.
+type Handover struct {
+	Round float64 `json:"seconds_per_round"` // an exchange in memory
+	Split float64 `json:"seconds_per_split"` // a stage that is shared out among processors
 }
 
 // Loopback is what gRPC with mutual TLS between processes of one machine takes, besides the time in memory.
@@ -33,6 +41,9 @@ type Fitted struct {
 	Phase     string  `json:"phase"`
 	Measured  float64 `json:"measured_seconds"`
 	Predicted float64 `json:"predicted_seconds"`
+	// CPU and PredictedCPU are the processors' time of all roles.
+	CPU          float64 `json:"cpu_seconds"`
+	PredictedCPU float64 `json:"predicted_cpu_seconds"`
 }
 
 // ReadProfile reads a profile that Write wrote.
@@ -54,7 +65,7 @@ func ReadProfile(file string) (*Profile, error) {
 			return nil, fmt.Errorf("%s is no machine profile of this version: %s = %g; run smpcc bench --calibrate again", file, k, r)
 		}
 	}
-	if len(p.Rates) == 0 || p.Machine.Cores < 1 || !(p.GRPC.Round >= 0) || !(p.GRPC.Bytes >= 0) {
+	if len(p.Rates) == 0 || p.Machine.Cores < 1 || !(p.GRPC.Round >= 0) || !(p.GRPC.Bytes >= 0) || !(p.Wait.Round >= 0) || !(p.Wait.Split >= 0) {
 		return nil, fmt.Errorf("%s is no machine profile: it has no rates or no cores", file)
 	}
 	return p, nil
@@ -71,45 +82,74 @@ func (p *Profile) Write(file string) error {
 
 // A Forecast is what a plan will take.
 type Forecast struct {
-	together, apart [3][engine.Kinds]float64 // work by phase: all roles on one machine; the busiest role on a machine of its own
-	Roles           []engine.Footprint
-	cost            *plan.Cost
+	cores int
+	works [][3]engine.Work // by role and phase
+	wire  [3]wire
+	Roles []engine.Footprint
+	// Together is the peak of all roles in one process, where a message is in memory once.
+	Together int64
+}
+
+// A wire is what goes between roles in a phase.
+type wire struct {
+	rounds int
+	line   int64 // bytes of the busiest line of each exchange, added up
 }
 
 // NewForecast counts the work of a plan, for machines of so many cores.
 func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
-	f := &Forecast{cost: p.Cost()}
-	works := make([][3]engine.Work, len(p.Programs))
+	f := &Forecast{cores: cores}
+	var setup, session, model int64
 	for role := range p.Programs {
 		e, err := engine.New(p, role)
 		if err != nil {
 			return nil, err
 		}
-		for ph := plan.Setup; ph <= plan.Online; ph++ {
-			works[role][ph] = e.Work(ph)
+		var w [3]engine.Work
+		for ph := range w {
+			w[ph] = e.Work(plan.Phase(ph))
 		}
-		f.Roles = append(f.Roles, e.Footprint())
+		f.works = append(f.works, w)
+		r := e.Footprint()
+		f.Roles = append(f.Roles, r)
+		model += r.Model
+		session += r.Session + r.Outputs
 	}
-	for ph := plan.Setup; ph <= plan.Online; ph++ {
-		busy := 0
-		for role := range works {
-			if works[role][ph] != (engine.Work{}) {
-				busy++
-			}
-		}
-		for k := range engine.Kinds {
-			for role := range works {
-				w := &works[role][ph]
-				f.together[ph][k] += w.Parallel[k]/float64(cores) + w.Alone[k]/float64(max(1, min(cores, busy)))
-				f.apart[ph][k] = max(f.apart[ph][k], w.Parallel[k]/float64(cores)+w.Alone[k])
-			}
-		}
-		f.together[ph][engine.Rounds] = float64(f.cost.Phases[ph].Rounds)
+	for _, w := range p.Manifest.Weights {
+		setup += 8 * int64(w.Len())
 	}
+	var most [3]int64 // bytes of the largest exchange
+	for ph := range f.wire {
+		for r := range p.Programs[0].Rounds(plan.Phase(ph)) {
+			line, all := int64(0), int64(0)
+			for role := range p.Programs {
+				to := make([]int64, len(p.Programs))
+				for i := range p.Programs[role].Rounds(plan.Phase(ph))[r].Opens {
+					o := &p.Programs[role].Rounds(plan.Phase(ph))[r].Opens[i]
+					if !slices.Contains(o.From, role) {
+						continue
+					}
+					for _, t := range o.To {
+						if t != role {
+							to[t] += int64(o.Bytes())
+							all += int64(o.Bytes())
+						}
+					}
+				}
+				line = max(line, slices.Max(to))
+			}
+			if line > 0 {
+				f.wire[ph].rounds++
+				f.wire[ph].line += line
+			}
+			most[ph] = max(most[ph], all)
+		}
+	}
+	f.Together = model + max(setup+most[plan.Setup], session+max(most[plan.Offline], most[plan.Online]))
 	return f, nil
 }
 
-// seconds is the time of work.
+// seconds is the processors' time of work.
 func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
 	t := 0.0
 	for k, n := range w {
@@ -120,35 +160,65 @@ func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
 	return t
 }
 
-// Compute predicts the seconds that the roles of a phase compute, each on a machine of its own: the kinds of work at the role that does
-// most of them, without the network.
-func (p *Profile) Compute(f *Forecast, ph plan.Phase) float64 {
-	w := f.apart[ph]
-	w[engine.Rounds] = 0
-	return p.seconds(&w)
-}
-
-// Seconds predicts the seconds of a phase with all roles on this machine, over memory or grpc.
-func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
-	t := p.seconds(&f.together[ph])
-	switch c := f.cost.Phases[ph]; transport {
-	case "grpc":
-		t += float64(c.Rounds) * p.GRPC.Round
-		if p.GRPC.Bytes > 0 {
-			t += float64(most(c.Sent)) / p.GRPC.Bytes
-		}
-	case "wan":
-		t += float64(c.Rounds)*0.02 + float64(most(c.Sent))*8/1e8
+// CPU predicts the processors' time of a phase, of all roles.
+func (p *Profile) CPU(f *Forecast, ph plan.Phase) float64 {
+	t := 0.0
+	for role := range f.works {
+		w := &f.works[role][ph]
+		t += p.seconds(&w.Parallel) + p.seconds(&w.Alone)
 	}
 	return t
 }
 
-func most(x []int64) int64 {
-	m := int64(0)
-	for _, n := range x {
-		m = max(m, n)
+// alone is the time of a role's work that one processor does, less that of exchanges, and the wait for others to take their share.
+func (p *Profile) alone(w *engine.Work) float64 {
+	a := w.Alone
+	a[engine.Rounds] = 0
+	return p.seconds(&a) + p.Wait.Split*w.Alone[engine.Splits]
+}
+
+// Compute predicts the seconds that the roles of a phase compute, each on a machine of its own: the role that takes longest,
+// without the network.
+func (p *Profile) Compute(f *Forecast, ph plan.Phase) float64 {
+	t := 0.0
+	for role := range f.works {
+		w := &f.works[role][ph]
+		t = max(t, p.seconds(&w.Parallel)/float64(f.cores)+p.alone(w))
 	}
-	return m
+	return t
+}
+
+// Seconds predicts the seconds of a phase with all roles on this machine, over memory, grpc or wan. Work that goes to all processors is
+// done one after the other; of what one does alone, roles do theirs at the same time, as far as there are processors.
+func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
+	parallel, longest, sum := 0.0, 0.0, 0.0
+	for role := range f.works {
+		w := &f.works[role][ph]
+		parallel += p.seconds(&w.Parallel)
+		a := p.alone(w)
+		longest, sum = max(longest, a), sum+a
+	}
+	c := f.wire[ph]
+	t := parallel/float64(f.cores) + max(longest, sum/float64(f.cores)) + float64(c.rounds)*p.exchange()
+	switch transport {
+	case "grpc":
+		t += float64(c.rounds) * p.GRPC.Round
+		if p.GRPC.Bytes > 0 {
+			t += float64(c.line) / p.GRPC.Bytes
+		}
+	case "wan":
+		t += float64(c.rounds)*wan.RTT.Seconds()/2 + float64(c.line)*8/wan.Bandwidth
+	}
+	return t
+}
+
+// exchange is the time of an exchange in memory.
+func (p *Profile) exchange() float64 {
+	t := p.Wait.Round
+	if rate := p.Rates[engine.KindNames[engine.Rounds]]; rate > 0 {
+		t += 1 / rate
+	}
+	return t
 }
 
 // probes are the models that a profile is made from. None is of the suite.
@@ -196,7 +266,10 @@ func probes() []Model {
 		{Name: "conv-point", build: conv(256, 256, 1, 28, 1, 1)},
 		{Name: "conv-deep", build: conv(384, 384, 3, 7, 1, 1)},
 		{Name: "depthwise", build: conv(96, 96, 3, 96, 1, 96)},
+		{Name: "depthwise-small", build: conv(384, 384, 3, 14, 1, 384)},
+		{Name: "depthwise-half", build: conv(144, 144, 3, 56, 2, 144)},
 		{Name: "network-1", build: network(1)},
+		{Name: "network-4", build: network(4)},
 		{Name: "network-12", build: network(12)},
 		{Name: "depthwise-stack", build: stack(32, 192, 3, 28, 192, 3)},
 		{Name: "conv-stack", build: stack(32, 64, 3, 28, 1, 5)},
@@ -219,76 +292,115 @@ func probes() []Model {
 // A Grpc runs sessions over gRPC between processes.
 type Grpc func(p *Prepared, m *Machine, runs int) (*Result, error)
 
+// overGRPC are the probes that are measured over gRPC too.
+var overGRPC = map[string]bool{"relu-200": true, "matmul-896": true, "network-1": true, "network-12": true, "relu-300k": true, "conv-stack": true}
+
+// A sample is a phase of a probe as measured.
+type sample struct {
+	model string
+	ph    plan.Phase
+	f     *Forecast
+	cpu   float64 // of the session that took least
+	wall  float64 // of the quickest
+	grpc  float64 // of the quickest over gRPC, 0 if not measured
+}
+
 // Calibrate measures this machine. say is told what is going on; over may be nil, which leaves gRPC out.
 func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over Grpc) (*Profile, error) {
-	type row struct {
-		model string
-		ph    plan.Phase
-		work  [engine.Kinds]float64
-		t     float64
-	}
-	var rows []row
-	type slow struct{ rounds, bytes, t float64 }
-	var wire []slow
-	p := &Profile{Machine: *m}
+	var samples []sample
 	for _, b := range probes() {
 		say(b.Name)
-		pr, err := Prepare(b)
+		pr, err := Prepare(b, "memory")
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}
-		f, err := NewForecast(pr.Comp.Plan, m.Cores)
+		f, err := NewForecast(pr.Plan, m.Cores)
 		if err != nil {
 			return nil, err
 		}
 		r, err := pr.Runs(ctx, m, "memory", runs)
+		if err == nil && r.Online.Fastest+r.Offline.Fastest < 0.01 { // more of what is short
+			r, err = pr.Runs(ctx, m, "memory", 10*runs)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}
-		rows = append(rows, row{b.Name, plan.Offline, f.together[plan.Offline], r.Offline.Fastest}, row{b.Name, plan.Online, f.together[plan.Online], r.Online.Fastest})
-		if over != nil && (b.Name == "relu-200" || b.Name == "matmul-896" || b.Name == "network-1" || b.Name == "relu-300k") {
+		on := sample{model: b.Name, ph: plan.Online, f: f, cpu: r.Online.LeastCPU, wall: r.Online.Fastest}
+		if over != nil && overGRPC[b.Name] {
 			say(b.Name + " over grpc")
 			g, err := over(pr, m, runs)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", b.Name, err)
 			}
-			wire = append(wire, slow{float64(g.Online.Rounds), float64(g.Online.Bytes), max(0, g.Online.Fastest-r.Online.Fastest)})
+			on.grpc = g.Online.Fastest
 		}
+		samples = append(samples, sample{model: b.Name, ph: plan.Offline, f: f, cpu: r.Offline.LeastCPU, wall: r.Offline.Fastest}, on)
 		runtime.GC()
 	}
+	return fit(m, samples), nil
+}
+
+// fit makes a profile of samples. Rates come from the processors' time, which other processes on the machine hardly change; how long
+// processors wait for each other from what is left of the times.
+func fit(m *Machine, samples []sample) *Profile {
+	p := &Profile{Machine: *m, Rates: map[string]float64{}}
 	// Errors count in proportion to the time, so that small models weigh as much as large ones.
 	var a [][]float64
 	var y []float64
-	for _, r := range rows {
+	for _, s := range samples {
+		if !(s.cpu > 0) {
+			continue
+		}
 		line := make([]float64, engine.Kinds)
-		for k := range line {
-			line[k] = r.work[k] / r.t
+		for role := range s.f.works {
+			w := &s.f.works[role][s.ph]
+			for k := range line {
+				line[k] += (w.Parallel[k] + w.Alone[k]) / s.cpu
+			}
 		}
 		a, y = append(a, line), append(y, 1)
 	}
-	p.Rates = map[string]float64{}
-	for k, c := range robust(a, y) {
-		if c > 0 {
-			p.Rates[engine.KindNames[k]] = 1 / c
+	if len(a) > 0 {
+		for k, c := range robust(a, y) {
+			if c > 0 {
+				p.Rates[engine.KindNames[k]] = 1 / c
+			}
 		}
 	}
-	for _, r := range rows {
-		p.Fit = append(p.Fit, Fitted{r.model, r.ph.String(), r.t, p.seconds(&r.work)})
+	a, y = nil, nil
+	for _, s := range samples {
+		if s.ph != plan.Online {
+			continue
+		}
+		splits := 0.0
+		for role := range s.f.works {
+			splits = max(splits, s.f.works[role][s.ph].Alone[engine.Splits])
+		}
+		left := s.wall - p.Seconds(s.f, s.ph, "memory")
+		a, y = append(a, []float64{float64(s.f.wire[s.ph].rounds) / s.wall, splits / s.wall}), append(y, left/s.wall)
+	}
+	if len(a) > 0 {
+		w := robust(a, y)
+		p.Wait = Handover{Round: w[0], Split: w[1]}
 	}
 	a, y = nil, nil
-	for _, w := range wire {
-		if w.t > 0 {
-			a, y = append(a, []float64{w.rounds / w.t, w.bytes / w.t}), append(y, 1)
+	for _, s := range samples {
+		if s.grpc > 0 {
+			left := s.grpc - p.Seconds(s.f, s.ph, "memory")
+			a, y = append(a, []float64{float64(s.f.wire[s.ph].rounds) / s.grpc, float64(s.f.wire[s.ph].line) / s.grpc}), append(y, left/s.grpc)
 		}
 	}
 	if len(a) > 0 {
-		c := nonNegative(a, y)
-		p.GRPC.Round = c[0]
-		if c[1] > 0 {
-			p.GRPC.Bytes = 1 / c[1]
+		w := robust(a, y)
+		p.GRPC.Round = w[0]
+		if w[1] > 0 {
+			p.GRPC.Bytes = 1 / w[1]
 		}
 	}
-	return p, nil
+	for _, s := range samples {
+		p.Fit = append(p.Fit, Fitted{s.model, s.ph.String(), s.wall, p.Seconds(s.f, s.ph, "memory"), s.cpu, p.CPU(s.f, s.ph)})
+	}
+	return p
 }
 
 // robust is nonNegative where lines that do not fit by more than tolerable count less than in square: another process that takes the

@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,21 +56,21 @@ func TestForecast(t *testing.T) {
 			b = m
 		}
 	}
-	pr, err := Prepare(b)
+	pr, err := Prepare(b, "memory")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := NewForecast(pr.Comp.Plan, 4)
+	f, err := NewForecast(pr.Plan, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cost := pr.Comp.Plan.Cost()
+	cost := pr.Plan.Cost()
 	only := func(k engine.Kind, rate float64) *Profile {
 		return &Profile{Machine: Machine{Cores: 4}, Rates: map[string]float64{engine.KindNames[k]: rate}}
 	}
 	sum := int64(0) // multiplications of both parties on four cores
-	for i := range pr.Comp.Plan.Programs {
-		g := &pr.Comp.Plan.Programs[i]
+	for i := range pr.Plan.Programs {
+		g := &pr.Plan.Programs[i]
 		for _, r := range g.Online {
 			for j := range r.Steps {
 				if s := &r.Steps[j]; s.Op == plan.StepMatMul {
@@ -91,12 +92,66 @@ func TestForecast(t *testing.T) {
 	if got := rounds.Compute(f, plan.Online); got != 0 {
 		t.Errorf("computing alone waits for rounds: %g", got)
 	}
+	sent := int64(0) // one party after the other
+	for _, n := range cost.Phases[plan.Online].Sent {
+		sent += n
+	}
 	rounds.GRPC = Loopback{Round: 1, Bytes: 1e6}
-	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1)+float64(most(cost.Phases[plan.Online].Sent))/1e6)
+	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1)+float64(sent)/1e6)
+	rounds.Wait.Round = 1e-3
+	near("handing over", rounds.Seconds(f, plan.Online, "memory"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1e-3))
 	for i, role := range f.Roles {
-		if role.Session > 8*int64(cost.Words[i]) || role.Model != 8*int64(cost.Model[i]) || role.Total() <= 0 {
+		if role.Session > 8*int64(cost.Words[i]) || role.Model > 8*int64(cost.Model[i]) || role.Total() <= 0 {
 			t.Errorf("role %d: footprint %+v, the plan has %d and %d words", i, role, cost.Words[i], cost.Model[i])
 		}
+	}
+}
+
+// TestFit makes times of small models up from a profile, has a profile fitted to them, and wants it to predict a model that it has not
+// seen, and what was made up, within a hundredth.
+func TestFit(t *testing.T) {
+	truth := &Profile{Machine: Machine{Cores: 2}, Wait: Handover{Round: 7e-6, Split: 2e-5}, GRPC: Loopback{Round: 8e-5, Bytes: 5e8}, Rates: map[string]float64{
+		"multiply_adds": 2e10, "multiply_adds_few_rows": 1e9, "elementwise_words": 1e9, "leaf_chunks": 1e9, "merged_words": 5e8, "selected_words": 3e8, "wire_words": 2e8,
+		"prg_bytes": 1e10, "memory_bytes": 2e10, "blocks": 5e6, "stages": 1e6, "rounds": 1e6}}
+	var samples []sample
+	var unseen *Forecast
+	for _, b := range probes() {
+		if !slices.Contains([]string{"relu-200", "relu-20k", "matmul-96", "matmul-384", "dense-1", "dense-48", "conv-small", "network-1", "network-4", "pool", "rsqrt-1k", "exp-20k", "gelu-60k"}, b.Name) {
+			continue
+		}
+		pr, err := Prepare(b, "memory")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := NewForecast(pr.Plan, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Name == "network-4" {
+			unseen = f
+			continue
+		}
+		for _, ph := range []plan.Phase{plan.Offline, plan.Online} {
+			s := sample{model: b.Name, ph: ph, f: f, cpu: truth.CPU(f, ph), wall: truth.Seconds(f, ph, "memory")}
+			if ph == plan.Online {
+				s.grpc = truth.Seconds(f, ph, "grpc")
+			}
+			samples = append(samples, s)
+		}
+	}
+	got := fit(&truth.Machine, samples)
+	near := func(what string, x, want float64) {
+		t.Helper()
+		if math.Abs(x-want) > 0.01*want {
+			t.Errorf("%s: %g, want %g", what, x, want)
+		}
+	}
+	for _, transport := range []string{"memory", "grpc", "wan"} {
+		near("unseen over "+transport, got.Seconds(unseen, plan.Online, transport), truth.Seconds(unseen, plan.Online, transport))
+	}
+	for _, f := range got.Fit {
+		near(f.Model+" "+f.Phase, f.Predicted, f.Measured)
+		near(f.Model+" "+f.Phase+" processors", f.PredictedCPU, f.CPU)
 	}
 }
 

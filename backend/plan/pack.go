@@ -1,6 +1,38 @@
 package plan
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"io"
+)
+
+// WriteWords writes words as 8 bytes each, little-endian, in parts that take no memory to speak of.
+func WriteWords(w io.Writer, words []uint64) error {
+	const part = 1 << 13
+	var buf [8 * part]byte
+	for len(words) > 0 {
+		n := min(part, len(words))
+		if _, err := w.Write(Pack(buf[:0], words[:n], 64)); err != nil {
+			return err
+		}
+		words = words[n:]
+	}
+	return nil
+}
+
+// ReadWords reads what WriteWords wrote.
+func ReadWords(r io.Reader, words []uint64) error {
+	const part = 1 << 13
+	var buf [8 * part]byte
+	for len(words) > 0 {
+		n := min(part, len(words))
+		if _, err := io.ReadFull(r, buf[:8*n]); err != nil {
+			return err
+		}
+		Unpack(words[:n], buf[:8*n], 64)
+		words = words[n:]
+	}
+	return nil
+}
 
 // Pack appends the lowest bits of each word, without gaps, least significant bit first: PackedBytes(len(words), bits)
 // bytes. Bits above are garbage and do not get onto the wire.

@@ -260,12 +260,19 @@ func WriteFile(path string, p *Plan) error { return WriteAtomic(path, p.Encode()
 
 // WriteAtomic writes a file so that nothing half-written is ever seen under its name.
 func WriteAtomic(path string, data []byte, mode os.FileMode) error {
+	return WriteAtomicTo(path, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// WriteAtomicTo is WriteAtomic for what is written in parts.
+func WriteAtomicTo(path string, mode os.FileMode, write func(w io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}

@@ -21,7 +21,6 @@ import (
 	"strings"
 
 	"codeberg.org/sbinet/npyio"
-	"codeberg.org/sbinet/npyio/npz"
 
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
@@ -445,14 +444,16 @@ func writeWeights(path string, tensors map[string]*ir.Tensor) error {
 	if err != nil {
 		return err
 	}
-	w := npz.NewWriter(f)
+	w := zip.NewWriter(f)
 	var errs error
 	for _, n := range sortedKeys(tensors) {
-		if t := tensors[n]; t.Elem == ir.Real {
-			errs = errors.Join(errs, w.Write(n, t.F))
-		} else {
-			errs = errors.Join(errs, w.Write(n, t.I))
+		m, err := w.CreateHeader(&zip.FileHeader{Name: n + ".npy", Method: zip.Store}) // weights do not compress
+		if t := tensors[n]; err == nil && t.Elem == ir.Real {
+			err = npyio.Write(m, t.F)
+		} else if err == nil {
+			err = npyio.Write(m, t.I)
 		}
+		errs = errors.Join(errs, err)
 	}
 	errs = errors.Join(errs, w.Close(), f.Close())
 	if errs != nil {

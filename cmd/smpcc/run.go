@@ -13,21 +13,24 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/bench"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/runtime/local"
+	"smpcc/runtime/timeline"
 )
 
 func runCommand() *cobra.Command {
 	var s source
 	var inputs []string
-	var transport, out, stats string
+	var transport, out, stats, profile, lines string
 	var float, perOp bool
 	c := &cobra.Command{
 		Use:   "run MODEL|PROGRAM|PLAN --input NAME=FILE ...",
@@ -44,6 +47,8 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 	f.StringVar(&transport, "transport", "memory", "memory: one process; grpc: one process per role")
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors")
 	f.StringVar(&stats, "stats", "", "`FILE` to write measurements to, as JSON")
+	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of setup and session to; of this process")
+	f.StringVar(&lines, "timeline", "", "`FILE`.json to write what each role did and when to, for ui.perfetto.dev or chrome://tracing")
 	f.BoolVar(&float, "float", false, "also print the plaintext result")
 	f.BoolVar(&perOp, "per-op", false, "with --float: show the error of every node, computed on this machine from the plan's fixed-point level")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -77,8 +82,12 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		if slices.ContainsFunc(p.Manifest.Guards, func(g plan.Guard) bool { return g.MaxRuns > 0 || g.Expires != 0 || len(g.Approve) > 0 }) && transport == "memory" {
 			fmt.Fprintln(c.ErrOrStderr(), "note: policies bound runs (smpcc audit lists how); servers enforce that, this trial on one machine counts nothing")
 		}
-		j := &job{plan: p, comp: comp, path: path, inputs: data, files: files, transport: transport}
-		if err := j.run(c.Context(), bar); err != nil {
+		j := &job{plan: p, comp: comp, path: path, inputs: data, files: files, transport: transport, timeline: lines}
+		stop, err := startProfile(profile)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(j.run(c.Context(), bar), stop()); err != nil {
 			return err
 		}
 		if comp != nil {
@@ -125,8 +134,11 @@ type job struct {
 	inputs    map[string]*ir.Tensor
 	files     map[string]string // where inputs come from, for messages
 	transport string
+	timeline  string // file to write one to; none if empty
 
 	phases  [3]local.Phase
+	cpu     []float64                        // seconds of processors offline, by role
+	peaks   []int64                          // largest resident sizes of processes, by role
 	outputs map[string]map[string]*ir.Tensor // by receiver, then name
 	want    map[string]*ir.Tensor            // plaintext results by name; nil if unknown
 }
@@ -222,7 +234,12 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 		return err
 	}
 	if j.transport == "grpc" {
-		return j.runProcesses(ctx, bar, in, w)
+		return j.runProcesses(ctx, bar, in)
+	}
+	var rec *timeline.Recorder
+	if j.timeline != "" {
+		rec = timeline.New(time.Now)
+		ctx = timeline.With(ctx, rec)
 	}
 	bar.stage("setup")
 	r, err := local.New(ctx, j.plan, w)
@@ -236,6 +253,9 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 	}
 	j.phases = [3]local.Phase{r.Setup, res.Offline, res.Online}
 	j.collect(func(role int) map[string][]uint64 { return res.Outputs[role] })
+	if rec != nil {
+		return plan.WriteAtomicTo(j.timeline, 0o644, rec.Trace(j.plan.Roles()).Write)
+	}
 	return nil
 }
 
@@ -433,6 +453,9 @@ func nodeRows(c *plan.Cost) []nodeStats {
 
 // peakRSS returns the largest resident size of this process.
 func peakRSS() int64 {
+	if n := bench.PeakRSS("self"); n > 0 {
+		return n
+	}
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

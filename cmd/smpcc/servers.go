@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,12 +21,14 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
 	"smpcc/runtime/server"
+	"smpcc/runtime/timeline"
 )
 
 func serverCommands() []*cobra.Command {
@@ -91,7 +95,7 @@ func serveCommand(dealer bool) *cobra.Command {
   drain: 30s                        # how long to wait for running sessions when asked to stop
   limits: {sessions: 32, memory: 4GiB, queue: 256, queue_timeout: 1m}
   material: {low: 16, high: 64, expire: 168h, disk: 10GiB}   # made ahead; low and high count at the first party
-  telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}
+  telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}   # timelines: DIR keeps a Chrome trace of each session
 
 Where one server of each role is too slow, each organisation runs several, which work in pairs: worker 3 of one with worker 3 of
 the others. Then {worker} in addresses and in the state folder stands for the number that --worker gives:
@@ -121,7 +125,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return err
 		}
-		cfg.Software = smpcc.Version
+		cfg.Software, cfg.CPU = smpcc.Version, bench.CPU
 		var weights [][]uint64
 		if !dealer {
 			_, name, err := keys.Load(cfg.TLS)
@@ -141,6 +145,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return fmt.Errorf("%s: %w", config, err)
 		}
+		boundGarbage(p)
 		return s.Serve(c.Context(), nil)
 	}
 	return c
@@ -200,7 +205,7 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files ma
 }
 
 // runProcesses runs the job with one process per role on loopback, with certificates made for this run.
-func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]uint64) (err error) {
+func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (err error) {
 	dir, err := os.MkdirTemp("", "smpcc-run-*")
 	if err != nil {
 		return err
@@ -219,7 +224,12 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	if err := plan.WriteFile(planFile, j.plan); err != nil {
 		return err
 	}
-	if err := j.copyWeights(planFile); err != nil {
+	weightsOf := planFile
+	if j.comp != nil {
+		if err := j.writeWeights(planFile); err != nil {
+			return err
+		}
+	} else if weightsOf, err = filepath.Abs(j.path); err != nil {
 		return err
 	}
 	addrs := map[string]string{}
@@ -257,6 +267,9 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 	}()
 	for i, r := range roles {
 		cfg := server.Config{Listen: addrs[r], Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r), State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
+		if j.timeline != "" {
+			cfg.Telemetry.Timelines = filepath.Join(dir, "timelines")
+		}
 		if j.comp == nil {
 			cfg.Approvals = approvals
 		}
@@ -266,7 +279,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 			}
 		}
 		if slices.ContainsFunc(j.plan.Manifest.Weights, func(w plan.Port) bool { return w.Owner == r }) {
-			cfg.Weights = weightsFile(planFile, r)
+			cfg.Weights = weightsFile(weightsOf, r)
 		}
 		data, err := yaml.Marshal(cfg)
 		if err != nil {
@@ -317,8 +330,39 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in, weights [][]u
 			j.each()
 		}
 	}
+	if j.timeline != "" {
+		if err := j.mergeTimelines(filepath.Join(dir, "timelines")); err != nil {
+			return err
+		}
+	}
+	for _, c := range started {
+		j.peaks = append(j.peaks, bench.PeakRSS(strconv.Itoa(c.Process.Pid)))
+	}
 	cancel()
 	return nil
+}
+
+// mergeTimelines joins what the servers recorded to one file.
+func (j *job) mergeTimelines(dir string) error {
+	var traces []*timeline.Trace
+	for _, role := range j.plan.Roles() {
+		files, err := filepath.Glob(filepath.Join(dir, role+"-*.json"))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				return err
+			}
+			t := &timeline.Trace{}
+			if err := json.Unmarshal(data, t); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
+			traces = append(traces, t)
+		}
+	}
+	return plan.WriteAtomicTo(j.timeline, 0o644, timeline.Merge(traces).Write)
 }
 
 // session runs one session on servers.
@@ -337,6 +381,7 @@ func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) err
 	for ph := range j.phases {
 		j.phases[ph] = local.Phase{Sent: make([]int64, len(roles))}
 	}
+	j.cpu = make([]float64, len(roles))
 	for i, r := range roles {
 		if results[i], err = cl.Result(ctx, session, r); err != nil {
 			return err
@@ -350,7 +395,11 @@ func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) err
 			}
 			x.Rounds = max(x.Rounds, s.Rounds)
 			x.Sent[i] = s.BytesSent
+			x.CPU += time.Duration(s.CPU * 1e9)
 		}
+	}
+	for i := range roles {
+		j.cpu[i] = results[i].Offline.CPU
 	}
 	j.collect(func(role int) map[string][]uint64 { return results[role].Outputs })
 	return nil
@@ -367,29 +416,17 @@ func (j *job) serverError(exited chan error, started *[]*exec.Cmd, err error) er
 	}
 }
 
-// copyWeights writes the weights beside a plan for its servers.
-func (j *job) copyWeights(planFile string) error {
+// writeWeights writes the weights of a compilation beside its plan.
+func (j *job) writeWeights(planFile string) error {
 	owners := map[string]map[string]*ir.Tensor{}
 	for _, w := range j.plan.Manifest.Weights {
 		if owners[w.Owner] == nil {
 			owners[w.Owner] = map[string]*ir.Tensor{}
 		}
-		if j.comp != nil {
-			owners[w.Owner][w.Name] = j.comp.Weights[w.Name]
-		}
+		owners[w.Owner][w.Name] = j.comp.Weights[w.Name]
 	}
 	for _, o := range sortedKeys(owners) {
-		if j.comp != nil {
-			if err := writeWeights(weightsFile(planFile, o), owners[o]); err != nil {
-				return err
-			}
-			continue
-		}
-		data, err := os.ReadFile(weightsFile(j.path, o))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(weightsFile(planFile, o), data, 0o600); err != nil {
+		if err := writeWeights(weightsFile(planFile, o), owners[o]); err != nil {
 			return err
 		}
 	}

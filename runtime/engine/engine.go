@@ -12,6 +12,8 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/material"
+	"smpcc/runtime/message"
+	"smpcc/runtime/timeline"
 )
 
 // A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
@@ -22,18 +24,49 @@ type Transport interface {
 	Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) (in [][]byte, err error)
 }
 
+// A Streamer is a Transport that can send a message while it is being packed and hand one over while it arrives.
+type Streamer interface {
+	Transport
+	// Start begins the exchange that Exchange does, before out is written. It may return nil: then Exchange must do it. One
+	// exchange may begin while the one before it is under way.
+	Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) Flow
+}
+
+// A Flow is one exchange under way. The transport owns out from Start on, but for bytes that are not Ready, which the caller
+// writes. After an error nothing more can be expected of it; the session ends.
+type Flow interface {
+	// Ready says that bytes lo..hi-1 of the message to a role are written. It may be called from several goroutines, and is
+	// called for every byte of every message once.
+	Ready(to, lo, hi int)
+	// Flush says that all bytes are ready: the peers' time to answer begins.
+	Flush()
+	// Await returns when bytes lo..hi-1 of the message from a role are in In.
+	Await(from, lo, hi int) error
+	// In returns the messages by role. They are the caller's, with all of their capacity, after Done.
+	In() [][]byte
+	// Done returns when all messages have been sent and received.
+	Done() error
+	// Waited is how long any goroutine has waited in Await and Done.
+	Waited() time.Duration
+}
+
 // An Engine runs the program of one role. It holds no secrets and may serve many sessions at once.
 type Engine struct {
 	plan *plan.Plan
 	prog *plan.Program
 	role int
 
-	phases [3][][]stage             // by phase and round
-	local  []int                    // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner  []bool                   // by slot: touched between two exchanges only, written before it is read
-	width  []int                    // by slot: bytes in which an element is kept in memory
-	used   []interval               // of a session's memory
-	spare  atomic.Pointer[[]uint64] // cleared memory for the next session
+	phases [3][][]stage // by phase and round
+	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner  []bool       // by slot: touched between two exchanges only, written before it is read
+	width  []int        // by slot: bytes in which an element is kept in memory
+	used   []interval   // of a session's memory
+	kept   []interval   // of a model's
+
+	mu       sync.Mutex
+	cleared  sync.Cond // a session's memory has been cleared
+	spare    []uint64  // cleared memory for the next session; nil if there is none
+	clearing int       // sessions whose memory is being cleared
 }
 
 // New returns the engine of a role of a validated plan.
@@ -42,6 +75,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 		return nil, fmt.Errorf("role %d does not exist, the plan has %d", role, len(p.Programs))
 	}
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
+	e.cleared.L = &e.mu
 	e.plot()
 	return e, nil
 }
@@ -54,6 +88,9 @@ type PhaseStats struct {
 	Seconds   float64
 	Rounds    int   // exchanges in which this role sent or received
 	BytesSent int64 // payload
+	// CPU is the processors' time in seconds of the process while the phase ran, where a server measures it: the role's, if no other
+	// session ran.
+	CPU float64
 }
 
 // A Model is what a role keeps from setup: the opened masked weights and what is computed from them.
@@ -131,7 +168,7 @@ func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Stream
 	s.x.streams[plan.Session] = keys
 	err := s.x.run(ctx, t, plan.Offline, &s.Stats[plan.Offline])
 	if !e.online() { // the dealer: done with the session's secrets
-		s.wiped.Do(func() { s.x.clear() })
+		s.wiped.Do(func() { s.x.leave(); s.x.clear() })
 	}
 	return s, err
 }
@@ -180,27 +217,47 @@ func (s *Session) Discard() {
 	s.wipe()
 }
 
-// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it: clearing takes as
-// long as a good part of an online phase.
-func (s *Session) wipe() { s.wiped.Do(func() { go s.x.clear() }) }
+// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it but that one: clearing
+// takes as long as a good part of an online phase.
+func (s *Session) wipe() {
+	s.wiped.Do(func() { s.x.leave(); go s.x.clear() })
+}
+
+// leave says that the session's memory is about to be cleared.
+func (x *execution) leave() {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	x.e.clearing++
+}
 
 // clear clears the session's memory and gives it back.
 func (x *execution) clear() {
-	slab := x.session
+	e, slab := x.e, x.session
 	x.session = nil
-	for _, u := range x.e.used {
+	for _, u := range e.used {
 		clear(slab[u.from:u.to])
 	}
-	x.e.spare.Store(&slab)
+	e.mu.Lock()
+	e.spare = slab
+	e.clearing--
+	e.mu.Unlock()
+	e.cleared.Broadcast()
 }
 
-// slab returns cleared memory for a session. A page of fresh memory costs its first writer more than the values on it: all are
-// written here, offline.
+// slab returns cleared memory for a session: that of the last, which takes less time to clear than fresh memory to be written for the
+// first time. A page of fresh memory costs its first writer more than the values on it: all are written here, offline.
 func (e *Engine) slab() []uint64 {
-	if s := e.spare.Swap(nil); s != nil {
-		return *s
+	e.mu.Lock()
+	for e.spare == nil && e.clearing > 0 {
+		e.cleared.Wait()
 	}
-	s := make([]uint64, e.prog.Words)
+	s := e.spare
+	e.spare = nil
+	e.mu.Unlock()
+	if s != nil {
+		return s
+	}
+	s = make([]uint64, e.prog.Words)
 	for _, u := range e.used {
 		touch(s[u.from:u.to])
 	}
@@ -253,19 +310,35 @@ func signed(d, words []uint64, bits int, bool bool) {
 	}
 }
 
-// run executes a phase round by round: local steps, then one exchange.
+// run executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
+// blocks are sent as they are packed, and those of the exchange before it go through the steps as they arrive.
 func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
+	x.watch = x.e.watching(ctx, ph)
+	defer x.watch.end(stats)
+	streamer, _ := t.(Streamer)
 	rounds := x.e.prog.Rounds(ph)
-	var in, out traffic
+	in := &traffic{}
 	for r, stages := range x.e.phases[ph] {
+		x.watch.next(r)
 		var round plan.Round
 		if r < len(rounds) {
 			round = rounds[r]
 		}
-		var want []int
-		out, want = x.layout(round.Opens)
+		out, want := x.layout(round.Opens, r)
+		moved := false
+		for j := range out.data {
+			stats.BytesSent += int64(len(out.data[j]))
+			moved = moved || len(out.data[j]) > 0 || want[j] > 0
+		}
+		if moved {
+			stats.Rounds++
+			if streamer != nil {
+				out.began = x.watch.now()
+				out.flow = streamer.Start(ctx, ph, r, out.data, want)
+			}
+		}
 		for i := range stages {
 			if err := ctx.Err(); err != nil {
 				node := -1
@@ -274,33 +347,51 @@ func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *
 				}
 				return x.fail(ph, r, node, err)
 			}
-			x.do(&stages[i], round.Steps, &in, &out)
+			if err := x.do(&stages[i], round.Steps, in, out); err != nil {
+				return x.fail(ph, in.round, in.opens[0].Node, err)
+			}
 		}
-		for _, b := range in.data {
-			recycle(b)
+		if out.flow != nil {
+			out.flow.Flush()
 		}
-		in = traffic{}
-		if len(round.Opens) == 0 {
+		if err := x.done(in); err != nil {
+			return x.fail(ph, in.round, in.opens[0].Node, err)
+		}
+		in = x.expect(round.Opens, r)
+		if !moved {
 			continue
 		}
-		moved := false
-		for j := range out.data {
-			stats.BytesSent += int64(len(out.data[j]))
-			moved = moved || len(out.data[j]) > 0 || want[j] > 0
-		}
-		in = x.expect(round.Opens)
-		if moved {
-			stats.Rounds++
+		if in.flow = out.flow; in.flow != nil {
+			in.data, in.began, in.sent = in.flow.In(), out.began, out.data
+		} else {
+			began := x.watch.now()
 			var err error
 			if in.data, err = t.Exchange(ctx, ph, r, out.data, want); err != nil {
 				return x.fail(ph, r, round.Opens[0].Node, err)
 			}
-			for j := range want {
-				if want[j] > 0 && len(in.data[j]) != want[j] {
-					return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))
-				}
+			x.watch.exchange(began, timeline.Compute, r, out.data, want, round.Opens)
+		}
+		for j := range want {
+			if want[j] > 0 && len(in.data[j]) != want[j] {
+				return x.fail(ph, r, round.Opens[0].Node, fmt.Errorf("%s sent %d bytes, want %d", x.e.name(j), len(in.data[j]), want[j]))
 			}
 		}
+	}
+	return nil
+}
+
+// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more.
+func (x *execution) done(t *traffic) error {
+	if t.flow != nil {
+		began := x.watch.now()
+		if err := t.flow.Done(); err != nil {
+			return err
+		}
+		x.watch.wait(began, timeline.Compute, t.round)
+		x.watch.streamed(t)
+	}
+	for _, b := range t.data {
+		message.Free(b)
 	}
 	return nil
 }
@@ -337,34 +428,10 @@ func (x *execution) fail(ph plan.Phase, round, node int, err error) error {
 	return f
 }
 
-// buffers keeps messages that have been unpacked for messages to be packed: memory that is written for the first time is slow.
-// A message is written in full before it is sent.
-var buffers sync.Pool // of *[]byte
-
-// recycledLen is the size from which a message is kept.
-const recycledLen = 1 << 16
-
-// buffer returns a message of n bytes of any content.
-func buffer(n int) []byte {
-	if n >= recycledLen {
-		if b, ok := buffers.Get().(*[]byte); ok && cap(*b) >= n {
-			return (*b)[:n]
-		}
-	}
-	return make([]byte, n)
-}
-
-// recycle takes a message that nobody needs any more.
-func recycle(b []byte) {
-	if cap(b) >= recycledLen {
-		buffers.Put(&b)
-	}
-}
-
 // layout makes room for the messages of a round's openings and says how much each peer will send.
-func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
+func (x *execution) layout(opens []plan.Open, round int) (out *traffic, want []int) {
 	roles := len(x.e.plan.Programs)
-	out = traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	out = &traffic{opens: opens, round: round, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
 	size, want := make([]int, roles), make([]int, roles)
 	for i := range opens {
 		o := &opens[i]
@@ -383,16 +450,16 @@ func (x *execution) layout(opens []plan.Open) (out traffic, want []int) {
 	}
 	for to, n := range size {
 		if n > 0 {
-			out.data[to] = buffer(n)
+			out.data[to] = message.New(n)
 		}
 	}
 	return out, want
 }
 
 // expect says where the openings of a round are in the messages of the peers.
-func (x *execution) expect(opens []plan.Open) traffic {
+func (x *execution) expect(opens []plan.Open, round int) *traffic {
 	roles := len(x.e.plan.Programs)
-	in := traffic{opens: opens, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
+	in := &traffic{opens: opens, round: round, at: make([]int, len(opens)*roles), data: make([][]byte, roles)}
 	at := make([]int, roles)
 	for i := range opens {
 		o := &opens[i]

@@ -14,6 +14,7 @@ type execution struct {
 	streams [2][]*material.Stream // by scope, then party; nil where this role has no key
 	bound   [][]uint64            // inputs, then weights; nil where this role is not the owner
 	outputs map[int]*output       // what this role receives, by item
+	watch   *watch                // of the phase under way; nil if nobody asked for a timeline
 }
 
 // slot returns the buffer of a slot.

@@ -1,30 +1,38 @@
 package engine
 
 import (
-	"encoding/binary"
-	"fmt"
+	"io"
 
 	"smpcc/backend/plan"
 )
 
-// Save returns what a role keeps from setup, so that a server that restarts needs no new one. It holds shares: whoever
-// writes it to a file keeps others from reading that.
-func (m *Model) Save() []byte {
-	b := make([]byte, 0, 8*len(m.words))
-	for _, w := range m.words {
-		b = binary.LittleEndian.AppendUint64(b, w)
+// Save writes what a role keeps from setup, so that a server that restarts needs no new one: SavedBytes bytes. They hold shares:
+// whoever writes them to a file keeps others from reading that.
+func (e *Engine) Save(w io.Writer, m *Model) error {
+	for _, k := range e.kept {
+		if err := plan.WriteWords(w, m.words[k.from:k.to]); err != nil {
+			return err
+		}
 	}
-	return b
+	return nil
 }
 
-// Restore returns the model that Save wrote for the same role of the same plan.
-func (e *Engine) Restore(saved []byte) (*Model, error) {
-	if len(saved) != 8*e.prog.Model {
-		return nil, fmt.Errorf("saved setup has %d bytes, want %d", len(saved), 8*e.prog.Model)
+// SavedBytes returns the size of a saved model.
+func (e *Engine) SavedBytes() int64 {
+	n := int64(0)
+	for _, k := range e.kept {
+		n += 8 * int64(k.to-k.from)
 	}
+	return n
+}
+
+// Restore reads the model that Save wrote for the same role of the same plan.
+func (e *Engine) Restore(r io.Reader) (*Model, error) {
 	m := &Model{words: make([]uint64, e.prog.Model)}
-	for i := range m.words {
-		m.words[i] = binary.LittleEndian.Uint64(saved[8*i:])
+	for _, k := range e.kept {
+		if err := plan.ReadWords(r, m.words[k.from:k.to]); err != nil {
+			return nil, err
+		}
 	}
 	return m, nil
 }

@@ -6,9 +6,12 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/ring"
+	"smpcc/runtime/timeline"
 )
 
 // A stage is work of one round that is done block by block: the elements of a block are unpacked, go through all steps and
@@ -61,10 +64,10 @@ func (e *Engine) plot() {
 			}
 		}
 	}
-	e.used = e.inUse()
+	e.used, e.kept = e.inUse(plan.Session), e.inUse(plan.Model)
 }
 
-// innermost returns which slots of a session are touched by elementwise steps, unpacking and packing between two exchanges only
+// innermost returns which slots are touched by elementwise steps, unpacking and packing between two exchanges only
 // and are written first.
 func (e *Engine) innermost() []bool {
 	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
@@ -72,7 +75,7 @@ func (e *Engine) innermost() []bool {
 	gap := 0
 	touch := func(slot int, write bool) {
 		switch {
-		case where[slot] == 0 && write && e.prog.Slots[slot].Scope != plan.Model:
+		case where[slot] == 0 && write:
 			where[slot], out[slot] = gap, true
 		case where[slot] != gap:
 			where[slot], out[slot] = -1, false
@@ -234,11 +237,12 @@ func (b *staging) end() {
 
 // A worker is the scratch of one goroutine that runs blocks.
 type worker struct {
-	tmp   [blockLen]uint64
-	src   [16][]uint64
-	local []*[blockLen]uint64 // slots that live within the stage
-	in    []*[blockLen]uint64 // what is read from slots kept in fewer bytes
-	out   [blockLen]uint64    // what is written to one
+	thread string
+	tmp    [blockLen]uint64
+	src    [16][]uint64
+	local  []*[blockLen]uint64 // slots that live within the stage
+	in     []*[blockLen]uint64 // what is read from slots kept in fewer bytes
+	out    [blockLen]uint64    // what is written to one
 }
 
 // localise finds the slots that live within one stage, written before they are read: a worker holds a block of them in its cache,
@@ -263,7 +267,7 @@ func (e *Engine) localise() {
 	each(func(st *stage, at, slot int, write bool) {
 		t := &slots[slot]
 		if t.stage == nil {
-			*t = touched{stage: st, inside: write && !st.whole && e.prog.Slots[slot].Scope != plan.Model}
+			*t = touched{stage: st, inside: write && !st.whole}
 		}
 		t.inside = t.inside && t.stage == st
 		t.dead = at
@@ -406,11 +410,11 @@ func (e *Engine) bits(s *plan.Step) int {
 // An interval is a part of the session's memory.
 type interval struct{ from, to int }
 
-// inUse returns the parts of the session's memory that any slot is kept in.
-func (e *Engine) inUse() []interval {
+// inUse returns the parts of a scope's memory that any slot is kept in.
+func (e *Engine) inUse(scope plan.Scope) []interval {
 	var all []interval
 	for i, s := range e.prog.Slots {
-		if s.Scope != plan.Model && e.local[i] == 0 && s.Len > 0 {
+		if s.Scope == scope && e.local[i] == 0 && s.Len > 0 {
 			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
 		}
 	}
@@ -475,32 +479,64 @@ var workers = sync.Pool{New: func() any { return new(worker) }}
 // A traffic is the messages of one exchange by peer, and where in them each opening is: at[opening*roles+peer].
 type traffic struct {
 	opens []plan.Open
+	round int
 	at    []int
 	data  [][]byte
+	flow  Flow          // under way while blocks are packed and unpacked; nil where messages are exchanged whole
+	began time.Duration // when the flow began, on a timeline
+	sent  [][]byte      // what the flow sends by role; only its length counts
 }
 
-// do runs a stage: its blocks one after the other, or on all processors if there are many.
-func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) {
+// runLen is the number of blocks that a goroutine takes at a time. It is small enough that blocks are packed about in their
+// order, which is the order in which they are sent and awaited.
+const runLen = 8
+
+// do runs a stage: its blocks one after the other, or on all processors if there are many. It fails only where what it unpacks
+// does not arrive.
+func (x *execution) do(st *stage, steps []plan.Step, in, out *traffic) error {
+	if x.watch != nil {
+		began, info := x.watch.now(), x.watch.stage(st, steps, in, out)
+		defer func() { x.watch.track.Add(began, timeline.Compute, timeline.Stage, info) }()
+	}
 	if st.whole {
 		x.step(&steps[st.lo])
-		return
+		return nil
 	}
 	blocks := (st.n + blockLen - 1) / blockLen
 	parts := min(runtime.GOMAXPROCS(0), blocks)
 	if st.n < parallelLen || parts < 2 {
-		x.blocks(st, steps, in, out, 0, blocks)
-		return
+		return x.blocks(st, steps, in, out, timeline.Compute, func() (int, int) {
+			n := blocks
+			blocks = 0
+			return 0, n
+		})
 	}
+	var next atomic.Int64
+	errs := make([]error, parts)
 	var wg sync.WaitGroup
 	for p := range parts {
-		wg.Go(func() { x.blocks(st, steps, in, out, p*blocks/parts, (p+1)*blocks/parts) })
+		wg.Go(func() {
+			began := x.watch.now()
+			errs[p] = x.blocks(st, steps, in, out, x.watch.worker(p), func() (int, int) {
+				from := int(next.Add(runLen)) - runLen
+				return from, min(blocks, from+runLen)
+			})
+			x.watch.part(began, p, st, steps, in, out)
+		})
 	}
 	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// blocks runs blocks from..to-1 of a stage.
-func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from, to int) {
+// blocks runs blocks from..to-1 of a stage, as long as take returns any. thread is what a timeline calls who does it.
+func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, thread string, take func() (from, to int)) error {
 	w := workers.Get().(*worker)
+	w.thread = thread
 	defer workers.Put(w)
 	for len(w.local) < st.locals {
 		w.local = append(w.local, new([blockLen]uint64))
@@ -516,17 +552,25 @@ func (x *execution) blocks(st *stage, steps []plan.Step, in, out *traffic, from,
 			clear(l[:n])
 		}
 	}()
-	for b := from; b < to; b++ {
-		lo := b * blockLen
-		hi := min(lo+blockLen, st.n)
-		for _, i := range st.unpack {
-			x.unpack(w, in, i, lo, hi)
+	for {
+		from, to := take()
+		if from >= to {
+			return nil
 		}
-		for i := st.lo; i < st.hi; i++ {
-			x.each(w, &steps[i], lo, hi)
-		}
-		for _, i := range st.pack {
-			x.pack(w, out, i, lo, hi)
+		for b := from; b < to; b++ {
+			lo := b * blockLen
+			hi := min(lo+blockLen, st.n)
+			for _, i := range st.unpack {
+				if err := x.unpack(w, in, i, lo, hi); err != nil {
+					return err
+				}
+			}
+			for i := st.lo; i < st.hi; i++ {
+				x.each(w, &steps[i], lo, hi)
+			}
+			for _, i := range st.pack {
+				x.pack(w, out, i, lo, hi)
+			}
 		}
 	}
 }
@@ -550,12 +594,33 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 			copy(msg, packed)
 		}
 	}
+	if out.flow == nil {
+		return
+	}
+	for _, to := range o.To {
+		if to != x.e.role {
+			from := out.at[i*roles+to] + lo*o.Bits/8
+			out.flow.Ready(to, from, from+plan.PackedBytes(hi-lo, o.Bits))
+		}
+	}
 }
 
 // unpack combines elements lo..hi-1 of what the peers sent with the own shares.
-func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
+func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	o := &in.opens[i]
 	roles := len(x.e.plan.Programs)
+	if in.flow != nil {
+		began := x.watch.now()
+		for _, from := range o.From {
+			if from != x.e.role {
+				at := in.at[i*roles+from] + lo*o.Bits/8
+				if err := in.flow.Await(from, at, at+plan.PackedBytes(hi-lo, o.Bits)); err != nil {
+					return err
+				}
+			}
+		}
+		x.watch.wait(began, w.thread, in.round)
+	}
 	d := x.write(w, o.Dst, lo, hi)
 	var own []uint64 // the sum so far
 	if has(o.From, x.e.role) {
@@ -586,4 +651,5 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) {
 		}
 	}
 	x.written(w, o.Dst, lo, hi)
+	return nil
 }

@@ -26,13 +26,14 @@ const (
 	Wire                  // bytes packed and unpacked
 	Calls                 // blocks of elementwise steps
 	Stages                // stages
+	Splits                // stages shared out among processors
 	Rounds                // exchanges of messages
 	Kinds                 // the number of kinds
 )
 
 // KindNames names the kinds of work, as files do.
 var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_rows", "multiply_adds_depthwise", "column_words", "copied_words", "elementwise_words", "selected_words", "wire_words", "leaf_chunks",
-	"merged_words", "prg_bytes", "table_words", "memory_bytes", "wire_bytes", "blocks", "stages", "rounds"}
+	"merged_words", "prg_bytes", "table_words", "memory_bytes", "wire_bytes", "blocks", "stages", "splits", "rounds"}
 
 // A Work is the amount of work of a role in a phase: what goes to all processors, and what one does alone.
 type Work struct{ Parallel, Alone [Kinds]float64 }
@@ -59,6 +60,7 @@ func (e *Engine) Work(ph plan.Phase) Work {
 			to := &w.Alone
 			if st.n >= parallelLen {
 				to = &w.Parallel
+				w.Alone[Splits]++
 			}
 			n := float64(st.n)
 			for j := st.lo; j < st.hi; j++ {
@@ -131,6 +133,7 @@ func (e *Engine) whole(s *plan.Step, w *Work) {
 		to := &w.Alone
 		if ring.Parallel(int(macs)) {
 			to = &w.Parallel
+			w.Alone[Splits]++
 		}
 		kind, columns := MACs, 0.0
 		if a := s.Args; s.Op == plan.StepMatMul {
@@ -179,20 +182,38 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 
 // A Footprint is the memory in bytes that a role takes.
 type Footprint struct {
-	Model    int64 // kept from setup
+	Model    int64 // slots of setup that are kept in memory
+	Setup    int64 // what setup takes besides: the owner's weights as words, and the messages of its largest exchange
 	Session  int64 // slots of a session that are kept in memory, narrow ones as narrow as they are
 	Messages int64 // sent and received in the largest exchange
 	Outputs  int64
 }
 
-// Total is all of it.
-func (f Footprint) Total() int64 { return f.Model + f.Session + f.Messages + f.Outputs }
+// Total is the peak of setup and one session.
+func (f Footprint) Total() int64 {
+	return f.Model + max(f.Setup, f.Session+f.Messages+f.Outputs)
+}
 
 // Footprint returns the memory that the role takes for the model and one session, besides the process itself.
 func (e *Engine) Footprint() Footprint {
-	f := Footprint{Model: 8 * int64(e.prog.Model), Messages: e.plan.SessionBytes(e.role) - 8*int64(e.prog.Words)}
+	f := Footprint{Model: e.SavedBytes()}
 	for _, u := range e.used {
 		f.Session += 8 * int64(u.to-u.from)
+	}
+	for _, p := range e.plan.Manifest.Weights {
+		if p.Owner == e.prog.Role {
+			f.Setup += 8 * int64(p.Len())
+		}
+	}
+	most := int64(0)
+	for r := range e.prog.Setup {
+		most = max(most, e.traffic(plan.Setup, r))
+	}
+	f.Setup += most
+	for _, ph := range []plan.Phase{plan.Offline, plan.Online} {
+		for r := range e.prog.Rounds(ph) {
+			f.Messages = max(f.Messages, e.traffic(ph, r))
+		}
 	}
 	for _, r := range e.prog.Online {
 		for i := range r.Opens {
@@ -202,4 +223,20 @@ func (e *Engine) Footprint() Footprint {
 		}
 	}
 	return f
+}
+
+// traffic returns the bytes that the role sends and receives in an exchange.
+func (e *Engine) traffic(ph plan.Phase, round int) int64 {
+	n := int64(0)
+	for i := range e.prog.Rounds(ph)[round].Opens {
+		o := &e.prog.Rounds(ph)[round].Opens[i]
+		for _, from := range o.From {
+			for _, to := range o.To {
+				if from != to && (from == e.role || to == e.role) {
+					n += int64(o.Bytes())
+				}
+			}
+		}
+	}
+	return n
 }

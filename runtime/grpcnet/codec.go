@@ -6,12 +6,15 @@ import (
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // what health and reflection speak
 	"google.golang.org/grpc/mem"
+
+	"smpcc/runtime/message"
 )
 
 // A frame is what travels: bytes without further encoding.
 type frame struct {
-	out []byte          // to send; must not change until the stream has sent it
-	in  mem.BufferSlice // received; free after use
+	out  []byte          // to send; must not change until the stream has sent it
+	part mem.Buffer      // to send behind it, or nil; the stream frees it when it has sent it
+	in   mem.BufferSlice // received; free after use
 }
 
 // free gives received buffers back.
@@ -35,7 +38,10 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok { // health and reflection
 		return encoding.GetCodecV2("proto").Marshal(v)
 	}
-	return mem.BufferSlice{mem.SliceBuffer(f.out)}, nil
+	if f.part == nil {
+		return mem.BufferSlice{mem.SliceBuffer(f.out)}, nil
+	}
+	return mem.BufferSlice{mem.SliceBuffer(f.out), f.part}, nil
 }
 
 // Unmarshal implements encoding.CodecV2.
@@ -53,3 +59,17 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 func (codec) Name() string { return "smpcc-raw" }
 
 var _ encoding.CodecV2 = codec{}
+
+// messages gives the memory of messages back when they have been sent.
+type messages struct{}
+
+// Get implements mem.BufferPool.
+func (messages) Get(n int) *[]byte {
+	b := message.New(n)
+	return &b
+}
+
+// Put implements mem.BufferPool.
+func (messages) Put(b *[]byte) { message.Free(*b) }
+
+var _ mem.BufferPool = messages{}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func received(data []byte) *frame {
 	var s mem.BufferSlice
 	for len(data) > 0 {
-		n := min(len(data), 10)
+		n := min(len(data), 10+len(data)/8)
 		s = append(s, mem.SliceBuffer(data[:n]))
 		data = data[n:]
 	}
@@ -53,6 +54,8 @@ func data(ph plan.Phase, round, size, at int, part []byte) []byte {
 
 func TestRead(t *testing.T) {
 	msg := []byte("0123456789")
+	long := append(bytes.Repeat([]byte("abcd"), chunkSize/4), msg...)
+	head, tail := data(plan.Online, 7, len(long), 0, long[:chunkSize]), data(plan.Online, 7, len(long), chunkSize, msg)
 	big := data(plan.Online, 7, 10, 0, msg)
 	binary.LittleEndian.PutUint64(big[8:], 1<<31)
 	negative := data(plan.Online, 7, 10, 0, msg)
@@ -61,35 +64,40 @@ func TestRead(t *testing.T) {
 	binary.LittleEndian.PutUint32(wrapped[4:], 1<<31+7)
 	for _, c := range []struct {
 		name, want string
+		msg        []byte
 		frames     [][]byte
 	}{
-		{"whole", "", [][]byte{data(plan.Online, 7, 10, 0, msg)}},
-		{"parts", "", [][]byte{data(plan.Online, 7, 10, 0, msg[:1]), data(plan.Online, 7, 10, 1, msg[1:9]), data(plan.Online, 7, 10, 9, msg[9:])}},
-		{"end", "ended the session", nil},
-		{"end in the middle", "ended the session", [][]byte{data(plan.Online, 7, 10, 0, msg[:5])}},
-		{"no header", "sent a frame of 0 bytes", [][]byte{nil}},
-		{"short header", "sent a frame of 23 bytes", [][]byte{make([]byte, 23)}},
-		{"long frame", "sent a frame of 524313 bytes", [][]byte{make([]byte, maxFrame+1)}},
-		{"empty part", "sent part 0..0 of a message of 10 bytes for phase 2 round 7, want byte 0 of 10 for online round 7", [][]byte{data(plan.Online, 7, 10, 0, nil)}},
-		{"another round", "for phase 2 round 8, want byte 0 of 10 for online round 7", [][]byte{data(plan.Online, 8, 10, 0, msg)}},
-		{"another phase", "for phase 1 round 7, want byte 0 of 10 for online round 7", [][]byte{data(plan.Offline, 7, 10, 0, msg)}},
-		{"another size", "of a message of 11 bytes", [][]byte{data(plan.Online, 7, 11, 0, msg)}},
-		{"a size of 2^31", "of a message of 2147483648 bytes", [][]byte{big}},
-		{"a place of 2^63", "sent part 9223372036854775808..", [][]byte{negative}},
-		{"a round of 2^31+7", "round 2147483655", [][]byte{wrapped}},
-		{"too much", "sent part 0..11", [][]byte{data(plan.Online, 7, 10, 0, append(msg, 'x'))}},
-		{"twice", "want byte 5 of 10", [][]byte{data(plan.Online, 7, 10, 0, msg[:5]), data(plan.Online, 7, 10, 0, msg[:5])}},
-		{"gap", "sent part 6..10", [][]byte{data(plan.Online, 7, 10, 0, msg[:5]), data(plan.Online, 7, 10, 6, msg[6:])}},
-		{"unknown kind", "sent part 0..10", [][]byte{append([]byte{9}, data(plan.Online, 7, 10, 0, msg)[1:]...)}},
-		{"abort", "ended the session: p0: online round 3: disk full", [][]byte{append(header(kindAbort, 0, 0, 0, 0), "p0: online round 3: disk full"...)}},
-		{"abort with garbage", "ended the session: no reason given", [][]byte{append(header(kindAbort, 0, 0, 0, 0), 0xff, 0xfe)}},
-		{"long abort", "ended the session: " + strings.Repeat("x", maxReason), [][]byte{append(header(kindAbort, 0, 0, 0, 0), strings.Repeat("x", 5000)...)}},
+		{"whole", "", msg, [][]byte{data(plan.Online, 7, 10, 0, msg)}},
+		{"chunks", "", long, [][]byte{head, tail}},
+		{"chunks in another order", "", long, [][]byte{tail, head}},
+		{"end", "ended the session", msg, nil},
+		{"end in the middle", "ended the session", long, [][]byte{head}},
+		{"no header", "sent a frame of 0 bytes", msg, [][]byte{nil}},
+		{"short header", "sent a frame of 23 bytes", msg, [][]byte{make([]byte, 23)}},
+		{"long frame", "sent a frame of 262169 bytes", msg, [][]byte{make([]byte, maxFrame+1)}},
+		{"empty part", "sent part 0..0 of a message of 10 bytes for phase 2 round 7, want a chunk of 10 bytes for online round 7", msg, [][]byte{data(plan.Online, 7, 10, 0, nil)}},
+		{"another round", "for phase 2 round 8, want a chunk of 10 bytes for online round 7", msg, [][]byte{data(plan.Online, 8, 10, 0, msg)}},
+		{"another phase", "for phase 1 round 7, want a chunk of 10 bytes for online round 7", msg, [][]byte{data(plan.Offline, 7, 10, 0, msg)}},
+		{"another size", "of a message of 11 bytes", msg, [][]byte{data(plan.Online, 7, 11, 0, msg)}},
+		{"a size of 2^31", "of a message of 2147483648 bytes", msg, [][]byte{big}},
+		{"a place of 2^63", "sent part 9223372036854775808..", msg, [][]byte{negative}},
+		{"a round of 2^31+7", "round 2147483655", msg, [][]byte{wrapped}},
+		{"too much", "sent part 0..11", msg, [][]byte{data(plan.Online, 7, 10, 0, append(msg, 'x'))}},
+		{"half a chunk", "sent part 0..5", msg, [][]byte{data(plan.Online, 7, 10, 0, msg[:5])}},
+		{"behind the end", "sent part 262144..262154", msg, [][]byte{data(plan.Online, 7, 10, chunkSize, msg)}},
+		{"beside the grid", "sent part 10..20", long, [][]byte{data(plan.Online, 7, len(long), 10, msg)}},
+		{"twice", "sent part 262144..262154 of a message for online round 7 twice", long, [][]byte{tail, tail}},
+		{"unknown kind", "sent part 0..10", msg, [][]byte{append([]byte{9}, data(plan.Online, 7, 10, 0, msg)[1:]...)}},
+		{"abort", "ended the session: p0: online round 3: disk full", msg, [][]byte{append(header(kindAbort, 0, 0, 0, 0), "p0: online round 3: disk full"...)}},
+		{"abort with garbage", "ended the session: no reason given", msg, [][]byte{append(header(kindAbort, 0, 0, 0, 0), 0xff, 0xfe)}},
+		{"long abort", "ended the session: " + strings.Repeat("x", maxReason), msg, [][]byte{append(header(kindAbort, 0, 0, 0, 0), strings.Repeat("x", 5000)...)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := script(c.frames...).read(plan.Online, 7, len(msg))
+			got, woken := make([]byte, len(c.msg)), 0
+			err := script(c.frames...).read(plan.Online, 7, got, make([]atomic.Bool, chunks(len(got))), func() { woken++ })
 			switch {
-			case c.want == "" && (err != nil || !bytes.Equal(got, msg)):
-				t.Errorf("got %q and %v, want %q", got, err, msg)
+			case c.want == "" && (err != nil || !bytes.Equal(got, c.msg) || woken != len(c.frames)):
+				t.Errorf("got %.20q and %v, woken %d times", got, err, woken)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 2*maxReason):
 				t.Errorf("got %.200v, want %.200q", err, c.want)
 			}
@@ -97,29 +105,34 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// FuzzFrame feeds frames to a reader: each is part of the message, or refused.
+// FuzzFrame feeds frames to a reader that has some chunks of a message: each is another chunk of it, or refused.
 func FuzzFrame(f *testing.F) {
+	const size = chunkSize + 10
 	msg := []byte("0123456789")
-	f.Add(data(plan.Online, 7, 10, 0, msg), 0)
-	f.Add(data(plan.Online, 7, 10, 4, msg[4:]), 4)
-	f.Add(append(header(kindAbort, 0, 0, 0, 0), "why"...), 0)
-	f.Add([]byte{}, 3)
-	f.Fuzz(func(t *testing.T, raw []byte, at int) {
-		if at < 0 || at >= len(msg) {
-			return
-		}
-		buf := make([]byte, len(msg))
+	f.Add(data(plan.Online, 7, size, chunkSize, msg), uint8(0))
+	f.Add(data(plan.Online, 7, size, chunkSize, msg), uint8(1))
+	f.Add(data(plan.Online, 7, size, chunkSize, msg), uint8(2))
+	f.Add(data(plan.Online, 7, size, 0, msg), uint8(0))
+	f.Add(append(header(kindAbort, 0, 0, 0, 0), "why"...), uint8(0))
+	f.Add([]byte{}, uint8(3))
+	buf := make([]byte, size)
+	f.Fuzz(func(t *testing.T, raw []byte, here uint8) {
+		had := make([]atomic.Bool, 2)
+		had[0].Store(here&1 != 0)
+		had[1].Store(here&2 != 0)
 		fr := received(raw)
-		n, err := (&link{}).part(fr, plan.Online, 7, buf, at)
+		c, err := (&link{}).part(fr, plan.Online, 7, buf, had)
 		fr.free()
 		if err != nil {
-			if n != 0 || len(err.Error()) > 2*maxReason {
-				t.Errorf("%d bytes and %.100v", n, err)
+			if c != 0 || len(err.Error()) > 2*maxReason {
+				t.Errorf("%d and %.100v", c, err)
 			}
 			return
 		}
-		if want := data(plan.Online, 7, len(msg), at, raw[headerSize:]); !bytes.Equal(raw[4:headerSize], want[4:headerSize]) || n != len(raw)-headerSize || n < 1 || !bytes.Equal(buf[at:at+n], raw[headerSize:]) {
-			t.Errorf("accepted %x at %d", raw, at)
+		at := c * chunkSize
+		want := data(plan.Online, 7, size, at, raw[headerSize:])
+		if had[c].Load() || !bytes.Equal(raw[4:headerSize], want[4:headerSize]) || len(raw)-headerSize != min(chunkSize, size-at) || !bytes.Equal(buf[at:at+len(raw)-headerSize], raw[headerSize:]) {
+			t.Errorf("accepted %.100x", raw)
 		}
 	})
 }
@@ -142,7 +155,7 @@ func TestCodec(t *testing.T) {
 }
 
 // nodes starts servers for roles on loopback.
-func nodes(t *testing.T, handlers map[string]Handler, roles ...string) (map[string]*Node, map[string]string) {
+func nodes(t testing.TB, handlers map[string]Handler, roles ...string) (map[string]*Node, map[string]string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "keys")
 	if err := keys.Dev(dir, roles); err != nil {
@@ -177,7 +190,7 @@ func nodes(t *testing.T, handlers map[string]Handler, roles ...string) (map[stri
 }
 
 // sessions connects all roles.
-func sessions(t *testing.T, all map[string]*Node, addrs map[string]string, timeout time.Duration, roles ...string) []*Transport {
+func sessions(t testing.TB, all map[string]*Node, addrs map[string]string, timeout time.Duration, roles ...string) []*Transport {
 	t.Helper()
 	out := make([]*Transport, len(roles))
 	var wg sync.WaitGroup
@@ -243,7 +256,7 @@ func TestTransportFails(t *testing.T) {
 		{"silent peer", "no answer from b within 1s", func(*Transport) {}},
 		{"peer leaves", "b: ", func(b *Transport) { b.cut() }},
 		{"peer aborts", "b: ended the session: b: online round 0: no disk", func(b *Transport) { b.Abort("b: online round 0: no disk") }},
-		{"peer in another round", "b: sent part 0..4 of a message of 4 bytes for phase 2 round 5, want byte 0 of 4 for online round 0", func(b *Transport) {
+		{"peer in another round", "b: sent part 0..4 of a message of 4 bytes for phase 2 round 5, want a chunk of 4 bytes for online round 0", func(b *Transport) {
 			_ = exchange(b, 5, 0) // fails as well
 		}},
 	} {

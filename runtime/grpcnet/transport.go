@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -19,11 +20,12 @@ import (
 	"smpcc/backend/plan"
 )
 
-// A frame on a stream is a header and a part of a message. The header: kind, phase, two zero bytes, round (32 bits), size of
-// the message and place of the part in it (64 bits each), little-endian.
+// A frame on a stream is a header and a chunk of a message. The header: kind, phase, two zero bytes, round (32 bits), size of
+// the message and place of the chunk in it (64 bits each), little-endian. Chunks of a message may come in any order, each once;
+// all but the last have chunkSize bytes and begin at a multiple of it.
 const (
 	headerSize = 24
-	chunkSize  = 512 << 10
+	chunkSize  = 256 << 10
 	kindData   = 1
 	kindAbort  = 2
 	maxReason  = 1 << 10
@@ -53,16 +55,18 @@ type link struct {
 	// heard says that a message of the online phase has come.
 	heard bool
 
-	sending   sync.Mutex // one goroutine at a time may send
-	receiving sync.Mutex // and one receive
-	failed    error      // why receiving failed, once it has; guarded by receiving
+	sends, reads turn       // messages, in the order of the exchanges
+	sending      sync.Mutex // one goroutine at a time may send
+	receiving    sync.Mutex // and one receive
+	failed       error      // why receiving failed, once it has; guarded by receiving
 }
 
-// A Transport carries one session's messages; it implements engine.Transport.
+// A Transport carries one session's messages; it implements engine.Transport and engine.Streamer.
 type Transport struct {
 	cfg   SessionConfig
 	links []*link // by role; nil for ourselves
 	once  sync.Once
+	ended chan struct{} // closed by the end of the session
 }
 
 // A PeerError says which peer failed. It ends the session.
@@ -82,7 +86,7 @@ func (e *PeerError) Unwrap() error { return e.Err }
 func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
-	t := &Transport{cfg: cfg, links: make([]*link, len(cfg.Roles))}
+	t := &Transport{cfg: cfg, links: make([]*link, len(cfg.Roles)), ended: make(chan struct{})}
 	fail := func(peer string, err error) (*Transport, error) {
 		t.cut()
 		return nil, &PeerError{peer, err}
@@ -136,77 +140,8 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 	return t, nil
 }
 
-// Exchange implements engine.Transport: sends and receives run side by side, so that messages larger than the flow control
-// window cannot block each other. The first failure ends the exchange.
-func (t *Transport) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	in := make([][]byte, len(want))
-	errs := make(chan error, 2*len(t.links))
-	jobs := 0
-	for j, l := range t.links {
-		if l == nil {
-			continue
-		}
-		if len(out[j]) > 0 {
-			jobs++
-			go func() { errs <- wrap(l, l.write(ph, round, out[j])) }()
-		}
-		if want[j] > 0 {
-			jobs++
-			go func() {
-				var err error
-				in[j], err = l.read(ph, round, want[j])
-				errs <- wrap(l, err)
-			}()
-		}
-	}
-	timeout := t.cfg.Timeout
-	for j, l := range t.links {
-		if l != nil && want[j] > 0 && ph == plan.Online && !l.heard {
-			l.heard = true
-			timeout = max(timeout, t.cfg.Patience)
-		}
-	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	for ; jobs > 0; jobs-- {
-		var err error
-		select {
-		case err = <-errs:
-		case <-timer.C:
-			err = fmt.Errorf("no answer from %s within %v", t.awaited(want), timeout)
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return in, nil
-}
-
-// awaited names the peers that an exchange waits for.
-func (t *Transport) awaited(want []int) string {
-	s := ""
-	for j := range want {
-		if want[j] > 0 && t.links[j] != nil {
-			if s != "" {
-				s += ", "
-			}
-			s += t.links[j].name
-		}
-	}
-	return s
-}
-
-func wrap(l *link, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &PeerError{l.name, err}
-}
-
 func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
-	h := make([]byte, headerSize, headerSize+min(chunkSize, size-at))
+	h := make([]byte, headerSize)
 	h[0], h[1] = kind, byte(ph)
 	binary.LittleEndian.PutUint32(h[4:], uint32(round))
 	binary.LittleEndian.PutUint64(h[8:], uint64(size))
@@ -214,18 +149,15 @@ func header(kind byte, ph plan.Phase, round int, size, at int) []byte {
 	return h
 }
 
-// write sends a message in parts.
-func (l *link) write(ph plan.Phase, round int, msg []byte) error {
+// write sends a frame.
+func (l *link) write(f *frame) error {
 	l.sending.Lock()
 	defer l.sending.Unlock()
-	for at := 0; at < len(msg); at += chunkSize {
-		part := msg[at:min(len(msg), at+chunkSize)]
-		if err := l.send(&frame{out: append(header(kindData, ph, round, len(msg), at), part...)}); err != nil {
-			if errors.Is(err, io.EOF) { // the stream's status says why
-				return l.ended()
-			}
-			return cause(err)
+	if err := l.send(f); err != nil {
+		if errors.Is(err, io.EOF) { // the stream's status says why
+			return l.ended()
 		}
+		return cause(err)
 	}
 	return nil
 }
@@ -257,30 +189,31 @@ func cause(err error) error {
 	return err
 }
 
-// read receives one message of exactly size bytes. Nothing that the peer announces decides how much memory it takes.
-func (l *link) read(ph plan.Phase, round, size int) ([]byte, error) {
-	msg := make([]byte, size)
+// read receives one message of exactly len(msg) bytes, chunk by chunk in any order, and marks each in here. Nothing that the peer
+// announces decides how much memory it takes.
+func (l *link) read(ph plan.Phase, round int, msg []byte, here []atomic.Bool, wake func()) error {
 	l.receiving.Lock()
 	defer l.receiving.Unlock()
-	for at := 0; at < size; {
+	for range here {
 		var f frame
 		if err := l.recv(&f); err != nil {
 			l.failed = cause(err)
-			return nil, l.failed
+			return l.failed
 		}
-		n, err := l.part(&f, ph, round, msg, at)
+		chunk, err := l.part(&f, ph, round, msg, here)
 		f.free()
 		if err != nil {
 			l.failed = err
-			return nil, err
+			return err
 		}
-		at += n
+		here[chunk].Store(true)
+		wake()
 	}
-	return msg, nil
+	return nil
 }
 
-// part checks one frame and copies its bytes into the message.
-func (l *link) part(f *frame, ph plan.Phase, round int, msg []byte, at int) (int, error) {
+// part checks one frame, copies its bytes into the message and returns the number of its chunk.
+func (l *link) part(f *frame, ph plan.Phase, round int, msg []byte, here []atomic.Bool) (int, error) {
 	total := f.in.Len()
 	if total < headerSize || total > maxFrame {
 		return 0, fmt.Errorf("sent a frame of %d bytes", total)
@@ -304,11 +237,16 @@ func (l *link) part(f *frame, ph plan.Phase, round int, msg []byte, at int) (int
 	}
 	size, place := binary.LittleEndian.Uint64(h[8:]), binary.LittleEndian.Uint64(h[16:])
 	gotRound := binary.LittleEndian.Uint32(h[4:])
-	if h[0] != kindData || plan.Phase(h[1]) != ph || int64(gotRound) != int64(round) || size != uint64(len(msg)) || place != uint64(at) || n == 0 || n > len(msg)-at {
-		return 0, fmt.Errorf("sent part %d..%d of a message of %d bytes for phase %d round %d, want byte %d of %d for %v round %d", place, place+uint64(n), size, h[1], gotRound, at, len(msg), ph, round)
+	if h[0] != kindData || plan.Phase(h[1]) != ph || int64(gotRound) != int64(round) || size != uint64(len(msg)) ||
+		place >= size || place%chunkSize != 0 || uint64(n) != min(chunkSize, size-place) {
+		return 0, fmt.Errorf("sent part %d..%d of a message of %d bytes for phase %d round %d, want a chunk of %d bytes for %v round %d", place, place+uint64(n), size, h[1], gotRound, len(msg), ph, round)
 	}
-	_, err := io.ReadFull(r, msg[at:at+n])
-	return n, err
+	chunk := int(place / chunkSize)
+	if here[chunk].Load() {
+		return 0, fmt.Errorf("sent part %d..%d of a message for %v round %d twice", place, place+uint64(n), ph, round)
+	}
+	_, err := io.ReadFull(r, msg[place:place+uint64(n)])
+	return chunk, err
 }
 
 // Abort tells all peers why the session ends, as far as they can still be reached, and ends it. reason must hold no data.
@@ -338,6 +276,7 @@ func (t *Transport) Abort(reason string) {
 // Close ends the streams after a session that went well: what is on its way still arrives.
 func (t *Transport) Close() {
 	t.once.Do(func() {
+		close(t.ended)
 		for _, l := range t.links {
 			switch {
 			case l == nil:
@@ -353,6 +292,7 @@ func (t *Transport) Close() {
 // cut ends the streams at once.
 func (t *Transport) cut() {
 	t.once.Do(func() {
+		close(t.ended)
 		for _, l := range t.links {
 			if l != nil {
 				l.end()

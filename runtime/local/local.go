@@ -25,13 +25,17 @@ type Runner struct {
 	session uint64
 	Setup   Phase
 	Link    memnet.Link // the network that sessions run on; memory if zero
+	// CPU returns the processors' time of this process so far; nil does not measure it.
+	CPU  func() time.Duration
+	wrap func(role int, t engine.Transport) engine.Transport // for tests
 }
 
 // A Phase is what was measured in one phase over all roles.
 type Phase struct {
 	Seconds float64
 	Rounds  int
-	Sent    []int64 // by role
+	Sent    []int64       // by role
+	CPU     time.Duration // of the processors, for all roles; 0 if not measured
 }
 
 // A Result is one run.
@@ -132,18 +136,29 @@ func (r *Runner) streams(purpose string, role int) (engine.Streams, error) {
 func (r *Runner) phase(ph plan.Phase, fn func(role int, t engine.Transport) error) (Phase, error) {
 	net := memnet.New(r.plan.Roles())
 	net.Slow(r.Link)
+	used := time.Duration(0)
+	if r.CPU != nil {
+		used = -r.CPU()
+	}
 	start := time.Now()
 	var wg sync.WaitGroup
 	errs := make([]error, len(r.engines))
 	for role := range r.engines {
 		wg.Go(func() {
-			if errs[role] = fn(role, net.Role(role)); errs[role] != nil {
+			t := engine.Transport(net.Role(role))
+			if r.wrap != nil {
+				t = r.wrap(role, t)
+			}
+			if errs[role] = fn(role, t); errs[role] != nil {
 				net.Fail(role, errs[role])
 			}
 		})
 	}
 	wg.Wait()
 	p := Phase{Seconds: time.Since(start).Seconds(), Rounds: net.Rounds(ph), Sent: make([]int64, len(r.engines))}
+	if r.CPU != nil {
+		p.CPU = used + r.CPU()
+	}
 	for from := range p.Sent {
 		for to := range r.engines {
 			p.Sent[from] += net.Sent(ph, from, to)

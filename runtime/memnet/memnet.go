@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/timeline"
 )
 
 // queue is how many messages a sender may be ahead of its receiver; protocols keep it at one.
@@ -116,6 +117,13 @@ type Role struct {
 // Exchange implements engine.Transport.
 func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
 	n := r.net
+	track := timeline.From(ctx).Role(n.names[r.role])
+	note := func(from time.Duration, k timeline.Kind, peer string, sent, received int) {
+		if track != nil {
+			track.Add(from, fmt.Sprintf("%s %s", k, peer), k, timeline.Info{Phase: ph.String(), Round: round, Sent: int64(sent), Received: int64(received)})
+		}
+	}
+	began := track.Now()
 	for to, data := range out {
 		if len(data) == 0 {
 			continue
@@ -140,6 +148,7 @@ func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]b
 		case <-ctx.Done():
 			return nil, fmt.Errorf("sending to %s: %w", n.names[to], ctx.Err())
 		}
+		note(began, timeline.Send, n.names[to], len(data), 0)
 	}
 	in := make([][]byte, len(want))
 	for from, size := range want {
@@ -161,6 +170,7 @@ func (r *Role) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]b
 				}
 			}
 			in[from] = m.data
+			note(began, timeline.Receive, n.names[from], 0, size)
 		case <-n.failed:
 			return nil, n.Err()
 		case <-ctx.Done():

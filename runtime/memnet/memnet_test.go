@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -138,5 +139,45 @@ func TestWrongMessage(t *testing.T) {
 		if want := fmt.Sprintf("b sent %d bytes for %v round %d, want 8 bytes for online round 3", c.size, c.ph, c.round); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// TestSlow checks, on a clock of its own, that a message takes half a round trip and its bytes' time on the line, once each, that
+// messages in one direction queue, and that directions do not share.
+func TestSlow(t *testing.T) {
+	const line, half = 10 * time.Millisecond, 20 * time.Millisecond // of 125,000 bytes at 100 Mbit/s
+	for _, c := range []struct {
+		name string
+		back int // bytes from b to a
+		want [2][2]time.Duration
+	}{
+		{"both ways", 1250, [2][2]time.Duration{{half + line/100, line + 2*half + line/100}, {half + line, line + 2*half + line/100}}},
+		{"one way", 0, [2][2]time.Duration{{0, 0}, {half + line, half + 2*line}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := memnet.New([]string{"a", "b"})
+				n.Slow(memnet.Link{RTT: 2 * half, Bandwidth: 1e8})
+				start := time.Now()
+				size := []int{125_000, c.back}
+				var wg sync.WaitGroup
+				for role := range size {
+					wg.Go(func() {
+						r := n.Role(role)
+						for round := range 2 {
+							send, expect := make([][]byte, 2), make([]int, 2)
+							send[1-role], expect[1-role] = make([]byte, size[role]), size[1-role]
+							if _, err := r.Exchange(t.Context(), plan.Online, round, send, expect); err != nil {
+								t.Error(err)
+							}
+							if got := time.Since(start); got != c.want[role][round] {
+								t.Errorf("role %d is done with round %d after %v, want %v", role, round, got, c.want[role][round])
+							}
+						}
+					})
+				}
+				wg.Wait()
+			})
+		})
 	}
 }

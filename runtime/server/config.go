@@ -70,6 +70,8 @@ type Config struct {
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
+	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
+	CPU func() time.Duration `yaml:"-"`
 
 	timeout, input, drain, queue, expire time.Duration
 	memory, disk                         int64
@@ -95,6 +97,8 @@ type Material struct {
 type Telemetry struct {
 	Listen string `yaml:"listen,omitempty"` // address of /metrics, /healthz and /readyz, over plain HTTP
 	Traces string `yaml:"traces,omitempty"` // https URL of an OTLP collector; http only on this machine
+	// Timelines is a folder for a file of each setup and session: what this role did and when, in the Trace Event Format.
+	Timelines string `yaml:"timelines,omitempty"`
 }
 
 // ForWorker returns the configuration of one of the workers.
@@ -176,7 +180,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, yamlError(path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals} {
+	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -230,7 +234,7 @@ func (c *Config) check(at *located) error {
 			continue
 		}
 		var err error
-		if *s.to, err = parseSize(s.text); err != nil {
+		if *s.to, err = ParseSize(s.text); err != nil {
 			bad(s.key, "%v", err)
 		}
 	}
@@ -332,8 +336,8 @@ func checkAddress(addr string, listen bool) error {
 
 var sizeForm = regexp.MustCompile(`^([0-9]+) ?([KMGT]i?)?B?$`)
 
-// parseSize reads a number of bytes such as 512MiB or 4GB.
-func parseSize(s string) (int64, error) {
+// ParseSize reads a number of bytes such as 512MiB or 4GB.
+func ParseSize(s string) (int64, error) {
 	m := sizeForm.FindStringSubmatch(s)
 	if m == nil {
 		return 0, fmt.Errorf("%q is not a size such as 512MiB", s)

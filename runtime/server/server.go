@@ -22,6 +22,7 @@ import (
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
 	"smpcc/runtime/observe"
+	"smpcc/runtime/timeline"
 )
 
 // kept is how many finished sessions a server remembers for late readers.
@@ -545,6 +546,11 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
 func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+	if s.cfg.Telemetry.Timelines != "" {
+		rec := timeline.New(time.Now)
+		ctx = timeline.With(ctx, rec)
+		defer s.keepTimeline(j, rec)
+	}
 	roles := s.plan.Roles()
 	if j.stock > 0 {
 		roles = s.plan.Manifest.Parties // the dealer has done its part
@@ -553,7 +559,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	if err != nil {
 		return fmt.Errorf("%s: connecting: %w", s.name, err)
 	}
-	if err := s.phases(ctx, j, model, &meter{Transport: t, s: s, j: j}); err != nil {
+	if err := s.phases(ctx, j, model, &meter{Streamer: t, s: s, j: j}); err != nil {
 		t.Abort(err.Error())
 		return err
 	}
@@ -561,9 +567,21 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	return nil
 }
 
+// keepTimeline writes what a job did to the folder of timelines.
+func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
+	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
+	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
+	if err == nil {
+		err = plan.WriteAtomicTo(file, 0o600, rec.Trace([]string{s.name}).Write)
+	}
+	if err != nil {
+		s.log.Warn("a timeline cannot be kept", "error", err.Error())
+	}
+}
+
 // A meter measures exchanges.
 type meter struct {
-	engine.Transport
+	engine.Streamer
 	s       *Server
 	j       *job
 	waiting time.Duration
@@ -571,19 +589,74 @@ type meter struct {
 
 // Exchange implements engine.Transport.
 func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	sent := int64(0)
-	for _, b := range out {
-		sent += int64(len(b))
-	}
+	n := sent(out)
 	if m.s.observer != nil {
 		m.s.observer(m.j, ph, round, out)
 	}
 	start := time.Now()
-	in, err := m.Transport.Exchange(ctx, ph, round, out, want)
-	took := time.Since(start)
+	in, err := m.Streamer.Exchange(ctx, ph, round, out, want)
+	m.exchanged(ph, time.Since(start), n)
+	return in, err
+}
+
+// Start implements engine.Streamer.
+func (m *meter) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+	f := &measured{Flow: m.Streamer.Start(ctx, ph, round, out, want), m: m, ph: ph, sent: sent(out)}
+	if m.s.observer != nil {
+		return &observed{Flow: f, seen: func() { m.s.observer(m.j, ph, round, out) }}
+	}
+	return f
+}
+
+func (m *meter) exchanged(ph plan.Phase, took time.Duration, sent int64) {
 	m.waiting += took
 	m.s.metrics.Exchange(ph.String(), took, sent)
-	return in, err
+}
+
+func sent(out [][]byte) (n int64) {
+	for _, b := range out {
+		n += int64(len(b))
+	}
+	return n
+}
+
+// A measured exchange is measured when it is done.
+type measured struct {
+	engine.Flow
+	m    *meter
+	ph   plan.Phase
+	sent int64
+}
+
+// Done implements engine.Flow.
+func (f *measured) Done() error {
+	err := f.Flow.Done()
+	f.m.exchanged(f.ph, f.Waited(), f.sent)
+	return err
+}
+
+// An observed exchange, in tests, sends nothing before somebody has seen all of it.
+type observed struct {
+	engine.Flow
+	seen  func()
+	mu    sync.Mutex
+	ready [][3]int
+}
+
+// Ready implements engine.Flow.
+func (f *observed) Ready(to, lo, hi int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ready = append(f.ready, [3]int{to, lo, hi})
+}
+
+// Flush implements engine.Flow.
+func (f *observed) Flush() {
+	f.seen()
+	for _, r := range f.ready {
+		f.Flow.Ready(r[0], r[1], r[2])
+	}
+	f.Flow.Flush()
 }
 
 // phase measures and traces one phase of a job.
@@ -611,11 +684,13 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	}
 	var session *engine.Session
 	if err := s.phase(ctx, plan.Offline.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		session, err = s.engine.Offline(ctx, offline, model, streams)
 		clear(j.record)
 		j.record = nil
 		if err == nil {
 			j.offline = session.Stats[plan.Offline]
+			j.offline.CPU = s.processors() - used
 		}
 		return j.offline, err
 	}); err != nil {
@@ -637,10 +712,20 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 		}
 	}
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
+		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
 		j.online = session.Stats[plan.Online]
+		j.online.CPU = s.processors() - used
 		return j.online, err
 	})
+}
+
+// processors returns the processors' time of the process in seconds; 0 if nobody measures it.
+func (s *Server) processors() float64 {
+	if s.cfg.CPU == nil {
+		return 0
+	}
+	return s.cfg.CPU().Seconds()
 }
 
 // setup opens the masked weights and keeps the result, on disk too.

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,7 +72,7 @@ func (s *Server) stock() *material.Store {
 }
 
 // makeMaterial is the body of a material job.
-func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Transport) error {
+func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
 	if s.role == s.plan.NumParties() {
 		rounds := s.plan.Programs[s.role].Offline
 		for i := range uint64(j.count) {
@@ -125,13 +127,18 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 
 // shifted numbers the exchanges of several sessions on one transport.
 type shifted struct {
-	engine.Transport
+	engine.Streamer
 	by int
 }
 
 // Exchange implements engine.Transport.
 func (t *shifted) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
-	return t.Transport.Exchange(ctx, ph, round+t.by, out, want)
+	return t.Streamer.Exchange(ctx, ph, round+t.by, out, want)
+}
+
+// Start implements engine.Streamer.
+func (t *shifted) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+	return t.Streamer.Start(ctx, ph, round+t.by, out, want)
 }
 
 // stored is the transport of an offline phase whose messages came earlier.
@@ -282,7 +289,7 @@ func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte,
 }
 
 // A saved setup is a file: magic, plan digest, digest of the own weights, epoch, words, SHA-256 of all that.
-const setupMagic = "smpccset1"
+const setupMagic = "smpccset2"
 
 func (s *Server) setupFile() string {
 	return filepath.Join(s.cfg.State, fmt.Sprintf("setup-%x", s.digest[:8]))
@@ -293,40 +300,78 @@ func (s *Server) setupHead() []byte {
 	h := sha256.New()
 	for _, w := range s.weights {
 		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
-		_ = binary.Write(h, binary.LittleEndian, w)
+		_ = plan.WriteWords(h, w)
 	}
 	b := append([]byte(setupMagic), s.digest[:]...)
 	b = append(b, byte(s.role))
 	return h.Sum(b)
 }
 
-// saveSetup keeps a setup for after a restart.
+// saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
 func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
-	b := binary.LittleEndian.AppendUint64(s.setupHead(), epoch)
-	b = append(b, m.Save()...)
-	sum := sha256.Sum256(b)
-	return plan.WriteAtomic(s.setupFile(), append(b, sum[:]...), 0o600)
+	return plan.WriteAtomicTo(s.setupFile(), 0o600, func(f io.Writer) error {
+		h := sha256.New()
+		w := io.MultiWriter(f, h)
+		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(), epoch)); err != nil {
+			return err
+		}
+		if err := s.engine.Save(w, m); err != nil {
+			return err
+		}
+		_, err := f.Write(h.Sum(nil))
+		return err
+	})
+}
+
+// readSetup reads a saved setup; the model is nil if it is of another plan, build or weights, or damaged.
+func (s *Server) readSetup() (epoch uint64, m *engine.Model, err error) {
+	f, err := os.Open(s.setupFile())
+	if err != nil {
+		return 0, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, nil, err
+	}
+	want := s.setupHead()
+	head := make([]byte, len(want)+8)
+	if info.Size() != int64(len(head)+sha256.Size)+s.engine.SavedBytes() {
+		return 0, nil, nil
+	}
+	h := sha256.New()
+	r := io.TeeReader(f, h)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return 0, nil, err
+	}
+	if !bytes.Equal(head[:len(want)], want) {
+		return 0, nil, nil
+	}
+	if m, err = s.engine.Restore(r); err != nil {
+		return 0, nil, err
+	}
+	var sum [sha256.Size]byte
+	if _, err := io.ReadFull(f, sum[:]); err != nil {
+		return 0, nil, err
+	}
+	if [sha256.Size]byte(h.Sum(nil)) != sum {
+		return 0, nil, nil
+	}
+	return binary.LittleEndian.Uint64(head[len(want):]), m, nil
 }
 
 // loadSetup takes a setup from before a restart, if there is one for this plan and these weights.
 func (s *Server) loadSetup() error {
-	data, err := os.ReadFile(s.setupFile())
+	epoch, m, err := s.readSetup()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	head := s.setupHead()
-	body := len(data) - sha256.Size
-	if body < len(head)+8 || string(data[:len(head)]) != string(head) || sha256.Sum256(data[:body]) != [32]byte(data[body:]) {
+	if m == nil {
 		s.log.Info("the saved setup is of other weights, or damaged; the next session sets up again")
 		return nil
 	}
-	m, err := s.engine.Restore(data[len(head)+8 : body])
-	if err != nil {
-		return nil // of another build; the next session sets up again
-	}
-	epoch := binary.LittleEndian.Uint64(data[len(head):])
 	last, err := s.ledger.Last(s.ledgerKey("setup"))
 	if err != nil {
 		return err
