@@ -38,6 +38,8 @@ type cluster struct {
 // startCluster serves every role; change may edit a role's configuration.
 func startCluster(t *testing.T, p *plan.Plan, weights [][]uint64, change func(role string, c *server.Config)) *cluster {
 	t.Helper()
+	old := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, old) }) // runs last, when servers and clients have stopped
 	c := &cluster{t: t, dir: t.TempDir(), plan: p, addrs: map[string]string{}, stops: map[string]func(){}}
 	roles := p.Roles()
 	var names []string
@@ -187,7 +189,6 @@ func (c *cluster) run(cl *server.Client, in [][]uint64) (map[string]*server.Role
 }
 
 func TestServersAgreeWithMemory(t *testing.T) {
-	defer goleak.VerifyNone(t)
 	t.Run("run", func(t *testing.T) {
 		c, w, in, x := credit(t)
 		want, err := ir.Run(c.Graph, map[string]*ir.Tensor{"input": x})

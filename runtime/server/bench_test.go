@@ -15,8 +15,10 @@ import (
 )
 
 // BenchmarkServers measures requests a second through two party processes and a dealer on loopback, with stored material and
-// without, at several widths. It reports latencies too, and the processor
-// time of all three processes for one request, which a busy machine changes least.
+// without, at several widths. It reports latencies too, the processor time of all three processes for one request, which a busy
+// machine changes least, and where the time of a request goes at the lead, in percent of its latency: kernels, which is computing
+// between exchanges, network, which is exchanges with the time that peers take to answer, and waiting, which is all else: for
+// room, for the roles to join, for keys and for the input.
 func BenchmarkServers(b *testing.B) {
 	for _, name := range []string{"mnist"} {
 		m := compileModel(b, name, 0.05)
@@ -27,6 +29,7 @@ func BenchmarkServers(b *testing.B) {
 					for _, r := range m.plan.Roles() {
 						f.extra[r] = "timeout: 30s\nlimits: {sessions: 32, memory: 8GiB}\n"
 					}
+					lead := f.telemetry("p0")
 					f.startAll()
 					cl := f.client()
 					f.works(cl, "at first")
@@ -37,7 +40,7 @@ func BenchmarkServers(b *testing.B) {
 						}
 					}
 					took := make([]time.Duration, 0, b.N)
-					cpu := f.cpu()
+					cpu, before := f.cpu(), metrics(b, lead)
 					b.ResetTimer()
 					err := cl.Each(ctx, b.N, width, func(int) ([][]uint64, error) { return m.input, nil }, func(_ int, r *client.Result) error {
 						if took = append(took, r.Took); !m.right(r) {
@@ -49,6 +52,21 @@ func BenchmarkServers(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
+					whole, kernels, network := 0.0, 0.0, 0.0
+					for _, d := range took {
+						whole += d.Seconds()
+					}
+					for name, x := range metrics(b, lead) {
+						switch {
+						case strings.HasPrefix(name, "smpcc_step_seconds_total{"):
+							kernels += x - before[name]
+						case strings.HasPrefix(name, "smpcc_exchange_seconds_sum{"):
+							network += x - before[name]
+						}
+					}
+					b.ReportMetric(100*kernels/whole, "%kernels")
+					b.ReportMetric(100*network/whole, "%network")
+					b.ReportMetric(100*(1-(kernels+network)/whole), "%waiting")
 					slices.Sort(took)
 					b.ReportMetric(float64((f.cpu()-cpu).Microseconds())/1e3/float64(b.N), "cpu-ms/req")
 					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "req/s")

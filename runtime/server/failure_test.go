@@ -196,23 +196,31 @@ func goroutines(t testing.TB, addr string) int { t.Helper(); return metric(t, ad
 // metric reads a whole number without labels from a server's metrics.
 func metric(t testing.TB, addr, name string) int {
 	t.Helper()
+	list := metrics(t, addr)
+	x, ok := list[name]
+	if !ok {
+		t.Fatalf("there is no %s", name)
+	}
+	return int(x)
+}
+
+// metrics reads a server's metrics, by name and labels as they are written.
+func metrics(t testing.TB, addr string) map[string]float64 {
+	t.Helper()
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := c.Get("http://" + addr + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
+	out := map[string]float64{}
 	for s := bufio.NewScanner(r.Body); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), name+" "); ok {
-			x, err := strconv.ParseFloat(v, 64) // large ones are written as 1.2e+07
-			if err != nil {
-				t.Fatal(err)
-			}
-			return int(x)
+		name, v, _ := strings.Cut(s.Text(), " ")
+		if x, err := strconv.ParseFloat(v, 64); err == nil && name != "#" {
+			out[name] = x
 		}
 	}
-	t.Fatalf("there is no %s", name)
-	return 0
+	return out
 }
 
 // ready waits until a role that has been started answers.

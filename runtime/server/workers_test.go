@@ -34,8 +34,25 @@ func newCrew(t *testing.T, m *model, n int) *crew {
 			f.extra[r] = "workers: " + digit(n) + "\nworker: " + digit(w) + "\n"
 		}
 	}
-	c.cfg = server.Config{Servers: base, Workers: n, ActsFor: []string{"p1"}, Timeout: "2s", TLS: keys.DevFiles(c.workers[0].keys, "p1-client")}
+	c.cfg = server.Config{Servers: base, Workers: n, ActsFor: []string{"p1"}, Timeout: "5s", TLS: keys.DevFiles(c.workers[0].keys, "p1-client")}
 	return c
+}
+
+// ready waits until a role of a worker answers.
+func (c *crew) ready(t *testing.T, worker int, roles ...string) {
+	t.Helper()
+	cl, err := server.NewClient(c.cfg.ForWorker(worker), c.workers[worker].m.plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, r := range roles {
+		if err := cl.Ready(ctx, r); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func digit(n int) string { return string(rune('0' + n)) }
@@ -74,6 +91,9 @@ func TestWorkersPairByNumber(t *testing.T) {
 	c := newCrew(t, m, 2)
 	for _, f := range c.workers {
 		f.startAll()
+	}
+	for w := range c.workers {
+		c.ready(t, w, m.plan.Roles()...)
 	}
 	cl, err := client.New(&c.cfg, m.plan)
 	if err != nil {
@@ -130,6 +150,7 @@ func TestWorkersPairByNumber(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer wrong.Close()
+	c.ready(t, 0, "p1") // the second at the first's address; who asks for its status sees that
 	within, enough := context.WithTimeout(ctx, 10*time.Second)
 	defer enough()
 	if _, err := wrong.Open(within); err == nil || !strings.Contains(err.Error(), `p1: this is worker 1 of p1, but p0 wants worker ["0"]`) {
@@ -140,7 +161,8 @@ func TestWorkersPairByNumber(t *testing.T) {
 	f.start("p1")
 	c.workers[0].start("p1")
 	f.start("p0")
-	time.Sleep(100 * time.Millisecond)
+	c.ready(t, 0, "p1")
+	c.ready(t, 1, "p0", "p1")
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Second) {
 		if of := ask(4); of == [2]int{2, 2} {
 			break
@@ -165,6 +187,7 @@ func TestWorkersAgree(t *testing.T) {
 	f := c.workers[1]
 	f.extra["p1"] = "workers: 3\nworker: 1\n"
 	f.startAll()
+	c.ready(t, 1, m.plan.Roles()...)
 	cl, err := server.NewClient(c.cfg.ForWorker(1), m.plan)
 	if err != nil {
 		t.Fatal(err)
