@@ -362,7 +362,7 @@ func TestWavesTakeOneOpening(t *testing.T) {
 // something else altogether.
 func TestExpAtTheEnds(t *testing.T) {
 	for _, parties := range []int{2, 3, 5} {
-		for _, lo := range []float64{-0.5, -15.5, -16, -31.99, -64, -100, -128, -500} {
+		for _, lo := range []float64{-0.5, -9, -15.5, -16, -31.99, -64, -100, -128, -500} {
 			for _, hi := range []float64{-90, 0, 1, 5} {
 				if hi <= lo {
 					continue

@@ -92,9 +92,24 @@ func TestForecast(t *testing.T) {
 	if got := rounds.Compute(f, plan.Online); got != 0 {
 		t.Errorf("computing alone waits for rounds: %g", got)
 	}
-	sent := int64(0) // one party after the other
-	for _, n := range cost.Phases[plan.Online].Sent {
-		sent += n
+	sent := int64(0) // both directions at once, so that the longer message of an exchange counts
+	for r := range pr.Plan.Programs[0].Online {
+		longest := int64(0)
+		for i := range pr.Plan.Programs {
+			to := make([]int64, len(pr.Plan.Programs))
+			opens := pr.Plan.Programs[i].Online[r].Opens
+			for j := range opens {
+				if o := &opens[j]; slices.Contains(o.From, i) {
+					for _, k := range o.To {
+						if k != i {
+							to[k] += int64(o.Bytes())
+						}
+					}
+				}
+			}
+			longest = max(longest, slices.Max(to))
+		}
+		sent += longest
 	}
 	rounds.GRPC = Loopback{Round: 1, Bytes: 1e6}
 	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1)+float64(sent)/1e6)

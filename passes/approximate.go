@@ -628,11 +628,12 @@ func (a *approximation) exp(x *ir.Value) *ir.Value {
 }
 
 // decay returns exp(x / 2^k) for x that is at most a little above zero, and its fraction bits: one opening and no round behind it. It
-// returns nil where the ring has no room for the precision. Error: 2^-17, and 2^k times that after k squarings.
+// returns nil where the ring has no room for the precision. Error: 2^(1-bits) for factors of that many fraction bits, 18 where the ring has
+// room, and 2^k times that after k squarings.
 func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 	const (
-		room = 1.0 / 64 // for rounding, at both ends: beyond them the mask would be read wrong
-		bits = 18
+		room   = 1.0 / 64 // for rounding, at both ends: beyond them the mask would be read wrong
+		widest = 64 - 3   // a truncation needs a sign, a bit of room and one for rounding
 	)
 	iv := a.known(x)
 	top := max(iv.hi, expFloor) + room
@@ -643,6 +644,9 @@ func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 		reach, shrink = reach-1, 255.0/256
 	}
 	k = max(reach-4, 0)
+	most := snug(math.Exp(iv.hi * math.Ldexp(1, -k)))
+	rate := math.Ldexp(1/shrink, -k)
+	bits := min(18, (widest-ir.ExpoSpan(math.Ldexp(rate, reach))-int(math.Ceil(math.Log2(most))))/2)
 	frac = bits
 	if k == 0 {
 		frac = a.frac
@@ -656,10 +660,9 @@ func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 	}
 	half := math.Ldexp(1, reach-1)
 	y = a.within(a.add(y, a.num(half)), a.frac, -half, half)
-	rate := math.Ldexp(1/shrink, -k)
 	offset := math.Ldexp(roundTo(top, 8), -k) - float64(rate*half)
-	z = a.E(ir.OpExpo, ir.Attrs{ir.F("rate", rate), ir.F("offset", offset), ir.I("reach", int64(reach)), ir.I("frac", bits)}, y)
-	z = a.within(z, keep, 0, snug(math.Exp(iv.hi*math.Ldexp(1, -k))))
+	z = a.E(ir.OpExpo, ir.Attrs{ir.F("rate", rate), ir.F("offset", offset), ir.I("reach", int64(reach)), ir.I("frac", int64(bits))}, y)
+	z = a.within(z, keep, 0, most)
 	return a.firm(z, frac), k, frac // a sum of them would not fit the ring
 }
 

@@ -859,11 +859,11 @@ var mutations = []struct {
 	}},
 	{"a mask is overwritten before it is used", "mnist", ReadBeforeWrite, func(m *mutant) {
 		s := m.shared(0, plan.OpenWire)
-		x := m.drawn(0, m.open(s).Item-1)
+		at, operand := m.masking(s)
 		g := &m.Programs[0]
 		y := m.slot(0, 1)
-		g.Slots[y].Offset = g.Slots[x].Offset
-		m.insert(site{0, plan.Online, 0, 0}, plan.Step{Op: plan.StepZero, Dst: y})
+		g.Slots[y].Offset = g.Slots[m.at(at).Src[operand]].Offset
+		m.insert(at, plan.Step{Op: plan.StepZero, Dst: y})
 	}},
 	{"a result takes the place of what is sent", "mnist", ReadBeforeWrite, func(m *mutant) {
 		g := &m.Programs[0]
@@ -946,7 +946,7 @@ var mutations = []struct {
 	}},
 	// keys of comparisons
 	{"keys for another mask", "keys", WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, plan.StepDPFKey), 0) }},
-	{"keys of a narrower domain", "keys", MaskLeft, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 14, 14) }},
+	{"keys of a narrower domain", "keys", MaskLeft, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 11, 11) }},
 	{"keys of another domain than is evaluated", "keys", WrongMaterial, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 6, 7) }},
 	{"keys of another kind", "keys", WrongMaterial, func(m *mutant) { m.step(2, plan.StepDPFKey).Args[2] ^= 3 }},
 	{"keys evaluated for another kind", "keys", WrongMaterial, func(m *mutant) {
@@ -994,7 +994,9 @@ var mutations = []struct {
 			n := m.Programs[role].Slots[m.at(at).Dst].Len
 			for _, k := range m.steps(role, plan.StepPRG) {
 				if x := m.at(k); m.Programs[role].Slots[x.Dst].Len == n && m.Items[x.Args[0]].Mode == plan.Add {
-					m.at(at).Src[0] = m.keep(role, x.Dst)
+					share := m.keep(role, m.drawn(role, int(x.Args[0])))
+					m.at(at).Src[0] = share
+					break
 				}
 			}
 		}
@@ -1131,7 +1133,7 @@ input x: int[4] from a in -1000..1000
 input y: int[4] from b in -1000..1000
 input z: int[4] from b in -9..9
 reveal where(x < y, 1, 2) to a, b as less
-reveal where(x < 3 * y, 1, 2) to a, b as other
+reveal where(x < 2 - y, 1, 2) to a, b as other
 reveal where(x == y, 1, 2) to a, b as same
 reveal where(z < 2, 1, 2) to a, b as small
 `,
