@@ -19,7 +19,7 @@ Machine: %s, %d cores, %s, kernel %s. It multiplies and adds %.1f billion times 
 all cores, and moves %.2f GB a second over one TCP connection on loopback. All roles share it.
 
 `, m.CPU, m.Cores, m.Go, m.Kernel, m.MACs/1e9, m.Loopback/1e9)
-	fmt.Fprintf(&b, `Models have random weights and are generated, so that nothing is downloaded. Times are medians of at most %s; there are
+	fmt.Fprintf(&b, `Models have random weights and are generated, so that nothing is downloaded. Sessions of half a second are run before any is measured. Times are medians of at most %s; there are
 fewer where sessions take longer than half a minute together. Online is what a user waits for, offline may be done before the input is there. Bytes are of the
 party that sends most. The floor is the time of the plan's multiplications as one product in the clear, and of its bytes over loopback, one after the
 other (over wan, of its bytes and rounds on that network): what this plan cannot get below on this machine. Transports: memory is one process; grpc a process for each role, with mutual TLS; wan memory

@@ -135,8 +135,30 @@ func phase(p local.Phase) Phase {
 	return out
 }
 
+// Warming is how long sessions run before any is measured, so that a result is that of a server at work: processors at their clock,
+// memory written before. One session, the first, is of a new server and not measured.
+const Warming = 500 * time.Millisecond
+
 // Patience is how long a result takes sessions: the last begins before it is over.
 const Patience = 30 * time.Second
+
+// Sessions calls run to warm up and then for each session to be measured.
+func Sessions(runs int, run func(measured bool) error) error {
+	for start := time.Now(); ; {
+		if err := run(false); err != nil {
+			return err
+		}
+		if time.Since(start) > Warming {
+			break
+		}
+	}
+	for n, start := 0, time.Now(); n < runs && (n == 0 || time.Since(start) < Patience); n++ {
+		if err := run(true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Runs measures sessions on the machine. transport is memory, or wan for memory slowed down to 40 ms and 100 Mbit/s; session
 // times are medians. Behind them, one more session in memory shows where time goes, to the timeline of the context too if it has one.
@@ -158,15 +180,21 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 	}
 	s := p.Start(m, transport)
 	s.Setup(r.Setup)
-	for start := time.Now(); s.Sessions < runs && (s.Sessions == 0 || time.Since(start) < Patience); {
+	err = Sessions(runs, func(measured bool) error {
 		res, err := r.Run(ctx, p.Inputs)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		s.Session(res.Offline, res.Online, p.Error(res.Outputs[1]["out"]))
 		if s.Grown == 0 {
 			s.Grown = PeakRSS("self") - before
 		}
+		if measured {
+			s.Session(res.Offline, res.Online, p.Error(res.Outputs[1]["out"]))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	s.PeakRSS = PeakRSS("self")
 	if rec != nil {

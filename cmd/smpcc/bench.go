@@ -39,7 +39,8 @@ of its bytes over loopback, one after the other. wan is memory slowed down to a 
 compiled for --net wan.
 
 Each result is measured in processes of its own, so that its memory is its own. One that fails is reported and the others go on; the
-exit code is 1 then. A result has fewer sessions than --runs if they take longer than half a minute.`,
+exit code is 1 then. Sessions of half a second, at least one, are run before any is measured. A result has fewer sessions than --runs if they
+take longer than half a minute.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("smpcc bench takes no arguments")

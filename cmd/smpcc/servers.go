@@ -322,13 +322,22 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 		}
 	}
 	bar.stage("running")
-	for n, start := 0, time.Now(); n < max(1, j.sessions) && (n == 0 || time.Since(start) < bench.Patience); n++ {
+	session := func(measured bool) error {
 		if err := j.session(ctx, cl, in); err != nil {
 			return j.serverError(exited, &started, err)
 		}
-		if j.each != nil {
+		if measured && j.each != nil {
 			j.each()
 		}
+		return nil
+	}
+	if j.sessions == 0 { // one run, not a measurement
+		err = session(true)
+	} else {
+		err = bench.Sessions(j.sessions, session)
+	}
+	if err != nil {
+		return err
 	}
 	if j.timeline != "" {
 		if err := j.mergeTimelines(filepath.Join(dir, "timelines")); err != nil {
