@@ -67,6 +67,10 @@ func roiAlign(n *node) ([]*ir.Value, error) {
 		return nil, errors.New("input or output is empty, or sampling_ratio is negative")
 	}
 	cells := s[2] * s[3]
+	outs := volume(ir.Shape{count, high, wide})
+	if err := n.r.left.take(8*outs, 256*outs); err != nil { // a list for each output is dear
+		return nil, err
+	}
 	lists := make([][]tap, 0, count*high*wide)
 	widest := 1
 	for r := range count {
@@ -92,7 +96,8 @@ func roiAlign(n *node) ([]*ir.Value, error) {
 		if gridH < 0 || gridW < 0 {
 			return nil, fmt.Errorf("region %d has its corners in the wrong order", r)
 		}
-		if err := n.r.left.take(4*float64(gridH)*float64(gridW)*float64(high*wide), 4*float64(gridH)*float64(gridW)*float64(high*wide)); err != nil {
+		corners := 4 * float64(gridH) * float64(gridW) * float64(high*wide)
+		if err := n.r.left.take(2*corners, 64*corners); err != nil {
 			return nil, err
 		}
 		samples := float64(max(1, gridH*gridW))
