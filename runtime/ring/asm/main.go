@@ -34,22 +34,28 @@ func main() {
 		for _, c := range []int{3, 2, 1} {
 			tile512(r, c, false)
 			tile512(r, c, true)
+			tile512low32(r, c)
 		}
 	}
+	narrow512()
 	rows512(8)
 	rows512(1)
 	dot512()
-	head := GLOBL("head", RODATA|NOPTR) // head[4-n:] begins with n words of ones
-	for i := range 8 {
+	head := GLOBL("head", RODATA|NOPTR) // head[8-n:] begins with n words of ones
+	for i := range 16 {
 		w := uint64(0)
-		if i < 4 {
+		if i < 8 {
 			w = ^w
 		}
 		DATA(8*i, U64(w))
 	}
 	for _, r := range []int{4, 2, 1} {
 		tile256(r, head)
+		for _, c := range []int{3, 2, 1} {
+			tile256low32(r, c, head)
+		}
 	}
+	narrow256()
 	rows256(8, head)
 	rows256(1, head)
 	dot256(head)
@@ -162,6 +168,104 @@ func tile512(r, c int, low bool) {
 			ADDQ(ldd, d)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// tile512low32 is the micro-kernel of r rows and c vectors of 16 columns in the ring of 32 bits: d += a x b, b packed in rows of 16c lanes
+// of 32 bits, of a the low halves of its words. Sums are kept in 32 bits and widened once, when they are added to d.
+func tile512low32(r, c int) {
+	name := fmt.Sprintf("tile512low32r%dc%d", r, c)
+	TEXT(name, NOSPLIT, "func(d, a *uint64, b *uint32, k, ldd, lda, tail int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s adds mod 2^32 to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words of 32 bits; 1 <= tail <= 16.", name, r, 16*(c-1), r, 16*c))
+	d, a, b, k := param("d"), param("a"), param("b"), param("k")
+	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
+	low, high := firstBits(tail), K()
+	KSHIFTRW(Imm(8), low, high)
+	rows := rowsOf(a, lda, r)
+	acc := make([][]reg.VecVirtual, r)
+	for i := range acc {
+		for range c {
+			z := ZMM()
+			VPXORQ(z, z, z)
+			acc[i] = append(acc[i], z)
+		}
+	}
+	TESTQ(k, k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	y := make([]reg.VecVirtual, c)
+	for j := range y {
+		y[j] = ZMM()
+		VMOVDQU64(Mem{Base: b, Disp: 64 * j}, y[j])
+	}
+	for i := range r {
+		x := ZMM()
+		VPBROADCASTD(rows[i], x)
+		for j := range c {
+			t := ZMM()
+			VPMULLD(y[j], x, t)
+			VPADDD(t, acc[i][j], acc[i][j])
+		}
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(U32(64*uint32(c)), b)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	for i := range r {
+		for j := range c {
+			s, t := ZMM(), YMM()
+			VEXTRACTI64X4(Imm(1), acc[i][j], t)
+			VPMOVZXDQ(acc[i][j].AsY(), s)
+			for h, half := range []reg.VecVirtual{s, ZMM()} {
+				if h == 1 {
+					VPMOVZXDQ(t, half)
+				}
+				at := Mem{Base: d, Disp: 128*j + 64*h}
+				if j < c-1 {
+					VPADDQ(at, half, half)
+					VMOVDQU64(half, at)
+					continue
+				}
+				mask, u := []reg.OpmaskVirtual{low, high}[h], ZMM()
+				VMOVDQU64_Z(at, mask, u)
+				VPADDQ(u, half, half)
+				VMOVDQU64(half, mask, at)
+			}
+		}
+		if i < r-1 {
+			ADDQ(ldd, d)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// narrow512 takes the low halves of words.
+func narrow512() {
+	TEXT("narrow512", NOSPLIT, "func(d *uint32, a *uint64, n int)")
+	Pragma("noescape")
+	Doc("narrow512 writes the low 32 bits of the n words of a to d.")
+	d, a, n := param("d"), param("a"), param("n")
+	x := ZMM()
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	VMOVDQU64(Mem{Base: a}, x)
+	VPMOVQD(x, Mem{Base: d})
+	ADDQ(Imm(32), d)
+	ADDQ(Imm(64), a)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	mask := firstBits(n)
+	VMOVDQU64_Z(Mem{Base: a}, mask, x)
+	VPMOVQD(x, mask, Mem{Base: d})
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
@@ -334,13 +438,17 @@ func (s sum256) total() reg.VecVirtual {
 	return s.low
 }
 
-// firstWords returns a mask of the n lowest words, 0 <= n <= 4.
-func firstWords(n reg.GPVirtual, head Mem) reg.VecVirtual {
-	at, m := GP64(), YMM()
-	LEAQ(head.Offset(32), at)
+// firstWords returns masks of the n lowest words of each vector of 4 together, 0 <= n <= 4*vectors <= 8.
+func firstWords(n reg.GPVirtual, head Mem, vectors int) []reg.VecVirtual {
+	at := GP64()
+	LEAQ(head.Offset(64), at)
 	SHLQ(Imm(3), n)
 	SUBQ(n, at)
-	VMOVDQU(Mem{Base: at}, m)
+	m := make([]reg.VecVirtual, vectors)
+	for i := range m {
+		m[i] = YMM()
+		VMOVDQU(Mem{Base: at, Disp: 32 * i}, m[i])
+	}
 	return m
 }
 
@@ -372,7 +480,7 @@ func tile256(r int, head Mem) {
 	DECQ(k)
 	JNZ(LabelRef("loop"))
 	Label("store")
-	mask := firstWords(tail, head)
+	mask := firstWords(tail, head, 1)[0]
 	for i := range r {
 		sum, t := acc[i].total(), YMM()
 		VPMASKMOVQ(Mem{Base: d}, mask, t)
@@ -382,6 +490,116 @@ func tile256(r int, head Mem) {
 			ADDQ(ldd, d)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// tile256low32 is tile512low32 for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
+// vector is an operand in memory.
+func tile256low32(r, c int, head Mem) {
+	name := fmt.Sprintf("tile256low32r%dc%d", r, c)
+	TEXT(name, NOSPLIT, "func(d, a *uint64, b *uint32, k, ldd, lda, tail int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s adds mod 2^32 to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words of 32 bits; 1 <= tail <= 8.", name, r, 8*(c-1), r, 8*c))
+	d, a, b, k := param("d"), param("a"), param("b"), param("k")
+	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
+	rows := rowsOf(a, lda, r)
+	acc := make([][]reg.VecVirtual, r)
+	for i := range acc {
+		for range c {
+			z := YMM()
+			VPXOR(z, z, z)
+			acc[i] = append(acc[i], z)
+		}
+	}
+	TESTQ(k, k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	y := make([]Op, c)
+	for j := range y {
+		at := Mem{Base: b, Disp: 32 * j}
+		if j == 2 {
+			y[j] = at
+			continue
+		}
+		v := YMM()
+		VMOVDQU(at, v)
+		y[j] = v
+	}
+	for i := range r {
+		x := YMM()
+		VPBROADCASTD(rows[i], x)
+		for j := range c {
+			t := YMM()
+			VPMULLD(y[j], x, t)
+			VPADDD(t, acc[i][j], acc[i][j])
+		}
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(U32(32*uint32(c)), b)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	mask := firstWords(tail, head, 2)
+	for i := range r {
+		for j := range c {
+			for h := range 2 {
+				s, t, at := acc[i][j].AsX(), YMM(), Mem{Base: d, Disp: 64*j + 32*h}
+				if h == 1 {
+					x := XMM()
+					VEXTRACTI128(Imm(1), acc[i][j], x)
+					s = x
+				}
+				VPMOVZXDQ(s, t)
+				if j < c-1 {
+					VPADDQ(at, t, t)
+					VMOVDQU(t, at)
+					continue
+				}
+				u := YMM()
+				VPMASKMOVQ(at, mask[h], u)
+				VPADDQ(u, t, t)
+				VPMASKMOVQ(t, mask[h], at)
+			}
+		}
+		if i < r-1 {
+			ADDQ(ldd, d)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// narrow256 takes the low halves of words.
+func narrow256() {
+	TEXT("narrow256", NOSPLIT, "func(d *uint32, a *uint64, n int)")
+	Pragma("noescape")
+	Doc("narrow256 writes the low 32 bits of the n words of a to d.")
+	d, a, n := param("d"), param("a"), param("n")
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("few"))
+	Label("loop")
+	x := YMM()
+	VMOVDQU(Mem{Base: a}, x)
+	VSHUFPS(Imm(0x88), Mem{Base: a, Disp: 32}, x, x) // words 0, 1, 4, 5, 2, 3, 6, 7
+	VPERMQ(Imm(0xd8), x, x)
+	VMOVDQU(x, Mem{Base: d})
+	ADDQ(Imm(32), d)
+	ADDQ(Imm(64), a)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("few")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	Label("rest")
+	w := GP64()
+	MOVQ(Mem{Base: a}, w)
+	MOVL(w.As32(), Mem{Base: d})
+	ADDQ(Imm(4), d)
+	ADDQ(Imm(8), a)
+	DECQ(n)
+	JNZ(LabelRef("rest"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
@@ -427,7 +645,7 @@ func rows256(r int, head Mem) {
 	Label("rest")
 	ADDQ(Imm(4), n)
 	JZ(LabelRef("done"))
-	line(firstWords(n, head))
+	line(firstWords(n, head, 1)[0])
 	Label("done")
 	VZEROUPPER()
 	RET()
@@ -470,7 +688,7 @@ func dot256(head Mem) {
 	Label("rest")
 	ADDQ(Imm(4), n)
 	JZ(LabelRef("done"))
-	step(s[1], 0, firstWords(n, head))
+	step(s[1], 0, firstWords(n, head, 1)[0])
 	Label("done")
 	sum := s[0].total()
 	VPADDQ(s[1].total(), sum, sum)
