@@ -32,9 +32,9 @@ func main() {
 	ConstraintExpr("amd64")
 	for _, r := range []int{8, 4, 2, 1} {
 		for _, c := range []int{3, 2, 1} {
-			tile512(r, c, false)
-			tile512(r, c, true)
-			tile512low32(r, c)
+			for _, bits := range []int{64, 52, 32} {
+				tile512(r, c, bits)
+			}
 		}
 	}
 	narrow512()
@@ -103,28 +103,25 @@ func rowsOf(base, stride reg.GPVirtual, r int) []Mem {
 	return all[:r]
 }
 
-// tile512 is the micro-kernel of r rows and c vectors of 8 columns: d += a x b, b packed in rows of 8c words. In the ring of 52 bits
-// one instruction multiplies and adds; bits above are garbage, in operands too.
-func tile512(r, c int, low bool) {
-	name, what := fmt.Sprintf("tile512r%dc%d", r, c), "adds"
-	if low {
+// tile512 is the micro-kernel of r rows and c vectors in the ring of so many bits: d += a x b, b packed in rows of c whole vectors. In
+// the ring of 52 bits one instruction multiplies and adds; bits above are garbage, in operands too. In that of 32 bits vectors have
+// 16 columns and not 8, b is packed in words of 32 bits, and of a the low halves are read; sums are widened once, when they are added to d.
+func tile512(r, c, bits int) {
+	name, what, width, elem := fmt.Sprintf("tile512r%dc%d", r, c), "adds", 8, ""
+	switch bits {
+	case 52:
 		name, what = fmt.Sprintf("tile52r%dc%d", r, c), "adds mod 2^52"
+	case 32:
+		name, what, width, elem = fmt.Sprintf("tile512low32r%dc%d", r, c), "adds mod 2^32", 16, " of 32 bits"
 	}
-	TEXT(name, NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
-	Pragma("noescape")
-	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words; 1 <= tail <= 8.", name, what, r, 8*(c-1), r, 8*c))
-	d, a, b, k := param("d"), param("a"), param("b"), param("k")
-	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
-	mask := firstBits(tail)
+	d, a, b, k, ldd, lda, tail := tileParams(name, what, elem, r, c, width)
+	mask := []reg.OpmaskVirtual{firstBits(tail)}
+	if bits == 32 {
+		mask = append(mask, K())
+		KSHIFTRW(Imm(8), mask[0], mask[1])
+	}
 	rows := rowsOf(a, lda, r)
-	acc := make([][]reg.VecVirtual, r)
-	for i := range acc {
-		for range c {
-			z := ZMM()
-			VPXORQ(z, z, z)
-			acc[i] = append(acc[i], z)
-		}
-	}
+	acc := zeros(r, c, ZMM)
 	TESTQ(k, k)
 	JZ(LabelRef("store"))
 	Label("loop")
@@ -135,15 +132,22 @@ func tile512(r, c int, low bool) {
 	}
 	for i := range r {
 		x := ZMM()
-		VPBROADCASTQ(rows[i], x)
+		if bits == 32 {
+			VPBROADCASTD(rows[i], x)
+		} else {
+			VPBROADCASTQ(rows[i], x)
+		}
 		for j := range c {
-			if low {
+			switch t := ZMM(); bits {
+			case 52:
 				VPMADD52LUQ(y[j], x, acc[i][j])
-				continue
+			case 32:
+				VPMULLD(y[j], x, t)
+				VPADDD(t, acc[i][j], acc[i][j])
+			default:
+				VPMULLQ(y[j], x, t)
+				VPADDQ(t, acc[i][j], acc[i][j])
 			}
-			t := ZMM()
-			VPMULLQ(y[j], x, t)
-			VPADDQ(t, acc[i][j], acc[i][j])
 		}
 	}
 	ADDQ(Imm(8), a)
@@ -153,16 +157,22 @@ func tile512(r, c int, low bool) {
 	Label("store")
 	for i := range r {
 		for j := range c {
-			at := Mem{Base: d, Disp: 64 * j}
-			if j < c-1 {
-				VPADDQ(at, acc[i][j], acc[i][j])
-				VMOVDQU64(acc[i][j], at)
-				continue
+			sums := []reg.VecVirtual{acc[i][j]}
+			if bits == 32 {
+				sums = widened(acc[i][j])
 			}
-			t := ZMM()
-			VMOVDQU64_Z(at, mask, t)
-			VPADDQ(t, acc[i][j], acc[i][j])
-			VMOVDQU64(acc[i][j], mask, at)
+			for h, sum := range sums {
+				at := Mem{Base: d, Disp: 64 * (len(sums)*j + h)}
+				if j < c-1 {
+					VPADDQ(at, sum, sum)
+					VMOVDQU64(sum, at)
+					continue
+				}
+				t := ZMM()
+				VMOVDQU64_Z(at, mask[h], t)
+				VPADDQ(t, sum, sum)
+				VMOVDQU64(sum, mask[h], at)
+			}
 		}
 		if i < r-1 {
 			ADDQ(ldd, d)
@@ -172,75 +182,43 @@ func tile512(r, c int, low bool) {
 	RET()
 }
 
-// tile512low32 is the micro-kernel of r rows and c vectors of 16 columns in the ring of 32 bits: d += a x b, b packed in rows of 16c lanes
-// of 32 bits, of a the low halves of its words. Sums are kept in 32 bits and widened once, when they are added to d.
-func tile512low32(r, c int) {
-	name := fmt.Sprintf("tile512low32r%dc%d", r, c)
-	TEXT(name, NOSPLIT, "func(d, a *uint64, b *uint32, k, ldd, lda, tail int)")
+// widened returns the words of 32 bits of z as words, in two vectors.
+func widened(z reg.VecVirtual) []reg.VecVirtual {
+	low, high, half := ZMM(), ZMM(), YMM()
+	VEXTRACTI64X4(Imm(1), z, half)
+	VPMOVZXDQ(z.AsY(), low)
+	VPMOVZXDQ(half, high)
+	return []reg.VecVirtual{low, high}
+}
+
+// tileParams begins the micro-kernel of r rows and c vectors of so many columns and loads its parameters.
+func tileParams(name, what, elem string, r, c, width int) (d, a, b, k, ldd, lda, tail reg.GPVirtual) {
+	kind := "uint64"
+	if elem != "" {
+		kind = "uint32"
+	}
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, k, ldd, lda, tail int)", kind))
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s adds mod 2^32 to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words of 32 bits; 1 <= tail <= 16.", name, r, 16*(c-1), r, 16*c))
-	d, a, b, k := param("d"), param("a"), param("b"), param("k")
-	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
-	low, high := firstBits(tail), K()
-	KSHIFTRW(Imm(8), low, high)
-	rows := rowsOf(a, lda, r)
-	acc := make([][]reg.VecVirtual, r)
-	for i := range acc {
+	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words%s; 1 <= tail <= %d.", name, what, r, width*(c-1), r, width*c, elem, width))
+	d, a, b, k = param("d"), param("a"), param("b"), param("k")
+	return d, a, b, k, words("ldd"), words("lda"), param("tail")
+}
+
+// zeros returns r rows of c vectors of zeros.
+func zeros(r, c int, vector func() reg.VecVirtual) [][]reg.VecVirtual {
+	z := make([][]reg.VecVirtual, r)
+	for i := range z {
 		for range c {
-			z := ZMM()
-			VPXORQ(z, z, z)
-			acc[i] = append(acc[i], z)
-		}
-	}
-	TESTQ(k, k)
-	JZ(LabelRef("store"))
-	Label("loop")
-	y := make([]reg.VecVirtual, c)
-	for j := range y {
-		y[j] = ZMM()
-		VMOVDQU64(Mem{Base: b, Disp: 64 * j}, y[j])
-	}
-	for i := range r {
-		x := ZMM()
-		VPBROADCASTD(rows[i], x)
-		for j := range c {
-			t := ZMM()
-			VPMULLD(y[j], x, t)
-			VPADDD(t, acc[i][j], acc[i][j])
-		}
-	}
-	ADDQ(Imm(8), a)
-	ADDQ(U32(64*uint32(c)), b)
-	DECQ(k)
-	JNZ(LabelRef("loop"))
-	Label("store")
-	for i := range r {
-		for j := range c {
-			s, t := ZMM(), YMM()
-			VEXTRACTI64X4(Imm(1), acc[i][j], t)
-			VPMOVZXDQ(acc[i][j].AsY(), s)
-			for h, half := range []reg.VecVirtual{s, ZMM()} {
-				if h == 1 {
-					VPMOVZXDQ(t, half)
-				}
-				at := Mem{Base: d, Disp: 128*j + 64*h}
-				if j < c-1 {
-					VPADDQ(at, half, half)
-					VMOVDQU64(half, at)
-					continue
-				}
-				mask, u := []reg.OpmaskVirtual{low, high}[h], ZMM()
-				VMOVDQU64_Z(at, mask, u)
-				VPADDQ(u, half, half)
-				VMOVDQU64(half, mask, at)
+			v := vector()
+			if v.Size() == 64 {
+				VPXORQ(v, v, v)
+			} else {
+				VPXOR(v, v, v)
 			}
-		}
-		if i < r-1 {
-			ADDQ(ldd, d)
+			z[i] = append(z[i], v)
 		}
 	}
-	VZEROUPPER()
-	RET()
+	return z
 }
 
 // narrow512 takes the low halves of words.
@@ -494,24 +472,12 @@ func tile256(r int, head Mem) {
 	RET()
 }
 
-// tile256low32 is tile512low32 for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
+// tile256low32 is tile512 in the ring of 32 bits for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
 // vector is an operand in memory.
 func tile256low32(r, c int, head Mem) {
-	name := fmt.Sprintf("tile256low32r%dc%d", r, c)
-	TEXT(name, NOSPLIT, "func(d, a *uint64, b *uint32, k, ldd, lda, tail int)")
-	Pragma("noescape")
-	Doc(fmt.Sprintf("%s adds mod 2^32 to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words of 32 bits; 1 <= tail <= 8.", name, r, 8*(c-1), r, 8*c))
-	d, a, b, k := param("d"), param("a"), param("b"), param("k")
-	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
+	d, a, b, k, ldd, lda, tail := tileParams(fmt.Sprintf("tile256low32r%dc%d", r, c), "adds mod 2^32", " of 32 bits", r, c, 8)
 	rows := rowsOf(a, lda, r)
-	acc := make([][]reg.VecVirtual, r)
-	for i := range acc {
-		for range c {
-			z := YMM()
-			VPXOR(z, z, z)
-			acc[i] = append(acc[i], z)
-		}
-	}
+	acc := zeros(r, c, YMM)
 	TESTQ(k, k)
 	JZ(LabelRef("store"))
 	Label("loop")
