@@ -7,7 +7,7 @@ func MatMul(d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) {
 }
 
 // MatMulMod is MatMul mod 2^bits: higher bits of d are garbage, those of a and b do not matter. Up to 32 bits are
-// twice as fast where there is a tile, up to 52 faster on processors that multiply and add 52 bits in one instruction.
+// nearly twice as fast with AVX-512 and four times with AVX2, up to 52 faster on processors that multiply and add 52 bits in one instruction.
 func MatMulMod(bits int, d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) {
 	if n == 0 || batch == 0 {
 		return
