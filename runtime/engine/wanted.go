@@ -3,8 +3,8 @@ package engine
 import "smpcc/backend/plan"
 
 // wantedBits returns, for each slot, how many low bits of its elements anything in the program depends on. Products whose results
-// are wanted in few bits may leave garbage above them: a ring of 40 bits costs less than one of 64 where the processor has an
-// instruction for it.
+// are wanted in few bits may leave garbage above them: vectors hold twice as many products of 32 bits as of 64, and those
+// of 40 cost less than those of 64 where the processor has an instruction for them.
 func (e *Engine) wantedBits() []int {
 	out := make([]int, len(e.prog.Slots))
 	want := func(slot, bits int) { out[slot] = max(out[slot], bits) }

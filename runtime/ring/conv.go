@@ -42,7 +42,8 @@ func ConvMod(bits int, d, x, w []uint64, g Window) {
 		if byChannel {
 			parts = min(parts, c.oc)
 		} else {
-			size = (plane/parts + panelColumns) / panelColumns * panelColumns
+			panel := active.panelColumns(bits)
+			size = (plane/parts + panel) / panel * panel
 		}
 	}
 	split(groups*parts, work, func(lo, hi int) {
@@ -83,9 +84,7 @@ func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
 		return
 	}
 	if active.tile != nil {
-		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, c.bits, func(panel []uint64, p, deep, j, wide, stride int) {
-			c.pack(panel, in, p, deep, from+j, wide, stride)
-		})
+		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, c.bits, &window{c, in, from})
 		return
 	}
 	buf := scratch.Get().(*panels)
@@ -96,7 +95,7 @@ func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
 		wide := min(width, to-p)
 		for r := 0; r < c.rows; r += deepest {
 			deep := min(deepest, c.rows-r)
-			c.pack(buf[:deep*wide], in, r, deep, p, wide, wide)
+			packWindow(&window{c, in, p}, takeWords, buf[:deep*wide], r, deep, 0, wide, wide)
 			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide, c.bits)
 		}
 	}
@@ -119,12 +118,26 @@ func (c *conv) isProduct() bool {
 	return c.KH == 1 && c.KW == 1 && c.SH == 1 && c.SW == 1 && c.PT == 0 && c.PL == 0 && c.OH == c.H && c.OW == c.W
 }
 
-// pack fills deep rows, stride words apart, with what outputs p..p+wide-1 read for rows first.. of (channel, kernel row,
-// kernel column), and zeros behind them.
-func (c *conv) pack(panel, in []uint64, first, deep, p, wide, stride int) {
+// A window is the columns of a convolution: what each output from number from on reads, in the order of channel, kernel row, kernel column.
+type window struct {
+	*conv
+	in   []uint64
+	from int
+}
+
+func (x *window) words(panel []uint64, p, deep, j, wide, stride int) {
+	packWindow(x, takeWords, panel, p, deep, j, wide, stride)
+}
+
+func (x *window) halves(panel []uint32, p, deep, j, wide, stride int) {
+	packWindow(x, takeHalves, panel, p, deep, j, wide, stride)
+}
+
+// packWindow fills deep rows, stride elements apart, with columns at..at+wide-1 of rows first.., and zeros behind them.
+func packWindow[E element](c *window, take func([]E, []uint64, int), panel []E, first, deep, at, wide, stride int) {
 	ch, i, j := first/(c.KH*c.KW), first/c.KW%c.KH, first%c.KW
-	y0, z0 := p/c.OW, p%c.OW
-	plane := in[ch*c.H*c.W:]
+	y0, z0 := (c.from+at)/c.OW, (c.from+at)%c.OW
+	plane := c.in[ch*c.H*c.W:]
 	for r := range deep {
 		row := panel[r*stride : (r+1)*stride]
 		y, z := y0, z0
@@ -138,16 +151,8 @@ func (c *conv) pack(panel, in []uint64, first, deep, p, wide, stride int) {
 			if hi < n {
 				clear(line[hi:])
 			}
-			switch {
-			case c.SW == 1:
-				copy(line[lo:hi], plane[from:])
-			case c.SW == 2 && lo < hi:
-				everyOther(line[lo:hi], plane[from:])
-			default:
-				for k := lo; k < hi; k++ {
-					line[k] = plane[from]
-					from += c.SW
-				}
+			if lo < hi {
+				take(line[lo:hi], plane[from:], c.SW)
 			}
 			at += n
 			y, z = y+1, 0
@@ -160,7 +165,7 @@ func (c *conv) pack(panel, in []uint64, first, deep, p, wide, stride int) {
 			if i++; i == c.KH {
 				i = 0
 				ch++
-				plane = in[min(ch*c.H*c.W, len(in)):]
+				plane = c.in[min(ch*c.H*c.W, len(c.in)):]
 			}
 		}
 	}

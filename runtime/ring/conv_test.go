@@ -35,9 +35,11 @@ func checkConv(t rapid.TB, seed uint64, g Window) {
 	x0, w0 := slices.Clone(x), slices.Clone(w)
 	want := refConv(x, w, g)
 	onEach(func(core *core) {
-		d := garbage(g.N * g.OC * g.OH * g.OW)
-		Conv(d, x, w, g)
-		equal(t, fmt.Sprintf("%s: %+v", core.name, g), d, want)
+		for _, bits := range []int{64, 52, 32} {
+			d := garbage(g.N * g.OC * g.OH * g.OW)
+			ConvMod(bits, d, x, w, g)
+			equal(t, fmt.Sprintf("%s: %+v mod 2^%d", core.name, g, bits), low(d, bits), low(want, bits))
+		}
 		equal(t, "x", x, x0)
 		equal(t, "w", w, w0)
 	})

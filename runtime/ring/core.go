@@ -5,20 +5,15 @@ import "os"
 // A core is a set of inner loops for one kind of processor. All cores compute the same words, where only low
 // bits are wanted the same low bits.
 //
-// Matrices have rows that begin ldd, lda and ldb words apart; slices may end with the last element of the last row. Cores
-// with a tile take b packed: panels of up to maxVectors*width columns, in rows of whole vectors, zeros behind the last column.
+// Matrices have rows that begin ldd, lda and ldb words apart; slices may end with the last element of the last row.
 type core struct {
-	name       string
-	width      int // words of a vector
-	maxVectors int // vectors in a row of a tile
-	maxRows    int // rows of a tile
-	columns    int // columns packed at once, whole panels: with depth they fit half of a second-level cache
+	name string
 
-	// tile computes d += a x b for rows in {8, 4, 2, 1}, at most maxRows, by width*(vectors-1)+tail columns, 1 <= tail <= width;
-	// a is rows by k, b is k by width*vectors, packed. nil for portable.
-	tile func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int)
-	// tile52 computes the same mod 2^52, bits above are garbage; nil where that is not faster.
-	tile52 func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int)
+	tile   *tile[uint64] // nil for portable
+	tile52 *tile[uint64] // mod 2^52, bits above are garbage; nil where that is not faster
+	tile32 *tile[uint32] // mod 2^32, bits above are garbage; nil for portable
+	// narrow writes the low halves of n words, where there is a tile of 32 bits.
+	narrow func(d *uint32, a *uint64, n int)
 	// rows computes d += sum over i < len(x) of x[i] * b[i*ldb:i*ldb+len(d)].
 	rows func(d, x, b []uint64, ldb int)
 	// dot returns the sum of a[i] * b[i] for i < len(a).
@@ -26,6 +21,25 @@ type core struct {
 
 	lanes *lanes // nil for plain Go
 }
+
+// An element is what panels are packed of: words, or their low halves.
+type element interface{ uint32 | uint64 }
+
+// A tile is the innermost product of a core. It takes b packed: panels of up to maxVectors*width columns, in rows of whole vectors,
+// zeros behind the last column.
+type tile[E element] struct {
+	width      int // elements of a vector
+	maxVectors int // vectors in a row of a tile
+	maxRows    int // rows of a tile
+	columns    int // columns packed at once, whole panels: with depth they fit half of a second-level cache
+
+	// run computes d += a x b for rows in {8, 4, 2, 1}, at most maxRows, by width*(vectors-1)+tail columns, 1 <= tail <= width;
+	// a is rows by k, b is k by width*vectors, packed.
+	run func(d, a []uint64, b []E, rows, vectors, tail, k, ldd, lda int)
+}
+
+// panel returns the columns of a whole panel.
+func (t *tile[E]) panel() int { return t.width * t.maxVectors }
 
 // depth is the number of rows of b that are packed at once.
 const depth = 512
@@ -49,15 +63,47 @@ func choose(name string) *core {
 	return cores[0]
 }
 
-// tileFor returns the tile for results of which only the given number of low bits is wanted.
-func (c *core) tileFor(bits int) func(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
-	if bits <= 52 && c.tile52 != nil {
-		return c.tile52
+// tiles returns the tile for results of which only the given number of low bits is wanted: one of the two, or none for portable.
+func (c *core) tiles(bits int) (*tile[uint32], *tile[uint64]) {
+	switch {
+	case bits <= 32 && c.tile32 != nil:
+		return c.tile32, nil
+	case bits <= 52 && c.tile52 != nil:
+		return nil, c.tile52
 	}
-	return c.tile
+	return nil, c.tile
 }
 
-// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ; with IFMA products of at most 52 bits, with BW, VBMI and BITALG comparisons too), "avx2" or "portable". The best that the
+// takeWords packs words that lie step apart: d[i] = a[i*step].
+func takeWords(d, a []uint64, step int) {
+	switch {
+	case step == 1:
+		copy(d, a)
+	case step == 2:
+		everyOther(d, a)
+	default:
+		for i := range d {
+			d[i] = a[i*step]
+		}
+	}
+}
+
+// takeHalves is takeWords for their low halves; the core in use must have a tile of 32 bits.
+func takeHalves(d []uint32, a []uint64, step int) {
+	if len(d) == 0 {
+		return
+	}
+	_ = a[(len(d)-1)*step]
+	if step == 1 {
+		active.narrow(&d[0], &a[0], len(d))
+		return
+	}
+	for i := range d {
+		d[i] = uint32(a[i*step])
+	}
+}
+
+// Kernel returns the name of the inner loops in use: "avx512" (AVX-512 F and DQ; with IFMA products of 33 to 52 bits too, with BW, VBMI and BITALG comparisons too), "avx2" or "portable". The best that the
 // processor has is chosen when the program starts; SMPCC_KERNEL=avx2 or SMPCC_KERNEL=portable chooses a lesser one, a name
 // the processor does not know is ignored. All give the same results.
 func Kernel() string { return active.name }

@@ -12,9 +12,11 @@ import (
 func processorCores() []*core {
 	var out []*core
 	if cpu.X86.HasAVX512F && cpu.X86.HasAVX512DQ && cpu.X86.HasBMI2 {
-		c := &core{name: "avx512", width: 8, maxVectors: 3, maxRows: 8, columns: 120, tile: words512.run, rows: rows512, dot: inner512}
+		c := &core{name: "avx512", rows: rows512, dot: inner512, narrow: narrow512,
+			tile:   &tile[uint64]{width: 8, maxVectors: 3, maxRows: 8, columns: 120, run: words512.run},
+			tile32: &tile[uint32]{width: 16, maxVectors: 3, maxRows: 8, columns: 240, run: halves512.run}}
 		if cpu.X86.HasAVX512IFMA {
-			c.tile52 = low512.run
+			c.tile52 = &tile[uint64]{width: 8, maxVectors: 3, maxRows: 8, columns: 120, run: low512.run}
 		}
 		if cpu.X86.HasAVX512BW && cpu.X86.HasAVX512VBMI && cpu.X86.HasAVX512BITALG && cpu.X86.HasAVX512VPOPCNTDQ {
 			c.lanes = &lanes{
@@ -27,7 +29,9 @@ func processorCores() []*core {
 		out = append(out, c)
 	}
 	if cpu.X86.HasAVX2 {
-		out = append(out, &core{name: "avx2", width: 4, maxVectors: 1, maxRows: 4, columns: 48, tile: tile256, rows: rows256, dot: inner256})
+		out = append(out, &core{name: "avx2", rows: rows256, dot: inner256, narrow: narrow256,
+			tile:   &tile[uint64]{width: 4, maxVectors: 1, maxRows: 4, columns: 48, run: tile256},
+			tile32: &tile[uint32]{width: 8, maxVectors: 3, maxRows: 4, columns: 96, run: halves256}})
 	}
 	return out
 }
@@ -36,19 +40,37 @@ func processorCores() []*core {
 // never reads or writes beyond a slice.
 
 // A tile512s is the kernels of tiles in assembly, of 1, 2, 4 and 8 rows by 1, 2 and 3 vectors.
-type tile512s [4][3]func(d, a, b *uint64, k, ldd, lda, tail int)
+type tile512s[E element] [4][3]func(d, a *uint64, b *E, k, ldd, lda, tail int)
 
 var (
-	words512 = tile512s{{tile512r1c1, tile512r1c2, tile512r1c3}, {tile512r2c1, tile512r2c2, tile512r2c3}, {tile512r4c1, tile512r4c2, tile512r4c3}, {tile512r8c1, tile512r8c2, tile512r8c3}}
-	low512   = tile512s{{tile52r1c1, tile52r1c2, tile52r1c3}, {tile52r2c1, tile52r2c2, tile52r2c3}, {tile52r4c1, tile52r4c2, tile52r4c3}, {tile52r8c1, tile52r8c2, tile52r8c3}}
+	words512 = tile512s[uint64]{{tile512r1c1, tile512r1c2, tile512r1c3}, {tile512r2c1, tile512r2c2, tile512r2c3}, {tile512r4c1, tile512r4c2, tile512r4c3}, {tile512r8c1, tile512r8c2, tile512r8c3}}
+	low512   = tile512s[uint64]{{tile52r1c1, tile52r1c2, tile52r1c3}, {tile52r2c1, tile52r2c2, tile52r2c3}, {tile52r4c1, tile52r4c2, tile52r4c3}, {tile52r8c1, tile52r8c2, tile52r8c3}}
+
+	halves512 = tile512s[uint32]{{tile512low32r1c1, tile512low32r1c2, tile512low32r1c3}, {tile512low32r2c1, tile512low32r2c2, tile512low32r2c3},
+		{tile512low32r4c1, tile512low32r4c2, tile512low32r4c3}, {tile512low32r8c1, tile512low32r8c2, tile512low32r8c3}}
 )
 
-func (t *tile512s) run(d, a, b []uint64, rows, vectors, tail, k, ldd, lda int) {
-	_, _, _ = d[(rows-1)*ldd+8*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[8*vectors*k-1]
-	if rows&(rows-1) != 0 {
+func (t *tile512s[E]) run(d, a []uint64, b []E, rows, vectors, tail, k, ldd, lda int) {
+	width := 64 / elementBytes[E]()
+	_, _, _ = d[(rows-1)*ldd+width*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[width*vectors*k-1]
+	if rows&(rows-1) != 0 || tail > width {
 		panic("ring: no such tile")
 	}
 	t[bits.Len(uint(rows))-1][vectors-1](&d[0], &a[0], &b[0], k, ldd, lda, tail)
+}
+
+// elementBytes returns the size of E.
+func elementBytes[E element]() int { return bits.Len64(uint64(^E(0))) / 8 }
+
+var halves256s = [3][3]func(d, a *uint64, b *uint32, k, ldd, lda, tail int){
+	{tile256low32r1c1, tile256low32r1c2, tile256low32r1c3}, {tile256low32r2c1, tile256low32r2c2, tile256low32r2c3}, {tile256low32r4c1, tile256low32r4c2, tile256low32r4c3}}
+
+func halves256(d, a []uint64, b []uint32, rows, vectors, tail, k, ldd, lda int) {
+	_, _, _ = d[(rows-1)*ldd+8*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[8*vectors*k-1]
+	if rows&(rows-1) != 0 || tail > 8 {
+		panic("ring: no such tile")
+	}
+	halves256s[bits.Len(uint(rows))-1][vectors-1](&d[0], &a[0], &b[0], k, ldd, lda, tail)
 }
 
 func tile256(d, a, b []uint64, rows, _, tail, k, ldd, lda int) {

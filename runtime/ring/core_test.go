@@ -33,7 +33,7 @@ func checkKernel(t rapid.TB, seed uint64, m, k, n, gapD, gapA, gapB, off int) {
 		}
 	}
 	onEach(func(c *core) {
-		for _, bits := range []int{64, 52, 40} {
+		for _, bits := range []int{64, 52, 40, 32, 9} {
 			const border = 32
 			whole := garbage(border + len(d) + border)
 			got := whole[border : border+len(d)]
@@ -56,17 +56,17 @@ func TestKernel(t *testing.T) {
 	some := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 17, 40}
 	for _, m := range some {
 		for _, k := range some {
-			for n := 1; n <= 40; n++ {
+			for n := 1; n <= 50; n++ {
 				checkKernel(t, uint64(n), m, k, n, n%3, k%2, m%3, n%2)
 			}
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		size, gap := rapid.IntRange(1, 50), rapid.IntRange(0, 3)
+		size, gap := rapid.IntRange(1, 120), rapid.IntRange(0, 3)
 		checkKernel(t, rapid.Uint64().Draw(t, "seed"), size.Draw(t, "m"), size.Draw(t, "k"), size.Draw(t, "n"),
 			gap.Draw(t, "ldd"), gap.Draw(t, "lda"), gap.Draw(t, "ldb"), gap.Draw(t, "offset"))
 	})
-	for _, x := range [][3]int{{9, 2*depth + 1, 25}, {17, depth - 1, 241}, {3, 70, 2 * 2048}, {1, 9, 2*2048 + 3}, {5, 17, 500}, {70, 1030, 1}} {
+	for _, x := range [][3]int{{9, 2*depth + 1, 25}, {17, depth - 1, 241}, {3, 70, 2 * 2048}, {1, 9, 2*2048 + 3}, {5, 17, 500}, {70, 1030, 1}, {9, depth + 1, 2*240 + 17}, {11, 3, 97}} {
 		checkKernel(t, 5, x[0], x[1], x[2], 1, 2, 0, 1)
 	}
 }
@@ -109,14 +109,74 @@ func TestCores(t *testing.T) {
 		if c.tile == nil {
 			return
 		}
-		r, v, k := c.maxRows, c.maxVectors, 5
-		n := c.width*(v-1) + 1
-		for _, bits := range []int{64, 52} {
-			tile := c.tileFor(bits)
-			short("d", func() { tile(w((r-1)*n+n-1), w(r*k), w(k*c.width*v), r, v, 1, k, n, k) })
-			short("a", func() { tile(w(r*n), w(r*k-1), w(k*c.width*v), r, v, 1, k, n, k) })
-			short("b", func() { tile(w(r*n), w(r*k), w(k*c.width*v-1), r, v, 1, k, n, k) })
-			short("rows of a tile", func() { tile(w(r*n), w(r*k), w(k*c.width*v), 3, v, 1, k, n, k) })
+		short("take", func() { takeHalves(make([]uint32, 9), w(8), 1) })
+		short("take each second", func() { takeHalves(make([]uint32, 9), w(16), 2) })
+		shortTile(short, c.tile)
+		if c.tile52 != nil {
+			shortTile(short, c.tile52)
+		}
+		shortTile(short, c.tile32)
+	})
+}
+
+// shortTile calls a tile with each operand one element too short.
+func shortTile[E element](short func(string, func()), x *tile[E]) {
+	const k = 5
+	r, v := x.maxRows, x.maxVectors
+	n := x.width*(v-1) + 1
+	w := func(n int) []uint64 { return make([]uint64, n) }
+	panel := func(less int) []E { return make([]E, k*x.width*v-less) }
+	short("d", func() { x.run(w((r-1)*n+n-1), w(r*k), panel(0), r, v, 1, k, n, k) })
+	short("a", func() { x.run(w(r*n), w(r*k-1), panel(0), r, v, 1, k, n, k) })
+	short("b", func() { x.run(w(r*n), w(r*k), panel(1), r, v, 1, k, n, k) })
+	short("rows of a tile", func() { x.run(w(r*n), w(r*k), panel(0), 3, v, 1, k, n, k) })
+}
+
+// TestTake: panels hold the low bits of their words, at every length and step, and nothing is written behind them.
+func TestTake(t *testing.T) {
+	onEach(func(c *core) {
+		if c.tile == nil {
+			return
+		}
+		for n := range 40 {
+			for step := 1; step <= 3; step++ {
+				a := slices.Clip(random(uint64(n), max((n-1)*step+1, 0)))
+				checkTake(t, fmt.Sprintf("%s: %d words %d apart", c.name, n, step), takeWords, a, n, step)
+				checkTake(t, fmt.Sprintf("%s: %d halves of words %d apart", c.name, n, step), takeHalves, a, n, step)
+			}
+		}
+	})
+}
+
+func checkTake[E element](t *testing.T, what string, take func([]E, []uint64, int), a []uint64, n, step int) {
+	t.Helper()
+	d, want := make([]E, n+20), make([]E, n+20)
+	for i := range n {
+		want[i] = E(a[i*step])
+	}
+	take(d[:n], a, step)
+	if !slices.Equal(d, want) {
+		t.Fatalf("%s: %x, want %x", what, d, want)
+	}
+}
+
+// TestTiles: products are computed on the narrowest tile that has the bits wanted.
+func TestTiles(t *testing.T) {
+	onEach(func(c *core) {
+		for bits := range 65 {
+			halves, words := c.tiles(bits)
+			switch {
+			case bits <= 32 && c.name != "portable":
+				if halves == nil || halves != c.tile32 || words != nil {
+					t.Errorf("%s: %d bits are not on the tile of 32", c.name, bits)
+				}
+			case halves != nil:
+				t.Errorf("%s: %d bits are on the tile of 32", c.name, bits)
+			case bits > 52 && words != c.tile:
+				t.Errorf("%s: %d bits are not on the tile of 64", c.name, bits)
+			case bits <= 52 && c.tile52 != nil && words != c.tile52:
+				t.Errorf("%s: %d bits are not on the tile of 52", c.name, bits)
+			}
 		}
 	})
 }

@@ -334,6 +334,312 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r8c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r8c3(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	LEAQ     (DI)(DI*4), R9
+	LEAQ     (R8)(DI*4), R10
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	VPXORQ   Z6, Z6, Z6
+	VPXORQ   Z7, Z7, Z7
+	VPXORQ   Z8, Z8, Z8
+	VPXORQ   Z9, Z9, Z9
+	VPXORQ   Z10, Z10, Z10
+	VPXORQ   Z11, Z11, Z11
+	VPXORQ   Z12, Z12, Z12
+	VPXORQ   Z13, Z13, Z13
+	VPXORQ   Z14, Z14, Z14
+	VPXORQ   Z15, Z15, Z15
+	VPXORQ   Z16, Z16, Z16
+	VPXORQ   Z17, Z17, Z17
+	VPXORQ   Z18, Z18, Z18
+	VPXORQ   Z19, Z19, Z19
+	VPXORQ   Z20, Z20, Z20
+	VPXORQ   Z21, Z21, Z21
+	VPXORQ   Z22, Z22, Z22
+	VPXORQ   Z23, Z23, Z23
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z24
+	VMOVDQU64    64(DX), Z25
+	VMOVDQU64    128(DX), Z26
+	VPBROADCASTD (CX), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z0, Z0
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z1, Z1
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z2, Z2
+	VPBROADCASTD (CX)(DI*1), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z3, Z3
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z4, Z4
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z5, Z5
+	VPBROADCASTD (CX)(DI*2), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z6, Z6
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z7, Z7
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z8, Z8
+	VPBROADCASTD (CX)(R8*1), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z9, Z9
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z10, Z10
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z11, Z11
+	VPBROADCASTD (CX)(DI*4), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z12, Z12
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z13, Z13
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z14, Z14
+	VPBROADCASTD (CX)(R9*1), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z15, Z15
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z16, Z16
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z17, Z17
+	VPBROADCASTD (CX)(R8*2), Z27
+	VPMULLD      Z24, Z27, Z28
+	VPADDD       Z28, Z18, Z18
+	VPMULLD      Z25, Z27, Z28
+	VPADDD       Z28, Z19, Z19
+	VPMULLD      Z26, Z27, Z27
+	VPADDD       Z27, Z20, Z20
+	VPBROADCASTD (CX)(R10*1), Z27
+	VPMULLD      Z24, Z27, Z24
+	VPADDD       Z24, Z21, Z21
+	VPMULLD      Z25, Z27, Z24
+	VPADDD       Z24, Z22, Z22
+	VPMULLD      Z26, Z27, Z24
+	VPADDD       Z24, Z23, Z23
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y24
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y24, Z24
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z24, Z24
+	VMOVDQU64     Z24, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z12, Y0
+	VPMOVZXDQ     Y12, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z13, Y0
+	VPMOVZXDQ     Y13, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z14, Y0
+	VPMOVZXDQ     Y14, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z15, Y0
+	VPMOVZXDQ     Y15, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z16, Y0
+	VPMOVZXDQ     Y16, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z17, Y0
+	VPMOVZXDQ     Y17, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z18, Y0
+	VPMOVZXDQ     Y18, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z19, Y0
+	VPMOVZXDQ     Y19, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z20, Y0
+	VPMOVZXDQ     Y20, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z21, Y0
+	VPMOVZXDQ     Y21, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z22, Y0
+	VPMOVZXDQ     Y22, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z23, Y0
+	VPMOVZXDQ     Y23, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r8c2(SB), NOSPLIT, $0-56
@@ -590,6 +896,231 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r8c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r8c2(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	LEAQ     (DI)(DI*4), R9
+	LEAQ     (R8)(DI*4), R10
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	VPXORQ   Z6, Z6, Z6
+	VPXORQ   Z7, Z7, Z7
+	VPXORQ   Z8, Z8, Z8
+	VPXORQ   Z9, Z9, Z9
+	VPXORQ   Z10, Z10, Z10
+	VPXORQ   Z11, Z11, Z11
+	VPXORQ   Z12, Z12, Z12
+	VPXORQ   Z13, Z13, Z13
+	VPXORQ   Z14, Z14, Z14
+	VPXORQ   Z15, Z15, Z15
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z16
+	VMOVDQU64    64(DX), Z17
+	VPBROADCASTD (CX), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z0, Z0
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z1, Z1
+	VPBROADCASTD (CX)(DI*1), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z2, Z2
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z3, Z3
+	VPBROADCASTD (CX)(DI*2), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z4, Z4
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z5, Z5
+	VPBROADCASTD (CX)(R8*1), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z6, Z6
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z7, Z7
+	VPBROADCASTD (CX)(DI*4), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z8, Z8
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z9, Z9
+	VPBROADCASTD (CX)(R9*1), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z10, Z10
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z11, Z11
+	VPBROADCASTD (CX)(R8*2), Z18
+	VPMULLD      Z16, Z18, Z19
+	VPADDD       Z19, Z12, Z12
+	VPMULLD      Z17, Z18, Z18
+	VPADDD       Z18, Z13, Z13
+	VPBROADCASTD (CX)(R10*1), Z18
+	VPMULLD      Z16, Z18, Z16
+	VPADDD       Z16, Z14, Z14
+	VPMULLD      Z17, Z18, Z16
+	VPADDD       Z16, Z15, Z15
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y16
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y16, Z16
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z16, Z16
+	VMOVDQU64     Z16, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z16
+	VPADDQ        Z16, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z12, Y0
+	VPMOVZXDQ     Y12, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z13, Y0
+	VPMOVZXDQ     Y13, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z14, Y0
+	VPMOVZXDQ     Y14, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z15, Y0
+	VPMOVZXDQ     Y15, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r8c1(SB), NOSPLIT, $0-56
@@ -769,6 +1300,150 @@ store:
 	VMOVDQU64.Z (AX), K1, Z0
 	VPADDQ      Z0, Z7, Z7
 	VMOVDQU64   Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile512low32r8c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r8c1(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	LEAQ     (DI)(DI*4), R9
+	LEAQ     (R8)(DI*4), R10
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	VPXORQ   Z6, Z6, Z6
+	VPXORQ   Z7, Z7, Z7
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z8
+	VPBROADCASTD (CX), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z0, Z0
+	VPBROADCASTD (CX)(DI*1), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z1, Z1
+	VPBROADCASTD (CX)(DI*2), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z2, Z2
+	VPBROADCASTD (CX)(R8*1), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z3, Z3
+	VPBROADCASTD (CX)(DI*4), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z4, Z4
+	VPBROADCASTD (CX)(R9*1), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z5, Z5
+	VPBROADCASTD (CX)(R8*2), Z9
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z6, Z6
+	VPBROADCASTD (CX)(R10*1), Z9
+	VPMULLD      Z8, Z9, Z8
+	VPADDD       Z8, Z7, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y8, Z8
+	VMOVDQU64.Z   (AX), K1, Z9
+	VPADDQ        Z9, Z0, Z0
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z0
+	VPADDQ        Z0, Z8, Z8
+	VMOVDQU64     Z8, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z8
+	VPADDQ        Z8, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
 	VZEROUPPER
 	RET
 
@@ -966,6 +1641,174 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r4c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r4c3(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	VPXORQ   Z6, Z6, Z6
+	VPXORQ   Z7, Z7, Z7
+	VPXORQ   Z8, Z8, Z8
+	VPXORQ   Z9, Z9, Z9
+	VPXORQ   Z10, Z10, Z10
+	VPXORQ   Z11, Z11, Z11
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z12
+	VMOVDQU64    64(DX), Z13
+	VMOVDQU64    128(DX), Z14
+	VPBROADCASTD (CX), Z15
+	VPMULLD      Z12, Z15, Z16
+	VPADDD       Z16, Z0, Z0
+	VPMULLD      Z13, Z15, Z16
+	VPADDD       Z16, Z1, Z1
+	VPMULLD      Z14, Z15, Z15
+	VPADDD       Z15, Z2, Z2
+	VPBROADCASTD (CX)(DI*1), Z15
+	VPMULLD      Z12, Z15, Z16
+	VPADDD       Z16, Z3, Z3
+	VPMULLD      Z13, Z15, Z16
+	VPADDD       Z16, Z4, Z4
+	VPMULLD      Z14, Z15, Z15
+	VPADDD       Z15, Z5, Z5
+	VPBROADCASTD (CX)(DI*2), Z15
+	VPMULLD      Z12, Z15, Z16
+	VPADDD       Z16, Z6, Z6
+	VPMULLD      Z13, Z15, Z16
+	VPADDD       Z16, Z7, Z7
+	VPMULLD      Z14, Z15, Z15
+	VPADDD       Z15, Z8, Z8
+	VPBROADCASTD (CX)(R8*1), Z15
+	VPMULLD      Z12, Z15, Z12
+	VPADDD       Z12, Z9, Z9
+	VPMULLD      Z13, Z15, Z12
+	VPADDD       Z12, Z10, Z10
+	VPMULLD      Z14, Z15, Z12
+	VPADDD       Z12, Z11, Z11
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y12
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y12, Z12
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z12, Z12
+	VMOVDQU64     Z12, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r4c2(SB), NOSPLIT, $0-56
@@ -1122,6 +1965,133 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r4c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r4c2(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	VPXORQ   Z6, Z6, Z6
+	VPXORQ   Z7, Z7, Z7
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z8
+	VMOVDQU64    64(DX), Z9
+	VPBROADCASTD (CX), Z10
+	VPMULLD      Z8, Z10, Z11
+	VPADDD       Z11, Z0, Z0
+	VPMULLD      Z9, Z10, Z10
+	VPADDD       Z10, Z1, Z1
+	VPBROADCASTD (CX)(DI*1), Z10
+	VPMULLD      Z8, Z10, Z11
+	VPADDD       Z11, Z2, Z2
+	VPMULLD      Z9, Z10, Z10
+	VPADDD       Z10, Z3, Z3
+	VPBROADCASTD (CX)(DI*2), Z10
+	VPMULLD      Z8, Z10, Z11
+	VPADDD       Z11, Z4, Z4
+	VPMULLD      Z9, Z10, Z10
+	VPADDD       Z10, Z5, Z5
+	VPBROADCASTD (CX)(R8*1), Z10
+	VPMULLD      Z8, Z10, Z8
+	VPADDD       Z8, Z6, Z6
+	VPMULLD      Z9, Z10, Z8
+	VPADDD       Z8, Z7, Z7
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y8, Z8
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z8, Z8
+	VMOVDQU64     Z8, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z8
+	VPADDQ        Z8, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r4c1(SB), NOSPLIT, $0-56
@@ -1237,6 +2207,92 @@ store:
 	VMOVDQU64.Z (AX), K1, Z0
 	VPADDQ      Z0, Z3, Z3
 	VMOVDQU64   Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile512low32r4c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r4c1(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	LEAQ     (DI)(DI*2), R8
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z4
+	VPBROADCASTD (CX), Z5
+	VPMULLD      Z4, Z5, Z5
+	VPADDD       Z5, Z0, Z0
+	VPBROADCASTD (CX)(DI*1), Z5
+	VPMULLD      Z4, Z5, Z5
+	VPADDD       Z5, Z1, Z1
+	VPBROADCASTD (CX)(DI*2), Z5
+	VPMULLD      Z4, Z5, Z5
+	VPADDD       Z5, Z2, Z2
+	VPBROADCASTD (CX)(R8*1), Z5
+	VPMULLD      Z4, Z5, Z4
+	VPADDD       Z4, Z3, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y4
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y4, Z4
+	VMOVDQU64.Z   (AX), K1, Z5
+	VPADDQ        Z5, Z0, Z0
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z0
+	VPADDQ        Z0, Z4, Z4
+	VMOVDQU64     Z4, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z4
+	VPADDQ        Z4, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
 	VZEROUPPER
 	RET
 
@@ -1366,6 +2422,105 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r2c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r2c3(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	VPXORQ   Z4, Z4, Z4
+	VPXORQ   Z5, Z5, Z5
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z6
+	VMOVDQU64    64(DX), Z7
+	VMOVDQU64    128(DX), Z8
+	VPBROADCASTD (CX), Z9
+	VPMULLD      Z6, Z9, Z10
+	VPADDD       Z10, Z0, Z0
+	VPMULLD      Z7, Z9, Z10
+	VPADDD       Z10, Z1, Z1
+	VPMULLD      Z8, Z9, Z9
+	VPADDD       Z9, Z2, Z2
+	VPBROADCASTD (CX)(DI*1), Z9
+	VPMULLD      Z6, Z9, Z6
+	VPADDD       Z6, Z3, Z3
+	VPMULLD      Z7, Z9, Z6
+	VPADDD       Z6, Z4, Z4
+	VPMULLD      Z8, Z9, Z6
+	VPADDD       Z6, Z5, Z5
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y6
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y6, Z6
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z6, Z6
+	VMOVDQU64     Z6, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r2c2(SB), NOSPLIT, $0-56
@@ -1472,6 +2627,84 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r2c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r2c2(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	VPXORQ   Z3, Z3, Z3
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z4
+	VMOVDQU64    64(DX), Z5
+	VPBROADCASTD (CX), Z6
+	VPMULLD      Z4, Z6, Z7
+	VPADDD       Z7, Z0, Z0
+	VPMULLD      Z5, Z6, Z6
+	VPADDD       Z6, Z1, Z1
+	VPBROADCASTD (CX)(DI*1), Z6
+	VPMULLD      Z4, Z6, Z4
+	VPADDD       Z4, Z2, Z2
+	VPMULLD      Z5, Z6, Z4
+	VPADDD       Z4, Z3, Z3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y4
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y4, Z4
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z4, Z4
+	VMOVDQU64     Z4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z4
+	VPADDQ        Z4, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        (AX), Z1, Z1
+	VMOVDQU64     Z1, (AX)
+	VPADDQ        64(AX), Z0, Z0
+	VMOVDQU64     Z0, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r2c1(SB), NOSPLIT, $0-56
@@ -1555,6 +2788,63 @@ store:
 	VMOVDQU64.Z (AX), K1, Z0
 	VPADDQ      Z0, Z1, Z1
 	VMOVDQU64   Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile512low32r2c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r2c1(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), DI
+	SHLQ     $0x03, DI
+	MOVQ     tail+48(FP), R8
+	MOVL     $0xffffffff, R9
+	BZHIL    R8, R9, R9
+	KMOVW    R9, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z2
+	VPBROADCASTD (CX), Z3
+	VPMULLD      Z2, Z3, Z3
+	VPADDD       Z3, Z0, Z0
+	VPBROADCASTD (CX)(DI*1), Z3
+	VPMULLD      Z2, Z3, Z2
+	VPADDD       Z2, Z1, Z1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y2
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y2, Z2
+	VMOVDQU64.Z   (AX), K1, Z3
+	VPADDQ        Z3, Z0, Z0
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z0
+	VPADDQ        Z0, Z2, Z2
+	VMOVDQU64     Z2, K2, 64(AX)
+	ADDQ          SI, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 64(AX)
 	VZEROUPPER
 	RET
 
@@ -1651,6 +2941,71 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r1c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r1c3(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     tail+48(FP), SI
+	MOVL     $0xffffffff, DI
+	BZHIL    SI, DI, DI
+	KMOVW    DI, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	VPXORQ   Z2, Z2, Z2
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z3
+	VMOVDQU64    64(DX), Z4
+	VMOVDQU64    128(DX), Z5
+	VPBROADCASTD (CX), Z6
+	VPMULLD      Z3, Z6, Z3
+	VPADDD       Z3, Z0, Z0
+	VPMULLD      Z4, Z6, Z3
+	VPADDD       Z3, Z1, Z1
+	VPMULLD      Z5, Z6, Z3
+	VPADDD       Z3, Z2, Z2
+	ADDQ         $0x08, CX
+	ADDQ         $0x000000c0, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y3
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y3, Z3
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z3, Z3
+	VMOVDQU64     Z3, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VPADDQ        128(AX), Z1, Z1
+	VMOVDQU64     Z1, 128(AX)
+	VPADDQ        192(AX), Z0, Z0
+	VMOVDQU64     Z0, 192(AX)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   256(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 256(AX)
+	VMOVDQU64.Z   320(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 320(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r1c2(SB), NOSPLIT, $0-56
@@ -1733,6 +3088,60 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile512low32r1c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r1c2(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     tail+48(FP), SI
+	MOVL     $0xffffffff, DI
+	BZHIL    SI, DI, DI
+	KMOVW    DI, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	VPXORQ   Z1, Z1, Z1
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z2
+	VMOVDQU64    64(DX), Z3
+	VPBROADCASTD (CX), Z4
+	VPMULLD      Z2, Z4, Z2
+	VPADDD       Z2, Z0, Z0
+	VPMULLD      Z3, Z4, Z2
+	VPADDD       Z2, Z1, Z1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000080, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y2
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y2, Z2
+	VPADDQ        (AX), Z0, Z0
+	VMOVDQU64     Z0, (AX)
+	VPADDQ        64(AX), Z2, Z2
+	VMOVDQU64     Z2, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64.Z   128(AX), K1, Z2
+	VPADDQ        Z2, Z1, Z1
+	VMOVDQU64     Z1, K1, 128(AX)
+	VMOVDQU64.Z   192(AX), K2, Z1
+	VPADDQ        Z1, Z0, Z0
+	VMOVDQU64     Z0, K2, 192(AX)
+	VZEROUPPER
+	RET
+
 // func tile512r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile512r1c1(SB), NOSPLIT, $0-56
@@ -1801,6 +3210,79 @@ store:
 	VMOVDQU64.Z (AX), K1, Z1
 	VPADDQ      Z1, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+// func tile512low32r1c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·tile512low32r1c1(SB), NOSPLIT, $0-56
+	MOVQ     d+0(FP), AX
+	MOVQ     a+8(FP), CX
+	MOVQ     b+16(FP), DX
+	MOVQ     k+24(FP), BX
+	MOVQ     ldd+32(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     lda+40(FP), SI
+	SHLQ     $0x03, SI
+	MOVQ     tail+48(FP), SI
+	MOVL     $0xffffffff, DI
+	BZHIL    SI, DI, DI
+	KMOVW    DI, K1
+	KSHIFTRW $0x08, K1, K2
+	VPXORQ   Z0, Z0, Z0
+	TESTQ    BX, BX
+	JZ       store
+
+loop:
+	VMOVDQU64    (DX), Z1
+	VPBROADCASTD (CX), Z2
+	VPMULLD      Z1, Z2, Z1
+	VPADDD       Z1, Z0, Z0
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y1, Z1
+	VMOVDQU64.Z   (AX), K1, Z2
+	VPADDQ        Z2, Z0, Z0
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64.Z   64(AX), K2, Z0
+	VPADDQ        Z0, Z1, Z1
+	VMOVDQU64     Z1, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+// func narrow512(d *uint32, a *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·narrow512(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $0x08, DX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPMOVQD   Z0, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VPMOVQD     Z0, K1, (AX)
+
+done:
 	VZEROUPPER
 	RET
 
@@ -2003,11 +3485,19 @@ DATA head<>+0(SB)/8, $0xffffffffffffffff
 DATA head<>+8(SB)/8, $0xffffffffffffffff
 DATA head<>+16(SB)/8, $0xffffffffffffffff
 DATA head<>+24(SB)/8, $0xffffffffffffffff
-DATA head<>+32(SB)/8, $0x0000000000000000
-DATA head<>+40(SB)/8, $0x0000000000000000
-DATA head<>+48(SB)/8, $0x0000000000000000
-DATA head<>+56(SB)/8, $0x0000000000000000
-GLOBL head<>(SB), RODATA|NOPTR, $64
+DATA head<>+32(SB)/8, $0xffffffffffffffff
+DATA head<>+40(SB)/8, $0xffffffffffffffff
+DATA head<>+48(SB)/8, $0xffffffffffffffff
+DATA head<>+56(SB)/8, $0xffffffffffffffff
+DATA head<>+64(SB)/8, $0x0000000000000000
+DATA head<>+72(SB)/8, $0x0000000000000000
+DATA head<>+80(SB)/8, $0x0000000000000000
+DATA head<>+88(SB)/8, $0x0000000000000000
+DATA head<>+96(SB)/8, $0x0000000000000000
+DATA head<>+104(SB)/8, $0x0000000000000000
+DATA head<>+112(SB)/8, $0x0000000000000000
+DATA head<>+120(SB)/8, $0x0000000000000000
+GLOBL head<>(SB), RODATA|NOPTR, $128
 
 // func tile256r4(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 // Requires: AVX, AVX2
@@ -2062,7 +3552,7 @@ loop:
 	JNZ          loop
 
 store:
-	LEAQ       head<>+32(SB), CX
+	LEAQ       head<>+64(SB), CX
 	SHLQ       $0x03, R8
 	SUBQ       R8, CX
 	VMOVDQU    (CX), Y8
@@ -2097,6 +3587,389 @@ store:
 	VPMASKMOVQ (AX), Y8, Y0
 	VPADDQ     Y0, Y6, Y6
 	VPMASKMOVQ Y6, Y8, (AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r4c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r4c3(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	LEAQ  (DI)(DI*2), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y12
+	VMOVDQU      32(DX), Y13
+	VPBROADCASTD (CX), Y14
+	VPMULLD      Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMULLD      Y13, Y14, Y15
+	VPADDD       Y15, Y1, Y1
+	VPMULLD      64(DX), Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (CX)(DI*1), Y14
+	VPMULLD      Y12, Y14, Y15
+	VPADDD       Y15, Y3, Y3
+	VPMULLD      Y13, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMULLD      64(DX), Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (CX)(DI*2), Y14
+	VPMULLD      Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMULLD      Y13, Y14, Y15
+	VPADDD       Y15, Y7, Y7
+	VPMULLD      64(DX), Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD (CX)(R9*1), Y14
+	VPMULLD      Y12, Y14, Y12
+	VPADDD       Y12, Y9, Y9
+	VPMULLD      Y13, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMULLD      64(DX), Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000060, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y12
+	VMOVDQU      32(CX), Y13
+	VPMOVZXDQ    X0, Y14
+	VPADDQ       (AX), Y14, Y14
+	VMOVDQU      Y14, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X2, Y0
+	VPMASKMOVQ   128(AX), Y12, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y12, 128(AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y13, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y13, 160(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X3, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X4, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X5, Y0
+	VPMASKMOVQ   128(AX), Y12, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y12, 128(AX)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y13, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y13, 160(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X6, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X7, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y7, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X8, Y0
+	VPMASKMOVQ   128(AX), Y12, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y12, 128(AX)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y13, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y13, 160(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X9, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y9, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X10, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y10, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X11, Y0
+	VPMASKMOVQ   128(AX), Y12, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y12, 128(AX)
+	VEXTRACTI128 $0x01, Y11, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y13, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y13, 160(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r4c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r4c2(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	LEAQ  (DI)(DI*2), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VPBROADCASTD (CX), Y10
+	VPMULLD      Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMULLD      Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (CX)(DI*1), Y10
+	VPMULLD      Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMULLD      Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (CX)(DI*2), Y10
+	VPMULLD      Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMULLD      Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (CX)(R9*1), Y10
+	VPMULLD      Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMULLD      Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y8
+	VMOVDQU      32(CX), Y9
+	VPMOVZXDQ    X0, Y10
+	VPADDQ       (AX), Y10, Y10
+	VMOVDQU      Y10, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPMASKMOVQ   64(AX), Y8, Y10
+	VPADDQ       Y10, Y0, Y0
+	VPMASKMOVQ   Y0, Y8, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y9, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y9, 96(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X2, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X3, Y0
+	VPMASKMOVQ   64(AX), Y8, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y8, 64(AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y9, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y9, 96(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X4, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X5, Y0
+	VPMASKMOVQ   64(AX), Y8, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y8, 64(AX)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y9, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y9, 96(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X6, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X7, Y0
+	VPMASKMOVQ   64(AX), Y8, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y8, 64(AX)
+	VEXTRACTI128 $0x01, Y7, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y9, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y9, 96(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r4c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r4c1(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	LEAQ  (DI)(DI*2), R9
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y4
+	VPBROADCASTD (CX), Y5
+	VPMULLD      Y4, Y5, Y5
+	VPADDD       Y5, Y0, Y0
+	VPBROADCASTD (CX)(DI*1), Y5
+	VPMULLD      Y4, Y5, Y5
+	VPADDD       Y5, Y1, Y1
+	VPBROADCASTD (CX)(DI*2), Y5
+	VPMULLD      Y4, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD (CX)(R9*1), Y5
+	VPMULLD      Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y4
+	VMOVDQU      32(CX), Y5
+	VPMOVZXDQ    X0, Y6
+	VPMASKMOVQ   (AX), Y4, Y7
+	VPADDQ       Y7, Y6, Y6
+	VPMASKMOVQ   Y6, Y4, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y5, Y6
+	VPADDQ       Y6, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 32(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X1, Y0
+	VPMASKMOVQ   (AX), Y4, Y6
+	VPADDQ       Y6, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, (AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y5, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 32(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X2, Y0
+	VPMASKMOVQ   (AX), Y4, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y5, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 32(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X3, Y0
+	VPMASKMOVQ   (AX), Y4, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y5, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -2138,7 +4011,7 @@ loop:
 	JNZ          loop
 
 store:
-	LEAQ       head<>+32(SB), CX
+	LEAQ       head<>+64(SB), CX
 	SHLQ       $0x03, R8
 	SUBQ       R8, CX
 	VMOVDQU    (CX), Y4
@@ -2157,6 +4030,242 @@ store:
 	VPMASKMOVQ (AX), Y4, Y0
 	VPADDQ     Y0, Y2, Y2
 	VPMASKMOVQ Y2, Y4, (AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r2c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r2c3(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y6
+	VMOVDQU      32(DX), Y7
+	VPBROADCASTD (CX), Y8
+	VPMULLD      Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMULLD      Y7, Y8, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMULLD      64(DX), Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD (CX)(DI*1), Y8
+	VPMULLD      Y6, Y8, Y6
+	VPADDD       Y6, Y3, Y3
+	VPMULLD      Y7, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMULLD      64(DX), Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000060, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y6
+	VMOVDQU      32(CX), Y7
+	VPMOVZXDQ    X0, Y8
+	VPADDQ       (AX), Y8, Y8
+	VMOVDQU      Y8, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X2, Y0
+	VPMASKMOVQ   128(AX), Y6, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y6, 128(AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y7, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y7, 160(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X3, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X4, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X5, Y0
+	VPMASKMOVQ   128(AX), Y6, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y6, 128(AX)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y7, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y7, 160(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r2c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r2c2(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y4
+	VMOVDQU      32(DX), Y5
+	VPBROADCASTD (CX), Y6
+	VPMULLD      Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMULLD      Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (CX)(DI*1), Y6
+	VPMULLD      Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMULLD      Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y4
+	VMOVDQU      32(CX), Y5
+	VPMOVZXDQ    X0, Y6
+	VPADDQ       (AX), Y6, Y6
+	VMOVDQU      Y6, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPMASKMOVQ   64(AX), Y4, Y6
+	VPADDQ       Y6, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y5, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 96(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X2, Y0
+	VPADDQ       (AX), Y0, Y0
+	VMOVDQU      Y0, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X3, Y0
+	VPMASKMOVQ   64(AX), Y4, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, 64(AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y5, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y5, 96(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r2c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r2c1(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), DI
+	SHLQ  $0x03, DI
+	MOVQ  tail+48(FP), R8
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y2
+	VPBROADCASTD (CX), Y3
+	VPMULLD      Y2, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD (CX)(DI*1), Y3
+	VPMULLD      Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, R8
+	SUBQ         R8, CX
+	VMOVDQU      (CX), Y2
+	VMOVDQU      32(CX), Y3
+	VPMOVZXDQ    X0, Y4
+	VPMASKMOVQ   (AX), Y2, Y5
+	VPADDQ       Y5, Y4, Y4
+	VPMASKMOVQ   Y4, Y2, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y3, Y4
+	VPADDQ       Y4, Y0, Y0
+	VPMASKMOVQ   Y0, Y3, 32(AX)
+	ADDQ         SI, AX
+	VPMOVZXDQ    X1, Y0
+	VPMASKMOVQ   (AX), Y2, Y4
+	VPADDQ       Y4, Y0, Y0
+	VPMASKMOVQ   Y0, Y2, (AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y3, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y3, 32(AX)
 	VZEROUPPER
 	RET
 
@@ -2191,7 +4300,7 @@ loop:
 	JNZ          loop
 
 store:
-	LEAQ       head<>+32(SB), CX
+	LEAQ       head<>+64(SB), CX
 	SHLQ       $0x03, SI
 	SUBQ       SI, CX
 	VMOVDQU    (CX), Y2
@@ -2202,6 +4311,205 @@ store:
 	VPMASKMOVQ (AX), Y2, Y1
 	VPADDQ     Y1, Y0, Y0
 	VPMASKMOVQ Y0, Y2, (AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r1c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r1c3(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  tail+48(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y3
+	VMOVDQU      32(DX), Y4
+	VPBROADCASTD (CX), Y5
+	VPMULLD      Y3, Y5, Y3
+	VPADDD       Y3, Y0, Y0
+	VPMULLD      Y4, Y5, Y3
+	VPADDD       Y3, Y1, Y1
+	VPMULLD      64(DX), Y5, Y3
+	VPADDD       Y3, Y2, Y2
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000060, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, SI
+	SUBQ         SI, CX
+	VMOVDQU      (CX), Y3
+	VMOVDQU      32(CX), Y4
+	VPMOVZXDQ    X0, Y5
+	VPADDQ       (AX), Y5, Y5
+	VMOVDQU      Y5, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPADDQ       64(AX), Y0, Y0
+	VMOVDQU      Y0, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       96(AX), Y0, Y0
+	VMOVDQU      Y0, 96(AX)
+	VPMOVZXDQ    X2, Y0
+	VPMASKMOVQ   128(AX), Y3, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y3, 128(AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   160(AX), Y4, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y4, 160(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r1c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r1c2(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  tail+48(FP), SI
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y2
+	VMOVDQU      32(DX), Y3
+	VPBROADCASTD (CX), Y4
+	VPMULLD      Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMULLD      Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000040, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, SI
+	SUBQ         SI, CX
+	VMOVDQU      (CX), Y2
+	VMOVDQU      32(CX), Y3
+	VPMOVZXDQ    X0, Y4
+	VPADDQ       (AX), Y4, Y4
+	VMOVDQU      Y4, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPADDQ       32(AX), Y0, Y0
+	VMOVDQU      Y0, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VPMASKMOVQ   64(AX), Y2, Y4
+	VPADDQ       Y4, Y0, Y0
+	VPMASKMOVQ   Y0, Y2, 64(AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   96(AX), Y3, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func tile256low32r1c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+// Requires: AVX, AVX2
+TEXT ·tile256low32r1c1(SB), NOSPLIT, $0-56
+	MOVQ  d+0(FP), AX
+	MOVQ  a+8(FP), CX
+	MOVQ  b+16(FP), DX
+	MOVQ  k+24(FP), BX
+	MOVQ  ldd+32(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  lda+40(FP), SI
+	SHLQ  $0x03, SI
+	MOVQ  tail+48(FP), SI
+	VPXOR Y0, Y0, Y0
+	TESTQ BX, BX
+	JZ    store
+
+loop:
+	VMOVDQU      (DX), Y1
+	VPBROADCASTD (CX), Y2
+	VPMULLD      Y1, Y2, Y1
+	VPADDD       Y1, Y0, Y0
+	ADDQ         $0x08, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNZ          loop
+
+store:
+	LEAQ         head<>+64(SB), CX
+	SHLQ         $0x03, SI
+	SUBQ         SI, CX
+	VMOVDQU      (CX), Y1
+	VMOVDQU      32(CX), Y2
+	VPMOVZXDQ    X0, Y3
+	VPMASKMOVQ   (AX), Y1, Y4
+	VPADDQ       Y4, Y3, Y3
+	VPMASKMOVQ   Y3, Y1, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VPMASKMOVQ   32(AX), Y2, Y1
+	VPADDQ       Y1, Y0, Y0
+	VPMASKMOVQ   Y0, Y2, 32(AX)
+	VZEROUPPER
+	RET
+
+// func narrow256(d *uint32, a *uint64, n int)
+// Requires: AVX, AVX2
+TEXT ·narrow256(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $0x08, DX
+	JLT  few
+
+loop:
+	VMOVDQU (CX), Y0
+	VSHUFPS $0x88, 32(CX), Y0, Y0
+	VPERMQ  $0xd8, Y0, Y0
+	VMOVDQU Y0, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x40, CX
+	SUBQ    $0x08, DX
+	JGE     loop
+
+few:
+	ADDQ $0x08, DX
+	JZ   done
+
+rest:
+	MOVQ (CX), BX
+	MOVL BX, (AX)
+	ADDQ $0x04, AX
+	ADDQ $0x08, CX
+	DECQ DX
+	JNZ  rest
+
+done:
 	VZEROUPPER
 	RET
 
@@ -2293,7 +4601,7 @@ loop:
 rest:
 	ADDQ         $0x04, BX
 	JZ           done
-	LEAQ         head<>+32(SB), R10
+	LEAQ         head<>+64(SB), R10
 	SHLQ         $0x03, BX
 	SUBQ         BX, R10
 	VMOVDQU      (R10), Y0
@@ -2403,7 +4711,7 @@ loop:
 rest:
 	ADDQ         $0x04, BX
 	JZ           done
-	LEAQ         head<>+32(SB), SI
+	LEAQ         head<>+64(SB), SI
 	SHLQ         $0x03, BX
 	SUBQ         BX, SI
 	VMOVDQU      (SI), Y0
@@ -2478,7 +4786,7 @@ few:
 rest:
 	ADDQ       $0x04, DX
 	JZ         done
-	LEAQ       head<>+32(SB), BX
+	LEAQ       head<>+64(SB), BX
 	SHLQ       $0x03, DX
 	SUBQ       DX, BX
 	VMOVDQU    (BX), Y4

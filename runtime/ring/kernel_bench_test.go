@@ -8,7 +8,7 @@ import (
 
 func BenchmarkMatMul(b *testing.B) {
 	for _, x := range [][4]int{{1, 1024, 1024, 1024}, {1, 256, 256, 256}, {1, 1, 4096, 1024}, {1, 1024, 4096, 1}, {12, 128, 64, 128}, {1, 128, 768, 3072}, {1, 64, 784, 10}} {
-		for _, bits := range []int{64, 52} {
+		for _, bits := range []int{64, 52, 32} {
 			b.Run(fmt.Sprintf("%dx%dx%dx%d/bits=%d", x[0], x[1], x[2], x[3], bits), func(b *testing.B) {
 				p, q, d := random(1, x[0]*x[1]*x[2]), random(2, x[0]*x[2]*x[3]), make([]uint64, x[0]*x[1]*x[3])
 				for b.Loop() {
@@ -27,7 +27,7 @@ func BenchmarkConv(b *testing.B) {
 		shape{"resnet", Window{N: 1, C: 64, H: 56, W: 56, OC: 64, OH: 56, OW: 56, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}},
 		shape{"resnet-last", Window{N: 1, C: 512, H: 7, W: 7, OC: 512, OH: 7, OW: 7, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}})
 	for _, s := range all {
-		for _, bits := range []int{64, 52} {
+		for _, bits := range []int{64, 52, 32} {
 			b.Run(fmt.Sprintf("%s/bits=%d", s.name, bits), func(b *testing.B) {
 				g := s.g
 				x, w, d := random(1, g.N*g.C*g.H*g.W), random(2, g.OC*g.C/g.Group*g.KH*g.KW), make([]uint64, g.N*g.OC*g.OH*g.OW)

@@ -2,10 +2,16 @@ package ring
 
 import "sync"
 
-// panels is scratch for packed columns: 480 KiB.
-type panels [depth * 120]uint64
+// Scratch for packed columns, 480 KiB each.
+type (
+	panels     [depth * 120]uint64
+	halfPanels [depth * 240]uint32
+)
 
-var scratch = sync.Pool{New: func() any { return new(panels) }}
+var (
+	scratch     = sync.Pool{New: func() any { return new(panels) }}
+	halfScratch = sync.Pool{New: func() any { return new(halfPanels) }}
+)
 
 // kernel adds the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, whose rows begin ldd, lda and ldb words apart; n
 // may not exceed ldd or ldb. The slices may end with the last element of the last row.
@@ -22,13 +28,36 @@ func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int) {
 	case c.tile == nil:
 		portable(d, a, b, m, k, n, ldd, lda, ldb)
 	default:
-		c.product(d, a, m, k, n, ldd, lda, bits, func(panel []uint64, p, deep, j, wide, stride int) {
-			for r := range deep {
-				row := panel[r*stride : (r+1)*stride]
-				copy(row[:wide], b[(p+r)*ldb+j:])
-				clear(row[wide:])
-			}
-		})
+		c.product(d, a, m, k, n, ldd, lda, bits, &matrix{b, ldb})
+	}
+}
+
+// Columns are the right factor of a product, before it is packed.
+type columns interface {
+	// words and halves make a panel: rows p..p+deep-1 and columns j..j+wide-1, in rows of stride elements with zeros behind the last column.
+	words(panel []uint64, p, deep, j, wide, stride int)
+	halves(panel []uint32, p, deep, j, wide, stride int)
+}
+
+// A matrix has its rows ld words apart.
+type matrix struct {
+	b  []uint64
+	ld int
+}
+
+func (x *matrix) words(panel []uint64, p, deep, j, wide, stride int) {
+	packMatrix(x, takeWords, panel, p, deep, j, wide, stride)
+}
+
+func (x *matrix) halves(panel []uint32, p, deep, j, wide, stride int) {
+	packMatrix(x, takeHalves, panel, p, deep, j, wide, stride)
+}
+
+func packMatrix[E element](x *matrix, take func([]E, []uint64, int), panel []E, p, deep, j, wide, stride int) {
+	for r := range deep {
+		row := panel[r*stride : (r+1)*stride]
+		take(row[:wide], x.b[(p+r)*x.ld+j:], 1)
+		clear(row[wide:])
 	}
 }
 
@@ -52,32 +81,43 @@ func (c *core) few(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 	}
 }
 
-// product adds a x b to d, where pack makes a panel of b: rows p..p+deep-1 and columns j..j+wide-1, in rows of stride words
-// with zeros behind the last column. Each panel is made once. A block of panels stays in the second-level cache, rows of a
-// in the first while they go over it; d is read and written once for depth products (the loops of Goto and van de Geijn,
-// "Anatomy of High-Performance Matrix Multiplication", 2008, without packing a).
-func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, pack func(panel []uint64, p, deep, j, wide, stride int)) {
+// product adds a x b to d mod 2^bits on the tile for so many.
+func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, b columns) {
+	halves, words := c.tiles(bits)
+	if halves != nil {
+		buf := halfScratch.Get().(*halfPanels)
+		defer halfScratch.Put(buf)
+		halves.product(d, a, buf[:], m, k, n, ldd, lda, b.halves)
+		return
+	}
 	buf := scratch.Get().(*panels)
 	defer scratch.Put(buf)
-	most, tile := c.width*c.maxVectors, c.tileFor(bits)
-	for j := 0; j < n; j += c.columns {
-		block := min(c.columns, n-j)
+	words.product(d, a, buf[:], m, k, n, ldd, lda, b.words)
+}
+
+// product adds a x b to d, where pack makes a panel of b in buf. Each panel is made once. A block of panels stays in the second-level cache, rows of a
+// in the first while they go over it; d is read and written once for depth products (the loops of Goto and van de Geijn,
+// "Anatomy of High-Performance Matrix Multiplication", 2008, without packing a).
+func (t *tile[E]) product(d, a []uint64, buf []E, m, k, n, ldd, lda int, pack func(panel []E, p, deep, j, wide, stride int)) {
+	most := t.panel()
+	for j := 0; j < n; j += t.columns {
+		block := min(t.columns, n-j)
 		for p := 0; p < k; p += depth {
 			deep := min(depth, k-p)
 			for q := 0; q < block; q += most {
 				wide := min(most, block-q)
-				stride := (wide + c.width - 1) / c.width * c.width
+				stride := (wide + t.width - 1) / t.width * t.width
 				pack(buf[q*deep:q*deep+stride*deep], p, deep, j+q, wide, stride)
 			}
 			for i := 0; i < m; {
-				rows := c.maxRows
+				rows := t.maxRows
 				for rows > m-i {
 					rows /= 2
 				}
 				for q := 0; q < block; q += most {
 					wide := min(most, block-q)
-					vectors := (wide + c.width - 1) / c.width
-					tile(d[i*ldd+j+q:], a[i*lda+p:], buf[q*deep:], rows, vectors, wide-c.width*(vectors-1), deep, ldd, lda)
+					vectors := (wide + t.width - 1) / t.width
+					t.run(d[i*ldd+j+q:], a[i*lda+p:], buf[q*deep:], rows, vectors, wide-t.width*(vectors-1), deep, ldd, lda)
 				}
 				i += rows
 			}

@@ -14,6 +14,11 @@ func tile512r8c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r8c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r8c3 adds mod 2^32 to d, 8 rows of 32+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 48 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r8c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r8c2 adds to d, 8 rows of 8+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -23,6 +28,11 @@ func tile512r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r8c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r8c2 adds mod 2^32 to d, 8 rows of 16+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 32 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r8c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
 
 // tile512r8c1 adds to d, 8 rows of 0+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
@@ -34,6 +44,11 @@ func tile512r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r8c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r8c1 adds mod 2^32 to d, 8 rows of 0+tail words ldd apart, the product of a, 8 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r8c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r4c3 adds to d, 4 rows of 16+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -43,6 +58,11 @@ func tile512r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r4c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r4c3 adds mod 2^32 to d, 4 rows of 32+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 48 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r4c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
 
 // tile512r4c2 adds to d, 4 rows of 8+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
@@ -54,6 +74,11 @@ func tile512r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r4c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r4c2 adds mod 2^32 to d, 4 rows of 16+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 32 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r4c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r4c1 adds to d, 4 rows of 0+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -63,6 +88,11 @@ func tile512r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r4c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r4c1 adds mod 2^32 to d, 4 rows of 0+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r4c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
 
 // tile512r2c3 adds to d, 2 rows of 16+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
@@ -74,6 +104,11 @@ func tile512r2c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r2c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r2c3 adds mod 2^32 to d, 2 rows of 32+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 48 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r2c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r2c2 adds to d, 2 rows of 8+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -83,6 +118,11 @@ func tile512r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r2c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r2c2 adds mod 2^32 to d, 2 rows of 16+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 32 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r2c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
 
 // tile512r2c1 adds to d, 2 rows of 0+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
@@ -94,6 +134,11 @@ func tile512r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r2c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r2c1 adds mod 2^32 to d, 2 rows of 0+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r2c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r1c3 adds to d, 1 rows of 16+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 24 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -103,6 +148,11 @@ func tile512r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r1c3(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r1c3 adds mod 2^32 to d, 1 rows of 32+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 48 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r1c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
 
 // tile512r1c2 adds to d, 1 rows of 8+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 16 words; 1 <= tail <= 8.
 //
@@ -114,6 +164,11 @@ func tile512r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //go:noescape
 func tile52r1c2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile512low32r1c2 adds mod 2^32 to d, 1 rows of 16+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 32 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r1c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile512r1c1 adds to d, 1 rows of 0+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 8 words; 1 <= tail <= 8.
 //
 //go:noescape
@@ -123,6 +178,16 @@ func tile512r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail 
 //
 //go:noescape
 func tile52r1c1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile512low32r1c1 adds mod 2^32 to d, 1 rows of 0+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 16.
+//
+//go:noescape
+func tile512low32r1c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// narrow512 writes the low 32 bits of the n words of a to d.
+//
+//go:noescape
+func narrow512(d *uint32, a *uint64, n int)
 
 // rows512r8 adds to d, n words, x[i] times row i of b for i < 8, rows of n words ldb apart.
 //
@@ -144,15 +209,65 @@ func dot512(a *uint64, b *uint64, n int) uint64
 //go:noescape
 func tile256r4(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile256low32r4c3 adds mod 2^32 to d, 4 rows of 16+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 24 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r4c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r4c2 adds mod 2^32 to d, 4 rows of 8+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r4c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r4c1 adds mod 2^32 to d, 4 rows of 0+tail words ldd apart, the product of a, 4 rows of k words lda apart, and b, k rows of 8 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r4c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile256r2 adds to d, 2 rows of tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 4 words; 1 <= tail <= 4.
 //
 //go:noescape
 func tile256r2(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
 
+// tile256low32r2c3 adds mod 2^32 to d, 2 rows of 16+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 24 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r2c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r2c2 adds mod 2^32 to d, 2 rows of 8+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r2c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r2c1 adds mod 2^32 to d, 2 rows of 0+tail words ldd apart, the product of a, 2 rows of k words lda apart, and b, k rows of 8 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r2c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
 // tile256r1 adds to d, 1 rows of tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 4 words; 1 <= tail <= 4.
 //
 //go:noescape
 func tile256r1(d *uint64, a *uint64, b *uint64, k int, ldd int, lda int, tail int)
+
+// tile256low32r1c3 adds mod 2^32 to d, 1 rows of 16+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 24 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r1c3(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r1c2 adds mod 2^32 to d, 1 rows of 8+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 16 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r1c2(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// tile256low32r1c1 adds mod 2^32 to d, 1 rows of 0+tail words ldd apart, the product of a, 1 rows of k words lda apart, and b, k rows of 8 words of 32 bits; 1 <= tail <= 8.
+//
+//go:noescape
+func tile256low32r1c1(d *uint64, a *uint64, b *uint32, k int, ldd int, lda int, tail int)
+
+// narrow256 writes the low 32 bits of the n words of a to d.
+//
+//go:noescape
+func narrow256(d *uint32, a *uint64, n int)
 
 // rows256r8 adds to d, n words, x[i] times row i of b for i < 8, rows of n words ldb apart.
 //

@@ -32,24 +32,30 @@ func main() {
 	ConstraintExpr("amd64")
 	for _, r := range []int{8, 4, 2, 1} {
 		for _, c := range []int{3, 2, 1} {
-			tile512(r, c, false)
-			tile512(r, c, true)
+			for _, bits := range []int{64, 52, 32} {
+				tile512(r, c, bits)
+			}
 		}
 	}
+	narrow512()
 	rows512(8)
 	rows512(1)
 	dot512()
-	head := GLOBL("head", RODATA|NOPTR) // head[4-n:] begins with n words of ones
-	for i := range 8 {
+	head := GLOBL("head", RODATA|NOPTR) // head[8-n:] begins with n words of ones
+	for i := range 16 {
 		w := uint64(0)
-		if i < 4 {
+		if i < 8 {
 			w = ^w
 		}
 		DATA(8*i, U64(w))
 	}
 	for _, r := range []int{4, 2, 1} {
 		tile256(r, head)
+		for _, c := range []int{3, 2, 1} {
+			tile256low32(r, c, head)
+		}
 	}
+	narrow256()
 	rows256(8, head)
 	rows256(1, head)
 	dot256(head)
@@ -97,28 +103,25 @@ func rowsOf(base, stride reg.GPVirtual, r int) []Mem {
 	return all[:r]
 }
 
-// tile512 is the micro-kernel of r rows and c vectors of 8 columns: d += a x b, b packed in rows of 8c words. In the ring of 52 bits
-// one instruction multiplies and adds; bits above are garbage, in operands too.
-func tile512(r, c int, low bool) {
-	name, what := fmt.Sprintf("tile512r%dc%d", r, c), "adds"
-	if low {
+// tile512 is the micro-kernel of r rows and c vectors in the ring of so many bits: d += a x b, b packed in rows of c whole vectors. In
+// the ring of 52 bits one instruction multiplies and adds; bits above are garbage, in operands too. In that of 32 bits vectors have
+// 16 columns and not 8, b is packed in words of 32 bits, and of a the low halves are read; sums are widened once, when they are added to d.
+func tile512(r, c, bits int) {
+	name, what, width, elem := fmt.Sprintf("tile512r%dc%d", r, c), "adds", 8, ""
+	switch bits {
+	case 52:
 		name, what = fmt.Sprintf("tile52r%dc%d", r, c), "adds mod 2^52"
+	case 32:
+		name, what, width, elem = fmt.Sprintf("tile512low32r%dc%d", r, c), "adds mod 2^32", 16, " of 32 bits"
 	}
-	TEXT(name, NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
-	Pragma("noescape")
-	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words; 1 <= tail <= 8.", name, what, r, 8*(c-1), r, 8*c))
-	d, a, b, k := param("d"), param("a"), param("b"), param("k")
-	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
-	mask := firstBits(tail)
+	d, a, b, k, ldd, lda, tail := tileParams(name, what, elem, r, c, width)
+	mask := []reg.OpmaskVirtual{firstBits(tail)}
+	if bits == 32 {
+		mask = append(mask, K())
+		KSHIFTRW(Imm(8), mask[0], mask[1])
+	}
 	rows := rowsOf(a, lda, r)
-	acc := make([][]reg.VecVirtual, r)
-	for i := range acc {
-		for range c {
-			z := ZMM()
-			VPXORQ(z, z, z)
-			acc[i] = append(acc[i], z)
-		}
-	}
+	acc := zeros(r, c, ZMM)
 	TESTQ(k, k)
 	JZ(LabelRef("store"))
 	Label("loop")
@@ -129,15 +132,22 @@ func tile512(r, c int, low bool) {
 	}
 	for i := range r {
 		x := ZMM()
-		VPBROADCASTQ(rows[i], x)
+		if bits == 32 {
+			VPBROADCASTD(rows[i], x)
+		} else {
+			VPBROADCASTQ(rows[i], x)
+		}
 		for j := range c {
-			if low {
+			switch t := ZMM(); bits {
+			case 52:
 				VPMADD52LUQ(y[j], x, acc[i][j])
-				continue
+			case 32:
+				VPMULLD(y[j], x, t)
+				VPADDD(t, acc[i][j], acc[i][j])
+			default:
+				VPMULLQ(y[j], x, t)
+				VPADDQ(t, acc[i][j], acc[i][j])
 			}
-			t := ZMM()
-			VPMULLQ(y[j], x, t)
-			VPADDQ(t, acc[i][j], acc[i][j])
 		}
 	}
 	ADDQ(Imm(8), a)
@@ -147,21 +157,93 @@ func tile512(r, c int, low bool) {
 	Label("store")
 	for i := range r {
 		for j := range c {
-			at := Mem{Base: d, Disp: 64 * j}
-			if j < c-1 {
-				VPADDQ(at, acc[i][j], acc[i][j])
-				VMOVDQU64(acc[i][j], at)
-				continue
+			sums := []reg.VecVirtual{acc[i][j]}
+			if bits == 32 {
+				sums = widened(acc[i][j])
 			}
-			t := ZMM()
-			VMOVDQU64_Z(at, mask, t)
-			VPADDQ(t, acc[i][j], acc[i][j])
-			VMOVDQU64(acc[i][j], mask, at)
+			for h, sum := range sums {
+				at := Mem{Base: d, Disp: 64 * (len(sums)*j + h)}
+				if j < c-1 {
+					VPADDQ(at, sum, sum)
+					VMOVDQU64(sum, at)
+					continue
+				}
+				t := ZMM()
+				VMOVDQU64_Z(at, mask[h], t)
+				VPADDQ(t, sum, sum)
+				VMOVDQU64(sum, mask[h], at)
+			}
 		}
 		if i < r-1 {
 			ADDQ(ldd, d)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// widened returns the words of 32 bits of z as words, in two vectors.
+func widened(z reg.VecVirtual) []reg.VecVirtual {
+	low, high, half := ZMM(), ZMM(), YMM()
+	VEXTRACTI64X4(Imm(1), z, half)
+	VPMOVZXDQ(z.AsY(), low)
+	VPMOVZXDQ(half, high)
+	return []reg.VecVirtual{low, high}
+}
+
+// tileParams begins the micro-kernel of r rows and c vectors of so many columns and loads its parameters.
+func tileParams(name, what, elem string, r, c, width int) (d, a, b, k, ldd, lda, tail reg.GPVirtual) {
+	kind := "uint64"
+	if elem != "" {
+		kind = "uint32"
+	}
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, k, ldd, lda, tail int)", kind))
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words%s; 1 <= tail <= %d.", name, what, r, width*(c-1), r, width*c, elem, width))
+	d, a, b, k = param("d"), param("a"), param("b"), param("k")
+	return d, a, b, k, words("ldd"), words("lda"), param("tail")
+}
+
+// zeros returns r rows of c vectors of zeros.
+func zeros(r, c int, vector func() reg.VecVirtual) [][]reg.VecVirtual {
+	z := make([][]reg.VecVirtual, r)
+	for i := range z {
+		for range c {
+			v := vector()
+			if v.Size() == 64 {
+				VPXORQ(v, v, v)
+			} else {
+				VPXOR(v, v, v)
+			}
+			z[i] = append(z[i], v)
+		}
+	}
+	return z
+}
+
+// narrow512 takes the low halves of words.
+func narrow512() {
+	TEXT("narrow512", NOSPLIT, "func(d *uint32, a *uint64, n int)")
+	Pragma("noescape")
+	Doc("narrow512 writes the low 32 bits of the n words of a to d.")
+	d, a, n := param("d"), param("a"), param("n")
+	x := ZMM()
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("rest"))
+	Label("loop")
+	VMOVDQU64(Mem{Base: a}, x)
+	VPMOVQD(x, Mem{Base: d})
+	ADDQ(Imm(32), d)
+	ADDQ(Imm(64), a)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("rest")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	mask := firstBits(n)
+	VMOVDQU64_Z(Mem{Base: a}, mask, x)
+	VPMOVQD(x, mask, Mem{Base: d})
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
@@ -334,13 +416,17 @@ func (s sum256) total() reg.VecVirtual {
 	return s.low
 }
 
-// firstWords returns a mask of the n lowest words, 0 <= n <= 4.
-func firstWords(n reg.GPVirtual, head Mem) reg.VecVirtual {
-	at, m := GP64(), YMM()
-	LEAQ(head.Offset(32), at)
+// firstWords returns masks of the n lowest words of each vector of 4 together, 0 <= n <= 4*vectors <= 8.
+func firstWords(n reg.GPVirtual, head Mem, vectors int) []reg.VecVirtual {
+	at := GP64()
+	LEAQ(head.Offset(64), at)
 	SHLQ(Imm(3), n)
 	SUBQ(n, at)
-	VMOVDQU(Mem{Base: at}, m)
+	m := make([]reg.VecVirtual, vectors)
+	for i := range m {
+		m[i] = YMM()
+		VMOVDQU(Mem{Base: at, Disp: 32 * i}, m[i])
+	}
 	return m
 }
 
@@ -372,7 +458,7 @@ func tile256(r int, head Mem) {
 	DECQ(k)
 	JNZ(LabelRef("loop"))
 	Label("store")
-	mask := firstWords(tail, head)
+	mask := firstWords(tail, head, 1)[0]
 	for i := range r {
 		sum, t := acc[i].total(), YMM()
 		VPMASKMOVQ(Mem{Base: d}, mask, t)
@@ -382,6 +468,104 @@ func tile256(r int, head Mem) {
 			ADDQ(ldd, d)
 		}
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// tile256low32 is tile512 in the ring of 32 bits for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
+// vector is an operand in memory.
+func tile256low32(r, c int, head Mem) {
+	d, a, b, k, ldd, lda, tail := tileParams(fmt.Sprintf("tile256low32r%dc%d", r, c), "adds mod 2^32", " of 32 bits", r, c, 8)
+	rows := rowsOf(a, lda, r)
+	acc := zeros(r, c, YMM)
+	TESTQ(k, k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	y := make([]Op, c)
+	for j := range y {
+		at := Mem{Base: b, Disp: 32 * j}
+		if j == 2 {
+			y[j] = at
+			continue
+		}
+		v := YMM()
+		VMOVDQU(at, v)
+		y[j] = v
+	}
+	for i := range r {
+		x := YMM()
+		VPBROADCASTD(rows[i], x)
+		for j := range c {
+			t := YMM()
+			VPMULLD(y[j], x, t)
+			VPADDD(t, acc[i][j], acc[i][j])
+		}
+	}
+	ADDQ(Imm(8), a)
+	ADDQ(U32(32*uint32(c)), b)
+	DECQ(k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	mask := firstWords(tail, head, 2)
+	for i := range r {
+		for j := range c {
+			for h := range 2 {
+				s, t, at := acc[i][j].AsX(), YMM(), Mem{Base: d, Disp: 64*j + 32*h}
+				if h == 1 {
+					x := XMM()
+					VEXTRACTI128(Imm(1), acc[i][j], x)
+					s = x
+				}
+				VPMOVZXDQ(s, t)
+				if j < c-1 {
+					VPADDQ(at, t, t)
+					VMOVDQU(t, at)
+					continue
+				}
+				u := YMM()
+				VPMASKMOVQ(at, mask[h], u)
+				VPADDQ(u, t, t)
+				VPMASKMOVQ(t, mask[h], at)
+			}
+		}
+		if i < r-1 {
+			ADDQ(ldd, d)
+		}
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// narrow256 takes the low halves of words.
+func narrow256() {
+	TEXT("narrow256", NOSPLIT, "func(d *uint32, a *uint64, n int)")
+	Pragma("noescape")
+	Doc("narrow256 writes the low 32 bits of the n words of a to d.")
+	d, a, n := param("d"), param("a"), param("n")
+	SUBQ(Imm(8), n)
+	JLT(LabelRef("few"))
+	Label("loop")
+	x := YMM()
+	VMOVDQU(Mem{Base: a}, x)
+	VSHUFPS(Imm(0x88), Mem{Base: a, Disp: 32}, x, x) // words 0, 1, 4, 5, 2, 3, 6, 7
+	VPERMQ(Imm(0xd8), x, x)
+	VMOVDQU(x, Mem{Base: d})
+	ADDQ(Imm(32), d)
+	ADDQ(Imm(64), a)
+	SUBQ(Imm(8), n)
+	JGE(LabelRef("loop"))
+	Label("few")
+	ADDQ(Imm(8), n)
+	JZ(LabelRef("done"))
+	Label("rest")
+	w := GP64()
+	MOVQ(Mem{Base: a}, w)
+	MOVL(w.As32(), Mem{Base: d})
+	ADDQ(Imm(4), d)
+	ADDQ(Imm(8), a)
+	DECQ(n)
+	JNZ(LabelRef("rest"))
+	Label("done")
 	VZEROUPPER()
 	RET()
 }
@@ -427,7 +611,7 @@ func rows256(r int, head Mem) {
 	Label("rest")
 	ADDQ(Imm(4), n)
 	JZ(LabelRef("done"))
-	line(firstWords(n, head))
+	line(firstWords(n, head, 1)[0])
 	Label("done")
 	VZEROUPPER()
 	RET()
@@ -470,7 +654,7 @@ func dot256(head Mem) {
 	Label("rest")
 	ADDQ(Imm(4), n)
 	JZ(LabelRef("done"))
-	step(s[1], 0, firstWords(n, head))
+	step(s[1], 0, firstWords(n, head, 1)[0])
 	Label("done")
 	sum := s[0].total()
 	VPADDQ(s[1].total(), sum, sum)
