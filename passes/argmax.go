@@ -43,6 +43,7 @@ func argAxis(v *ir.Value) int {
 // pairArgMax lowers an arg-max to comparisons of all pairs p < q at once: p loses if x_p < x_q, else q does, so that the first element
 // wins on ties. The order is total, so that exactly one of k elements never loses; the result is the sum of all indices, each times the bit that
 // says whether its element has lost 0 of its k-1 comparisons. Losses lie in 0..k-1, so that a few bits are opened of them.
+// The gathers keep the order total in fixed point: sink truncates x before them, once, and not in each comparison at random.
 func pairArgMax(b *ir.Builder, v *ir.Value) *ir.Value {
 	x, axis := v.Args[0], argAxis(v)
 	shape := x.Type.Shape
