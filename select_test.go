@@ -102,3 +102,76 @@ func TestWeighed(t *testing.T) {
 		}
 	}
 }
+
+// TestArgMaxOfPairs: where rounds are dear an arg-max of more than four elements takes the rounds of two levels of a tree, and gives the first of
+// the largest elements as a tree does.
+func TestArgMaxOfPairs(t *testing.T) {
+	const rows = 6
+	for _, c := range []struct {
+		name    string
+		parties int
+		net     passes.Network
+		k, axis int
+		rounds  int // online, with that of the reveal
+	}{
+		{"lan", 2, passes.Network{}, 10, 1, 13},
+		{"four elements", 2, wan, 4, 1, 5},
+		{"five elements", 2, wan, 5, 1, 5},
+		{"ten elements", 2, wan, 10, 1, 5},
+		{"first axis", 2, wan, 10, 0, 5},
+		{"most elements", 2, far, 64, 1, 5},
+		{"more elements than are paired", 2, far, 65, 1, 15},
+		{"little bandwidth", 2, passes.Network{RTT: 0.04, Bandwidth: 1e6}, 10, 1, 9},
+		{"three parties", 3, wan, 10, 1, 7},
+	} {
+		for _, op := range []ir.Op{ir.OpAdd, ir.OpMul} { // the truncation of a product rounds each element at random
+			t.Run(c.name+"/"+string(op), func(t *testing.T) {
+				shape := []int{rows, c.k}
+				if c.axis == 0 {
+					shape = []int{c.k, rows}
+				}
+				g := newGraph(t, c.parties)
+				v := g.e(op, nil, g.input("x", "p0", "real", -8, 8, shape...), g.input("y", "p1", "real", -8, 8, shape...))
+				g.reveal("out", g.e(ir.OpArgMax, ir.Attrs{ir.I("axis", int64(c.axis))}, v))
+				data := map[string]*ir.Tensor{"x": ir.NewTensor(ir.Real, shape), "y": ir.NewTensor(ir.Real, shape)}
+				at := func(row, i int) int {
+					if c.axis == 0 {
+						return i*rows + row
+					}
+					return row*c.k + i
+				}
+				for row := range rows {
+					for i := range c.k {
+						data["y"].F[at(row, i)] = 0.7
+						data["x"].F[at(row, i)] = [rows]float64{
+							float64(i) / 16,                // the last
+							-float64(i) / 16,               // the first; the others are negative
+							-3,                             // all are equal
+							float64(i%2) - 2,               // the second, and others that equal it
+							max(-8, -float64((i-2)*(i-2))), // in the middle
+							float64(i/(c.k-1)) - 8,         // the last, of the smallest
+						}[row]
+					}
+				}
+				want, err := ir.Run(g.m, data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, comp := secure(t, g, smpcc.Options{Net: c.net}, data)
+				rounds := c.rounds
+				if op == ir.OpMul {
+					rounds += 2 // of the factors and of the truncation
+				}
+				if r := comp.Plan.Cost().Phases[plan.Online].Rounds; r != rounds {
+					t.Errorf("%d rounds, want %d", r, rounds)
+				}
+				for row := range got {
+					first := int(want["out"].I[row])
+					if int(got[row]) != first && (op == ir.OpAdd || data["x"].F[at(row, int(got[row]))] != data["x"].F[at(row, first)]) {
+						t.Errorf("row %d: got %g, want %d", row, got[row], first)
+					}
+				}
+			})
+		}
+	}
+}

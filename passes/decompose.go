@@ -12,7 +12,7 @@ var withoutLowering = map[ir.Op]string{
 }
 
 // decompose replaces composite ops by core ops, again and again until none with a lowering is left.
-func decompose(m *ir.Module, _ *Options) error {
+func decompose(m *ir.Module, opt *Options) error {
 	old := m.Main()
 	nf := ir.NewFunc(old.Name)
 	nf.Holds = old.Holds &^ ir.Folded
@@ -38,7 +38,11 @@ func decompose(m *ir.Module, _ *Options) error {
 			retype(n)
 			made[n] = put(n)
 		}}
-		r := row.Lower(b, v)
+		lower := row.Lower
+		if pairwise(v, len(m.Parties), opt.Net) {
+			lower = pairArgMax
+		}
+		r := lower(b, v)
 		if x := made[r]; x != nil {
 			return x
 		}

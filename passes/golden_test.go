@@ -222,6 +222,9 @@ func (c *golden) parseOptions(t *testing.T, m *ir.Module) (opt *passes.Options, 
 				sample[n] = d
 			}
 			opt.Samples = append(opt.Samples, sample)
+		case "net": // seconds of a round trip, bits per second
+			rtt, bandwidth, _ := strings.Cut(rest, " ")
+			opt.Net = passes.Network{RTT: number(t, rtt), Bandwidth: number(t, bandwidth)}
 		case "tolerance":
 			tolerance = number(t, rest)
 		default:

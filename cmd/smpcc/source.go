@@ -41,7 +41,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.policies, "policy", nil, "policy `FILE` of an owner; without one the default policy applies, which is printed")
 	f.StringArrayVar(&s.skip, "skip", nil, "leave a `PASS` out")
 	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
-	f.StringVar(&s.net, "net", "lan", "network profile: lan, wan or rtt=40ms,bw=100mbit; where a round takes a millisecond or more, two parties compare small tensors by keys: a round less, for more material")
+	f.StringVar(&s.net, "net", "lan", "network profile: lan, wan or rtt=40ms,bw=100mbit; where a round takes a millisecond or more, two parties compare small tensors by keys, a round less for more material, and an arg-max compares all pairs")
 	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
 	f.StringArrayVar(&s.calibrate, "calibrate", nil, "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2; again for each input, and for each further sample")
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
