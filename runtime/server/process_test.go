@@ -324,6 +324,9 @@ func (f *fleet) kill(role string) {
 	}
 }
 
+// drained is how long a server that is stopped may take: a session whose client has left waits for its input first.
+const drained = time.Minute
+
 // stop ends a process as an operator would.
 func (f *fleet) stop(role string) {
 	c := f.procs[role]
@@ -333,7 +336,7 @@ func (f *fleet) stop(role string) {
 	delete(f.procs, role)
 	_ = c.Process.Signal(syscall.SIGCONT)
 	_ = c.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(20*time.Second, func() { _ = c.Process.Kill() })
+	late := time.AfterFunc(drained, func() { _ = c.Process.Kill() })
 	err := c.Wait()
 	if !late.Stop() {
 		f.t.Errorf("%s did not stop", role)
