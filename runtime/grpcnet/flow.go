@@ -34,7 +34,6 @@ type flow struct {
 	changed sync.Cond // a chunk has arrived, a message has been sent, or err was set
 	err     error
 	left    int // messages that are not yet sent or received
-	flushed bool
 	timer   *time.Timer
 	waiting int // goroutines that wait
 	since   time.Time
@@ -236,7 +235,6 @@ func (f *flow) Ready(to, lo, hi int) {
 func (f *flow) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.flushed = true
 	if f.left > 0 && f.err == nil {
 		f.timer = time.AfterFunc(f.timeout, func() { f.fail(f.late()) })
 	}
