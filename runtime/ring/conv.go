@@ -14,17 +14,19 @@ func Conv(d, x, w []uint64, g Window) { ConvMod(64, d, x, w, g) }
 
 // ConvMod is Conv mod 2^bits, as MatMulMod is to MatMul.
 func ConvMod(bits int, d, x, w []uint64, g Window) {
-	plane := g.OH * g.OW
-	if g.N == 0 || plane == 0 || g.OC == 0 {
+	if g.N == 0 || g.OH*g.OW == 0 || g.OC == 0 {
 		return
 	}
-	c := conv{Window: g, ic: g.C / g.Group, oc: g.OC / g.Group, plane: plane, bits: bits}
+	if g.isProduct() { // every row of the output reads behind the other
+		g.W, g.OW, g.H, g.OH = g.H*g.W, g.OH*g.OW, 1, 1
+	}
+	c := conv{Window: g, ic: g.C / g.Group, oc: g.OC / g.Group, plane: g.OH * g.OW, bits: bits}
 	c.rows = c.ic * g.KH * g.KW
 	if c.rows == 0 {
 		clear(d)
 		return
 	}
-	groups, work := g.N*g.Group, g.N*g.OC*c.rows*plane
+	groups, work := g.N*g.Group, g.N*g.OC*c.rows*c.plane
 	if c.oc == 1 { // depthwise, above all: columns would serve one output each
 		split(groups*c.OH, work, func(lo, hi int) {
 			for job := lo; job < hi; job++ {
@@ -33,29 +35,40 @@ func ConvMod(bits int, d, x, w []uint64, g Window) {
 		})
 		return
 	}
-	// Jobs are parts of a group, for workers that the number of groups does not keep busy: parts of its outputs, so that each
-	// column is made once, or of its output channels where there are few outputs.
-	parts, size := 1, plane
-	byChannel := plane < shareColumns*workers()
+	parts := 1 // of a group, for workers that the number of groups does not keep busy
 	if work >= parallelWork {
 		parts = (workers() + groups - 1) / groups
-		if byChannel {
-			parts = min(parts, c.oc)
-		} else {
-			panel := active.panelColumns(bits)
-			size = (plane/parts + panel) / panel * panel
-		}
 	}
+	units, cut := c.units(parts)
+	parts = min(parts, units)
 	split(groups*parts, work, func(lo, hi int) {
 		for job := lo; job < hi; job++ {
-			part := job % parts
-			if byChannel {
-				c.unrolled(d, x, w, job/parts, part*c.oc/parts, (part+1)*c.oc/parts, 0, plane)
-			} else {
-				c.unrolled(d, x, w, job/parts, 0, c.oc, min(part*size, plane), min((part+1)*size, plane))
-			}
+			p := c.whole()
+			cut(&p, job%parts*units/parts, (job%parts+1)*units/parts)
+			c.unrolled(d, x, w, job/parts, p)
 		}
 	})
+}
+
+// A part is what one worker computes of a group: output channels o0..o1-1, rows y0..y1-1 and columns z0..z1-1.
+type part struct{ o0, o1, y0, y1, z0, z1 int }
+
+func (c *conv) whole() part { return part{0, c.oc, 0, c.OH, 0, c.OW} }
+
+// units returns into how many units a group's work falls that is shared out in so many parts, and what takes the work of units lo..hi-1: rows of the output, or
+// panels where there is one row, so that no input is read twice; output channels where rows would leave a worker idle.
+func (c *conv) units(parts int) (int, func(p *part, lo, hi int)) {
+	rows, cut := c.OH, func(p *part, lo, hi int) { p.y0, p.y1 = lo, hi }
+	if c.OH == 1 {
+		panel := active.panelColumns(c.bits)
+		rows, cut = (c.OW+panel-1)/panel, func(p *part, lo, hi int) { p.z0, p.z1 = lo*panel, min(hi*panel, c.OW) }
+	}
+	channels := (c.oc + 7) / 8 // of the tallest tile
+	idle := func(units int) float64 { return float64((units+parts-1)/parts*parts) / float64(units) }
+	if idle(rows) <= 1.1*idle(channels) {
+		return rows, cut
+	}
+	return channels, func(p *part, lo, hi int) { p.o0, p.o1 = lo*8, min(hi*8, c.oc) }
 }
 
 // A conv is a convolution at work.
@@ -67,36 +80,39 @@ type conv struct {
 	bits   int // of the result that are wanted
 }
 
-// unrolled computes outputs from..to-1 of output channels first..last-1 of a group as a product with columns. A core with a tile
-// packs them straight from the input (implicit im2col: the columns never exist as a matrix); portable makes a block at a time.
-func (c *conv) unrolled(d, x, w []uint64, group, first, last, from, to int) {
-	m := last - first
-	if from == to || m == 0 {
+// unrolled computes a part of a group as a product with columns that never exist as a matrix: a core with a tile reads them from a
+// canvas, portable makes a block of them at a time.
+func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
+	if p.o0 == p.o1 || p.y0 == p.y1 || p.z0 == p.z1 {
 		return
 	}
 	in, weights, out := c.of(d, x, w, group)
-	weights, out = weights[first*c.rows:last*c.rows], out[first*c.plane:last*c.plane]
-	for o := range m {
-		clear(out[o*c.plane+from : o*c.plane+to])
+	weights, out = weights[p.o0*c.rows:p.o1*c.rows], out[p.o0*c.plane:p.o1*c.plane]
+	p.o0, p.o1 = 0, p.o1-p.o0
+	for o := range p.o1 {
+		for y := p.y0; y < p.y1; y++ {
+			clear(out[o*c.plane+y*c.OW+p.z0 : o*c.plane+y*c.OW+p.z1])
+		}
 	}
-	if c.isProduct() {
-		kernel(out[from:], weights, in[from:], m, c.rows, to-from, c.plane, c.rows, c.plane, c.bits)
+	if c.isProduct() && (c.plane == 1 || p.o1 < fewRows) {
+		kernel(out[p.z0:], weights, in[p.z0:], p.o1, c.rows, p.z1-p.z0, c.plane, c.rows, c.plane, c.bits)
 		return
 	}
-	if active.tile != nil {
-		active.product(out[from:], weights, m, c.rows, to-from, c.plane, c.rows, c.bits, &window{c, in, from})
+	if halves, words := active.tiles(c.bits); halves != nil && multiplyCanvas(halves, &halfRooms, takeHalves, c, out, in, weights, p) ||
+		words != nil && multiplyCanvas(words, &wordRooms, takeWords, c, out, in, weights, p) {
 		return
 	}
-	buf := scratch.Get().(*panels)
-	defer scratch.Put(buf)
+	r := wordRooms.Get().(*room[uint64])
+	defer wordRooms.Put(r)
 	deepest := min(c.rows, unrollRows)
-	width := min(to-from, len(buf)/deepest)
-	for p := from; p < to; p += width {
-		wide := min(width, to-p)
-		for r := 0; r < c.rows; r += deepest {
-			deep := min(deepest, c.rows-r)
-			packWindow(&window{c, in, p}, takeWords, buf[:deep*wide], r, deep, 0, wide, wide)
-			kernel(out[p:], weights[r:], buf[:deep*wide], m, deep, wide, c.plane, c.rows, wide, c.bits)
+	from, to := p.y0*c.OW+p.z0, (p.y1-1)*c.OW+p.z1 // a part is of whole rows, or of one
+	width := min(to-from, (len(r.buf)-slack)/deepest)
+	for q := from; q < to; q += width {
+		wide := min(width, to-q)
+		for k := 0; k < c.rows; k += deepest {
+			deep := min(deepest, c.rows-k)
+			c.columns(r.buf[:deep*wide], in, k, deep, q, wide)
+			kernel(out[q:], weights[k:], r.buf[:deep*wide], p.o1, deep, wide, c.plane, c.rows, wide, c.bits)
 		}
 	}
 }
@@ -114,58 +130,33 @@ func (c *conv) of(d, x, w []uint64, group int) (in, weights, out []uint64) {
 }
 
 // isProduct reports whether the input is its own columns: a 1 by 1 kernel that visits every element.
-func (c *conv) isProduct() bool {
+func (c *Window) isProduct() bool {
 	return c.KH == 1 && c.KW == 1 && c.SH == 1 && c.SW == 1 && c.PT == 0 && c.PL == 0 && c.OH == c.H && c.OW == c.W
 }
 
-// A window is the columns of a convolution: what each output from number from on reads, in the order of channel, kernel row, kernel column.
-type window struct {
-	*conv
-	in   []uint64
-	from int
-}
-
-func (x *window) words(panel []uint64, p, deep, j, wide, stride int) {
-	packWindow(x, takeWords, panel, p, deep, j, wide, stride)
-}
-
-func (x *window) halves(panel []uint32, p, deep, j, wide, stride int) {
-	packWindow(x, takeHalves, panel, p, deep, j, wide, stride)
-}
-
-// packWindow fills deep rows, stride elements apart, with columns at..at+wide-1 of rows first.., and zeros behind them.
-func packWindow[E element](c *window, take func([]E, []uint64, int), panel []E, first, deep, at, wide, stride int) {
+// columns writes rows first..first+deep-1 of the columns of outputs from..from+wide-1 to buf: what each output reads, in the order of channel,
+// kernel row, kernel column.
+func (c *conv) columns(buf, in []uint64, first, deep, from, wide int) {
 	ch, i, j := first/(c.KH*c.KW), first/c.KW%c.KH, first%c.KW
-	y0, z0 := (c.from+at)/c.OW, (c.from+at)%c.OW
-	plane := c.in[ch*c.H*c.W:]
 	for r := range deep {
-		row := panel[r*stride : (r+1)*stride]
-		y, z := y0, z0
-		for at := 0; at < wide; {
-			n := min(wide-at, c.OW-z)
-			line := row[at : at+n]
-			lo, hi, from := c.inside(y, z, n, i, j)
-			if lo > 0 {
-				clear(line[:lo])
-			}
-			if hi < n {
-				clear(line[hi:])
-			}
+		row := buf[r*wide : (r+1)*wide]
+		y, z := from/c.OW, from%c.OW
+		for len(row) > 0 {
+			n := min(len(row), c.OW-z)
+			lo, hi, at := c.inside(y, z, n, i, j)
+			clear(row[:lo])
+			clear(row[hi:n])
 			if lo < hi {
-				take(line[lo:hi], plane[from:], c.SW)
+				takeWords(row[lo:hi], in[ch*c.H*c.W+at:], c.SW)
 			}
-			at += n
+			row = row[n:]
 			y, z = y+1, 0
-		}
-		if wide < stride {
-			clear(row[wide:])
 		}
 		if j++; j == c.KW {
 			j = 0
 			if i++; i == c.KH {
 				i = 0
 				ch++
-				plane = c.in[min(ch*c.H*c.W, len(c.in)):]
 			}
 		}
 	}

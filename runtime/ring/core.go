@@ -25,23 +25,30 @@ type core struct {
 // An element is what panels are packed of: words, or their low halves.
 type element interface{ uint32 | uint64 }
 
-// A tile is the innermost product of a core. It takes b packed: panels of up to maxVectors*width columns, in rows of whole vectors,
-// zeros behind the last column.
+// A tile is the innermost product of a core.
 type tile[E element] struct {
 	width      int // elements of a vector
 	maxVectors int // vectors in a row of a tile
 	maxRows    int // rows of a tile
-	columns    int // columns packed at once, whole panels: with depth they fit half of a second-level cache
+	columns    int // columns of a block of a matrix: with depth they fit half of a second-level cache
 
-	// run computes d += a x b for rows in {8, 4, 2, 1}, at most maxRows, by width*(vectors-1)+tail columns, 1 <= tail <= width;
-	// a is rows by k, b is k by width*vectors, packed.
-	run func(d, a []uint64, b []E, rows, vectors, tail, k, ldd, lda int)
+	// run computes d += a x b.
+	run func(d, a []uint64, b []E, at []int, last int, f form)
+}
+
+// A form is the shape of operands of a tile and where they lie. a is rows by len(at); row p of b begins at element at[p], of which
+// none exceeds last, and is read to the end of its last vector, whatever tail is.
+type form struct {
+	rows, vectors  int // of d; rows are 8, 4, 2 or 1, at most maxRows
+	head, tail     int // columns of a vector and of the last one, from 1 to width
+	ldd, lda, step int // words between rows of d, rows of a, columns of a
+	apart, from    int // words between vectors of d, elements between those of b
 }
 
 // panel returns the columns of a whole panel.
 func (t *tile[E]) panel() int { return t.width * t.maxVectors }
 
-// depth is the number of rows of b that are packed at once.
+// depth is the number of rows of b between visits to d.
 const depth = 512
 
 // portableCore is plain Go, for every processor.

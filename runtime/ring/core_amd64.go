@@ -40,7 +40,7 @@ func processorCores() []*core {
 // never reads or writes beyond a slice.
 
 // A tile512s is the kernels of tiles in assembly, of 1, 2, 4 and 8 rows by 1, 2 and 3 vectors.
-type tile512s[E element] [4][3]func(d, a *uint64, b *E, k, ldd, lda, tail int)
+type tile512s[E element] [4][3]func(d, a *uint64, b *E, at *int, k, ldd, lda, step, apart, from, head, tail int)
 
 var (
 	words512 = tile512s[uint64]{{tile512r1c1, tile512r1c2, tile512r1c3}, {tile512r2c1, tile512r2c2, tile512r2c3}, {tile512r4c1, tile512r4c2, tile512r4c3}, {tile512r8c1, tile512r8c2, tile512r8c3}}
@@ -50,42 +50,38 @@ var (
 		{tile512low32r4c1, tile512low32r4c2, tile512low32r4c3}, {tile512low32r8c1, tile512low32r8c2, tile512low32r8c3}}
 )
 
-func (t *tile512s[E]) run(d, a []uint64, b []E, rows, vectors, tail, k, ldd, lda int) {
-	width := 64 / elementBytes[E]()
-	_, _, _ = d[(rows-1)*ldd+width*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[width*vectors*k-1]
-	if rows&(rows-1) != 0 || tail > width {
+func (t *tile512s[E]) run(d, a []uint64, b []E, at []int, last int, f form) {
+	f.check(d, a, len(at), 64/elementBytes[E]())
+	_ = b[last+(f.vectors-1)*f.from+64/elementBytes[E]()-1]
+	t[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
+}
+
+// check panics if a tile would read or write outside d and a.
+func (f *form) check(d, a []uint64, k, width int) {
+	_, _ = d[(f.rows-1)*f.ldd+(f.vectors-1)*f.apart+max(f.head-f.apart, f.tail)-1], a[(f.rows-1)*f.lda+(k-1)*f.step]
+	if f.rows&(f.rows-1) != 0 || max(f.head, f.tail) > width {
 		panic("ring: no such tile")
 	}
-	t[bits.Len(uint(rows))-1][vectors-1](&d[0], &a[0], &b[0], k, ldd, lda, tail)
 }
 
 // elementBytes returns the size of E.
 func elementBytes[E element]() int { return bits.Len64(uint64(^E(0))) / 8 }
 
-var halves256s = [3][3]func(d, a *uint64, b *uint32, k, ldd, lda, tail int){
+var words256s = [3]func(d, a, b *uint64, at *int, k, ldd, lda, step, apart, from, head, tail int){tile256r1, tile256r2, tile256r4}
+
+var halves256s = [3][3]func(d, a *uint64, b *uint32, at *int, k, ldd, lda, step, apart, from, head, tail int){
 	{tile256low32r1c1, tile256low32r1c2, tile256low32r1c3}, {tile256low32r2c1, tile256low32r2c2, tile256low32r2c3}, {tile256low32r4c1, tile256low32r4c2, tile256low32r4c3}}
 
-func halves256(d, a []uint64, b []uint32, rows, vectors, tail, k, ldd, lda int) {
-	_, _, _ = d[(rows-1)*ldd+8*(vectors-1)+tail-1], a[(rows-1)*lda+k-1], b[8*vectors*k-1]
-	if rows&(rows-1) != 0 || tail > 8 {
-		panic("ring: no such tile")
-	}
-	halves256s[bits.Len(uint(rows))-1][vectors-1](&d[0], &a[0], &b[0], k, ldd, lda, tail)
+func halves256(d, a []uint64, b []uint32, at []int, last int, f form) {
+	f.check(d, a, len(at), 8)
+	_ = b[last+(f.vectors-1)*f.from+8-1]
+	halves256s[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
 }
 
-func tile256(d, a, b []uint64, rows, _, tail, k, ldd, lda int) {
-	_, _, _ = d[(rows-1)*ldd+tail-1], a[(rows-1)*lda+k-1], b[4*k-1]
-	pd, pa, pb := &d[0], &a[0], &b[0]
-	switch rows {
-	case 4:
-		tile256r4(pd, pa, pb, k, ldd, lda, tail)
-	case 2:
-		tile256r2(pd, pa, pb, k, ldd, lda, tail)
-	case 1:
-		tile256r1(pd, pa, pb, k, ldd, lda, tail)
-	default:
-		panic("ring: no such tile")
-	}
+func tile256(d, a, b []uint64, at []int, last int, f form) {
+	f.check(d, a, len(at), 4)
+	_ = b[last+4-1]
+	words256s[bits.Len(uint(f.rows))-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
 }
 
 func rows512(d, x, b []uint64, ldb int) {

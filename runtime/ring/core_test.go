@@ -126,10 +126,24 @@ func shortTile[E element](short func(string, func()), x *tile[E]) {
 	n := x.width*(v-1) + 1
 	w := func(n int) []uint64 { return make([]uint64, n) }
 	panel := func(less int) []E { return make([]E, k*x.width*v-less) }
-	short("d", func() { x.run(w((r-1)*n+n-1), w(r*k), panel(0), r, v, 1, k, n, k) })
-	short("a", func() { x.run(w(r*n), w(r*k-1), panel(0), r, v, 1, k, n, k) })
-	short("b", func() { x.run(w(r*n), w(r*k), panel(1), r, v, 1, k, n, k) })
-	short("rows of a tile", func() { x.run(w(r*n), w(r*k), panel(0), 3, v, 1, k, n, k) })
+	at := make([]int, k)
+	for i := range at {
+		at[i] = i * x.width * v
+	}
+	f := form{rows: r, vectors: v, head: x.width, tail: 1, ldd: n, lda: k, step: 1, apart: x.width, from: x.width}
+	turned, lines, three := f, f, f
+	turned.lda, turned.step = 1, r
+	lines.head, lines.apart = 2, 2
+	three.rows = 3
+	last := at[k-1]
+	short("d", func() { x.run(w((r-1)*n+n-1), w(r*k), panel(0), at, last, f) })
+	short("a", func() { x.run(w(r*n), w(r*k-1), panel(0), at, last, f) })
+	short("a by columns", func() { x.run(w(r*n), w(r*k-1), panel(0), at, last, turned) })
+	short("b", func() { x.run(w(r*n), w(r*k), panel(1), at, last, f) })
+	short("rows of a tile", func() { x.run(w(r*n), w(r*k), panel(0), at, last, three) })
+	if v > 1 {
+		short("d of lines", func() { x.run(w((r-1)*n+(v-1)*2), w(r*k), panel(0), at, last, lines) })
+	}
 }
 
 // TestTake: panels hold the low bits of their words, at every length and step, and nothing is written behind them.

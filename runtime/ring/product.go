@@ -2,15 +2,33 @@ package ring
 
 import "sync"
 
-// Scratch for packed columns, 480 KiB each.
-type (
-	panels     [depth * 120]uint64
-	halfPanels [depth * 240]uint32
-)
+// A block is rows of the right factor of a product as a tile reads them, and where: columns stand beside each other, in one
+// or more lines.
+type block[E element] struct {
+	buf   []E   // what lies behind the last column of a line is read but not used
+	at    []int // the first column of each row
+	last  int   // the largest of at
+	lines int   // as many times
+	wide  int   // columns
+	pitch int   // of which those of a line begin so far behind those of the line before, in buf
+	out   int   // and so far in the result
+}
+
+// A room is space for a block: 480 KiB of elements and the rows' places.
+type room[E element] struct {
+	buf []E
+	at  [maxRows]int
+}
+
+// maxRows is the number of rows of the largest block.
+const maxRows = 8192
+
+// slack is the number of elements behind a block that a tile may read.
+const slack = 48
 
 var (
-	scratch     = sync.Pool{New: func() any { return new(panels) }}
-	halfScratch = sync.Pool{New: func() any { return new(halfPanels) }}
+	wordRooms = sync.Pool{New: func() any { return &room[uint64]{buf: make([]uint64, depth*120+slack)} }}
+	halfRooms = sync.Pool{New: func() any { return &room[uint32]{buf: make([]uint32, depth*240+slack)} }}
 )
 
 // kernel adds the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, whose rows begin ldd, lda and ldb words apart; n
@@ -29,35 +47,6 @@ func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int) {
 		portable(d, a, b, m, k, n, ldd, lda, ldb)
 	default:
 		c.product(d, a, m, k, n, ldd, lda, bits, &matrix{b, ldb})
-	}
-}
-
-// Columns are the right factor of a product, before it is packed.
-type columns interface {
-	// words and halves make a panel: rows p..p+deep-1 and columns j..j+wide-1, in rows of stride elements with zeros behind the last column.
-	words(panel []uint64, p, deep, j, wide, stride int)
-	halves(panel []uint32, p, deep, j, wide, stride int)
-}
-
-// A matrix has its rows ld words apart.
-type matrix struct {
-	b  []uint64
-	ld int
-}
-
-func (x *matrix) words(panel []uint64, p, deep, j, wide, stride int) {
-	packMatrix(x, takeWords, panel, p, deep, j, wide, stride)
-}
-
-func (x *matrix) halves(panel []uint32, p, deep, j, wide, stride int) {
-	packMatrix(x, takeHalves, panel, p, deep, j, wide, stride)
-}
-
-func packMatrix[E element](x *matrix, take func([]E, []uint64, int), panel []E, p, deep, j, wide, stride int) {
-	for r := range deep {
-		row := panel[r*stride : (r+1)*stride]
-		take(row[:wide], x.b[(p+r)*x.ld+j:], 1)
-		clear(row[wide:])
 	}
 }
 
@@ -81,46 +70,86 @@ func (c *core) few(d, a, b []uint64, m, k, n, ldd, lda, ldb int) {
 	}
 }
 
-// product adds a x b to d mod 2^bits on the tile for so many.
-func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, b columns) {
-	halves, words := c.tiles(bits)
-	if halves != nil {
-		buf := halfScratch.Get().(*halfPanels)
-		defer halfScratch.Put(buf)
-		halves.product(d, a, buf[:], m, k, n, ldd, lda, b.halves)
-		return
-	}
-	buf := scratch.Get().(*panels)
-	defer scratch.Put(buf)
-	words.product(d, a, buf[:], m, k, n, ldd, lda, b.words)
+// A matrix has its rows ld words apart.
+type matrix struct {
+	b  []uint64
+	ld int
 }
 
-// product adds a x b to d, where pack makes a panel of b in buf. Each panel is made once. A block of panels stays in the second-level cache, rows of a
-// in the first while they go over it; d is read and written once for depth products (the loops of Goto and van de Geijn,
-// "Anatomy of High-Performance Matrix Multiplication", 2008, without packing a).
-func (t *tile[E]) product(d, a []uint64, buf []E, m, k, n, ldd, lda int, pack func(panel []E, p, deep, j, wide, stride int)) {
-	most := t.panel()
+// product adds a x b to d mod 2^bits on the tile for so many.
+func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, b *matrix) {
+	if halves, words := c.tiles(bits); halves != nil {
+		multiplyMatrix(halves, &halfRooms, takeHalves, d, a, m, k, n, ldd, lda, b)
+	} else {
+		multiplyMatrix(words, &wordRooms, takeWords, d, a, m, k, n, ldd, lda, b)
+	}
+}
+
+// multiplyMatrix adds a x b to d. A block of b is copied once, its rows behind each other.
+func multiplyMatrix[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), d, a []uint64, m, k, n, ldd, lda int, b *matrix) {
+	r := rooms.Get().(*room[E])
+	defer rooms.Put(r)
 	for j := 0; j < n; j += t.columns {
-		block := min(t.columns, n-j)
+		x := block[E]{buf: r.buf, lines: 1, wide: min(t.columns, n-j)}
 		for p := 0; p < k; p += depth {
 			deep := min(depth, k-p)
-			for q := 0; q < block; q += most {
-				wide := min(most, block-q)
-				stride := (wide + t.width - 1) / t.width * t.width
-				pack(buf[q*deep:q*deep+stride*deep], p, deep, j+q, wide, stride)
+			for i := range deep {
+				r.at[i] = i * x.wide
+				take(x.buf[i*x.wide:(i+1)*x.wide], b.b[(p+i)*b.ld+j:], 1)
 			}
-			for i := 0; i < m; {
-				rows := t.maxRows
-				for rows > m-i {
-					rows /= 2
-				}
-				for q := 0; q < block; q += most {
-					wide := min(most, block-q)
-					vectors := (wide + t.width - 1) / t.width
-					t.run(d[i*ldd+j+q:], a[i*lda+p:], buf[q*deep:], rows, vectors, wide-t.width*(vectors-1), deep, ldd, lda)
-				}
-				i += rows
-			}
+			x.at, x.last = r.at[:deep], (deep-1)*x.wide
+			t.sweep(d[j:], left{words: a, cols: lda}, p, &x, m, ldd)
 		}
 	}
+}
+
+// A left is the left factor of a product: rows of cols words, behind each other or, packed, as Pack leaves them.
+type left struct {
+	words  []uint64
+	cols   int
+	packed bool
+}
+
+// sweep adds the product of columns p0.. of m rows of a and a block to d, rows ldd words apart. The block stays in the second-level
+// cache, rows of a in the first while they go over it; d is read and written once for depth products (the loops of Goto and
+// van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008).
+func (t *tile[E]) sweep(d []uint64, a left, p0 int, b *block[E], m, ldd int) {
+	for p := 0; p < len(b.at); p += depth {
+		at := b.at[p:min(p+depth, len(b.at))]
+		for i := 0; i < m; {
+			f := form{rows: t.rows(m - i), ldd: ldd, lda: a.cols, step: 1}
+			from := a.words[i*a.cols+p0+p:]
+			if a.packed {
+				f.lda, f.step = 1, f.rows
+				from = a.words[i*a.cols+(p0+p)*f.rows:]
+			}
+			if b.wide <= t.width { // a vector for each line
+				f.head, f.tail, f.apart, f.from = b.wide, b.wide, b.out, b.pitch
+				for y := 0; y < b.lines; y += f.vectors {
+					f.vectors = min(t.maxVectors, b.lines-y)
+					t.run(d[i*ldd+y*b.out:], from, b.buf[y*b.pitch:], at, b.last, f)
+				}
+			} else {
+				f.head, f.apart, f.from = t.width, t.width, t.width
+				for y := range b.lines {
+					for q := 0; q < b.wide; q += t.panel() {
+						wide := min(t.panel(), b.wide-q)
+						f.vectors = (wide + t.width - 1) / t.width
+						f.tail = wide - t.width*(f.vectors-1)
+						t.run(d[i*ldd+y*b.out+q:], from, b.buf[y*b.pitch+q:], at, b.last, f)
+					}
+				}
+			}
+			i += f.rows
+		}
+	}
+}
+
+// rows returns the rows of the tallest tile for no more than m.
+func (t *tile[E]) rows(m int) int {
+	r := t.maxRows
+	for r > m {
+		r /= 2
+	}
+	return r
 }

@@ -103,9 +103,9 @@ func rowsOf(base, stride reg.GPVirtual, r int) []Mem {
 	return all[:r]
 }
 
-// tile512 is the micro-kernel of r rows and c vectors in the ring of so many bits: d += a x b, b packed in rows of c whole vectors. In
+// tile512 is the micro-kernel of r rows and c vectors in the ring of so many bits: d += a x b, a row of b being c whole vectors. In
 // the ring of 52 bits one instruction multiplies and adds; bits above are garbage, in operands too. In that of 32 bits vectors have
-// 16 columns and not 8, b is packed in words of 32 bits, and of a the low halves are read; sums are widened once, when they are added to d.
+// 16 columns and not 8, b is of words of 32 bits, and of a the low halves are read; sums are widened once, when they are added to d.
 func tile512(r, c, bits int) {
 	name, what, width, elem := fmt.Sprintf("tile512r%dc%d", r, c), "adds", 8, ""
 	switch bits {
@@ -114,28 +114,19 @@ func tile512(r, c, bits int) {
 	case 32:
 		name, what, width, elem = fmt.Sprintf("tile512low32r%dc%d", r, c), "adds mod 2^32", 16, " of 32 bits"
 	}
-	d, a, b, k, ldd, lda, tail := tileParams(name, what, elem, r, c, width)
-	mask := []reg.OpmaskVirtual{firstBits(tail)}
-	if bits == 32 {
-		mask = append(mask, K())
-		KSHIFTRW(Imm(8), mask[0], mask[1])
-	}
-	rows := rowsOf(a, lda, r)
+	p := tileParams(name, what, elem, r, c, width)
 	acc := zeros(r, c, ZMM)
-	TESTQ(k, k)
-	JZ(LabelRef("store"))
-	Label("loop")
 	y := make([]reg.VecVirtual, c)
-	for j := range y {
+	for j, at := range p.loop(c, uint8(8*8/width)) {
 		y[j] = ZMM()
-		VMOVDQU64(Mem{Base: b, Disp: 64 * j}, y[j])
+		VMOVDQU64(at, y[j])
 	}
 	for i := range r {
 		x := ZMM()
 		if bits == 32 {
-			VPBROADCASTD(rows[i], x)
+			VPBROADCASTD(p.rows[i], x)
 		} else {
-			VPBROADCASTQ(rows[i], x)
+			VPBROADCASTQ(p.rows[i], x)
 		}
 		for j := range c {
 			switch t := ZMM(); bits {
@@ -150,28 +141,34 @@ func tile512(r, c, bits int) {
 			}
 		}
 	}
-	ADDQ(Imm(8), a)
-	ADDQ(U32(64*uint32(c)), b)
-	DECQ(k)
-	JNZ(LabelRef("loop"))
-	Label("store")
+	d, ldd := p.next()
+	masks := func(name string) []reg.OpmaskVirtual {
+		m := []reg.OpmaskVirtual{firstBits(param(name))}
+		if bits == 32 {
+			m = append(m, K())
+			KSHIFTRW(Imm(8), m[0], m[1])
+		}
+		return m
+	}
+	tail := masks("tail")
+	head, apart := tail, reg.GPVirtual(nil)
+	if c > 1 {
+		head, apart = masks("head"), words("apart")
+	}
 	for i := range r {
-		for j := range c {
-			sums := []reg.VecVirtual{acc[i][j]}
+		for j, at := range vectorsOf(d, apart, c) {
+			sums, mask := []reg.VecVirtual{acc[i][j]}, head
 			if bits == 32 {
 				sums = widened(acc[i][j])
 			}
+			if j == c-1 {
+				mask = tail
+			}
 			for h, sum := range sums {
-				at := Mem{Base: d, Disp: 64 * (len(sums)*j + h)}
-				if j < c-1 {
-					VPADDQ(at, sum, sum)
-					VMOVDQU64(sum, at)
-					continue
-				}
 				t := ZMM()
-				VMOVDQU64_Z(at, mask[h], t)
+				VMOVDQU64_Z(at.Offset(64*h), mask[h], t)
 				VPADDQ(t, sum, sum)
-				VMOVDQU64(sum, mask[h], at)
+				VMOVDQU64(sum, mask[h], at.Offset(64*h))
 			}
 		}
 		if i < r-1 {
@@ -180,6 +177,11 @@ func tile512(r, c, bits int) {
 	}
 	VZEROUPPER()
 	RET()
+}
+
+// vectorsOf returns where c vectors are that begin stride bytes apart, c <= 3.
+func vectorsOf(base, stride reg.GPVirtual, c int) []Mem {
+	return []Mem{{Base: base}, {Base: base, Index: stride, Scale: 1}, {Base: base, Index: stride, Scale: 2}}[:c]
 }
 
 // widened returns the words of 32 bits of z as words, in two vectors.
@@ -191,17 +193,68 @@ func widened(z reg.VecVirtual) []reg.VecVirtual {
 	return []reg.VecVirtual{low, high}
 }
 
+// A tile is the parameters of a micro-kernel.
+type tile struct {
+	a, b, at, k, step reg.GPVirtual
+	rows              []Mem // of a: the elements that the rows of d are multiplied with next
+}
+
 // tileParams begins the micro-kernel of r rows and c vectors of so many columns and loads its parameters.
-func tileParams(name, what, elem string, r, c, width int) (d, a, b, k, ldd, lda, tail reg.GPVirtual) {
+func tileParams(name, what, elem string, r, c, width int) tile {
 	kind := "uint64"
 	if elem != "" {
 		kind = "uint32"
 	}
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, k, ldd, lda, tail int)", kind))
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, at *int, k, ldd, lda, step, apart, from, head, tail int)", kind))
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s %s to d, %d rows of %d+tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of %d words%s; 1 <= tail <= %d.", name, what, r, width*(c-1), r, width*c, elem, width))
-	d, a, b, k = param("d"), param("a"), param("b"), param("k")
-	return d, a, b, k, words("ldd"), words("lda"), param("tail")
+	columns, of := "tail columns", ""
+	if c > 1 {
+		columns, of = fmt.Sprintf("%d vectors of head columns, of tail the last, apart words apart", c), ", from elements apart"
+	}
+	Doc(fmt.Sprintf("%s %s to d, %d rows ldd words apart of %s, the product of a, %d rows of k words, rows lda and columns step words apart, and b, k rows of %s of %d words%s%s, the row p beginning at b[at[p]]; 1 <= head, tail <= %d.", name, what, r, columns, r, vectorsText(c), width, elem, of, width))
+	t := tile{a: param("a"), b: param("b"), at: param("at"), k: param("k"), step: words("step")}
+	t.rows = rowsOf(t.a, words("lda"), r)
+	return t
+}
+
+func vectorsText(c int) string {
+	if c == 1 {
+		return "a vector"
+	}
+	return fmt.Sprintf("%d vectors", c)
+}
+
+// loop begins the loop over the columns of a and returns where the c vectors of a row of b, of elements of scale bytes, are.
+func (t tile) loop(c int, scale uint8) []Mem {
+	from := reg.GPVirtual(nil)
+	if c > 1 {
+		from = param("from")
+		if scale == 4 {
+			SHLQ(Imm(2), from)
+		} else {
+			SHLQ(Imm(3), from)
+		}
+	}
+	TESTQ(t.k, t.k)
+	JZ(LabelRef("store"))
+	Label("loop")
+	row := GP64()
+	MOVQ(Mem{Base: t.at}, row)
+	if c == 1 {
+		return []Mem{{Base: t.b, Index: row, Scale: scale}}
+	}
+	LEAQ(Mem{Base: t.b, Index: row, Scale: scale}, row)
+	return vectorsOf(row, from, c)
+}
+
+// next ends the loop and returns where d is and how many bytes its rows are apart.
+func (t tile) next() (d, ldd reg.GPVirtual) {
+	ADDQ(t.step, t.a)
+	ADDQ(Imm(8), t.at)
+	DECQ(t.k)
+	JNZ(LabelRef("loop"))
+	Label("store")
+	return param("d"), words("ldd")
 }
 
 // zeros returns r rows of c vectors of zeros.
@@ -418,47 +471,44 @@ func (s sum256) total() reg.VecVirtual {
 
 // firstWords returns masks of the n lowest words of each vector of 4 together, 0 <= n <= 4*vectors <= 8.
 func firstWords(n reg.GPVirtual, head Mem, vectors int) []reg.VecVirtual {
+	m := make([]reg.VecVirtual, vectors)
+	for i, at := range firstWordsAt(n, head, vectors) {
+		m[i] = YMM()
+		VMOVDQU(at, m[i])
+	}
+	return m
+}
+
+// firstWordsAt returns where in memory the masks of firstWords are.
+func firstWordsAt(n reg.GPVirtual, head Mem, vectors int) []Mem {
 	at := GP64()
 	LEAQ(head.Offset(64), at)
 	SHLQ(Imm(3), n)
 	SUBQ(n, at)
-	m := make([]reg.VecVirtual, vectors)
+	m := make([]Mem, vectors)
 	for i := range m {
-		m[i] = YMM()
-		VMOVDQU(Mem{Base: at, Disp: 32 * i}, m[i])
+		m[i] = Mem{Base: at, Disp: 32 * i}
 	}
 	return m
 }
 
 // tile256 is the micro-kernel of r rows and 4 columns.
 func tile256(r int, head Mem) {
-	TEXT(fmt.Sprintf("tile256r%d", r), NOSPLIT, "func(d, a, b *uint64, k, ldd, lda, tail int)")
-	Pragma("noescape")
-	Doc(fmt.Sprintf("tile256r%d adds to d, %d rows of tail words ldd apart, the product of a, %d rows of k words lda apart, and b, k rows of 4 words; 1 <= tail <= 4.", r, r, r))
-	d, a, b, k := param("d"), param("a"), param("b"), param("k")
-	ldd, lda, tail := words("ldd"), words("lda"), param("tail")
-	rows := rowsOf(a, lda, r)
+	p := tileParams(fmt.Sprintf("tile256r%d", r), "adds", "", r, 1, 4)
 	acc := make([]sum256, r)
 	for i := range acc {
 		acc[i] = newSum()
 	}
-	TESTQ(k, k)
-	JZ(LabelRef("store"))
-	Label("loop")
 	y := YMM()
-	VMOVDQU(Mem{Base: b}, y)
+	VMOVDQU(p.loop(1, 8)[0], y)
 	s := swap(y)
 	for i := range r {
 		x := YMM()
-		VPBROADCASTQ(rows[i], x)
+		VPBROADCASTQ(p.rows[i], x)
 		acc[i].add(x, y, s)
 	}
-	ADDQ(Imm(8), a)
-	ADDQ(Imm(32), b)
-	DECQ(k)
-	JNZ(LabelRef("loop"))
-	Label("store")
-	mask := firstWords(tail, head, 1)[0]
+	d, ldd := p.next()
+	mask := firstWords(param("tail"), head, 1)[0]
 	for i := range r {
 		sum, t := acc[i].total(), YMM()
 		VPMASKMOVQ(Mem{Base: d}, mask, t)
@@ -475,15 +525,10 @@ func tile256(r int, head Mem) {
 // tile256low32 is tile512 in the ring of 32 bits for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
 // vector is an operand in memory.
 func tile256low32(r, c int, head Mem) {
-	d, a, b, k, ldd, lda, tail := tileParams(fmt.Sprintf("tile256low32r%dc%d", r, c), "adds mod 2^32", " of 32 bits", r, c, 8)
-	rows := rowsOf(a, lda, r)
+	p := tileParams(fmt.Sprintf("tile256low32r%dc%d", r, c), "adds mod 2^32", " of 32 bits", r, c, 8)
 	acc := zeros(r, c, YMM)
-	TESTQ(k, k)
-	JZ(LabelRef("store"))
-	Label("loop")
 	y := make([]Op, c)
-	for j := range y {
-		at := Mem{Base: b, Disp: 32 * j}
+	for j, at := range p.loop(c, 4) {
 		if j == 2 {
 			y[j] = at
 			continue
@@ -494,38 +539,38 @@ func tile256low32(r, c int, head Mem) {
 	}
 	for i := range r {
 		x := YMM()
-		VPBROADCASTD(rows[i], x)
+		VPBROADCASTD(p.rows[i], x)
 		for j := range c {
 			t := YMM()
 			VPMULLD(y[j], x, t)
 			VPADDD(t, acc[i][j], acc[i][j])
 		}
 	}
-	ADDQ(Imm(8), a)
-	ADDQ(U32(32*uint32(c)), b)
-	DECQ(k)
-	JNZ(LabelRef("loop"))
-	Label("store")
-	mask := firstWords(tail, head, 2)
+	d, ldd := p.next()
+	tail := firstWordsAt(param("tail"), head, 2)
+	first, apart := tail, reg.GPVirtual(nil)
+	if c > 1 {
+		first, apart = firstWordsAt(param("head"), head, 2), words("apart")
+	}
 	for i := range r {
-		for j := range c {
+		for j, at := range vectorsOf(d, apart, c) {
+			mask := first
+			if j == c-1 {
+				mask = tail
+			}
 			for h := range 2 {
-				s, t, at := acc[i][j].AsX(), YMM(), Mem{Base: d, Disp: 64*j + 32*h}
+				s, t, at := acc[i][j].AsX(), YMM(), at.Offset(32*h) // masks stay in memory: sums take twelve registers
 				if h == 1 {
 					x := XMM()
 					VEXTRACTI128(Imm(1), acc[i][j], x)
 					s = x
 				}
 				VPMOVZXDQ(s, t)
-				if j < c-1 {
-					VPADDQ(at, t, t)
-					VMOVDQU(t, at)
-					continue
-				}
-				u := YMM()
-				VPMASKMOVQ(at, mask[h], u)
+				m, u := YMM(), YMM()
+				VMOVDQU(mask[h], m)
+				VPMASKMOVQ(at, m, u)
 				VPADDQ(u, t, t)
-				VPMASKMOVQ(t, mask[h], at)
+				VPMASKMOVQ(t, m, at)
 			}
 		}
 		if i < r-1 {
