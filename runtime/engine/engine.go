@@ -56,13 +56,15 @@ type Engine struct {
 	prog *plan.Program
 	role int
 
-	phases [3][][]stage // by phase and round
-	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner  []bool       // by slot: touched between two exchanges only, written before it is read
-	width  []int        // by slot: bytes in which an element is kept in memory
-	wanted []int        // by slot: low bits of an element that anything depends on
-	used   []interval   // of a session's memory
-	kept   []interval   // of a model's
+	phases  [3][][]stage // by phase and round
+	local   []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
+	inner   []bool       // by slot: touched between two exchanges only, written before it is read
+	width   []int        // by slot: bytes in which an element is kept in memory
+	wanted  []int        // by slot: low bits of an element that anything depends on
+	kernels []kernel     // of convolutions, that are packed after setup
+	packed  []bool       // by slot: it is one of them
+	used    []interval   // of a session's memory
+	kept    []interval   // of a model's
 
 	mu       sync.Mutex
 	cleared  sync.Cond // a session's memory has been cleared
@@ -78,6 +80,7 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
 	e.cleared.L = &e.mu
 	e.wanted = e.wantedBits()
+	e.kernels, e.packed = e.findKernels()
 	e.plot()
 	return e, nil
 }
@@ -143,6 +146,7 @@ func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [
 	x := &execution{e: e, model: m.words, bound: append(make([][]uint64, len(man.Inputs)), weights...)}
 	x.streams[plan.Model] = keys
 	err := x.run(ctx, t, plan.Setup, &m.Stats)
+	e.pack(m.words)
 	return m, err
 }
 

@@ -52,9 +52,16 @@ func (x *execution) step(s *plan.Step) {
 	case plan.StepMatMul:
 		ring.MatMulMod(x.e.wanted[s.Dst], d, a, x.slot(s.Src[1]), arg(0), arg(1), arg(2), arg(3), arg(4) != 0, arg(5) != 0)
 	case plan.StepConv:
-		ring.ConvMod(x.e.wanted[s.Dst], d, a, x.slot(s.Src[1]), ring.Window{N: arg(0), C: arg(1), H: arg(2), W: arg(3), OC: arg(4), OH: arg(5), OW: arg(6),
-			KH: arg(7), KW: arg(8), SH: arg(9), SW: arg(10), PT: arg(11), PL: arg(12), DH: arg(13), DW: arg(14), Group: arg(15)})
+		g := windowOf(s)
+		g.Packed = x.e.packed[s.Src[1]]
+		ring.ConvMod(x.e.wanted[s.Dst], d, a, x.slot(s.Src[1]), g)
 	}
+}
+
+func windowOf(s *plan.Step) ring.Window {
+	arg := func(i int) int { return int(s.Args[i]) }
+	return ring.Window{N: arg(0), C: arg(1), H: arg(2), W: arg(3), OC: arg(4), OH: arg(5), OW: arg(6),
+		KH: arg(7), KW: arg(8), SH: arg(9), SW: arg(10), PT: arg(11), PL: arg(12), DH: arg(13), DW: arg(14), Group: arg(15)}
 }
 
 // each runs elements lo..hi-1 of one elementwise step, at most blockLen of them.

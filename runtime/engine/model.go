@@ -2,16 +2,34 @@ package engine
 
 import (
 	"io"
+	"slices"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/ring"
 )
 
 // Save writes what a role keeps from setup, so that a server that restarts needs no new one: SavedBytes bytes. They hold shares:
 // whoever writes them to a file keeps others from reading that.
 func (e *Engine) Save(w io.Writer, m *Model) error {
+	kernels := e.kernels
 	for _, k := range e.kept {
-		if err := plan.WriteWords(w, m.words[k.from:k.to]); err != nil {
-			return err
+		for k.from < k.to {
+			next := interval{k.to, k.to}
+			if len(kernels) > 0 && kernels[0].from < k.to {
+				next = kernels[0].interval
+			}
+			if err := plan.WriteWords(w, m.words[k.from:next.from]); err != nil {
+				return err
+			}
+			if next.from < next.to { // what is saved does not depend on the processor
+				words := slices.Clone(m.words[next.from:next.to])
+				ring.UnpackWeights(words, kernels[0].window)
+				if err := plan.WriteWords(w, words); err != nil {
+					return err
+				}
+				kernels = kernels[1:]
+			}
+			k.from = next.to
 		}
 	}
 	return nil
@@ -34,6 +52,7 @@ func (e *Engine) Restore(r io.Reader) (*Model, error) {
 			return nil, err
 		}
 	}
+	e.pack(m.words)
 	return m, nil
 }
 

@@ -58,15 +58,12 @@ func (v *canvas) fit(p part, panel, elements int) (channels, rows, wide int) {
 	return channels, rows, wide
 }
 
-// multiplyCanvas adds to out what a part of a group is, weights times the columns of the input, and reports whether a canvas fits in a room.
-func multiplyCanvas[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), c *conv, out, in, weights []uint64, p part) bool {
+// multiplyCanvas adds to out what a part of a group is, weights times the columns of the input.
+func multiplyCanvas[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), c *conv, out, in, weights []uint64, p part) {
 	r := rooms.Get().(*room[E])
 	defer rooms.Put(r)
 	v := newCanvas(c)
 	channels, rows, wide := v.fit(p, t.panel(), len(r.buf)-slack)
-	if channels == 0 {
-		return false
-	}
 	for ch := 0; ch < c.ic; ch += channels {
 		some := min(channels, c.ic-ch)
 		for y := p.y0; y < p.y1; y += rows {
@@ -76,11 +73,10 @@ func multiplyCanvas[E element](t *tile[E], rooms *sync.Pool, take func([]E, []ui
 				drawCanvas(&v, take, x.buf, in[ch*c.H*c.W:], some, y, z, x.lines, x.wide)
 				x.at = r.at[:some*c.KH*c.KW]
 				x.last = v.places(x.at, x.lines, x.wide)
-				t.sweep(out[y*c.OW+z:], left{words: weights, cols: c.rows}, ch*c.KH*c.KW, &x, p.o1, c.plane)
+				t.sweep(out[y*c.OW+z:], left{weights, c.rows, c.Packed}, ch*c.KH*c.KW, &x, p.o1, c.plane)
 			}
 		}
 	}
-	return true
 }
 
 // places writes where each row of the columns begins on a canvas for rows times wide outputs and returns the largest.

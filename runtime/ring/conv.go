@@ -2,7 +2,11 @@ package ring
 
 // A Window is the geometry of a 2-D convolution: input x [N,C,H,W], kernel w [OC,C/Group,KH,KW], result [N,OC,OH,OW];
 // strides S, pads at the top and left P (those at the bottom and right follow from OH and OW), dilations D.
-type Window struct{ N, C, H, W, OC, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW, Group int }
+type Window struct {
+	N, C, H, W, OC, OH, OW, KH, KW, SH, SW, PT, PL, DH, DW, Group int
+
+	Packed bool // w is as PackWeights left it; only where Packs
+}
 
 // Conv computes the 2-D convolution, padding with zeros,
 //
@@ -17,17 +21,13 @@ func ConvMod(bits int, d, x, w []uint64, g Window) {
 	if g.N == 0 || g.OH*g.OW == 0 || g.OC == 0 {
 		return
 	}
-	if g.isProduct() { // every row of the output reads behind the other
-		g.W, g.OW, g.H, g.OH = g.H*g.W, g.OH*g.OW, 1, 1
-	}
-	c := conv{Window: g, ic: g.C / g.Group, oc: g.OC / g.Group, plane: g.OH * g.OW, bits: bits}
-	c.rows = c.ic * g.KH * g.KW
+	c := newConv(bits, g)
 	if c.rows == 0 {
 		clear(d)
 		return
 	}
 	groups, work := g.N*g.Group, g.N*g.OC*c.rows*c.plane
-	if c.oc == 1 { // depthwise, above all: columns would serve one output each
+	if c.oc == 1 { // depthwise, above all
 		split(groups*c.OH, work, func(lo, hi int) {
 			for job := lo; job < hi; job++ {
 				c.direct(d, x, w, job/c.OH, job%c.OH)
@@ -48,6 +48,25 @@ func ConvMod(bits int, d, x, w []uint64, g Window) {
 			c.unrolled(d, x, w, job/parts, p)
 		}
 	})
+}
+
+func newConv(bits int, g Window) conv {
+	if g.isProduct() { // every row of the output reads behind the other
+		g.W, g.OW, g.H, g.OH = g.H*g.W, g.OH*g.OW, 1, 1
+	}
+	ic := g.C / g.Group
+	return conv{Window: g, ic: ic, oc: g.OC / g.Group, rows: ic * g.KH * g.KW, plane: g.OH * g.OW, bits: bits}
+}
+
+// onCanvas reports whether a convolution is a product with a canvas. Depthwise ones are not, for which columns would serve one output each, nor those
+// that are a product with a vector or of a few rows, nor those of which a row of a channel does not fit.
+func (c *conv) onCanvas() bool {
+	if active.tile == nil || c.oc == 1 || c.isProduct() && (c.plane == 1 || c.oc < fewRows) {
+		return false
+	}
+	v := newCanvas(c)
+	channels, _, _ := v.fit(part{0, c.oc, 0, 1, 0, active.tile32.panel()}, active.tile32.panel(), depth*120)
+	return channels > 0
 }
 
 // A part is what one worker computes of a group: output channels o0..o1-1, rows y0..y1-1 and columns z0..z1-1.
@@ -88,18 +107,23 @@ func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
 	}
 	in, weights, out := c.of(d, x, w, group)
 	weights, out = weights[p.o0*c.rows:p.o1*c.rows], out[p.o0*c.plane:p.o1*c.plane]
+	onCanvas := c.onCanvas()
 	p.o0, p.o1 = 0, p.o1-p.o0
 	for o := range p.o1 {
 		for y := p.y0; y < p.y1; y++ {
 			clear(out[o*c.plane+y*c.OW+p.z0 : o*c.plane+y*c.OW+p.z1])
 		}
 	}
-	if c.isProduct() && (c.plane == 1 || p.o1 < fewRows) {
-		kernel(out[p.z0:], weights, in[p.z0:], p.o1, c.rows, p.z1-p.z0, c.plane, c.rows, c.plane, c.bits)
+	if onCanvas {
+		if halves, words := active.tiles(c.bits); halves != nil {
+			multiplyCanvas(halves, &halfRooms, takeHalves, c, out, in, weights, p)
+		} else {
+			multiplyCanvas(words, &wordRooms, takeWords, c, out, in, weights, p)
+		}
 		return
 	}
-	if halves, words := active.tiles(c.bits); halves != nil && multiplyCanvas(halves, &halfRooms, takeHalves, c, out, in, weights, p) ||
-		words != nil && multiplyCanvas(words, &wordRooms, takeWords, c, out, in, weights, p) {
+	if c.isProduct() {
+		kernel(out[p.z0:], weights, in[p.z0:], p.o1, c.rows, p.z1-p.z0, c.plane, c.rows, c.plane, c.bits)
 		return
 	}
 	r := wordRooms.Get().(*room[uint64])

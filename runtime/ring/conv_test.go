@@ -39,6 +39,16 @@ func checkConv(t rapid.TB, seed uint64, g Window) {
 			d := garbage(g.N * g.OC * g.OH * g.OW)
 			ConvMod(bits, d, x, w, g)
 			equal(t, fmt.Sprintf("%s: %+v mod 2^%d", core.name, g, bits), low(d, bits), low(want, bits))
+			if Packs(g) {
+				packed, p := slices.Clone(w), g
+				PackWeights(packed, g)
+				p.Packed = true
+				d := garbage(len(d))
+				ConvMod(bits, d, x, packed, p)
+				equal(t, fmt.Sprintf("%s: %+v mod 2^%d", core.name, p, bits), low(d, bits), low(want, bits))
+				UnpackWeights(packed, g)
+				equal(t, "unpacked w", packed, w)
+			}
 		}
 		equal(t, "x", x, x0)
 		equal(t, "w", w, w0)

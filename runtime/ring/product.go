@@ -103,7 +103,7 @@ func multiplyMatrix[E element](t *tile[E], rooms *sync.Pool, take func([]E, []ui
 	}
 }
 
-// A left is the left factor of a product: rows of cols words, behind each other or, packed, as Pack leaves them.
+// A left is the left factor of a product: rows of cols words, behind each other or as PackWeights left them.
 type left struct {
 	words  []uint64
 	cols   int
