@@ -58,7 +58,7 @@ func (v *canvas) fit(p part, panel, elements int) (channels, rows, wide int) {
 	return channels, rows, wide
 }
 
-// multiplyCanvas adds to out what a part of a group is, weights times the columns of the input.
+// multiplyCanvas writes to out a part of a group: weights times the columns of the input.
 func multiplyCanvas[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), c *conv, out, in, weights []uint64, p part) {
 	r := rooms.Get().(*room[E])
 	defer rooms.Put(r)
@@ -73,7 +73,7 @@ func multiplyCanvas[E element](t *tile[E], rooms *sync.Pool, take func([]E, []ui
 				drawCanvas(&v, take, x.buf, in[ch*c.H*c.W:], some, y, z, x.lines, x.wide)
 				x.at = r.at[:some*c.KH*c.KW]
 				x.last = v.places(x.at, x.lines, x.wide)
-				t.sweep(out[y*c.OW+z:], left{weights, c.rows, c.Packed}, ch*c.KH*c.KW, &x, p.o1, c.plane)
+				t.sweep(out[y*c.OW+z:], left{weights, c.rows, c.Packed}, ch*c.KH*c.KW, &x, p.o1, c.plane, ch > 0)
 			}
 		}
 	}

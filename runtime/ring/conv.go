@@ -109,11 +109,6 @@ func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
 	weights, out = weights[p.o0*c.rows:p.o1*c.rows], out[p.o0*c.plane:p.o1*c.plane]
 	onCanvas := c.onCanvas()
 	p.o0, p.o1 = 0, p.o1-p.o0
-	for o := range p.o1 {
-		for y := p.y0; y < p.y1; y++ {
-			clear(out[o*c.plane+y*c.OW+p.z0 : o*c.plane+y*c.OW+p.z1])
-		}
-	}
 	if onCanvas {
 		if halves, words := active.tiles(c.bits); halves != nil {
 			multiplyCanvas(halves, &halfRooms, takeHalves, c, out, in, weights, p)
@@ -123,7 +118,7 @@ func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
 		return
 	}
 	if c.isProduct() {
-		kernel(out[p.z0:], weights, in[p.z0:], p.o1, c.rows, p.z1-p.z0, c.plane, c.rows, c.plane, c.bits)
+		kernel(out[p.z0:], weights, in[p.z0:], p.o1, c.rows, p.z1-p.z0, c.plane, c.rows, c.plane, c.bits, false)
 		return
 	}
 	r := wordRooms.Get().(*room[uint64])
@@ -136,7 +131,7 @@ func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
 		for k := 0; k < c.rows; k += deepest {
 			deep := min(deepest, c.rows-k)
 			c.columns(r.buf[:deep*wide], in, k, deep, q, wide)
-			kernel(out[q:], weights[k:], r.buf[:deep*wide], p.o1, deep, wide, c.plane, c.rows, wide, c.bits)
+			kernel(out[q:], weights[k:], r.buf[:deep*wide], p.o1, deep, wide, c.plane, c.rows, wide, c.bits, k > 0)
 		}
 	}
 }

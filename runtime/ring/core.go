@@ -32,7 +32,7 @@ type tile[E element] struct {
 	maxRows    int // rows of a tile
 	columns    int // columns of a block of a matrix: with depth they fit half of a second-level cache
 
-	// run computes d += a x b.
+	// run computes d = a x b, or d += a x b.
 	run func(d, a []uint64, b []E, at []int, last int, f form)
 }
 
@@ -43,6 +43,7 @@ type form struct {
 	head, tail     int // columns of a vector and of the last one, from 1 to width
 	ldd, lda, step int // words between rows of d, rows of a, columns of a
 	apart, from    int // words between vectors of d, elements between those of b
+	add            int // 1 to add to d, 0 to write it
 }
 
 // panel returns the columns of a whole panel.

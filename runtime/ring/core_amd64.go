@@ -40,7 +40,7 @@ func processorCores() []*core {
 // never reads or writes beyond a slice.
 
 // A tile512s is the kernels of tiles in assembly, of 1, 2, 4 and 8 rows by 1, 2 and 3 vectors.
-type tile512s[E element] [4][3]func(d, a *uint64, b *E, at *int, k, ldd, lda, step, apart, from, head, tail int)
+type tile512s[E element] [4][3]func(d, a *uint64, b *E, at *int, k, ldd, lda, step, apart, from, head, tail, add int)
 
 var (
 	words512 = tile512s[uint64]{{tile512r1c1, tile512r1c2, tile512r1c3}, {tile512r2c1, tile512r2c2, tile512r2c3}, {tile512r4c1, tile512r4c2, tile512r4c3}, {tile512r8c1, tile512r8c2, tile512r8c3}}
@@ -53,7 +53,7 @@ var (
 func (t *tile512s[E]) run(d, a []uint64, b []E, at []int, last int, f form) {
 	f.check(d, a, len(at), 64/elementBytes[E]())
 	_ = b[last+(f.vectors-1)*f.from+64/elementBytes[E]()-1]
-	t[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
+	t[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail, f.add)
 }
 
 // check panics if a tile would read or write outside d and a.
@@ -67,21 +67,21 @@ func (f *form) check(d, a []uint64, k, width int) {
 // elementBytes returns the size of E.
 func elementBytes[E element]() int { return bits.Len64(uint64(^E(0))) / 8 }
 
-var words256s = [3]func(d, a, b *uint64, at *int, k, ldd, lda, step, apart, from, head, tail int){tile256r1, tile256r2, tile256r4}
+var words256s = [3]func(d, a, b *uint64, at *int, k, ldd, lda, step, apart, from, head, tail, add int){tile256r1, tile256r2, tile256r4}
 
-var halves256s = [3][3]func(d, a *uint64, b *uint32, at *int, k, ldd, lda, step, apart, from, head, tail int){
+var halves256s = [3][3]func(d, a *uint64, b *uint32, at *int, k, ldd, lda, step, apart, from, head, tail, add int){
 	{tile256low32r1c1, tile256low32r1c2, tile256low32r1c3}, {tile256low32r2c1, tile256low32r2c2, tile256low32r2c3}, {tile256low32r4c1, tile256low32r4c2, tile256low32r4c3}}
 
 func halves256(d, a []uint64, b []uint32, at []int, last int, f form) {
 	f.check(d, a, len(at), 8)
 	_ = b[last+(f.vectors-1)*f.from+8-1]
-	halves256s[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
+	halves256s[bits.Len(uint(f.rows))-1][f.vectors-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail, f.add)
 }
 
 func tile256(d, a, b []uint64, at []int, last int, f form) {
 	f.check(d, a, len(at), 4)
 	_ = b[last+4-1]
-	words256s[bits.Len(uint(f.rows))-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail)
+	words256s[bits.Len(uint(f.rows))-1](&d[0], &a[0], &b[0], &at[0], len(at), f.ldd, f.lda, f.step, f.apart, f.from, f.head, f.tail, f.add)
 }
 
 func rows512(d, x, b []uint64, ldb int) {

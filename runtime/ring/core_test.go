@@ -24,34 +24,40 @@ func checkKernel(t rapid.TB, seed uint64, m, k, n, gapD, gapA, gapB, off int) {
 	// Operands at any word, not only at the start of an allocation; clipped, so that reading beyond them is a fault of Go.
 	operand := func(seed uint64, size int) []uint64 { return slices.Clip(random(seed, off+size)[off:]) }
 	d, a, b := operand(seed, (m-1)*ldd+n), operand(seed+1, (m-1)*lda+k), operand(seed+2, (k-1)*ldb+n)
-	want := slices.Clone(d)
+	added, written := slices.Clone(d), slices.Clone(d)
 	for i := range m {
+		clear(written[i*ldd : i*ldd+n])
 		for p := range k {
 			for j := range n {
-				want[i*ldd+j] += a[i*lda+p] * b[p*ldb+j]
+				added[i*ldd+j] += a[i*lda+p] * b[p*ldb+j]
+				written[i*ldd+j] += a[i*lda+p] * b[p*ldb+j]
 			}
 		}
 	}
 	onEach(func(c *core) {
-		for _, bits := range []int{64, 52, 40, 32, 9} {
+		for i := range 10 {
+			bits, want, add := []int{64, 52, 40, 32, 9}[i/2], written, i%2 == 1
+			if add {
+				want = added
+			}
 			const border = 32
 			whole := garbage(border + len(d) + border)
 			got := whole[border : border+len(d)]
 			copy(got, d)
-			kernel(got, a, b, m, k, n, ldd, lda, ldb, bits)
+			kernel(got, a, b, m, k, n, ldd, lda, ldb, bits, add)
 			for i := range got {
 				if i%ldd < n { // between rows nothing may change at all
 					got[i] ^= (got[i] ^ want[i]) &^ lowBits(bits)
 				}
 			}
-			equal(t, fmt.Sprintf("%s: %dx%dx%d mod 2^%d", c.name, m, k, n, bits), got, want)
+			equal(t, fmt.Sprintf("%s: %dx%dx%d mod 2^%d, added %v", c.name, m, k, n, bits, add), got, want)
 			equal(t, "before d", whole[:border], garbage(border))
 			equal(t, "behind d", whole[border+len(d):], garbage(border))
 		}
 	})
 }
 
-// TestKernel: every core adds the same product, for all sizes of tails.
+// TestKernel: every core writes and adds the same product, for all sizes of tails.
 func TestKernel(t *testing.T) {
 	some := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 17, 40}
 	for _, m := range some {

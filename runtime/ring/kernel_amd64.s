@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func tile512r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r8c3(SB), NOSPLIT, $0-96
+// func tile512r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r8c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -109,25 +109,64 @@ loop:
 	VPADDQ       Z24, Z22, Z22
 	VPMULLQ      Z26, Z27, Z24
 	VPADDQ       Z24, Z23, Z23
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K2, (AX)(DX*1)
+	VMOVDQU64 Z8, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z9, K2, (AX)
+	VMOVDQU64 Z10, K2, (AX)(DX*1)
+	VMOVDQU64 Z11, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z12, K2, (AX)
+	VMOVDQU64 Z13, K2, (AX)(DX*1)
+	VMOVDQU64 Z14, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z15, K2, (AX)
+	VMOVDQU64 Z16, K2, (AX)(DX*1)
+	VMOVDQU64 Z17, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z18, K2, (AX)
+	VMOVDQU64 Z19, K2, (AX)(DX*1)
+	VMOVDQU64 Z20, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z21, K2, (AX)
+	VMOVDQU64 Z22, K2, (AX)(DX*1)
+	VMOVDQU64 Z23, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z24
 	VPADDQ      Z24, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -210,9 +249,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r8c3(SB), NOSPLIT, $0-96
+// func tile52r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r8c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -291,25 +330,64 @@ loop:
 	VPMADD52LUQ  Z24, Z27, Z21
 	VPMADD52LUQ  Z25, Z27, Z22
 	VPMADD52LUQ  Z26, Z27, Z23
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K2, (AX)(DX*1)
+	VMOVDQU64 Z8, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z9, K2, (AX)
+	VMOVDQU64 Z10, K2, (AX)(DX*1)
+	VMOVDQU64 Z11, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z12, K2, (AX)
+	VMOVDQU64 Z13, K2, (AX)(DX*1)
+	VMOVDQU64 Z14, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z15, K2, (AX)
+	VMOVDQU64 Z16, K2, (AX)(DX*1)
+	VMOVDQU64 Z17, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z18, K2, (AX)
+	VMOVDQU64 Z19, K2, (AX)(DX*1)
+	VMOVDQU64 Z20, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z21, K2, (AX)
+	VMOVDQU64 Z22, K2, (AX)(DX*1)
+	VMOVDQU64 Z23, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z24
 	VPADDQ      Z24, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -392,9 +470,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r8c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r8c3(SB), NOSPLIT, $0-96
+// func tile512low32r8c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r8c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -497,6 +575,7 @@ loop:
 	VPADDD       Z24, Z22, Z22
 	VPMULLD      Z26, Z27, Z24
 	VPADDD       Z24, Z23, Z23
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -518,6 +597,140 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y24
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y24, Z24
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z24, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z12, Y0
+	VPMOVZXDQ     Y12, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z13, Y0
+	VPMOVZXDQ     Y13, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z14, Y0
+	VPMOVZXDQ     Y14, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z15, Y0
+	VPMOVZXDQ     Y15, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z16, Y0
+	VPMOVZXDQ     Y16, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z17, Y0
+	VPMOVZXDQ     Y17, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z18, Y0
+	VPMOVZXDQ     Y18, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z19, Y0
+	VPMOVZXDQ     Y19, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z20, Y0
+	VPMOVZXDQ     Y20, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z21, Y0
+	VPMOVZXDQ     Y21, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z22, Y0
+	VPMOVZXDQ     Y22, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z23, Y0
+	VPMOVZXDQ     Y23, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y24
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y24, Z24
@@ -744,9 +957,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r8c2(SB), NOSPLIT, $0-96
+// func tile512r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r8c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -824,25 +1037,56 @@ loop:
 	VPADDQ       Z16, Z14, Z14
 	VPMULLQ      Z17, Z18, Z16
 	VPADDQ       Z16, Z15, Z15
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K2, (AX)
+	VMOVDQU64 Z5, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z8, K2, (AX)
+	VMOVDQU64 Z9, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z10, K2, (AX)
+	VMOVDQU64 Z11, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z12, K2, (AX)
+	VMOVDQU64 Z13, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z14, K2, (AX)
+	VMOVDQU64 Z15, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z16
 	VPADDQ      Z16, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -901,9 +1145,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r8c2(SB), NOSPLIT, $0-96
+// func tile52r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r8c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -965,25 +1209,56 @@ loop:
 	VPBROADCASTQ (AX)(R10*1), Z18
 	VPMADD52LUQ  Z16, Z18, Z14
 	VPMADD52LUQ  Z17, Z18, Z15
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K2, (AX)
+	VMOVDQU64 Z5, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z8, K2, (AX)
+	VMOVDQU64 Z9, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z10, K2, (AX)
+	VMOVDQU64 Z11, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z12, K2, (AX)
+	VMOVDQU64 Z13, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z14, K2, (AX)
+	VMOVDQU64 Z15, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z16
 	VPADDQ      Z16, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -1042,9 +1317,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r8c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r8c2(SB), NOSPLIT, $0-96
+// func tile512low32r8c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r8c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1122,6 +1397,7 @@ loop:
 	VPADDD       Z16, Z14, Z14
 	VPMULLD      Z17, Z18, Z16
 	VPADDD       Z16, Z15, Z15
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -1143,6 +1419,100 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y16
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y16, Z16
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z16, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z12, Y0
+	VPMOVZXDQ     Y12, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z13, Y0
+	VPMOVZXDQ     Y13, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z14, Y0
+	VPMOVZXDQ     Y14, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z15, Y0
+	VPMOVZXDQ     Y15, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y16
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y16, Z16
@@ -1297,9 +1667,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r8c1(SB), NOSPLIT, $0-96
+// func tile512r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r8c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1349,19 +1719,42 @@ loop:
 	VPBROADCASTQ (AX)(R10*1), Z9
 	VPMULLQ      Z8, Z9, Z8
 	VPADDQ       Z8, Z7, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z5, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z8
 	VPADDQ      Z8, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -1396,9 +1789,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r8c1(SB), NOSPLIT, $0-96
+// func tile52r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r8c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1440,19 +1833,42 @@ loop:
 	VPMADD52LUQ  Z8, Z9, Z6
 	VPBROADCASTQ (AX)(R10*1), Z9
 	VPMADD52LUQ  Z8, Z9, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z5, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z7, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z8
 	VPADDQ      Z8, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -1487,9 +1903,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r8c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r8c1(SB), NOSPLIT, $0-96
+// func tile512low32r8c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r8c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1539,6 +1955,7 @@ loop:
 	VPBROADCASTD (AX)(R10*1), Z9
 	VPMULLD      Z8, Z9, Z8
 	VPADDD       Z8, Z7, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -1553,6 +1970,60 @@ store:
 	BZHIL         DX, BX, BX
 	KMOVW         BX, K1
 	KSHIFTRW      $0x08, K1, K2
+	MOVQ          add+96(FP), DX
+	TESTQ         DX, DX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y8, Z8
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64     Z8, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y8
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y8, Z8
@@ -1635,9 +2106,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r4c3(SB), NOSPLIT, $0-96
+// func tile512r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r4c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1698,25 +2169,48 @@ loop:
 	VPADDQ       Z12, Z10, Z10
 	VPMULLQ      Z14, Z15, Z12
 	VPADDQ       Z12, Z11, Z11
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K2, (AX)(DX*1)
+	VMOVDQU64 Z8, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z9, K2, (AX)
+	VMOVDQU64 Z10, K2, (AX)(DX*1)
+	VMOVDQU64 Z11, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z12
 	VPADDQ      Z12, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -1759,9 +2253,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r4c3(SB), NOSPLIT, $0-96
+// func tile52r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r4c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1810,25 +2304,48 @@ loop:
 	VPMADD52LUQ  Z12, Z15, Z9
 	VPMADD52LUQ  Z13, Z15, Z10
 	VPMADD52LUQ  Z14, Z15, Z11
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K2, (AX)(DX*1)
+	VMOVDQU64 Z8, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z9, K2, (AX)
+	VMOVDQU64 Z10, K2, (AX)(DX*1)
+	VMOVDQU64 Z11, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z12
 	VPADDQ      Z12, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -1871,9 +2388,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r4c3(SB), NOSPLIT, $0-96
+// func tile512low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r4c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -1934,6 +2451,7 @@ loop:
 	VPADDD       Z12, Z10, Z10
 	VPMULLD      Z14, Z15, Z12
 	VPADDD       Z12, Z11, Z11
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -1955,6 +2473,76 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y12
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y12, Z12
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z12, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMOVZXDQ     Y8, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z9, Y0
+	VPMOVZXDQ     Y9, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z10, Y0
+	VPMOVZXDQ     Y10, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPMOVZXDQ     Y11, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y12
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y12, Z12
@@ -2069,9 +2657,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r4c2(SB), NOSPLIT, $0-96
+// func tile512r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r4c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2119,25 +2707,44 @@ loop:
 	VPADDQ       Z8, Z6, Z6
 	VPMULLQ      Z9, Z10, Z8
 	VPADDQ       Z8, Z7, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K2, (AX)
+	VMOVDQU64 Z5, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z8
 	VPADDQ      Z8, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -2168,9 +2775,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r4c2(SB), NOSPLIT, $0-96
+// func tile52r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r4c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2210,25 +2817,44 @@ loop:
 	VPBROADCASTQ (AX)(R8*1), Z10
 	VPMADD52LUQ  Z8, Z10, Z6
 	VPMADD52LUQ  Z9, Z10, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z4, K2, (AX)
+	VMOVDQU64 Z5, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z6, K2, (AX)
+	VMOVDQU64 Z7, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z8
 	VPADDQ      Z8, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -2259,9 +2885,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r4c2(SB), NOSPLIT, $0-96
+// func tile512low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r4c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2309,6 +2935,7 @@ loop:
 	VPADDD       Z8, Z6, Z6
 	VPMULLD      Z9, Z10, Z8
 	VPADDD       Z8, Z7, Z7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -2330,6 +2957,56 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y8, Z8
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z8, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMOVZXDQ     Y6, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMOVZXDQ     Y7, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y8
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y8, Z8
@@ -2408,9 +3085,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r4c1(SB), NOSPLIT, $0-96
+// func tile512r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r4c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2442,19 +3119,34 @@ loop:
 	VPBROADCASTQ (AX)(R8*1), Z5
 	VPMULLQ      Z4, Z5, Z4
 	VPADDQ       Z4, Z3, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z4
 	VPADDQ      Z4, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -2473,9 +3165,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r4c1(SB), NOSPLIT, $0-96
+// func tile52r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r4c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2503,19 +3195,34 @@ loop:
 	VPMADD52LUQ  Z4, Z5, Z2
 	VPBROADCASTQ (AX)(R8*1), Z5
 	VPMADD52LUQ  Z4, Z5, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z4
 	VPADDQ      Z4, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -2534,9 +3241,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r4c1(SB), NOSPLIT, $0-96
+// func tile512low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r4c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2568,6 +3275,7 @@ loop:
 	VPBROADCASTD (AX)(R8*1), Z5
 	VPMULLD      Z4, Z5, Z4
 	VPADDD       Z4, Z3, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -2582,6 +3290,36 @@ store:
 	BZHIL         DX, BX, BX
 	KMOVW         BX, K1
 	KSHIFTRW      $0x08, K1, K2
+	MOVQ          add+96(FP), DX
+	TESTQ         DX, DX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y4
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y4, Z4
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64     Z4, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y4
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y4, Z4
@@ -2624,9 +3362,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r2c3(SB), NOSPLIT, $0-96
+// func tile512r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r2c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2666,25 +3404,40 @@ loop:
 	VPADDQ       Z6, Z4, Z4
 	VPMULLQ      Z8, Z9, Z6
 	VPADDQ       Z6, Z5, Z5
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z6
 	VPADDQ      Z6, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -2707,9 +3460,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r2c3(SB), NOSPLIT, $0-96
+// func tile52r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r2c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2743,25 +3496,40 @@ loop:
 	VPMADD52LUQ  Z6, Z9, Z3
 	VPMADD52LUQ  Z7, Z9, Z4
 	VPMADD52LUQ  Z8, Z9, Z5
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(DX*1)
+	VMOVDQU64 Z2, K1, (AX)(DX*2)
+	ADDQ      CX, AX
+	VMOVDQU64 Z3, K2, (AX)
+	VMOVDQU64 Z4, K2, (AX)(DX*1)
+	VMOVDQU64 Z5, K1, (AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z6
 	VPADDQ      Z6, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -2784,9 +3552,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r2c3(SB), NOSPLIT, $0-96
+// func tile512low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r2c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2826,6 +3594,7 @@ loop:
 	VPADDD       Z6, Z4, Z4
 	VPMULLD      Z8, Z9, Z6
 	VPADDD       Z6, Z5, Z5
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -2847,6 +3616,44 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y6
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y6, Z6
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z6, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMOVZXDQ     Y4, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(DX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(DX*1)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMOVZXDQ     Y5, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y6
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y6, Z6
@@ -2905,9 +3712,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r2c2(SB), NOSPLIT, $0-96
+// func tile512r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r2c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -2940,25 +3747,38 @@ loop:
 	VPADDQ       Z4, Z2, Z2
 	VPMULLQ      Z5, Z6, Z4
 	VPADDQ       Z4, Z3, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z4
 	VPADDQ      Z4, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -2975,9 +3795,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r2c2(SB), NOSPLIT, $0-96
+// func tile52r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r2c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3006,25 +3826,38 @@ loop:
 	VPBROADCASTQ (AX)(DI*1), Z6
 	VPMADD52LUQ  Z4, Z6, Z2
 	VPMADD52LUQ  Z5, Z6, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
-	MOVQ        head+80(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K2
-	MOVQ        apart+64(FP), DX
-	SHLQ        $0x03, DX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      head+80(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K2
+	MOVQ      apart+64(FP), DX
+	SHLQ      $0x03, DX
+	MOVQ      add+96(FP), BX
+	TESTQ     BX, BX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(DX*1)
+	ADDQ      CX, AX
+	VMOVDQU64 Z2, K2, (AX)
+	VMOVDQU64 Z3, K1, (AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z4
 	VPADDQ      Z4, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -3041,9 +3874,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r2c2(SB), NOSPLIT, $0-96
+// func tile512low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r2c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3076,6 +3909,7 @@ loop:
 	VPADDD       Z4, Z2, Z2
 	VPMULLD      Z5, Z6, Z4
 	VPADDD       Z4, Z3, Z3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -3097,6 +3931,34 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), DX
 	SHLQ          $0x03, DX
+	MOVQ          add+96(FP), BX
+	TESTQ         BX, BX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y4
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y4, Z4
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z4, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)
+	VMOVDQU64     Z0, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z3, Y0
+	VPMOVZXDQ     Y3, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(DX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y4
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y4, Z4
@@ -3137,9 +3999,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r2c1(SB), NOSPLIT, $0-96
+// func tile512r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r2c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3162,19 +4024,30 @@ loop:
 	VPBROADCASTQ (AX)(DI*1), Z3
 	VPMULLQ      Z2, Z3, Z2
 	VPADDQ       Z2, Z1, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z2
 	VPADDQ      Z2, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -3185,9 +4058,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r2c1(SB), NOSPLIT, $0-96
+// func tile52r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r2c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3208,19 +4081,30 @@ loop:
 	VPMADD52LUQ  Z2, Z3, Z0
 	VPBROADCASTQ (AX)(DI*1), Z3
 	VPMADD52LUQ  Z2, Z3, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), DX
-	MOVL        $0xffffffff, BX
-	BZHIL       DX, BX, BX
-	KMOVW       BX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), DX
+	MOVL      $0xffffffff, BX
+	BZHIL     DX, BX, BX
+	KMOVW     BX, K1
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	ADDQ      CX, AX
+	VMOVDQU64 Z1, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z2
 	VPADDQ      Z2, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
@@ -3231,9 +4115,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r2c1(SB), NOSPLIT, $0-96
+// func tile512low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r2c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3256,6 +4140,7 @@ loop:
 	VPBROADCASTD (AX)(DI*1), Z3
 	VPMULLD      Z2, Z3, Z2
 	VPADDD       Z2, Z1, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -3270,6 +4155,24 @@ store:
 	BZHIL         DX, BX, BX
 	KMOVW         BX, K1
 	KSHIFTRW      $0x08, K1, K2
+	MOVQ          add+96(FP), DX
+	TESTQ         DX, DX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y2
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y2, Z2
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64     Z2, K2, 64(AX)
+	ADDQ          CX, AX
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)
+	VMOVDQU64     Z0, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y2
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y2, Z2
@@ -3292,9 +4195,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r1c3(SB), NOSPLIT, $0-96
+// func tile512r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r1c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3324,25 +4227,36 @@ loop:
 	VPADDQ       Z3, Z1, Z1
 	VPMULLQ      Z5, Z6, Z3
 	VPADDQ       Z3, Z2, Z2
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	MOVQ        head+80(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K2
-	MOVQ        apart+64(FP), CX
-	SHLQ        $0x03, CX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      head+80(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K2
+	MOVQ      apart+64(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(CX*1)
+	VMOVDQU64 Z2, K1, (AX)(CX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z3
 	VPADDQ      Z3, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -3355,9 +4269,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r1c3(SB), NOSPLIT, $0-96
+// func tile52r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r1c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3384,25 +4298,36 @@ loop:
 	VPMADD52LUQ  Z3, Z6, Z0
 	VPMADD52LUQ  Z4, Z6, Z1
 	VPMADD52LUQ  Z5, Z6, Z2
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	MOVQ        head+80(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K2
-	MOVQ        apart+64(FP), CX
-	SHLQ        $0x03, CX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      head+80(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K2
+	MOVQ      apart+64(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K2, (AX)(CX*1)
+	VMOVDQU64 Z2, K1, (AX)(CX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z3
 	VPADDQ      Z3, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -3415,9 +4340,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r1c3(SB), NOSPLIT, $0-96
+// func tile512low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r1c3(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3447,6 +4372,7 @@ loop:
 	VPADDD       Z3, Z1, Z1
 	VPMULLD      Z5, Z6, Z3
 	VPADDD       Z3, Z2, Z2
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -3468,6 +4394,28 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), CX
 	SHLQ          $0x03, CX
+	MOVQ          add+96(FP), DX
+	TESTQ         DX, DX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y3
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y3, Z3
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z3, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K3, (AX)(CX*1)
+	VMOVDQU64     Z0, K4, 64(AX)(CX*1)
+	VEXTRACTI64X4 $0x01, Z2, Y0
+	VPMOVZXDQ     Y2, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(CX*2)
+	VMOVDQU64     Z0, K2, 64(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y3
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y3, Z3
@@ -3498,9 +4446,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r1c2(SB), NOSPLIT, $0-96
+// func tile512r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r1c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3526,25 +4474,35 @@ loop:
 	VPADDQ       Z2, Z0, Z0
 	VPMULLQ      Z3, Z4, Z2
 	VPADDQ       Z2, Z1, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	MOVQ        head+80(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K2
-	MOVQ        apart+64(FP), CX
-	SHLQ        $0x03, CX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      head+80(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K2
+	MOVQ      apart+64(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z2
 	VPADDQ      Z2, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -3554,9 +4512,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile52r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r1c2(SB), NOSPLIT, $0-96
+// func tile52r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r1c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3580,25 +4538,35 @@ loop:
 	VPBROADCASTQ (AX), Z4
 	VPMADD52LUQ  Z2, Z4, Z0
 	VPMADD52LUQ  Z3, Z4, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
-	MOVQ        head+80(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K2
-	MOVQ        apart+64(FP), CX
-	SHLQ        $0x03, CX
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      head+80(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K2
+	MOVQ      apart+64(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      add+96(FP), DX
+	TESTQ     DX, DX
+	JNZ       add
+	VMOVDQU64 Z0, K2, (AX)
+	VMOVDQU64 Z1, K1, (AX)(CX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K2, Z2
 	VPADDQ      Z2, Z0, Z0
 	VMOVDQU64   Z0, K2, (AX)
@@ -3608,9 +4576,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r1c2(SB), NOSPLIT, $0-96
+// func tile512low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r1c2(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3636,6 +4604,7 @@ loop:
 	VPADDD       Z2, Z0, Z0
 	VPMULLD      Z3, Z4, Z2
 	VPADDD       Z2, Z1, Z1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -3657,6 +4626,23 @@ store:
 	KSHIFTRW      $0x08, K3, K4
 	MOVQ          apart+64(FP), CX
 	SHLQ          $0x03, CX
+	MOVQ          add+96(FP), DX
+	TESTQ         DX, DX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y2
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y2, Z2
+	VMOVDQU64     Z0, K3, (AX)
+	VMOVDQU64     Z2, K4, 64(AX)
+	VEXTRACTI64X4 $0x01, Z1, Y0
+	VPMOVZXDQ     Y1, Z1
+	VPMOVZXDQ     Y0, Z0
+	VMOVDQU64     Z1, K1, (AX)(CX*1)
+	VMOVDQU64     Z0, K2, 64(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y2
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y2, Z2
@@ -3678,9 +4664,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile512r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
-TEXT ·tile512r1c1(SB), NOSPLIT, $0-96
+// func tile512r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile512r1c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3699,28 +4685,37 @@ loop:
 	VPBROADCASTQ (AX), Z2
 	VPMULLQ      Z1, Z2, Z1
 	VPADDQ       Z1, Z0, Z0
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      add+96(FP), CX
+	TESTQ     CX, CX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z1
 	VPADDQ      Z1, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
 	VZEROUPPER
 	RET
 
-// func tile52r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, AVX512IFMA, BMI2
-TEXT ·tile52r1c1(SB), NOSPLIT, $0-96
+// func tile52r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, AVX512IFMA, BMI2, MMX+
+TEXT ·tile52r1c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3738,28 +4733,37 @@ loop:
 	VMOVDQU64    (CX)(DI*8), Z1
 	VPBROADCASTQ (AX), Z2
 	VPMADD52LUQ  Z1, Z2, Z0
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
 	JNZ          loop
 
 store:
-	MOVQ        d+0(FP), AX
-	MOVQ        ldd+40(FP), CX
-	SHLQ        $0x03, CX
-	MOVQ        tail+88(FP), CX
-	MOVL        $0xffffffff, DX
-	BZHIL       CX, DX, DX
-	KMOVW       DX, K1
+	MOVQ      d+0(FP), AX
+	MOVQ      ldd+40(FP), CX
+	SHLQ      $0x03, CX
+	MOVQ      tail+88(FP), CX
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	MOVQ      add+96(FP), CX
+	TESTQ     CX, CX
+	JNZ       add
+	VMOVDQU64 Z0, K1, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VMOVDQU64.Z (AX), K1, Z1
 	VPADDQ      Z1, Z0, Z0
 	VMOVDQU64   Z0, K1, (AX)
 	VZEROUPPER
 	RET
 
-// func tile512low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·tile512low32r1c1(SB), NOSPLIT, $0-96
+// func tile512low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX512F, BMI2, MMX+
+TEXT ·tile512low32r1c1(SB), NOSPLIT, $0-104
 	MOVQ   a+8(FP), AX
 	MOVQ   b+16(FP), CX
 	MOVQ   at+24(FP), DX
@@ -3778,6 +4782,7 @@ loop:
 	VPBROADCASTD (AX), Z2
 	VPMULLD      Z1, Z2, Z1
 	VPADDD       Z1, Z0, Z0
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -3792,6 +4797,18 @@ store:
 	BZHIL         CX, DX, DX
 	KMOVW         DX, K1
 	KSHIFTRW      $0x08, K1, K2
+	MOVQ          add+96(FP), CX
+	TESTQ         CX, CX
+	JNZ           add
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMOVZXDQ     Y0, Z0
+	VPMOVZXDQ     Y1, Z1
+	VMOVDQU64     Z0, K1, (AX)
+	VMOVDQU64     Z1, K2, 64(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VEXTRACTI64X4 $0x01, Z0, Y1
 	VPMOVZXDQ     Y0, Z0
 	VPMOVZXDQ     Y1, Z1
@@ -4047,9 +5064,9 @@ DATA head<>+112(SB)/8, $0x0000000000000000
 DATA head<>+120(SB)/8, $0x0000000000000000
 GLOBL head<>(SB), RODATA|NOPTR, $128
 
-// func tile256r4(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256r4(SB), NOSPLIT, $0-96
+// func tile256r4(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256r4(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4094,6 +5111,7 @@ loop:
 	VPADDQ       Y8, Y6, Y6
 	VPMULLD      Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4108,6 +5126,36 @@ store:
 	SHLQ       $0x03, DX
 	SUBQ       DX, BX
 	VMOVDQU    (BX), Y8
+	MOVQ       add+96(FP), DX
+	TESTQ      DX, DX
+	JNZ        add
+	VPSRLQ     $0x20, Y1, Y9
+	VPADDQ     Y9, Y1, Y1
+	VPSLLQ     $0x20, Y1, Y1
+	VPADDQ     Y1, Y0, Y0
+	VPMASKMOVQ Y0, Y8, (AX)
+	ADDQ       CX, AX
+	VPSRLQ     $0x20, Y3, Y0
+	VPADDQ     Y0, Y3, Y3
+	VPSLLQ     $0x20, Y3, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPMASKMOVQ Y2, Y8, (AX)
+	ADDQ       CX, AX
+	VPSRLQ     $0x20, Y5, Y0
+	VPADDQ     Y0, Y5, Y5
+	VPSLLQ     $0x20, Y5, Y5
+	VPADDQ     Y5, Y4, Y4
+	VPMASKMOVQ Y4, Y8, (AX)
+	ADDQ       CX, AX
+	VPSRLQ     $0x20, Y7, Y0
+	VPADDQ     Y0, Y7, Y7
+	VPSLLQ     $0x20, Y7, Y7
+	VPADDQ     Y7, Y6, Y6
+	VPMASKMOVQ Y6, Y8, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPSRLQ     $0x20, Y1, Y9
 	VPADDQ     Y9, Y1, Y1
 	VPSLLQ     $0x20, Y1, Y1
@@ -4142,9 +5190,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r4c3(SB), NOSPLIT, $0-96
+// func tile256low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r4c3(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4204,6 +5252,7 @@ loop:
 	VPADDD       Y12, Y10, Y10
 	VPMULLD      (R10)(R9*2), Y14, Y12
 	VPADDD       Y12, Y11, Y11
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4223,6 +5272,100 @@ store:
 	SUBQ         DX, SI
 	MOVQ         apart+64(FP), DX
 	SHLQ         $0x03, DX
+	MOVQ         add+96(FP), DI
+	TESTQ        DI, DI
+	JNZ          add
+	VPMOVZXDQ    X0, Y12
+	VMOVDQU      (SI), Y13
+	VPMASKMOVQ   Y12, Y13, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y12
+	VPMASKMOVQ   Y0, Y12, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (SI), Y12
+	VPMASKMOVQ   Y0, Y12, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X3, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X4, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X5, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X6, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X7, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y7, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X8, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y8, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X9, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y9, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X10, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y10, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X11, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y11, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y12
 	VMOVDQU      (SI), Y13
 	VPMASKMOVQ   (AX), Y13, Y14
@@ -4361,9 +5504,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r4c2(SB), NOSPLIT, $0-96
+// func tile256low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r4c2(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4411,6 +5554,7 @@ loop:
 	VPADDD       Y8, Y6, Y6
 	VPMULLD      Y9, Y10, Y8
 	VPADDD       Y8, Y7, Y7
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4430,6 +5574,72 @@ store:
 	SUBQ         DX, SI
 	MOVQ         apart+64(FP), DX
 	SHLQ         $0x03, DX
+	MOVQ         add+96(FP), DI
+	TESTQ        DI, DI
+	JNZ          add
+	VPMOVZXDQ    X0, Y8
+	VMOVDQU      (SI), Y9
+	VPMASKMOVQ   Y8, Y9, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y8
+	VPMASKMOVQ   Y0, Y8, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (BX), Y8
+	VPMASKMOVQ   Y0, Y8, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X3, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X4, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X5, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X6, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y6, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X7, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y7, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y8
 	VMOVDQU      (SI), Y9
 	VPMASKMOVQ   (AX), Y9, Y10
@@ -4524,9 +5734,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r4c1(SB), NOSPLIT, $0-96
+// func tile256low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r4c1(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4558,6 +5768,7 @@ loop:
 	VPBROADCASTD (AX)(R8*1), Y5
 	VPMULLD      Y4, Y5, Y4
 	VPADDD       Y4, Y3, Y3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4571,6 +5782,44 @@ store:
 	LEAQ         head<>+64(SB), BX
 	SHLQ         $0x03, DX
 	SUBQ         DX, BX
+	MOVQ         add+96(FP), DX
+	TESTQ        DX, DX
+	JNZ          add
+	VPMOVZXDQ    X0, Y4
+	VMOVDQU      (BX), Y5
+	VPMASKMOVQ   Y4, Y5, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y4
+	VPMASKMOVQ   Y0, Y4, 32(AX)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (BX), Y4
+	VPMASKMOVQ   Y0, Y4, (AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X3, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y4
 	VMOVDQU      (BX), Y5
 	VPMASKMOVQ   (AX), Y5, Y6
@@ -4621,9 +5870,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256r2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256r2(SB), NOSPLIT, $0-96
+// func tile256r2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256r2(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4653,6 +5902,7 @@ loop:
 	VPADDQ       Y4, Y2, Y2
 	VPMULLD      Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4667,6 +5917,24 @@ store:
 	SHLQ       $0x03, DX
 	SUBQ       DX, BX
 	VMOVDQU    (BX), Y4
+	MOVQ       add+96(FP), DX
+	TESTQ      DX, DX
+	JNZ        add
+	VPSRLQ     $0x20, Y1, Y5
+	VPADDQ     Y5, Y1, Y1
+	VPSLLQ     $0x20, Y1, Y1
+	VPADDQ     Y1, Y0, Y0
+	VPMASKMOVQ Y0, Y4, (AX)
+	ADDQ       CX, AX
+	VPSRLQ     $0x20, Y3, Y0
+	VPADDQ     Y0, Y3, Y3
+	VPSLLQ     $0x20, Y3, Y3
+	VPADDQ     Y3, Y2, Y2
+	VPMASKMOVQ Y2, Y4, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPSRLQ     $0x20, Y1, Y5
 	VPADDQ     Y5, Y1, Y1
 	VPSLLQ     $0x20, Y1, Y1
@@ -4685,9 +5953,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r2c3(SB), NOSPLIT, $0-96
+// func tile256low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r2c3(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4726,6 +5994,7 @@ loop:
 	VPADDD       Y6, Y4, Y4
 	VPMULLD      (R9)(R8*2), Y8, Y6
 	VPADDD       Y6, Y5, Y5
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4745,6 +6014,56 @@ store:
 	SUBQ         DX, SI
 	MOVQ         apart+64(FP), DX
 	SHLQ         $0x03, DX
+	MOVQ         add+96(FP), DI
+	TESTQ        DI, DI
+	JNZ          add
+	VPMOVZXDQ    X0, Y6
+	VMOVDQU      (SI), Y7
+	VPMASKMOVQ   Y6, Y7, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y6
+	VPMASKMOVQ   Y0, Y6, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (SI), Y6
+	VPMASKMOVQ   Y0, Y6, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X3, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X4, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y4, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VPMOVZXDQ    X5, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*2)
+	VEXTRACTI128 $0x01, Y5, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y6
 	VMOVDQU      (SI), Y7
 	VPMASKMOVQ   (AX), Y7, Y8
@@ -4815,9 +6134,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r2c2(SB), NOSPLIT, $0-96
+// func tile256low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r2c2(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4850,6 +6169,7 @@ loop:
 	VPADDD       Y4, Y2, Y2
 	VPMULLD      Y5, Y6, Y4
 	VPADDD       Y4, Y3, Y3
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4869,6 +6189,42 @@ store:
 	SUBQ         DX, SI
 	MOVQ         apart+64(FP), DX
 	SHLQ         $0x03, DX
+	MOVQ         add+96(FP), DI
+	TESTQ        DI, DI
+	JNZ          add
+	VPMOVZXDQ    X0, Y4
+	VMOVDQU      (SI), Y5
+	VPMASKMOVQ   Y4, Y5, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y4
+	VPMASKMOVQ   Y0, Y4, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (BX), Y4
+	VPMASKMOVQ   Y0, Y4, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (SI), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VPMOVZXDQ    X3, Y0
+	VMOVDQU      (BX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(DX*1)
+	VEXTRACTI128 $0x01, Y3, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(DX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y4
 	VMOVDQU      (SI), Y5
 	VPMASKMOVQ   (AX), Y5, Y6
@@ -4917,9 +6273,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r2c1(SB), NOSPLIT, $0-96
+// func tile256low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r2c1(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -4942,6 +6298,7 @@ loop:
 	VPBROADCASTD (AX)(DI*1), Y3
 	VPMULLD      Y2, Y3, Y2
 	VPADDD       Y2, Y1, Y1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -4955,6 +6312,28 @@ store:
 	LEAQ         head<>+64(SB), BX
 	SHLQ         $0x03, DX
 	SUBQ         DX, BX
+	MOVQ         add+96(FP), DX
+	TESTQ        DX, DX
+	JNZ          add
+	VPMOVZXDQ    X0, Y2
+	VMOVDQU      (BX), Y3
+	VPMASKMOVQ   Y2, Y3, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y2
+	VPMASKMOVQ   Y0, Y2, 32(AX)
+	ADDQ         CX, AX
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (BX), Y2
+	VPMASKMOVQ   Y0, Y2, (AX)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y2
 	VMOVDQU      (BX), Y3
 	VPMASKMOVQ   (AX), Y3, Y4
@@ -4981,9 +6360,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256r1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256r1(SB), NOSPLIT, $0-96
+// func tile256r1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256r1(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -5006,6 +6385,7 @@ loop:
 	VPADDQ       Y2, Y0, Y0
 	VPMULLD      Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -5020,6 +6400,18 @@ store:
 	SHLQ       $0x03, CX
 	SUBQ       CX, DX
 	VMOVDQU    (DX), Y2
+	MOVQ       add+96(FP), CX
+	TESTQ      CX, CX
+	JNZ        add
+	VPSRLQ     $0x20, Y1, Y3
+	VPADDQ     Y3, Y1, Y1
+	VPSLLQ     $0x20, Y1, Y1
+	VPADDQ     Y1, Y0, Y0
+	VPMASKMOVQ Y0, Y2, (AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPSRLQ     $0x20, Y1, Y3
 	VPADDQ     Y3, Y1, Y1
 	VPSLLQ     $0x20, Y1, Y1
@@ -5030,9 +6422,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r1c3(SB), NOSPLIT, $0-96
+// func tile256low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r1c3(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -5061,6 +6453,7 @@ loop:
 	VPADDD       Y3, Y1, Y1
 	VPMULLD      (R8)(DI*2), Y5, Y3
 	VPADDD       Y3, Y2, Y2
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -5080,6 +6473,34 @@ store:
 	SUBQ         CX, BX
 	MOVQ         apart+64(FP), CX
 	SHLQ         $0x03, CX
+	MOVQ         add+96(FP), SI
+	TESTQ        SI, SI
+	JNZ          add
+	VPMOVZXDQ    X0, Y3
+	VMOVDQU      (BX), Y4
+	VPMASKMOVQ   Y3, Y4, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y3
+	VPMASKMOVQ   Y0, Y3, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (BX), Y3
+	VPMASKMOVQ   Y0, Y3, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(CX*1)
+	VPMOVZXDQ    X2, Y0
+	VMOVDQU      (DX), Y1
+	VPMASKMOVQ   Y0, Y1, (AX)(CX*2)
+	VEXTRACTI128 $0x01, Y2, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(DX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(CX*2)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y3
 	VMOVDQU      (BX), Y4
 	VPMASKMOVQ   (AX), Y4, Y5
@@ -5116,9 +6537,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r1c2(SB), NOSPLIT, $0-96
+// func tile256low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r1c2(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -5144,6 +6565,7 @@ loop:
 	VPADDD       Y2, Y0, Y0
 	VPMULLD      Y3, Y4, Y2
 	VPADDD       Y2, Y1, Y1
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -5163,6 +6585,27 @@ store:
 	SUBQ         CX, BX
 	MOVQ         apart+64(FP), CX
 	SHLQ         $0x03, CX
+	MOVQ         add+96(FP), SI
+	TESTQ        SI, SI
+	JNZ          add
+	VPMOVZXDQ    X0, Y2
+	VMOVDQU      (BX), Y3
+	VPMASKMOVQ   Y2, Y3, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(BX), Y2
+	VPMASKMOVQ   Y0, Y2, 32(AX)
+	VPMOVZXDQ    X1, Y0
+	VMOVDQU      (DX), Y2
+	VPMASKMOVQ   Y0, Y2, (AX)(CX*1)
+	VEXTRACTI128 $0x01, Y1, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(DX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)(CX*1)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y2
 	VMOVDQU      (BX), Y3
 	VPMASKMOVQ   (AX), Y3, Y4
@@ -5188,9 +6631,9 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile256low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
-// Requires: AVX, AVX2
-TEXT ·tile256low32r1c1(SB), NOSPLIT, $0-96
+// func tile256low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tile256low32r1c1(SB), NOSPLIT, $0-104
 	MOVQ  a+8(FP), AX
 	MOVQ  b+16(FP), CX
 	MOVQ  at+24(FP), DX
@@ -5209,6 +6652,7 @@ loop:
 	VPBROADCASTD (AX), Y2
 	VPMULLD      Y1, Y2, Y1
 	VPADDD       Y1, Y0, Y0
+	PREFETCHT0   4096(AX)
 	ADDQ         SI, AX
 	ADDQ         $0x08, DX
 	DECQ         BX
@@ -5222,6 +6666,20 @@ store:
 	LEAQ         head<>+64(SB), DX
 	SHLQ         $0x03, CX
 	SUBQ         CX, DX
+	MOVQ         add+96(FP), CX
+	TESTQ        CX, CX
+	JNZ          add
+	VPMOVZXDQ    X0, Y1
+	VMOVDQU      (DX), Y2
+	VPMASKMOVQ   Y1, Y2, (AX)
+	VEXTRACTI128 $0x01, Y0, X0
+	VPMOVZXDQ    X0, Y0
+	VMOVDQU      32(DX), Y1
+	VPMASKMOVQ   Y0, Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+add:
 	VPMOVZXDQ    X0, Y1
 	VMOVDQU      (DX), Y2
 	VPMASKMOVQ   (AX), Y2, Y3

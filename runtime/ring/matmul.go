@@ -25,7 +25,7 @@ func MatMulMod(bits int, d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) 
 		split(parts, batch*m*k*n, func(lo, hi int) {
 			lo, hi = lo*panel, min(hi*panel, n)
 			for t := range batch {
-				multiply(d[t*m*n+lo:], a[t*stepA:], b[min(t*stepB+lo, len(b)):], m, k, hi-lo, n, k, n, bits)
+				kernel(d[t*m*n+lo:], a[t*stepA:], b[min(t*stepB+lo, len(b)):], m, k, hi-lo, n, k, n, bits, false)
 			}
 		})
 		return
@@ -34,7 +34,7 @@ func MatMulMod(bits int, d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) 
 		for lo < hi { // rows lo..hi-1 of all products: the rest of one matrix at a time
 			t, i := lo/m, lo%m
 			rows := min(m-i, hi-lo)
-			multiply(d[lo*n:], a[t*stepA+i*k:], b[t*stepB:], rows, k, n, n, k, n, bits)
+			kernel(d[lo*n:], a[t*stepA+i*k:], b[t*stepB:], rows, k, n, n, k, n, bits, false)
 			lo += rows
 		}
 	})
@@ -49,14 +49,6 @@ func (c *core) panelColumns(bits int) int {
 		return halves.panel()
 	}
 	return 24
-}
-
-// multiply computes d = a x b mod 2^bits, rows of d, a and b beginning ldd, lda and ldb words apart.
-func multiply(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int) {
-	for i := range m {
-		clear(d[i*ldd : i*ldd+n])
-	}
-	kernel(d, a, b, m, k, n, ldd, lda, ldb, bits)
 }
 
 // Block sizes: blockK by blockN words of b (128 KiB) stay in the second-level cache, a row of it in the first.

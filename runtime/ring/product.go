@@ -31,22 +31,28 @@ var (
 	halfRooms = sync.Pool{New: func() any { return &room[uint32]{buf: make([]uint32, depth*240+slack)} }}
 )
 
-// kernel adds the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, whose rows begin ldd, lda and ldb words apart; n
+// kernel writes the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, or adds it, whose rows begin ldd, lda and ldb words apart; n
 // may not exceed ldd or ldb. The slices may end with the last element of the last row.
-func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int) {
+func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int, add bool) {
 	c := active
+	tiled := c.tile != nil && m >= fewRows && (n > 1 || ldb > 1)
+	if !add && (!tiled || k == 0) {
+		for i := range m {
+			clear(d[i*ldd : i*ldd+n])
+		}
+	}
 	switch {
 	case m == 0 || k == 0 || n == 0:
+	case tiled:
+		c.product(d, a, m, k, n, ldd, lda, bits, &matrix{b, ldb}, add)
 	case n == 1 && ldb == 1: // a matrix times a vector
 		for i := range m {
 			d[i*ldd] += c.dot(a[i*lda:i*lda+k], b[:k])
 		}
 	case m < fewRows:
 		c.few(d, a, b, m, k, n, ldd, lda, ldb)
-	case c.tile == nil:
-		portable(d, a, b, m, k, n, ldd, lda, ldb)
 	default:
-		c.product(d, a, m, k, n, ldd, lda, bits, &matrix{b, ldb})
+		portable(d, a, b, m, k, n, ldd, lda, ldb)
 	}
 }
 
@@ -76,29 +82,29 @@ type matrix struct {
 	ld int
 }
 
-// product adds a x b to d mod 2^bits on the tile for so many.
-func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, b *matrix) {
+// product writes a x b to d mod 2^bits, or adds it, on the tile for so many bits.
+func (c *core) product(d, a []uint64, m, k, n, ldd, lda, bits int, b *matrix, add bool) {
 	if halves, words := c.tiles(bits); halves != nil {
-		multiplyMatrix(halves, &halfRooms, takeHalves, d, a, m, k, n, ldd, lda, b)
+		multiplyMatrix(halves, &halfRooms, takeHalves, d, a, m, k, n, ldd, lda, b, add)
 	} else {
-		multiplyMatrix(words, &wordRooms, takeWords, d, a, m, k, n, ldd, lda, b)
+		multiplyMatrix(words, &wordRooms, takeWords, d, a, m, k, n, ldd, lda, b, add)
 	}
 }
 
-// multiplyMatrix adds a x b to d. A block of b is copied once, its rows behind each other.
-func multiplyMatrix[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), d, a []uint64, m, k, n, ldd, lda int, b *matrix) {
+// multiplyMatrix writes a x b to d, or adds it. A block of b is copied once, its rows behind each other.
+func multiplyMatrix[E element](t *tile[E], rooms *sync.Pool, take func([]E, []uint64, int), d, a []uint64, m, k, n, ldd, lda int, b *matrix, add bool) {
 	r := rooms.Get().(*room[E])
 	defer rooms.Put(r)
 	for j := 0; j < n; j += t.columns {
 		x := block[E]{buf: r.buf, lines: 1, wide: min(t.columns, n-j)}
-		for p := 0; p < k; p += depth {
-			deep := min(depth, k-p)
+		for p, deep := 0, evenly(k); p < k; p += deep {
+			deep = min(deep, k-p)
 			for i := range deep {
 				r.at[i] = i * x.wide
 				take(x.buf[i*x.wide:(i+1)*x.wide], b.b[(p+i)*b.ld+j:], 1)
 			}
 			x.at, x.last = r.at[:deep], (deep-1)*x.wide
-			t.sweep(d[j:], left{words: a, cols: lda}, p, &x, m, ldd)
+			t.sweep(d[j:], left{words: a, cols: lda}, p, &x, m, ldd, add || p > 0)
 		}
 	}
 }
@@ -110,14 +116,24 @@ type left struct {
 	packed bool
 }
 
-// sweep adds the product of columns p0.. of m rows of a and a block to d, rows ldd words apart. The block stays in the second-level
+// evenly returns the size of parts of k, at most depth each, that leave no small one.
+func evenly(k int) int {
+	parts := max((k+depth-1)/depth, 1)
+	return (k + parts - 1) / parts
+}
+
+// sweep writes the product of columns p0.. of m rows of a and a block to d, rows ldd words apart, or adds it. The block stays in the second-level
 // cache, rows of a in the first while they go over it; d is read and written once for depth products (the loops of Goto and
 // van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008).
-func (t *tile[E]) sweep(d []uint64, a left, p0 int, b *block[E], m, ldd int) {
-	for p := 0; p < len(b.at); p += depth {
-		at := b.at[p:min(p+depth, len(b.at))]
+func (t *tile[E]) sweep(d []uint64, a left, p0 int, b *block[E], m, ldd int, add bool) {
+	deep := evenly(len(b.at))
+	for p := 0; p < len(b.at); p += deep {
+		at := b.at[p:min(p+deep, len(b.at))]
 		for i := 0; i < m; {
 			f := form{rows: t.rows(m - i), ldd: ldd, lda: a.cols, step: 1}
+			if add || p > 0 {
+				f.add = 1
+			}
 			from := a.words[i*a.cols+p0+p:]
 			if a.packed {
 				f.lda, f.step = 1, f.rows

@@ -4,185 +4,185 @@
 
 package ring
 
-// tile512r8c3 adds to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r8c3 adds to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r8c3 adds mod 2^52 to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r8c3 adds mod 2^52 to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r8c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r8c3 adds mod 2^32 to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r8c3 adds mod 2^32 to d, 8 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r8c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r8c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r8c2 adds to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r8c2 adds to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r8c2 adds mod 2^52 to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r8c2 adds mod 2^52 to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r8c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r8c2 adds mod 2^32 to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r8c2 adds mod 2^32 to d, 8 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r8c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r8c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r8c1 adds to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r8c1 adds to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r8c1 adds mod 2^52 to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r8c1 adds mod 2^52 to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r8c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r8c1 adds mod 2^32 to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r8c1 adds mod 2^32 to d, 8 rows ldd words apart of tail columns, the product of a, 8 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r8c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r8c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r4c3 adds to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r4c3 adds to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r4c3 adds mod 2^52 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r4c3 adds mod 2^52 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r4c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r4c3 adds mod 2^32 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r4c3 adds mod 2^32 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r4c2 adds to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r4c2 adds to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r4c2 adds mod 2^52 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r4c2 adds mod 2^52 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r4c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r4c2 adds mod 2^32 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r4c2 adds mod 2^32 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r4c1 adds to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r4c1 adds to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r4c1 adds mod 2^52 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r4c1 adds mod 2^52 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r4c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r4c1 adds mod 2^32 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r4c1 adds mod 2^32 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r2c3 adds to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r2c3 adds to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r2c3 adds mod 2^52 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r2c3 adds mod 2^52 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r2c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r2c3 adds mod 2^32 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r2c3 adds mod 2^32 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r2c2 adds to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r2c2 adds to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r2c2 adds mod 2^52 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r2c2 adds mod 2^52 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r2c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r2c2 adds mod 2^32 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r2c2 adds mod 2^32 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r2c1 adds to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r2c1 adds to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r2c1 adds mod 2^52 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r2c1 adds mod 2^52 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r2c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r2c1 adds mod 2^32 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r2c1 adds mod 2^32 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r1c3 adds to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r1c3 adds to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r1c3 adds mod 2^52 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r1c3 adds mod 2^52 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r1c3(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r1c3 adds mod 2^32 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r1c3 adds mod 2^32 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r1c2 adds to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r1c2 adds to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r1c2 adds mod 2^52 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r1c2 adds mod 2^52 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r1c2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r1c2 adds mod 2^32 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r1c2 adds mod 2^32 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 16 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512r1c1 adds to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile512r1c1 adds to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile52r1c1 adds mod 2^52 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile52r1c1 adds mod 2^52 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile52r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile52r1c1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile512low32r1c1 adds mod 2^32 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16.
+// tile512low32r1c1 adds mod 2^32 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 16 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 16. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile512low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile512low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
 // narrow512 writes the low 32 bits of the n words of a to d.
 //
@@ -204,65 +204,65 @@ func rows512r1(d *uint64, x *uint64, b *uint64, n int, ldb int)
 //go:noescape
 func dot512(a *uint64, b *uint64, n int) uint64
 
-// tile256r4 adds to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4.
+// tile256r4 adds to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256r4(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256r4(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r4c3 adds mod 2^32 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r4c3 adds mod 2^32 to d, 4 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r4c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r4c2 adds mod 2^32 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r4c2 adds mod 2^32 to d, 4 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r4c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r4c1 adds mod 2^32 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r4c1 adds mod 2^32 to d, 4 rows ldd words apart of tail columns, the product of a, 4 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r4c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256r2 adds to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4.
+// tile256r2 adds to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256r2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256r2(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r2c3 adds mod 2^32 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r2c3 adds mod 2^32 to d, 2 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r2c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r2c2 adds mod 2^32 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r2c2 adds mod 2^32 to d, 2 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r2c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r2c1 adds mod 2^32 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r2c1 adds mod 2^32 to d, 2 rows ldd words apart of tail columns, the product of a, 2 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r2c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256r1 adds to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4.
+// tile256r1 adds to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 4 words, the row p beginning at b[at[p]]; 1 <= head, tail <= 4. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256r1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256r1(d *uint64, a *uint64, b *uint64, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r1c3 adds mod 2^32 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r1c3 adds mod 2^32 to d, 1 rows ldd words apart of 3 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 3 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r1c3(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r1c2 adds mod 2^32 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r1c2 adds mod 2^32 to d, 1 rows ldd words apart of 2 vectors of head columns, of tail the last, apart words apart, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of 2 vectors of 8 words of 32 bits, from elements apart, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r1c2(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
-// tile256low32r1c1 adds mod 2^32 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8.
+// tile256low32r1c1 adds mod 2^32 to d, 1 rows ldd words apart of tail columns, the product of a, 1 rows of k words, rows lda and columns step words apart, and b, k rows of a vector of 8 words of 32 bits, the row p beginning at b[at[p]]; 1 <= head, tail <= 8. d is added to if add is not 0, else written.
 //
 //go:noescape
-func tile256low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int)
+func tile256low32r1c1(d *uint64, a *uint64, b *uint32, at *int, k int, ldd int, lda int, step int, apart int, from int, head int, tail int, add int)
 
 // narrow256 writes the low 32 bits of the n words of a to d.
 //

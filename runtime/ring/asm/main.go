@@ -142,7 +142,7 @@ func tile512(r, c, bits int) {
 		}
 	}
 	d, ldd := p.next()
-	masks := func(name string) []reg.OpmaskVirtual {
+	masks := func(name string) []reg.OpmaskVirtual { // of the columns of a vector
 		m := []reg.OpmaskVirtual{firstBits(param(name))}
 		if bits == 32 {
 			m = append(m, K())
@@ -155,26 +155,42 @@ func tile512(r, c, bits int) {
 	if c > 1 {
 		head, apart = masks("head"), words("apart")
 	}
-	for i := range r {
-		for j, at := range vectorsOf(d, apart, c) {
-			sums, mask := []reg.VecVirtual{acc[i][j]}, head
-			if bits == 32 {
-				sums = widened(acc[i][j])
+	addOrWrite(func(add bool) {
+		for i := range r {
+			for j, at := range vectorsOf(d, apart, c) {
+				sums, mask := []reg.VecVirtual{acc[i][j]}, head
+				if bits == 32 {
+					sums = widened(acc[i][j])
+				}
+				if j == c-1 {
+					mask = tail
+				}
+				for h, sum := range sums {
+					if add {
+						t := ZMM()
+						VMOVDQU64_Z(at.Offset(64*h), mask[h], t)
+						VPADDQ(t, sum, sum)
+					}
+					VMOVDQU64(sum, mask[h], at.Offset(64*h))
+				}
 			}
-			if j == c-1 {
-				mask = tail
-			}
-			for h, sum := range sums {
-				t := ZMM()
-				VMOVDQU64_Z(at.Offset(64*h), mask[h], t)
-				VPADDQ(t, sum, sum)
-				VMOVDQU64(sum, mask[h], at.Offset(64*h))
+			if i < r-1 {
+				ADDQ(ldd, d)
 			}
 		}
-		if i < r-1 {
-			ADDQ(ldd, d)
-		}
-	}
+	})
+}
+
+// addOrWrite ends a micro-kernel: store writes the sums to d, or adds them.
+func addOrWrite(store func(add bool)) {
+	old := param("add")
+	TESTQ(old, old)
+	JNZ(LabelRef("add"))
+	store(false)
+	VZEROUPPER()
+	RET()
+	Label("add")
+	store(true)
 	VZEROUPPER()
 	RET()
 }
@@ -205,13 +221,13 @@ func tileParams(name, what, elem string, r, c, width int) tile {
 	if elem != "" {
 		kind = "uint32"
 	}
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, at *int, k, ldd, lda, step, apart, from, head, tail int)", kind))
+	TEXT(name, NOSPLIT, fmt.Sprintf("func(d, a *uint64, b *%s, at *int, k, ldd, lda, step, apart, from, head, tail, add int)", kind))
 	Pragma("noescape")
 	columns, of := "tail columns", ""
 	if c > 1 {
 		columns, of = fmt.Sprintf("%d vectors of head columns, of tail the last, apart words apart", c), ", from elements apart"
 	}
-	Doc(fmt.Sprintf("%s %s to d, %d rows ldd words apart of %s, the product of a, %d rows of k words, rows lda and columns step words apart, and b, k rows of %s of %d words%s%s, the row p beginning at b[at[p]]; 1 <= head, tail <= %d.", name, what, r, columns, r, vectorsText(c), width, elem, of, width))
+	Doc(fmt.Sprintf("%s %s to d, %d rows ldd words apart of %s, the product of a, %d rows of k words, rows lda and columns step words apart, and b, k rows of %s of %d words%s%s, the row p beginning at b[at[p]]; 1 <= head, tail <= %d. d is added to if add is not 0, else written.", name, what, r, columns, r, vectorsText(c), width, elem, of, width))
 	t := tile{a: param("a"), b: param("b"), at: param("at"), k: param("k"), step: words("step")}
 	t.rows = rowsOf(t.a, words("lda"), r)
 	return t
@@ -249,6 +265,7 @@ func (t tile) loop(c int, scale uint8) []Mem {
 
 // next ends the loop and returns where d is and how many bytes its rows are apart.
 func (t tile) next() (d, ldd reg.GPVirtual) {
+	PREFETCHT0(Mem{Base: t.a, Disp: 4096}) // of packed weights what is multiplied 64 columns on: they come from memory
 	ADDQ(t.step, t.a)
 	ADDQ(Imm(8), t.at)
 	DECQ(t.k)
@@ -509,17 +526,20 @@ func tile256(r int, head Mem) {
 	}
 	d, ldd := p.next()
 	mask := firstWords(param("tail"), head, 1)[0]
-	for i := range r {
-		sum, t := acc[i].total(), YMM()
-		VPMASKMOVQ(Mem{Base: d}, mask, t)
-		VPADDQ(t, sum, sum)
-		VPMASKMOVQ(sum, mask, Mem{Base: d})
-		if i < r-1 {
-			ADDQ(ldd, d)
+	addOrWrite(func(add bool) {
+		for i := range r {
+			sum := acc[i].total()
+			if add {
+				t := YMM()
+				VPMASKMOVQ(Mem{Base: d}, mask, t)
+				VPADDQ(t, sum, sum)
+			}
+			VPMASKMOVQ(sum, mask, Mem{Base: d})
+			if i < r-1 {
+				ADDQ(ldd, d)
+			}
 		}
-	}
-	VZEROUPPER()
-	RET()
+	})
 }
 
 // tile256low32 is tile512 in the ring of 32 bits for r rows and c vectors of 8 columns. Four rows of three vectors leave two registers for b: the third
@@ -552,33 +572,35 @@ func tile256low32(r, c int, head Mem) {
 	if c > 1 {
 		first, apart = firstWordsAt(param("head"), head, 2), words("apart")
 	}
-	for i := range r {
-		for j, at := range vectorsOf(d, apart, c) {
-			mask := first
-			if j == c-1 {
-				mask = tail
-			}
-			for h := range 2 {
-				s, t, at := acc[i][j].AsX(), YMM(), at.Offset(32*h) // masks stay in memory: sums take twelve registers
-				if h == 1 {
-					x := XMM()
-					VEXTRACTI128(Imm(1), acc[i][j], x)
-					s = x
+	addOrWrite(func(add bool) {
+		for i := range r {
+			for j, at := range vectorsOf(d, apart, c) {
+				mask := first
+				if j == c-1 {
+					mask = tail
 				}
-				VPMOVZXDQ(s, t)
-				m, u := YMM(), YMM()
-				VMOVDQU(mask[h], m)
-				VPMASKMOVQ(at, m, u)
-				VPADDQ(u, t, t)
-				VPMASKMOVQ(t, m, at)
+				for h := range 2 {
+					s, t, m, at := acc[i][j].AsX(), YMM(), YMM(), at.Offset(32*h) // masks stay in memory: sums take twelve registers
+					if h == 1 {
+						x := XMM()
+						VEXTRACTI128(Imm(1), acc[i][j], x)
+						s = x
+					}
+					VPMOVZXDQ(s, t)
+					VMOVDQU(mask[h], m)
+					if add {
+						u := YMM()
+						VPMASKMOVQ(at, m, u)
+						VPADDQ(u, t, t)
+					}
+					VPMASKMOVQ(t, m, at)
+				}
+			}
+			if i < r-1 {
+				ADDQ(ldd, d)
 			}
 		}
-		if i < r-1 {
-			ADDQ(ldd, d)
-		}
-	}
-	VZEROUPPER()
-	RET()
+	})
 }
 
 // narrow256 takes the low halves of words.
