@@ -45,12 +45,17 @@ func deal(points []uint64, bits, kind int) dealt {
 	for i := range k.roots {
 		k.roots[i] = Block{uniform(n), uniform(n)}
 	}
-	for from := 0; from < n; from += Tile {
-		to := min(n, from+Tile)
-		part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
-		Keys(k.words, n, from, points[from:to], [2]Block{part(k.roots[0]), part(k.roots[1])}, bits, kind)
-	}
+	k.make(points, func(from int, points []uint64, roots [2]Block) { Keys(k.words, n, from, points, roots, bits, kind) })
 	return k
+}
+
+// make calls fn for each tile of points and their roots.
+func (k dealt) make(points []uint64, fn func(from int, points []uint64, roots [2]Block)) {
+	for from := 0; from < len(points); from += Tile {
+		to := min(len(points), from+Tile)
+		part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
+		fn(from, points[from:to], [2]Block{part(k.roots[0]), part(k.roots[1])})
+	}
 }
 
 // eval evaluates keys at the same number of points each.
@@ -178,11 +183,9 @@ func TestSame(t *testing.T) {
 		for _, k := range all {
 			active = k
 			d := dealt{make([]uint64, n*plan.DPFWords(bits)), roots}
-			for from := 0; from < n; from += Tile {
-				to := min(n, from+Tile)
-				part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
-				Keys(d.words, n, from, points[from:to], [2]Block{part(roots[0]), part(roots[1])}, bits, plan.DPFLess)
-			}
+			d.make(points, func(from int, points []uint64, roots [2]Block) {
+				Keys(d.words, n, from, points, roots, bits, plan.DPFLess)
+			})
 			s := append(d.eval(points, 0, bits, plan.DPFLess), d.eval(points, 1, bits, plan.DPFLess)...)
 			if first == nil {
 				first, shares = d.words, s

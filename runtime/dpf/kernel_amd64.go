@@ -60,4 +60,6 @@ var vaes = &kernel{
 		n := same(len(clo), chi, lo, hi, dlo, dhi)
 		pair512(&clo[0], &chi[0], &lo[0], &hi[0], &dlo[0], &dhi[0], hashKeys, n/16)
 	},
+	hash: portable.hash,
+	take: portable.take,
 }
