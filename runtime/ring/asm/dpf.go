@@ -19,6 +19,8 @@ func dpf() {
 	look512()
 	grow512()
 	pair512()
+	hash512()
+	take512()
 }
 
 // expandHash is the key schedule of AES-128 (FIPS 197, section 5.2).
@@ -266,4 +268,54 @@ func pair512() {
 		VMOVDQU64(h.hi[i], Mem{Base: chi, Disp: 64 * i})
 	}
 	next(turns, 8*n, clo, chi, lo, hi, dlo, dhi)
+}
+
+// hash512 hashes nodes for the values that they give.
+func hash512() {
+	const n = 4
+	turned("hash512", "glo, ghi, lo, hi *uint64, keys *[176]byte, turns int, tweak uint64",
+		fmt.Sprintf("writes H(node XOR tweak), tweak in the upper word, for each of %d nodes for each of turns > 0.", 8*n))
+	glo, ghi, lo, hi := param("glo"), param("ghi"), param("lo"), param("hi")
+	key := hashKeys()
+	turns := param("turns")
+	tweak := ZMM()
+	VPBROADCASTQ(param("tweak"), tweak)
+	Label("turn")
+	h := hash(key, n, func(i int, l, u reg.VecVirtual) {
+		loadPlanes(lo, hi)(i, l, u)
+		VPXORQ(tweak, u, u)
+	})
+	for i := range n {
+		VMOVDQU64(h.lo[i], Mem{Base: glo, Disp: 64 * i})
+		VMOVDQU64(h.hi[i], Mem{Base: ghi, Disp: 64 * i})
+	}
+	next(turns, 8*n, glo, ghi, lo, hi)
+}
+
+// take512 adds what a level gives at a public point.
+func take512() {
+	const n = 4
+	turned("take512", "acc, h, v, lo, at *uint64, turns int, bit, shift uint64",
+		fmt.Sprintf("adds to each of %d words of acc for each of turns > 0, where at does not have bit, h >> shift and, if lo is odd, v >> shift.", 8*n))
+	acc, h, v, lo, at := param("acc"), param("h"), param("v"), param("lo"), param("at")
+	turns := param("turns")
+	bit, shift, one := ZMM(), ZMM(), constant(1)
+	VPBROADCASTQ(param("bit"), bit)
+	VPBROADCASTQ(param("shift"), shift)
+	Label("turn")
+	for i := range n {
+		x, y, z := ZMM(), ZMM(), ZMM()
+		t, left := K(), K()
+		VPTESTMQ(Mem{Base: lo, Disp: 64 * i}, one, t)
+		VPTESTNMQ(Mem{Base: at, Disp: 64 * i}, bit, left)
+		VMOVDQU64(Mem{Base: h, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VMOVDQU64(Mem{Base: v, Disp: 64 * i}, y)
+		VPSRLVQ(shift, y, y)
+		VPADDQ(y, x, t, x)
+		VMOVDQU64(Mem{Base: acc, Disp: 64 * i}, z)
+		VPADDQ(x, z, left, z)
+		VMOVDQU64(z, Mem{Base: acc, Disp: 64 * i})
+	}
+	next(turns, 8*n, acc, h, v, lo, at)
 }
