@@ -22,9 +22,10 @@ const (
 // A Field is bits of one of the words that stand beside each other for a key: a number mod 2^Bits.
 type Field struct{ Word, Shift, Bits int }
 
-// fields places numbers of the given bits one after the other, each into the first word that has room for it.
+// fields places numbers of the given bits one after the other, each into the first word that has room for it. The last one of a word takes what is
+// left of it, so that all bits of words are used alike.
 func fields(bits ...int) (out []Field, words int) {
-	var used []int
+	var used []int // bits of each word
 	for _, b := range bits {
 		w := 0
 		for w < len(used) && used[w]+b > 64 {
@@ -35,6 +36,11 @@ func fields(bits ...int) (out []Field, words int) {
 		}
 		out = append(out, Field{w, used[w], b})
 		used[w] += b
+	}
+	for i := range out {
+		if f := &out[i]; f.Shift+f.Bits == used[f.Word] {
+			f.Bits = 64 - f.Shift
+		}
 	}
 	return out, len(used)
 }

@@ -245,16 +245,21 @@ func TestHash(t *testing.T) {
 func TestWords(t *testing.T) {
 	const bits, n = 20, 4096
 	for _, point := range []uint64{0, 1<<bits - 1, 0x5a5a5} {
-		k := deal(slices.Repeat([]uint64{point}, n), bits, plan.DPFLess)
-		for w := range plan.DPFWords(bits) {
-			for b := range 64 {
-				ones := 0
-				for _, x := range k.words[w*n:][:n] {
-					ones += int(x >> b & 1)
-				}
-				if ones < n/2-6*32 || ones > n/2+6*32 { // six standard deviations
-					t.Errorf("point %#x: bit %d of word %d is set in %d of %d keys", point, b, w, ones, n)
-				}
+		checkUniform(t, deal(slices.Repeat([]uint64{point}, n), bits, plan.DPFLess).words, n)
+	}
+}
+
+// checkUniform counts the bits that are set in each of the words of n keys.
+func checkUniform(t *testing.T, words []uint64, n int) {
+	t.Helper()
+	for w := 0; w < len(words); w += n {
+		for b := range 64 {
+			ones := 0
+			for _, x := range words[w:][:n] {
+				ones += int(x >> b & 1)
+			}
+			if ones < n/2-6*32 || ones > n/2+6*32 { // six standard deviations of 4096
+				t.Errorf("bit %d of word %d is set in %d of %d keys", b, w/n, ones, n)
 			}
 		}
 	}
