@@ -94,7 +94,7 @@ func TestSelect(t *testing.T) {
 
 // TestWeighed compares the bytes and rounds that were weighed with those of the plans that either choice makes.
 func TestWeighed(t *testing.T) {
-	for _, op := range []ir.Op{ir.OpLt, ir.OpEq} {
+	for _, op := range []ir.Op{ir.OpLt, ir.OpEq, ir.OpMax} {
 		for _, hi := range []float64{3, 100, 1e4, 1e6, 1e9, 1e12, 1e18} {
 			for _, n := range []int{1, 13, 5000} {
 				t.Run(fmt.Sprintf("%s/%g/%d", op, hi, n), func(t *testing.T) {
@@ -102,10 +102,17 @@ func TestWeighed(t *testing.T) {
 						g.reveal("out", g.e(op, nil, g.input("x", "p0", "int", -hi, hi, n), g.input("y", "p1", "int", -hi, hi, n)))
 					}
 					near, keys := selected(t, 2, passes.Network{}, build), selected(t, 2, far, build)
-					if len(keys.Manifest.Choices) != 1 || keys.Manifest.Choices[0].Taken != "dpf" {
+					if len(keys.Manifest.Choices) != 1 {
 						t.Fatalf("chosen were %+v", keys.Manifest.Choices)
 					}
-					tree, dpf := keys.Manifest.Choices[0].Candidates[0], keys.Manifest.Choices[0].Candidates[1]
+					choice, want := keys.Manifest.Choices[0], "dpf"
+					if op == ir.OpMax {
+						want = "dcf"
+					}
+					tree, dpf := choice.Candidates[0], choice.Candidates[len(choice.Candidates)-1]
+					if choice.Taken != want || dpf.Name != want {
+						t.Fatalf("chosen was %+v", choice)
+					}
 					a, b := near.Cost(), keys.Cost()
 					if got := a.Phases[plan.Online].Rounds - b.Phases[plan.Online].Rounds; got != tree.Rounds-dpf.Rounds {
 						t.Errorf("%d rounds are saved, %d were said", got, tree.Rounds-dpf.Rounds)

@@ -336,7 +336,8 @@ type mutation struct {
 	edit             func(m *mutant)
 }
 
-var mutations = slices.Concat(mutationsOfAll, keyMutations("keys", "keys", plan.StepDPF, plan.StepDPFKey), keyMutations("choices", "keys with values", plan.StepDCF, plan.StepDCFKey))
+var mutations = slices.Concat(mutationsOfAll, keyMutations("keys", "keys", plan.StepDPF, plan.StepDPFKey), keyMutations("choices", "keys with values", plan.StepDCF, plan.StepDCFKey),
+	[]mutation{elementMutation("points", "keys", plan.StepDPF), elementMutation("hinges", "keys with values", plan.StepDCF)})
 
 var mutationsOfAll = []mutation{
 	// masks
@@ -1005,23 +1006,6 @@ var mutationsOfAll = []mutation{
 		}
 		m.t.Fatal("nothing is cut")
 	}},
-	{"keys of another element", "points", WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
-		for role := range 2 {
-			s := m.step(role, plan.StepDPF)
-			at, ok := m.made(role, s.Src[0])
-			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
-				m.t.Fatal("the points are not what was expected")
-			}
-			sum, _ := m.made(role, m.at(at).Src[0])
-			from, _ := m.made(role, m.at(sum).Src[0])
-			c := plan.CopyOf(m.at(from))
-			if len(c.Dims) != 2 {
-				m.t.Fatal("the copy is not what was expected")
-			}
-			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
-			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
-		}
-	}},
 	{"roots that mask a message", "keys", KeyReused, func(m *mutant) {
 		m.step(2, plan.StepDPFKey).Args[0] = int64(m.open(m.shared(0, plan.OpenBits)).Item - 1)
 	}},
@@ -1110,6 +1094,27 @@ var mutationsOfAll = []mutation{
 }
 
 // programs of the language for tests, with two and three parties.
+// elementMutation breaks a plan whose keys serve several points each, one behind the other.
+func elementMutation(on, what string, eval plan.StepOp) mutation {
+	return mutation{what + ": keys of another element", on, WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
+		for role := range 2 {
+			s := m.step(role, eval)
+			at, ok := m.made(role, s.Src[0])
+			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
+				m.t.Fatal("the points are not what was expected")
+			}
+			sum, _ := m.made(role, m.at(at).Src[0])
+			from, _ := m.made(role, m.at(sum).Src[0])
+			c := plan.CopyOf(m.at(from))
+			if len(c.Dims) != 2 {
+				m.t.Fatal("the copy is not what was expected")
+			}
+			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
+			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
+		}
+	}}
+}
+
 // keyMutations break a plan that has keys of one kind: the parties' step that evaluates them, and the dealer's that makes them.
 func keyMutations(on, what string, eval, made plan.StepOp) []mutation {
 	return []mutation{
@@ -1239,6 +1244,12 @@ reveal max(x, 2 - y) to a, b as other
 reveal max(z, 2) * 3 to a, b as small
 reveal abs(x + y) to b as size
 `,
+	"hinges": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+let z = x * 2 - y
+reveal sum(relu(reshape(z, [4, 1]) - [-7, 0, 99])) to a, b as out
+`,
 	"views": `parties a, b, c
 input x: int from a in -1000..1000
 input y: int from b in -1000..1000
@@ -1281,7 +1292,7 @@ func plans(t testing.TB) map[string]*plan.Plan {
 			t.Fatal(err)
 		}
 		var opt smpcc.Options
-		if name == "keys" || name == "points" || name == "choices" { // a network on which rounds are worth any number of bytes
+		if name == "keys" || name == "points" || name == "choices" || name == "hinges" { // a network on which rounds are worth any number of bytes
 			opt.Net = passes.Network{RTT: 10, Bandwidth: 1e12}
 		}
 		out[name] = compile(t, path, opt)
@@ -1443,7 +1454,7 @@ func TestAcceptedOutputs(t *testing.T) {
 		tries = 100000
 	}
 	r := rand.New(rand.NewPCG(7, 8))
-	for _, name := range []string{"small", "views", "auction", "keys", "points", "choices"} { // without truncation, which rounds at random
+	for _, name := range []string{"small", "views", "auction", "keys", "points", "choices", "hinges"} { // without truncation, which rounds at random
 		data := bases[name].Encode()
 		accepted := 0
 		for range tries {
