@@ -115,16 +115,7 @@ func (k *releasing) release(fields []plan.Field, count int, tweak, bit uint64) {
 				if f.Word != w+half {
 					continue
 				}
-				low := ^uint64(0) >> (64 - f.Bits)
-				for i := range k.m {
-					on := -((s.at[i]&bit | -(s.at[i] & bit)) >> 63) // all ones if the secret point has the bit
-					if bit == 0 {
-						on = ^uint64(0)
-					}
-					minus := s.lo[i]&1 - 1 // all ones if it is the second party's lowest bit that is set
-					v := s.acc[j][i]&on - g[0][i]>>f.Shift + g[1][i]>>f.Shift
-					s.clo[i] |= (v ^ minus - minus) & low << f.Shift
-				}
+				active.give(s.clo[:up], s.acc[j][:up], g[0][:up], g[1][:up], s.lo[:up], s.at[:up], bit, ^uint64(0)>>(64-f.Bits), uint64(f.Shift))
 			}
 			k.put(s.clo[:])
 		}

@@ -60,6 +60,9 @@ type kernel struct {
 	hash func(glo, ghi, lo, hi []uint64, tweak uint64)
 	// take adds to acc, where the point has a bit 0, the upper bits of g from shift on, and those of v where the node's lowest bit is set.
 	take func(acc, g, v, lo, at []uint64, bit, shift uint64)
+	// give sets c's bits of low << shift, which are 0, to beta where the secret point has the bit, or bit is 0, and to 0 elsewhere, less the upper
+	// bits of g0 from shift on, and plus those of g1; with the other sign where the first party's node is even.
+	give func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64)
 }
 
 // pad is the number of keys that kernels treat at a time.
@@ -275,6 +278,15 @@ var portable = &kernel{
 			if at[i]&bit == 0 { // the point is public
 				acc[i] += g[i]>>shift + -(lo[i]&1)&(v[i]>>shift)
 			}
+		}
+	},
+	give: func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64) {
+		for i := range c {
+			not := at[i]&bit ^ bit
+			on := (not|-not)>>63 - 1 // all ones if the point has the bit, or there is none
+			minus := lo[i]&1 - 1
+			v := beta[i]&on - g0[i]>>shift + g1[i]>>shift
+			c[i] |= (v ^ minus - minus) & low << shift
 		}
 	},
 }

@@ -68,4 +68,8 @@ var vaes = &kernel{
 		n := same(len(acc), g, v, lo, at)
 		take512(&acc[0], &g[0], &v[0], &lo[0], &at[0], n/32, bit, shift)
 	},
+	give: func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64) {
+		n := same(len(c), beta, g0, g1, lo, at)
+		give512(&c[0], &beta[0], &g0[0], &g1[0], &lo[0], &at[0], n/32, bit, low, shift)
+	},
 }

@@ -1244,3 +1244,95 @@ turn:
 	JNZ       turn
 	VZEROUPPER
 	RET
+
+// func give512(c *uint64, beta *uint64, h0 *uint64, h1 *uint64, lo *uint64, at *uint64, turns int, bit uint64, low uint64, shift uint64)
+// Requires: AVX, AVX512F
+TEXT ·give512(SB), NOSPLIT, $0-80
+	MOVQ         c+0(FP), AX
+	MOVQ         beta+8(FP), CX
+	MOVQ         h0+16(FP), DX
+	MOVQ         h1+24(FP), BX
+	MOVQ         lo+32(FP), SI
+	MOVQ         at+40(FP), DI
+	MOVQ         turns+48(FP), R8
+	MOVQ         $0x0000000000000001, R9
+	VPBROADCASTQ R9, Z3
+	MOVQ         bit+56(FP), R9
+	VPBROADCASTQ R9, Z0
+	MOVQ         low+64(FP), R9
+	VPBROADCASTQ R9, Z1
+	MOVQ         shift+72(FP), R9
+	VPBROADCASTQ R9, Z2
+	VPXORQ       Z4, Z4, Z4
+
+turn:
+	VPANDQ      (DI), Z0, Z6
+	VPCMPEQQ    Z0, Z6, K1
+	VPTESTNMQ   (SI), Z3, K2
+	VMOVDQU64.Z (CX), K1, Z5
+	VMOVDQU64   (DX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPSUBQ      Z6, Z5, Z5
+	VMOVDQU64   (BX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPADDQ      Z6, Z5, Z5
+	VPSUBQ      Z5, Z4, K2, Z5
+	VPANDQ      Z1, Z5, Z5
+	VPSLLVQ     Z2, Z5, Z5
+	VPORQ       (AX), Z5, Z5
+	VMOVDQU64   Z5, (AX)
+	VPANDQ      64(DI), Z0, Z6
+	VPCMPEQQ    Z0, Z6, K1
+	VPTESTNMQ   64(SI), Z3, K2
+	VMOVDQU64.Z 64(CX), K1, Z5
+	VMOVDQU64   64(DX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPSUBQ      Z6, Z5, Z5
+	VMOVDQU64   64(BX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPADDQ      Z6, Z5, Z5
+	VPSUBQ      Z5, Z4, K2, Z5
+	VPANDQ      Z1, Z5, Z5
+	VPSLLVQ     Z2, Z5, Z5
+	VPORQ       64(AX), Z5, Z5
+	VMOVDQU64   Z5, 64(AX)
+	VPANDQ      128(DI), Z0, Z6
+	VPCMPEQQ    Z0, Z6, K1
+	VPTESTNMQ   128(SI), Z3, K2
+	VMOVDQU64.Z 128(CX), K1, Z5
+	VMOVDQU64   128(DX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPSUBQ      Z6, Z5, Z5
+	VMOVDQU64   128(BX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPADDQ      Z6, Z5, Z5
+	VPSUBQ      Z5, Z4, K2, Z5
+	VPANDQ      Z1, Z5, Z5
+	VPSLLVQ     Z2, Z5, Z5
+	VPORQ       128(AX), Z5, Z5
+	VMOVDQU64   Z5, 128(AX)
+	VPANDQ      192(DI), Z0, Z6
+	VPCMPEQQ    Z0, Z6, K1
+	VPTESTNMQ   192(SI), Z3, K2
+	VMOVDQU64.Z 192(CX), K1, Z5
+	VMOVDQU64   192(DX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPSUBQ      Z6, Z5, Z5
+	VMOVDQU64   192(BX), Z6
+	VPSRLVQ     Z2, Z6, Z6
+	VPADDQ      Z6, Z5, Z5
+	VPSUBQ      Z5, Z4, K2, Z5
+	VPANDQ      Z1, Z5, Z5
+	VPSLLVQ     Z2, Z5, Z5
+	VPORQ       192(AX), Z5, Z5
+	VMOVDQU64   Z5, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	DECQ        R8
+	JNZ         turn
+	VZEROUPPER
+	RET

@@ -38,3 +38,8 @@ func hash512(glo *uint64, ghi *uint64, lo *uint64, hi *uint64, keys *[176]byte, 
 //
 //go:noescape
 func take512(acc *uint64, h *uint64, v *uint64, lo *uint64, at *uint64, turns int, bit uint64, shift uint64)
+
+// give512 adds to each of 32 words of c for each of turns > 0, by OR, (v AND low) << shift, v = (beta if at has all of bit) - (h0 >> shift) + (h1 >> shift), or -v if lo is even.
+//
+//go:noescape
+func give512(c *uint64, beta *uint64, h0 *uint64, h1 *uint64, lo *uint64, at *uint64, turns int, bit uint64, low uint64, shift uint64)

@@ -21,6 +21,7 @@ func dpf() {
 	pair512()
 	hash512()
 	take512()
+	give512()
 }
 
 // expandHash is the key schedule of AES-128 (FIPS 197, section 5.2).
@@ -318,4 +319,39 @@ func take512() {
 		VMOVDQU64(z, Mem{Base: acc, Disp: 64 * i})
 	}
 	next(turns, 8*n, acc, h, v, lo, at)
+}
+
+// give512 makes correction words of values.
+func give512() {
+	const n = 4
+	turned("give512", "c, beta, h0, h1, lo, at *uint64, turns int, bit, low, shift uint64",
+		fmt.Sprintf("adds to each of %d words of c for each of turns > 0, by OR, (v AND low) << shift, v = (beta if at has all of bit) - (h0 >> shift) + (h1 >> shift), or -v if lo is even.", 8*n))
+	c, beta, h0, h1, lo, at := param("c"), param("beta"), param("h0"), param("h1"), param("lo"), param("at")
+	turns := param("turns")
+	bit, low, shift, one, zero := ZMM(), ZMM(), ZMM(), constant(1), ZMM()
+	VPBROADCASTQ(param("bit"), bit)
+	VPBROADCASTQ(param("low"), low)
+	VPBROADCASTQ(param("shift"), shift)
+	VPXORQ(zero, zero, zero)
+	Label("turn")
+	for i := range n {
+		v, x := ZMM(), ZMM()
+		on, even := K(), K()
+		VPANDQ(Mem{Base: at, Disp: 64 * i}, bit, x)
+		VPCMPEQQ(bit, x, on)
+		VPTESTNMQ(Mem{Base: lo, Disp: 64 * i}, one, even)
+		VMOVDQU64_Z(Mem{Base: beta, Disp: 64 * i}, on, v)
+		VMOVDQU64(Mem{Base: h0, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VPSUBQ(x, v, v)
+		VMOVDQU64(Mem{Base: h1, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VPADDQ(x, v, v)
+		VPSUBQ(v, zero, even, v)
+		VPANDQ(low, v, v)
+		VPSLLVQ(shift, v, v)
+		VPORQ(Mem{Base: c, Disp: 64 * i}, v, v)
+		VMOVDQU64(v, Mem{Base: c, Disp: 64 * i})
+	}
+	next(turns, 8*n, c, beta, h0, h1, lo, at)
 }
