@@ -28,7 +28,7 @@ const (
 	dearRound    = 1e-3     // seconds: below, a round is not worth an assumption about fixed-key AES, and MaskTree makes none
 	dealtWeight  = 1.0 / 16 // of the time of a byte that the dealer sends: it is sent before the inputs are there, but must be sent and kept
 	chunkSeconds = 5e-9     // of a party for a chunk of MaskTree, leaf and merge
-	levelSeconds = 2e-9     // of a party for a block of a key
+	blockSeconds = 2e-9     // of a party for a block of a key
 )
 
 // Select gives each comparison of a share-level function its protocol, the one of least cost on the network:
@@ -199,13 +199,13 @@ func (n Network) micros(v *ir.Value, chosen []*ir.Value, c plan.Candidate) int {
 	local := float64(chunkSeconds * float64((bits+narrowChunk-1)/narrowChunk))
 	switch c.Name {
 	case protocolDPF:
-		local = float64(levelSeconds * float64(plan.DPFLevels(bits)+1))
+		local = float64(blockSeconds * float64(plan.DPFLevels(bits)+1))
 	case protocolDCF:
 		blocks := 0
 		for _, u := range chosen {
 			blocks += plan.DCFBlocks(bits+1, u.Type.Bits)
 		}
-		local = float64(levelSeconds * float64(blocks))
+		local = float64(blockSeconds * float64(blocks))
 	}
 	t := float64(float64(c.Rounds)*float64(n.RTT/2)) + float64(float64(size(v))*local)
 	t += float64(8 / n.Bandwidth * float64(float64(c.Online)+float64(dealtWeight*float64(c.Material))))

@@ -446,7 +446,7 @@ func TestDigestCoversEverything(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("SMPCCPLAN\x01"))
 	f.Add(compiled(f, layer, smpcc.Options{}))
-	f.Add(compiled(f, layer, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}))
+	f.Add(compiled(f, keyed, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}))
 	for _, src := range []string{
 		`v0 = input name="x" owner="p0" elem="bool" shape=[3] : private(p0) bool[3]
 		 v1 = reveal v0 name="y" to=["p1"] : private(p1) bool[3]`,

@@ -13,23 +13,16 @@ import (
 // dealRelu makes keys for ReLU under masks.
 func dealRelu(masks []uint64, bits, ring int) dealt {
 	n := len(masks)
-	k := dealt{words: make([]uint64, n*plan.DCFWords(bits, ring))}
-	for i := range k.roots {
-		k.roots[i] = Block{uniform(n), uniform(n)}
-	}
+	k := rooted(n, plan.DCFWords(bits, ring))
 	k.make(masks, func(from int, masks []uint64, roots [2]Block) { ReluKeys(k.words, n, from, masks, roots, bits, ring) })
 	return k
 }
 
 // relu evaluates keys for ReLU at the same number of points each.
 func (k dealt) relu(points []uint64, party, bits, ring int) []uint64 {
-	n := len(k.roots[0][0])
-	d := make([]uint64, len(points))
-	for from := 0; from < len(d); from += Tile {
-		to := min(len(d), from+Tile)
-		Relu(d[from:to], points[from:to], slices.Concat(k.roots[party][:]...), k.words, n, from, len(d)/n, bits, ring, party == 1)
-	}
-	return d
+	return k.shares(points, party, func(d, points, roots []uint64, n, from, per int) {
+		Relu(d, points, roots, k.words, n, from, per, bits, ring, party == 1)
+	})
 }
 
 // positive returns max(m - r, 0) of a difference mod 2^bits, mod 2^ring.

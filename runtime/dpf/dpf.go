@@ -20,6 +20,8 @@
 // 2020). Delta is uniform in 127 bits; all nodes on the way to r are different inputs but for a chance of 2^-127 a pair. To one party the correction words are then pseudorandom, whatever r is.
 //
 // Cost at B bits: max(0, B-7) + 1 blocks of key and of AES for a party, twice as many of AES for the dealer.
+//
+// Keys for ReLU besides carry values along the same tree: both parties get additive shares of max(m - r, 0); see ReluKeys.
 package dpf
 
 import (
@@ -267,7 +269,8 @@ var portable = &kernel{
 			l1, h1 := hash(b, lo[i]^dlo[i], hi[i]^dhi[i])
 			clo[i], chi[i] = l0^l1, h0^h1
 		}
-	}, hash: func(glo, ghi, lo, hi []uint64, tweak uint64) {
+	},
+	hash: func(glo, ghi, lo, hi []uint64, tweak uint64) {
 		b := new([16]byte)
 		for i := range glo {
 			glo[i], ghi[i] = hash(b, lo[i], hi[i]^tweak)

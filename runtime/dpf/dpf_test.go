@@ -39,12 +39,18 @@ type dealt struct {
 	roots [2]Block
 }
 
-func deal(points []uint64, bits, kind int) dealt {
-	n := len(points)
-	k := dealt{words: make([]uint64, n*plan.DPFWords(bits))}
+// rooted returns n keys that are to be made, of the given words.
+func rooted(n, words int) dealt {
+	k := dealt{words: make([]uint64, n*words)}
 	for i := range k.roots {
 		k.roots[i] = Block{uniform(n), uniform(n)}
 	}
+	return k
+}
+
+func deal(points []uint64, bits, kind int) dealt {
+	n := len(points)
+	k := rooted(n, plan.DPFWords(bits))
 	k.make(points, func(from int, points []uint64, roots [2]Block) { Keys(k.words, n, from, points, roots, bits, kind) })
 	return k
 }
@@ -60,11 +66,18 @@ func (k dealt) make(points []uint64, fn func(from int, points []uint64, roots [2
 
 // eval evaluates keys at the same number of points each.
 func (k dealt) eval(points []uint64, party, bits, kind int) []uint64 {
-	n := len(k.roots[0][0])
+	return k.shares(points, party, func(d, points, roots []uint64, n, from, per int) {
+		Eval(d, points, roots, k.words, n, from, per, bits, kind, party == 1)
+	})
+}
+
+// shares calls fn for each tile of points.
+func (k dealt) shares(points []uint64, party int, fn func(d, points, roots []uint64, n, from, per int)) []uint64 {
+	n, roots := len(k.roots[0][0]), slices.Concat(k.roots[party][:]...)
 	d := make([]uint64, len(points))
 	for from := 0; from < len(d); from += Tile {
 		to := min(len(d), from+Tile)
-		Eval(d[from:to], points[from:to], slices.Concat(k.roots[party][:]...), k.words, n, from, len(d)/n, bits, kind, party == 1)
+		fn(d[from:to], points[from:to], roots, n, from, len(d)/n)
 	}
 	return d
 }
