@@ -179,7 +179,10 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if err := backend.AssignForms(m); err != nil {
 		return nil, err
 	}
-	choices := backend.Select(m, backend.Network(opt.Net))
+	choices, err := backend.Select(m, backend.Network(opt.Net))
+	if err != nil {
+		return nil, err
+	}
 	if opt.Observe != nil {
 		opt.Observe("form", m)
 	}

@@ -123,7 +123,7 @@ func TestStoredKeys(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	t.Run("run", func(t *testing.T) {
 		c, w, in, x := creditOver(t, wan)
-		if !uses(c.Plan, plan.StepDPF) {
+		if !uses(c.Plan, plan.StepDCF) {
 			t.Fatal("the plan has no keys")
 		}
 		want := wantOutput(t, c, x)

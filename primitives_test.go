@@ -156,6 +156,13 @@ var primitives = []primitive{
 		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{3, 1}, -7, 0, 99))})
 		return g.e(ir.OpLt, nil, c, t)
 	}},
+	{"relu above thresholds", 0, func(g *graph) *ir.Value {
+		x, y := g.xy("int", -100, 100)
+		c := g.e(ir.OpExpand, ir.Attrs{ir.Dims("shape", []int{g.cells, 3})}, g.e(ir.OpReshape, ir.Attrs{ir.Dims("shape", []int{g.cells, 1})}, g.e(ir.OpAdd, nil, x, y)))
+		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{1, 3}, -7, 0, 99))})
+		return g.e(ir.OpReduceSum, ir.Attrs{ir.Is("axes", 1)}, g.e(ir.OpRelu, nil, g.e(ir.OpSub, nil, c, t)))
+	}},
+	{"relu, widest", 0, func(g *graph) *ir.Value { x, _ := g.xy("int", -1e18, 1e18); return g.e(ir.OpRelu, nil, x) }},
 	{"clip", 0, func(g *graph) *ir.Value {
 		x, _ := g.xy("int", -100, 100)
 		return g.e(ir.OpClip, ir.Attrs{ir.F("lo", -9), ir.F("hi", 11)}, x)

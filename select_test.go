@@ -34,12 +34,27 @@ func TestSelect(t *testing.T) {
 	relu := func(n int) func(g *graph) {
 		return func(g *graph) { g.reveal("out", g.e(ir.OpRelu, nil, g.input("x", "p0", "int", -1e6, 1e6, n))) }
 	}
-	aside := func(g *graph) { // a short branch beside a long one
+	wide := func(g *graph) { g.reveal("out", g.e(ir.OpRelu, nil, g.input("x", "p0", "int", -1e12, 1e12, 3000))) }
+	bits := func(g *graph) { g.reveal("out", g.e(ir.OpLtz, nil, g.input("x", "p0", "int", -1e6, 1e6, 8))) }
+	both := func(g *graph) {
 		x := g.input("x", "p0", "int", -1e6, 1e6, 8)
-		y := g.e(ir.OpRelu, nil, g.e(ir.OpSub, nil, g.e(ir.OpRelu, nil, x), g.input("y", "p1", "int", -1e6, 1e6, 8)))
+		g.reveal("bits", g.e(ir.OpLtz, nil, x))
+		g.reveal("chosen", g.e(ir.OpRelu, nil, x))
+	}
+	branches := func(g *graph, relus int) { // as many one after the other, beside a comparison whose bit becomes a number
+		x := g.input("x", "p0", "int", -1e6, 1e6, 8)
+		y := x
+		for i := range relus {
+			if i > 0 {
+				y = g.e(ir.OpSub, nil, y, g.input(fmt.Sprint("y", i), "p1", "int", -1e6, 1e6, 8))
+			}
+			y = g.e(ir.OpRelu, nil, y)
+		}
 		g.reveal("long", y)
 		g.reveal("short", g.e(ir.OpCast, ir.Attrs{ir.S("to", "int")}, g.e(ir.OpLt, nil, x, g.e(ir.OpNeg, nil, x))))
 	}
+	aside := func(g *graph) { branches(g, 4) }
+	beside := func(g *graph) { branches(g, 2) }
 	for _, c := range []struct {
 		name    string
 		parties int
@@ -50,12 +65,16 @@ func TestSelect(t *testing.T) {
 		{"lan", 2, passes.Network{}, relu(8), nil},
 		{"lan, spelled out", 2, passes.Network{RTT: 200e-6, Bandwidth: 1e9}, relu(8), nil},
 		{"a round below a millisecond", 2, passes.Network{RTT: 1.9e-3, Bandwidth: 1e9}, relu(8), nil},
-		{"a round of a millisecond", 2, passes.Network{RTT: 2e-3, Bandwidth: 1e9}, relu(8), []string{"dpf: saves 1 round"}},
-		{"wan", 2, wan, relu(8), []string{"dpf: saves 1 round"}},
+		{"a round of a millisecond", 2, passes.Network{RTT: 2e-3, Bandwidth: 1e9}, relu(8), []string{"dcf: saves 2 rounds"}},
+		{"wan", 2, wan, relu(8), []string{"dcf: saves 2 rounds"}},
+		{"wan, some wide elements", 2, wan, wide, []string{"dpf: saves 1 round, values in the keys weigh more than another"}},
+		{"wan, bits", 2, wan, bits, []string{"dpf: saves 1 round"}},
+		{"wan, bits and a choice", 2, wan, both, []string{"dpf: saves 1 round", "dcf: saves 2 rounds"}},
 		{"wan, many elements", 2, wan, relu(50_000), []string{"masktree: the keys weigh more than the rounds"}},
 		{"wan of little bandwidth", 2, passes.Network{RTT: 0.04, Bandwidth: 1e5}, relu(100), []string{"masktree: the keys weigh more than the rounds"}},
 		{"three parties", 3, wan, relu(8), []string{"masktree: keys are for two parties, here are 3"}},
-		{"beside a longer branch", 2, wan, aside, []string{"dpf: saves 1 round", "dpf: saves 1 round", "masktree: nothing waits for its rounds"}},
+		{"beside a longer branch", 2, wan, aside, []string{"dcf: saves 2 rounds", "dcf: saves 2 rounds", "dcf: saves 2 rounds", "dcf: saves 2 rounds", "masktree: nothing waits for its rounds"}},
+		{"beside a branch one round longer", 2, wan, beside, []string{"dpf: saves 1 round, nothing waits for another", "dcf: saves 2 rounds", "dpf: saves 1 round"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := selected(t, c.parties, c.net, c.build)
@@ -75,7 +94,7 @@ func TestSelect(t *testing.T) {
 
 // TestWeighed compares the bytes and rounds that were weighed with those of the plans that either choice makes.
 func TestWeighed(t *testing.T) {
-	for _, op := range []ir.Op{ir.OpLt, ir.OpEq} {
+	for _, op := range []ir.Op{ir.OpLt, ir.OpEq, ir.OpMax} {
 		for _, hi := range []float64{3, 100, 1e4, 1e6, 1e9, 1e12, 1e18} {
 			for _, n := range []int{1, 13, 5000} {
 				t.Run(fmt.Sprintf("%s/%g/%d", op, hi, n), func(t *testing.T) {
@@ -83,10 +102,17 @@ func TestWeighed(t *testing.T) {
 						g.reveal("out", g.e(op, nil, g.input("x", "p0", "int", -hi, hi, n), g.input("y", "p1", "int", -hi, hi, n)))
 					}
 					near, keys := selected(t, 2, passes.Network{}, build), selected(t, 2, far, build)
-					if len(keys.Manifest.Choices) != 1 || keys.Manifest.Choices[0].Taken != "dpf" {
+					if len(keys.Manifest.Choices) != 1 {
 						t.Fatalf("chosen were %+v", keys.Manifest.Choices)
 					}
-					tree, dpf := keys.Manifest.Choices[0].Candidates[0], keys.Manifest.Choices[0].Candidates[1]
+					choice, want := keys.Manifest.Choices[0], "dpf"
+					if op == ir.OpMax {
+						want = "dcf"
+					}
+					tree, dpf := choice.Candidates[0], choice.Candidates[len(choice.Candidates)-1]
+					if choice.Taken != want || dpf.Name != want {
+						t.Fatalf("chosen was %+v", choice)
+					}
 					a, b := near.Cost(), keys.Cost()
 					if got := a.Phases[plan.Online].Rounds - b.Phases[plan.Online].Rounds; got != tree.Rounds-dpf.Rounds {
 						t.Errorf("%d rounds are saved, %d were said", got, tree.Rounds-dpf.Rounds)

@@ -352,9 +352,13 @@ var viewCases = []viewCase{
 		z := g.e(ir.OpMul, nil, x, y)
 		return g.e(ir.OpLt, nil, g.e(ir.OpMul, nil, z, g.e(ir.OpMul, nil, y, y)), y)
 	}, constant(-30), func(i int) float64 { return -1 - float64(i%5) }, constant(20)},
-	{"relu by keys", plan.StepDPF, func(g *graph) *ir.Value {
+	{"relu by keys that carry values", plan.StepDCF, func(g *graph) *ir.Value {
 		x, y := g.xy("real", -30, 30)
 		return g.e(ir.OpRelu, nil, g.e(ir.OpMul, nil, x, y))
+	}, constant(-30), func(i int) float64 { return -0.5 - float64(i%7) }, constant(25)},
+	{"sign by keys", plan.StepDPF, func(g *graph) *ir.Value {
+		x, y := g.xy("real", -30, 30)
+		return g.e(ir.OpLtz, nil, g.e(ir.OpMul, nil, x, y))
 	}, constant(-30), func(i int) float64 { return -0.5 - float64(i%7) }, constant(25)},
 	{"equality by keys", plan.StepDPF, func(g *graph) *ir.Value {
 		x, y := g.xy("int", -1e6, 1e6)
@@ -388,7 +392,7 @@ var viewCases = []viewCase{
 }
 
 // keyed reports whether a case is one of comparison by keys, which are for two parties.
-func (c *viewCase) keyed() bool { return c.step == plan.StepDPF }
+func (c *viewCase) keyed() bool { return c.step == plan.StepDPF || c.step == plan.StepDCF }
 
 // compileView compiles a case, after the verifier's proof that the tests of this file stand beside.
 func compileView(t *testing.T, c viewCase, parties int) *plan.Plan {

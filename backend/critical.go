@@ -11,14 +11,19 @@ import (
 // exchanges returns how many online rounds pass between a share-level value's arguments and the value itself.
 func exchanges(v *ir.Value) int {
 	switch v.Op {
-	case ir.OpOpen, ir.OpOpenBit, ir.OpReveal:
+	case ir.OpOpen, ir.OpReveal:
+		return 1
+	case ir.OpOpenBit:
+		if isFused(v.Args[0]) {
+			return 0
+		}
 		return 1
 	case ir.OpInput:
 		if v.Type.Form == ir.Masked {
 			return 1
 		}
 	case ir.OpLtz, ir.OpEqz:
-		if byDPF(v) {
+		if v.Attrs.Str("by") != "" {
 			return 0
 		}
 		return treeRounds(v)

@@ -65,6 +65,7 @@ func init() {
 		ir.OpLtz:       (*lowerer).compare,
 		ir.OpEqz:       (*lowerer).compare,
 		ir.OpReluSel:   (*lowerer).reluSel,
+		ir.OpReluKey:   (*lowerer).reluKey,
 		ir.OpMulBit:    (*lowerer).mulBit,
 		ir.OpB2A:       (*lowerer).b2a,
 		ir.OpWave:      (*lowerer).wave,

@@ -124,6 +124,7 @@ var evalCases = []evalCase{
 	{op: OpUnmask, attrs: Attrs{I("bits", 30)}, args: []*Tensor{ring(Shape{1}, -4)}, forms: []string{"masked"}, want: ring(Shape{1}, -4)},
 	{op: OpFinish, attrs: Attrs{I("bits", 64)}, args: []*Tensor{ring(Shape{1}, -4)}, forms: []string{"masked"}, want: ring(Shape{1}, -4)},
 	{op: OpReluSel, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{2}, -4, 4), bools(Shape{2}, 0, 1)}, forms: []string{"masked", "masked-bit"}, want: ring(Shape{2}, 0, 4)},
+	{op: OpReluKey, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{3}, -4, 4, 0)}, forms: []string{"masked"}, want: ring(Shape{3}, 0, 4, 0)},
 	{op: OpWireMul, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{2}, 3, -2), ring(Shape{2}, 5, 7)}, forms: []string{"masked", "masked"}, want: ring(Shape{2}, 15, -14)},
 	{op: OpMulBit, attrs: Attrs{I("bits", 30)}, args: []*Tensor{ring(Shape{2}, -4, 4), bools(Shape{1}, 1)}, forms: []string{"masked", "masked-bit"}, want: ring(Shape{2}, -4, 4)},
 	{op: OpB2A, attrs: Attrs{I("bits", 30)}, args: []*Tensor{bools(Shape{2}, 0, 1)}, forms: []string{"masked-bit"}, want: ring(Shape{2}, 0, 1)},

@@ -9,6 +9,7 @@ const (
 	OpUnmask  Op = "unmask"
 	OpFinish  Op = "finish"
 	OpReluSel Op = "relusel"
+	OpReluKey Op = "relukey"
 	OpMulBit  Op = "mulbit"
 	OpB2A     Op = "b2a"
 	OpWireMul Op = "wiremul"
@@ -83,6 +84,7 @@ func init() {
 			}},
 		&Row{Op: OpFinish, Doc: "Additive shares of a masked wire with |x| < 2^(width-2) in any ring: the end of TruncOpen.", Level: Share, Args: 1, Eval: same, Attrs: bits, Type: masked2additive},
 		&Row{Op: OpReluSel, Doc: "delta-selected max(x, 0) of a masked wire, in any ring: the end of ReLU.", Level: Share, Args: 2, Eval: each2(nil, times[int64]), Attrs: bits, Type: selectByBit},
+		&Row{Op: OpReluKey, Doc: "max(x, 0) of a masked wire, in any ring, by keys of distributed comparison functions: no opening.", Level: Share, Args: 1, Eval: evalRelu, Attrs: bits, Type: masked2additive},
 		&Row{Op: OpMulBit, Doc: "b * x from a masked wire and an opened masked bit, in the wire's ring or a smaller one.", Level: Share, Args: 2, Eval: each2(nil, times[int64]), Attrs: bits,
 			Type: func(v *Value) (Type, error) {
 				t, err := selectByBit(v)

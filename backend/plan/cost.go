@@ -70,7 +70,7 @@ func (p *Plan) Cost() *Cost {
 						n = 1
 					}
 					c.Material[role] += n * int64(it.Len) * int64(it.Width())
-				case StepDPFKey:
+				case StepDPFKey, StepDCFKey:
 					it := p.Items[s.Args[0]] // both parties' roots
 					c.Material[role] += 2 * int64(it.Len) * int64(it.Width())
 				}

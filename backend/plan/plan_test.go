@@ -35,6 +35,9 @@ const layer = `module "layer" {
 }
 `
 
+// keyed is layer with a comparison whose bit is needed, beside that of a ReLU.
+var keyed = strings.Replace(layer, "    v5 =", "    v8 = ltz v2 : secret{p0,p1} bool[1,3]\n    v9 = reveal v8 name=\"below\" to=[\"p1\"] : private(p1) bool[1,3]\n    v5 =", 1)
+
 // compiled returns the bytes of the plan of a module in text form.
 func compiled(t testing.TB, src string, opt smpcc.Options) []byte {
 	t.Helper()
@@ -132,7 +135,7 @@ func refuses(t *testing.T, data []byte, list []broken) {
 
 // TestValidateKeys breaks a plan with comparisons by keys.
 func TestValidateKeys(t *testing.T) {
-	refuses(t, compiled(t, layer, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}), []broken{
+	refuses(t, compiled(t, keyed, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}), []broken{
 		{"keys of three parties", "keys are for two parties, the plan has 3", func(t *testing.T, p *plan.Plan) {
 			*p = *decode(t, compiled(t, strings.Replace(layer, "parties p0 p1", "parties p0 p1 p2", 1), smpcc.Options{}))
 			p.Items = append(p.Items, plan.Item{Mode: plan.Xor, Len: 6, Bits: 64, Offset: 1 << 30})
@@ -162,6 +165,34 @@ func TestValidateKeys(t *testing.T) {
 		{"keys made by a party", "is for the dealer only", func(t *testing.T, p *plan.Plan) {
 			s := step(t, p, 1, plan.Online, plan.StepDPF)
 			*s = plan.Step{Op: plan.StepDPFKey, Dst: s.Dst, Src: s.Src[:1], Args: []int64{0, 8, 1}, Node: s.Node}
+		}},
+		{"keys of relu for three parties", "keys are for two parties, the plan has 3", func(t *testing.T, p *plan.Plan) {
+			*p = *decode(t, compiled(t, strings.Replace(layer, "parties p0 p1", "parties p0 p1 p2", 1), smpcc.Options{}))
+			p.Items = append(p.Items, plan.Item{Mode: plan.Xor, Len: 6, Bits: 64, Offset: 1 << 30})
+			s := step(t, p, 3, plan.Offline, plan.StepOneHot)
+			*s = plan.Step{Op: plan.StepDCFKey, Dst: s.Dst, Src: s.Src, Args: []int64{int64(len(p.Items) - 1), 8, 1}, Node: s.Node}
+		}},
+		{"bits of a wire", "wires of 65 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 0, plan.Online, plan.StepDCF).Args[0] = 65 }},
+		{"one bit of a wire", "wires of 1 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDCFKey).Args[1] = 1 }},
+		{"negative bits of a wire", "wires of -4 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDCFKey).Args[1] = -4 }},
+		{"huge bits of a wire", "wires of 4611686018427387904 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepDCF).Args[0] = 1 << 62 }},
+		{"results of no bits", "results of 0 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 0, plan.Online, plan.StepDCF).Args[1] = 0 }},
+		{"results of huge bits", "results of 4611686018427387904 bits", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDCFKey).Args[2] = 1 << 62 }},
+		{"fewer levels of relu than there are words", "6 words of roots and", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepDCF).Args[0]-- }},
+		{"results that take other words", "for 3 keys of", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDCFKey).Args[2] = 1 }},
+		{"wires of no key", "3 points for 3 keys with 2 points each", func(t *testing.T, p *plan.Plan) { step(t, p, 1, plan.Online, plan.StepDCF).Args[2] = 2 }},
+		{"wires of another number", "slot lengths differ", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 1, plan.Online, plan.StepDCF)
+			s.Src[0] = s.Src[2]
+		}},
+		{"roots of relu that are no item", "item -1 does not exist", func(t *testing.T, p *plan.Plan) { step(t, p, 2, plan.Offline, plan.StepDCFKey).Args[0] = -1 }},
+		{"roots of relu that are dealt", "is not made of random words of both parties", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 2, plan.Offline, plan.StepDCFKey)
+			s.Args[0] = int64(slices.IndexFunc(p.Items, func(it plan.Item) bool { return it.Dealt }))
+		}},
+		{"keys of relu made by a party", "is for the dealer only", func(t *testing.T, p *plan.Plan) {
+			s := step(t, p, 1, plan.Online, plan.StepDCF)
+			*s = plan.Step{Op: plan.StepDCFKey, Dst: s.Dst, Src: s.Src[:1], Args: []int64{0, 8, 8}, Node: s.Node}
 		}},
 		{"common words that are random", "mode 2", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Dealt = false }},
 		{"common words of the model", "mode 2", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Scope = plan.Model }},
@@ -415,7 +446,7 @@ func TestDigestCoversEverything(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("SMPCCPLAN\x01"))
 	f.Add(compiled(f, layer, smpcc.Options{}))
-	f.Add(compiled(f, layer, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}))
+	f.Add(compiled(f, keyed, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}))
 	for _, src := range []string{
 		`v0 = input name="x" owner="p0" elem="bool" shape=[3] : private(p0) bool[3]
 		 v1 = reveal v0 name="y" to=["p1"] : private(p1) bool[3]`,

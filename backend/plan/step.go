@@ -45,12 +45,14 @@ const (
 	StepPhase
 	StepExpo
 	StepDecay
+	StepDCF
+	StepDCFKey
 )
 
 // Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
 func (op StepOp) Elementwise() bool {
 	switch op {
-	case StepCopy, StepGather, StepSum, StepMatMul, StepConv, StepDPF, StepDPFKey:
+	case StepCopy, StepGather, StepSum, StepMatMul, StepConv, StepDPF, StepDPFKey, StepDCF, StepDCFKey:
 		return false
 	}
 	return true
@@ -213,14 +215,21 @@ var Steps = map[StepOp]*StepRow{
 	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
 		"Blocks of roots and correction words are kept in planes: for each level the lower words of all keys, then the upper ones",
 		Src: 3, Args: []string{"bits", "kind", "points", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
-			if n(s.Src[0]) != n(s.Dst) {
-				return fmt.Errorf("slot lengths differ: %d and %d", n(s.Src[0]), n(s.Dst))
-			}
-			keys := n(s.Src[1]) / 2
-			if !product(int64(n(s.Dst)), int64(keys), s.Args[2]) {
-				return fmt.Errorf("%d points for %d keys with %d points each", n(s.Dst), keys, s.Args[2])
+			keys, err := checkPoints(s, n, s.Args[2])
+			if err != nil {
+				return err
 			}
 			return checkDPF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
+		}},
+
+	StepDCF: {Name: "dcf", Doc: "a = m public, b = XOR shares of the roots of keys, c = the keys' correction words, in planes: d[i] = additive share mod 2^ring of max(x, 0), x = m[i] - r[j] a signed number of bits bits, j = i / points, r the mask that the keys are for. " +
+		"With top bits t of m and s of r, and lt = [m < r] without them, the keys give shares of U = s + (1-2s)*lt, of V = U*r and of W = r - 2^bits*s*lt: d = m*([t = 0]*first + (2t-1)*U) - [t = 0]*W - (2t-1)*V",
+		Src: 3, Args: []string{"bits", "ring", "points", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			keys, err := checkPoints(s, n, s.Args[2])
+			if err != nil {
+				return err
+			}
+			return checkDCF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
 		}},
 
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},
@@ -245,14 +254,19 @@ var Steps = map[StepOp]*StepRow{
 		}},
 	StepDPFKey: {Name: "dpfkey", Doc: "d = correction words, as dpf reads them, of keys for the lowest bits of a, whose roots are the two parties' shares of item roots", Src: 1, Args: []string{"roots", "bits", "kind"}, Dealer: true,
 		check: func(s *Step, n func(int) int, p *Plan) error {
-			i := s.Args[0]
-			if i < 0 || i >= int64(len(p.Items)) {
-				return fmt.Errorf("item %d does not exist", i)
+			roots, err := checkRoots(s.Args[0], p)
+			if err != nil {
+				return err
 			}
-			if it := p.Items[i]; it.Dealt || it.Mode != Xor || it.Holder != 0 || it.Bits != 64 || it.Scope != Session {
-				return fmt.Errorf("item %d is not made of random words of both parties", i)
+			return checkDPF(s.Args[1], s.Args[2], n(s.Src[0]), roots, n(s.Dst), p)
+		}},
+	StepDCFKey: {Name: "dcfkey", Doc: "d = correction words, as dcf reads them, of keys for a, whose roots are the two parties' shares of item roots", Src: 1, Args: []string{"roots", "bits", "ring"}, Dealer: true,
+		check: func(s *Step, n func(int) int, p *Plan) error {
+			roots, err := checkRoots(s.Args[0], p)
+			if err != nil {
+				return err
 			}
-			return checkDPF(s.Args[1], s.Args[2], n(s.Src[0]), p.Items[i].Len, n(s.Dst), p)
+			return checkDCF(s.Args[1], s.Args[2], n(s.Src[0]), roots, n(s.Dst), p)
 		}},
 	StepPhase: {Name: "phase", Doc: "d = a*C(k*r) + b*S(k*r) rounded; r is the source, C and S as in wave but exact", Src: 1, Args: []string{"bits", "k", "a", "b"}, Dealer: true,
 		check: func(s *Step, n func(int) int, p *Plan) error {

@@ -276,8 +276,12 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 		if port.Owner != g.Role || ph != want {
 			return fmt.Errorf("%q of %s is bound by %s in %v", port.Name, port.Owner, g.Role, ph)
 		}
-	case StepDPF, StepDPFKey:
-		if s.Op == StepDPFKey && ph != Offline || s.Op == StepDPF && ph == Setup {
+	case StepDPF, StepDCF:
+		if ph == Setup {
+			return fmt.Errorf("keys in %v", ph)
+		}
+	case StepDPFKey, StepDCFKey:
+		if ph != Offline {
 			return fmt.Errorf("keys in %v", ph)
 		}
 	case StepPRG, StepPRGSum, StepDeal:

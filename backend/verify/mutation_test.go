@@ -263,6 +263,44 @@ func (m *mutant) otherMask(at site, operand int) {
 	m.t.Fatalf("no other mask of %d elements", n)
 }
 
+// values makes the first keys that carry values for wires of so many bits more, at the dealer and at the parties, and the room for them; or keys
+// of bits that have as many words.
+func (m *mutant) values(op plan.StepOp, more int) {
+	s := m.step(2, plan.StepDCFKey)
+	bits := int(s.Args[1]) + more
+	words := plan.DCFWords(bits, int(s.Args[2]))
+	if s.Args[1] = int64(bits); op == plan.StepDPFKey {
+		s.Op, s.Args = op, []int64{s.Args[0], int64(plan.DPFLeaf - 1 + words/2), plan.DPFLess}
+	}
+	n := m.Programs[2].Slots[s.Src[0]].Len
+	for _, k := range m.opens(2, plan.Keys) {
+		if m.open(k).Src != s.Dst {
+			continue
+		}
+		item := m.open(k).Item
+		m.Items[item-1].Len = n * words
+		for i := range m.Items[item:] { // behind it
+			m.Items[item+i].Offset += 1 << 20
+		}
+		m.everywhere(item, plan.Keys, func(role int, o *plan.Open) {
+			o.Len = n * words
+			if role == 2 {
+				m.Programs[role].Slots[o.Src].Len = n * words
+				return
+			}
+			m.Programs[role].Slots[o.Dst].Len = n * words
+			for _, at := range m.steps(role, plan.StepDCF) {
+				if x := m.at(at); x.Src[2] == o.Dst {
+					x.Args[0] += int64(more)
+				}
+			}
+		})
+		m.spread()
+		return
+	}
+	m.t.Fatal("the keys are sent to nobody")
+}
+
 // domain changes the keys of an item to other bits, at the dealer and at the parties, and the room for them.
 func (m *mutant) domain(item, made, read int) {
 	for role := range m.Programs {
@@ -292,10 +330,16 @@ func (m *mutant) domain(item, made, read int) {
 	}
 }
 
-var mutations = []struct {
-	name, plan, code string
+// A mutation breaks a plan in one way.
+type mutation struct {
+	name, plan, code string // the code of the first finding
 	edit             func(m *mutant)
-}{
+}
+
+var mutations = slices.Concat(mutationsOfAll, keyMutations("keys", "keys", plan.StepDPF, plan.StepDPFKey), keyMutations("choices", "keys with values", plan.StepDCF, plan.StepDCFKey),
+	[]mutation{elementMutation("points", "keys", plan.StepDPF), elementMutation("hinges", "keys with values", plan.StepDCF)})
+
+var mutationsOfAll = []mutation{
 	// masks
 	{"a wire is sent without its mask", "mnist", MaskMissing, func(m *mutant) {
 		s := m.shared(0, plan.OpenWire)
@@ -945,60 +989,12 @@ var mutations = []struct {
 		}
 	}},
 	// keys of comparisons
-	{"keys for another mask", "keys", WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, plan.StepDPFKey), 0) }},
 	{"keys of a narrower domain", "keys", MaskLeft, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 11, 11) }},
 	{"keys of another domain than is evaluated", "keys", WrongMaterial, func(m *mutant) { m.domain(m.open(m.opens(2, plan.Keys)[0]).Item, 6, 7) }},
 	{"keys of another kind", "keys", WrongMaterial, func(m *mutant) { m.step(2, plan.StepDPFKey).Args[2] ^= 3 }},
 	{"keys evaluated for another kind", "keys", WrongMaterial, func(m *mutant) {
 		for role := range 2 {
 			m.step(role, plan.StepDPF).Args[1] ^= 3
-		}
-	}},
-	{"keys of another comparison", "keys", WrongMaterial, func(m *mutant) {
-		for role := range 2 {
-			a, b := m.another(m.steps(role, plan.StepDPF))
-			m.at(a).Src[2] = m.keep(role, m.at(b).Src[2])
-		}
-	}},
-	{"roots of another comparison", "keys", WrongMaterial, func(m *mutant) {
-		for role := range 2 {
-			a, b := m.another(m.steps(role, plan.StepDPF))
-			m.at(a).Src[1] = m.keep(role, m.at(b).Src[1])
-		}
-	}},
-	{"keys evaluated at another point", "keys", WrongMaterial, func(m *mutant) {
-		for role := range 2 {
-			a, b := m.another(m.steps(role, plan.StepDPF))
-			m.at(b).Src[0] = m.keep(role, m.at(a).Src[0])
-		}
-	}},
-	{"one party's roots of another comparison", "keys", NotShares, func(m *mutant) {
-		a, b := m.another(m.steps(1, plan.StepDPF))
-		m.at(a).Src[1] = m.keep(1, m.at(b).Src[1])
-	}},
-	{"roots that are no roots", "keys", WrongMaterial, func(m *mutant) {
-		for role := range 2 {
-			at := m.steps(role, plan.StepDPF)[0]
-			m.then(at, 1, plan.StepShl, 1)
-		}
-	}},
-	{"correction words that are changed", "keys", WrongMaterial, func(m *mutant) {
-		for role := range 2 {
-			at := m.steps(role, plan.StepDPF)[0]
-			m.then(at, 2, plan.StepNeg)
-		}
-	}},
-	{"keys evaluated at a share", "keys", NotPublic, func(m *mutant) {
-		for role := range 2 {
-			at := m.steps(role, plan.StepDPF)[0]
-			n := m.Programs[role].Slots[m.at(at).Dst].Len
-			for _, k := range m.steps(role, plan.StepPRG) {
-				if x := m.at(k); m.Programs[role].Slots[x.Dst].Len == n && m.Items[x.Args[0]].Mode == plan.Add {
-					share := m.keep(role, m.drawn(role, int(x.Args[0])))
-					m.at(at).Src[0] = share
-					break
-				}
-			}
 		}
 	}},
 	{"the top bit of a mask that was cut below it", "points", MaskLeft, func(m *mutant) {
@@ -1010,58 +1006,8 @@ var mutations = []struct {
 		}
 		m.t.Fatal("nothing is cut")
 	}},
-	{"keys of another element", "points", WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
-		for role := range 2 {
-			s := m.step(role, plan.StepDPF)
-			at, ok := m.made(role, s.Src[0])
-			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
-				m.t.Fatal("the points are not what was expected")
-			}
-			sum, _ := m.made(role, m.at(at).Src[0])
-			from, _ := m.made(role, m.at(sum).Src[0])
-			c := plan.CopyOf(m.at(from))
-			if len(c.Dims) != 2 {
-				m.t.Fatal("the copy is not what was expected")
-			}
-			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
-			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
-		}
-	}},
-	{"both parties play the first one", "keys", PartyConstant, func(m *mutant) { m.step(1, plan.StepDPF).Args[3] = 1 }},
-	{"roots of two sets of keys", "keys", KeyReused, func(m *mutant) {
-		a, b := m.another(m.steps(2, plan.StepDPFKey))
-		m.at(b).Args[0] = m.at(a).Args[0]
-	}},
 	{"roots that mask a message", "keys", KeyReused, func(m *mutant) {
 		m.step(2, plan.StepDPFKey).Args[0] = int64(m.open(m.shared(0, plan.OpenBits)).Item - 1)
-	}},
-	{"roots of one party", "keys", MaterialForeign, func(m *mutant) { m.Items[m.step(2, plan.StepDPFKey).Args[0]].Holder = 1 }},
-	{"roots that are additive", "keys", MaterialForeign, func(m *mutant) { m.Items[m.step(2, plan.StepDPFKey).Args[0]].Mode = plan.Add }},
-	{"keys that one party gets", "keys", WrongCorrection, func(m *mutant) {
-		item := m.open(m.opens(2, plan.Keys)[0]).Item
-		m.everywhere(item, plan.Keys, func(_ int, o *plan.Open) { o.To = []int{1} })
-	}},
-	{"what goes to all parties is no keys", "keys", WrongCorrection, func(m *mutant) {
-		o := m.open(m.opens(2, plan.Keys)[0])
-		at, _ := m.made(2, o.Src)
-		dst := m.slot(2, o.Len)
-		o.Src = dst
-		m.insert(site{2, at.phase, at.round, at.index + 1}, plan.Step{Op: plan.StepNeg, Dst: dst, Src: []int{m.at(at).Dst}})
-	}},
-	{"a mask goes to all parties", "keys", WrongCorrection, func(m *mutant) {
-		at := m.steps(2, plan.StepDPFKey)[0]
-		*m.at(at) = plan.Step{Op: plan.StepPRGSum, Dst: m.at(at).Dst, Args: []int64{int64(m.item(plan.Item{Mode: plan.Xor, Len: m.Programs[2].Slots[m.at(at).Dst].Len, Bits: 64, What: "a mask"}))}}
-	}},
-	{"the same keys under two names", "keys", KeyReused, func(m *mutant) {
-		opens := m.opens(2, plan.Keys)
-		a := m.open(opens[0])
-		for _, s := range opens[1:] {
-			if b := m.open(s); b.Len == a.Len {
-				b.Src = m.keep(2, a.Src)
-				return
-			}
-		}
-		m.t.Fatal("no two sets of keys of one length")
 	}},
 	{"roots are added to a message", "keys", MaskLeft, func(m *mutant) {
 		root := int(m.step(2, plan.StepDPFKey).Args[0])
@@ -1085,6 +1031,44 @@ var mutations = []struct {
 			m.insert(at, c.Step(half, from))
 			m.plus(s, half)
 		}
+	}},
+	// keys that carry values
+	{"values of another ring", "choices", WrongMaterial, func(m *mutant) { m.step(2, plan.StepDCFKey).Args[2]-- }},
+	{"values of a narrower ring", "choices", TooNarrow, func(m *mutant) {
+		for role, op := range []plan.StepOp{plan.StepDCF, plan.StepDCF, plan.StepDCFKey} {
+			for _, at := range m.steps(role, op) {
+				m.at(at).Args[1+role/2]--
+			}
+		}
+	}},
+	{"values evaluated mod another ring", "choices", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.step(role, plan.StepDCF).Args[1]--
+		}
+	}},
+	{"values for a mask that was cut", "choices", WrongMaterial, func(m *mutant) {
+		at := m.steps(2, plan.StepDCFKey)[0]
+		m.then(at, 0, plan.StepBits, 0, m.at(at).Args[1]-1)
+	}},
+	{"wires of more bits than are valid", "choices", WrongMaterial, func(m *mutant) { m.values(plan.StepDCFKey, 1) }},
+	{"keys without values", "choices", WrongMaterial, func(m *mutant) { m.values(plan.StepDPFKey, 0) }},
+	{"the parties change places", "choices", PartyConstant, func(m *mutant) {
+		for role := range 2 {
+			for _, at := range m.steps(role, plan.StepDCF) {
+				m.at(at).Args[3] ^= 1
+			}
+		}
+	}},
+	{"one party multiplies its share", "choices", NotShares, func(m *mutant) {
+		at := m.steps(1, plan.StepDCF)[0]
+		s := *m.at(at)
+		twice := m.slot(1, m.Programs[1].Slots[s.Dst].Len)
+		m.at(at).Dst = twice
+		m.insert(site{1, at.phase, at.round, at.index + 1}, plan.Step{Op: plan.StepAdd, Dst: s.Dst, Src: []int{twice, twice}})
+	}},
+	{"one party does without its share", "choices", NotShares, func(m *mutant) {
+		s := m.step(0, plan.StepDCF)
+		*s = plan.Step{Op: plan.StepZero, Dst: s.Dst, Node: s.Node}
 	}},
 	{"the ring is wider than the manifest says", "mnist", ManifestDiffers, func(m *mutant) { m.Manifest.RingBits = 16 }},
 	{"an output of another width", "credit", ManifestDiffers, func(m *mutant) { m.Manifest.Outputs[0].Bits-- }},
@@ -1110,6 +1094,114 @@ var mutations = []struct {
 }
 
 // programs of the language for tests, with two and three parties.
+// elementMutation breaks a plan whose keys serve several points each, one behind the other.
+func elementMutation(on, what string, eval plan.StepOp) mutation {
+	return mutation{what + ": keys of another element", on, WrongMaterial, func(m *mutant) { // element j of four stands at j, j+4, ... and not at 3j, 3j+1, 3j+2
+		for role := range 2 {
+			s := m.step(role, eval)
+			at, ok := m.made(role, s.Src[0])
+			if !ok || m.at(at).Op != plan.StepBits { // from the sum with thresholds
+				m.t.Fatal("the points are not what was expected")
+			}
+			sum, _ := m.made(role, m.at(at).Src[0])
+			from, _ := m.made(role, m.at(sum).Src[0])
+			c := plan.CopyOf(m.at(from))
+			if len(c.Dims) != 2 {
+				m.t.Fatal("the copy is not what was expected")
+			}
+			c.Dims, c.SrcStrides, c.DstStrides = []int64{3, 4}, []int64{0, 1}, []int64{4, 1}
+			*m.at(from) = c.Step(m.at(from).Dst, m.at(from).Src[0])
+		}
+	}}
+}
+
+// keyMutations break a plan that has keys of one kind: the parties' step that evaluates them, and the dealer's that makes them.
+func keyMutations(on, what string, eval, made plan.StepOp) []mutation {
+	return []mutation{
+		{what + ": keys for another mask", on, WrongMaterial, func(m *mutant) { m.otherMask(m.final(2, made), 0) }},
+		{what + ": keys of another comparison", on, WrongMaterial, func(m *mutant) {
+			for role := range 2 {
+				a, b := m.another(m.steps(role, eval))
+				m.at(a).Src[2] = m.keep(role, m.at(b).Src[2])
+			}
+		}},
+		{what + ": roots of another comparison", on, WrongMaterial, func(m *mutant) {
+			for role := range 2 {
+				a, b := m.another(m.steps(role, eval))
+				m.at(a).Src[1] = m.keep(role, m.at(b).Src[1])
+			}
+		}},
+		{what + ": keys evaluated at another point", on, WrongMaterial, func(m *mutant) {
+			for role := range 2 {
+				a, b := m.another(m.steps(role, eval))
+				m.at(b).Src[0] = m.keep(role, m.at(a).Src[0])
+			}
+		}},
+		{what + ": one party's roots of another comparison", on, NotShares, func(m *mutant) {
+			a, b := m.another(m.steps(1, eval))
+			m.at(a).Src[1] = m.keep(1, m.at(b).Src[1])
+		}},
+		{what + ": roots that are no roots", on, WrongMaterial, func(m *mutant) {
+			for role := range 2 {
+				at := m.steps(role, eval)[0]
+				m.then(at, 1, plan.StepShl, 1)
+			}
+		}},
+		{what + ": correction words that are changed", on, WrongMaterial, func(m *mutant) {
+			for role := range 2 {
+				at := m.steps(role, eval)[0]
+				m.then(at, 2, plan.StepNeg)
+			}
+		}},
+		{what + ": keys evaluated at a share", on, NotPublic, func(m *mutant) {
+			for role := range 2 {
+				at := m.steps(role, eval)[0]
+				n := m.Programs[role].Slots[m.at(at).Dst].Len
+				for _, k := range m.steps(role, plan.StepPRG) {
+					if x := m.at(k); m.Programs[role].Slots[x.Dst].Len == n && m.Items[x.Args[0]].Mode == plan.Add {
+						share := m.keep(role, m.drawn(role, int(x.Args[0])))
+						m.at(at).Src[0] = share
+						break
+					}
+				}
+			}
+		}},
+		{what + ": both parties play the first one", on, PartyConstant, func(m *mutant) { m.step(1, eval).Args[3] = 1 }},
+		{what + ": roots of two sets of keys", on, KeyReused, func(m *mutant) {
+			a, b := m.another(m.steps(2, made))
+			m.at(b).Args[0] = m.at(a).Args[0]
+		}},
+		{what + ": roots of one party", on, MaterialForeign, func(m *mutant) { m.Items[m.step(2, made).Args[0]].Holder = 1 }},
+		{what + ": roots that are additive", on, MaterialForeign, func(m *mutant) { m.Items[m.step(2, made).Args[0]].Mode = plan.Add }},
+		{what + ": keys that one party gets", on, WrongCorrection, func(m *mutant) {
+			item := m.open(m.opens(2, plan.Keys)[0]).Item
+			m.everywhere(item, plan.Keys, func(_ int, o *plan.Open) { o.To = []int{1} })
+		}},
+		{what + ": what goes to all parties is no keys", on, WrongCorrection, func(m *mutant) {
+			o := m.open(m.opens(2, plan.Keys)[0])
+			at, _ := m.made(2, o.Src)
+			dst := m.slot(2, o.Len)
+			o.Src = dst
+			m.insert(site{2, at.phase, at.round, at.index + 1}, plan.Step{Op: plan.StepNeg, Dst: dst, Src: []int{m.at(at).Dst}})
+		}},
+		{what + ": a mask goes to all parties", on, WrongCorrection, func(m *mutant) {
+			at := m.steps(2, made)[0]
+			*m.at(at) = plan.Step{Op: plan.StepPRGSum, Dst: m.at(at).Dst, Args: []int64{int64(m.item(plan.Item{Mode: plan.Xor, Len: m.Programs[2].Slots[m.at(at).Dst].Len, Bits: 64, What: "a mask"}))}}
+		}},
+		{what + ": the same keys under two names", on, KeyReused, func(m *mutant) {
+			opens := m.opens(2, plan.Keys)
+			a := m.open(opens[0])
+			for _, s := range opens[1:] {
+				if b := m.open(s); b.Len == a.Len {
+					b.Src = m.keep(2, a.Src)
+					return
+				}
+			}
+			m.t.Fatal("no two sets of keys of one length")
+		}},
+	}
+}
+
 var programs = map[string]string{
 	"small": `parties a, b
 input x: int[2,2] from a in -1000..1000
@@ -1142,6 +1234,21 @@ input x: int[4] from a in -1000..1000
 input y: int[4] from b in -1000..1000
 let z = x * 2 - y
 reveal sum(where(reshape(z, [4, 1]) < [-7, 0, 99], 1, 2)) to a, b as out
+`,
+	"choices": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+input z: int[4] from b in -9..9
+reveal max(x, y) to a, b as larger
+reveal max(x, 2 - y) to a, b as other
+reveal max(z, 2) * 3 to a, b as small
+reveal abs(x + y) to b as size
+`,
+	"hinges": `parties a, b
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+let z = x * 2 - y
+reveal sum(relu(reshape(z, [4, 1]) - [-7, 0, 99])) to a, b as out
 `,
 	"views": `parties a, b, c
 input x: int from a in -1000..1000
@@ -1185,7 +1292,7 @@ func plans(t testing.TB) map[string]*plan.Plan {
 			t.Fatal(err)
 		}
 		var opt smpcc.Options
-		if name == "keys" || name == "points" { // a network on which rounds are worth any number of bytes
+		if name == "keys" || name == "points" || name == "choices" || name == "hinges" { // a network on which rounds are worth any number of bytes
 			opt.Net = passes.Network{RTT: 10, Bandwidth: 1e12}
 		}
 		out[name] = compile(t, path, opt)
@@ -1347,7 +1454,7 @@ func TestAcceptedOutputs(t *testing.T) {
 		tries = 100000
 	}
 	r := rand.New(rand.NewPCG(7, 8))
-	for _, name := range []string{"small", "views", "auction", "keys", "points"} { // without truncation, which rounds at random
+	for _, name := range []string{"small", "views", "auction", "keys", "points", "choices", "hinges"} { // without truncation, which rounds at random
 		data := bases[name].Encode()
 		accepted := 0
 		for range tries {

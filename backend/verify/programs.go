@@ -85,10 +85,13 @@ func (c *checker) dealer() {
 	}
 }
 
+// isKeys reports whether a step makes keys.
+func isKeys(op plan.StepOp) bool { return op == plan.StepDPFKey || op == plan.StepDCFKey }
+
 // sendKeys checks that what the dealer sends to both parties is keys, and only that: pseudorandom to each of them.
 func (c *checker) sendKeys(o *plan.Open, v value, where *place) {
 	t := c.table
-	if len(v.form) != 1 || v.form[0].c != 1 || t.terms[v.form[0].t].kind != kFn || t.params[t.terms[v.form[0].t].par].op != plan.StepDPFKey {
+	if len(v.form) != 1 || v.form[0].c != 1 || t.terms[v.form[0].t].kind != kFn || !isKeys(t.params[t.terms[v.form[0].t].par].op) {
 		c.find(WrongCorrection, where, "what is sent to all parties is not the correction words of keys")
 		return
 	}
@@ -254,15 +257,18 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0, 1}, nil, plan.Add, 64, n, where)
 	case plan.StepB2A:
 		return c.share(role, s, src, []int{0}, nil, plan.Add, 64, n, where)
-	case plan.StepDPF:
+	case plan.StepDPF, plan.StepDCF:
 		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || t.terms[x.form[0].t].kind != kCommon {
-			c.find(WrongMaterial, where(), "operand 2 of dpf is not correction words that the dealer has sent")
+			c.find(WrongMaterial, where(), "operand 2 of %s is not correction words that the dealer has sent", plan.Steps[s.Op].Name)
 			return value{}, false
+		}
+		if s.Op == plan.StepDCF {
+			return c.share(role, s, src, []int{0}, s.Args[:3], plan.Add, 64, n, where)
 		}
 		return c.share(role, s, src, []int{0}, s.Args[:3], plan.Xor, 1, n, where)
 	case plan.StepPRGSum:
 		return t.single(c.mask(arg(0))), true
-	case plan.StepDPFKey: // of the mask in src[0] under roots that are in no other keys
+	case plan.StepDPFKey, plan.StepDCFKey: // of the mask in src[0] under roots that are in no other keys
 		return t.single(c.fn(s.Op, s.Args, 64, true, src[0])), true
 	case plan.StepDeal:
 		i := arg(0)

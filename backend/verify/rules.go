@@ -266,26 +266,29 @@ func (c *checker) rule(x term) value {
 		if all.w < n {
 			wrong("compares %d bits of a value of %d", n, all.w)
 		}
-		item := t.terms[t.values[p.kids[2]].form[0].t].par // correction words, as eval has seen
-		if c.keyed[item] == nil {
-			wrong("its correction words are those of no keys")
-		}
-		key := t.params[t.terms[c.keyed[item].form[0].t].par]
-		root := t.values[p.kids[1]]
-		if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
-			wrong("its roots are not those of the keys")
-		}
+		key := c.keys(p, plan.StepDPFKey, wrong)
 		if key.args[1] != int64(n) || key.args[2] != kind {
 			wrong("the keys are of kind %d for %d bits, it compares %d with kind %d", key.args[2], key.args[1], n, kind)
 		}
-		if r := t.values[key.kids[0]]; r.w < n || !c.repeated(mask, t.as(r, mask.mode), n, per) {
-			wrong("the keys are not those of the mask of the opened value")
-		}
+		c.keysOf(key, mask, n, per, wrong)
 		if kind == plan.DPFEqual {
 			truth.w, truth.e = n, n
 			return t.single(c.fn(fnZero, []int64{int64(n)}, 1, false, truth))
 		}
 		return t.single(c.fn(fnLow, []int64{int64(n), int64(p.kids[0])}, 1, true, all))
+	case plan.StepDCF:
+		n, ring, per := int(p.args[0]), int(p.args[1]), int(p.args[2])
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("chooses by %d bits of a value of %d", n, all.w)
+		}
+		key := c.keys(p, plan.StepDCFKey, wrong)
+		if key.args[1] != int64(n) || key.args[2] != int64(ring) {
+			wrong("the keys are for %d bits with results of %d, it reads %d with results of %d", key.args[1], key.args[2], n, ring)
+		}
+		c.keysOf(key, mask, n, per, wrong)
+		truth.w, truth.e = n, n
+		return shares(t.single(c.fn(p.op, []int64{int64(n)}, 64, false, truth)), ring)
 	case plan.StepGroup:
 		var parts []value
 		for i, kid := range p.kids {
@@ -452,6 +455,31 @@ func (c *checker) rule(x term) value {
 		return shares(t.single(c.fn(p.op, nil, 1, false, delta)), w)
 	}
 	panic(clash{WrongMaterial, name + ": the verifier has no equation for it"})
+}
+
+// keys returns the dealer's step that made the keys which a step evaluates, if it is of kind op and the roots are those of the keys.
+func (c *checker) keys(p param, op plan.StepOp, wrong func(string, ...any)) param {
+	t := c.table
+	item := t.terms[t.values[p.kids[2]].form[0].t].par // correction words, as eval has seen
+	if c.keyed[item] == nil {
+		wrong("its correction words are those of no keys")
+	}
+	key := t.params[t.terms[c.keyed[item].form[0].t].par]
+	if key.op != op {
+		wrong("its correction words are of %s", plan.Steps[key.op].Name)
+	}
+	root := t.values[p.kids[1]]
+	if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
+		wrong("its roots are not those of the keys")
+	}
+	return key
+}
+
+// keysOf checks that keys are those of the mask of an opened value, of which each element is evaluated at per points.
+func (c *checker) keysOf(key param, mask value, n, per int, wrong func(string, ...any)) {
+	if r := c.table.values[key.kids[0]]; r.w < n || !c.repeated(mask, c.table.as(r, mask.mode), n, per) {
+		wrong("the keys are not those of the mask of the opened value")
+	}
 }
 
 // repeated reports whether every element of r stands per times in mask, one behind the other, mod 2^w.

@@ -169,7 +169,7 @@ func (c *checker) stepStructure(role int, ph plan.Phase, r int, s *plan.Step) {
 			c.find(MaterialForeign, where(), "item %d is of the other kind", s.Args[0])
 		}
 	}
-	if s.Op == plan.StepDPFKey {
+	if isKeys(s.Op) {
 		if it, ok := item(); ok && (it.Dealt || it.Holder != 0 || it.Mode != plan.Xor || it.Scope != plan.Session || ph != plan.Offline) {
 			c.find(MaterialForeign, where(), "item %d (%s) is not random words of both parties for a session", s.Args[0], it.What)
 		} else if ok && c.roots[int(s.Args[0])] {

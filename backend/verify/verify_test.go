@@ -218,7 +218,7 @@ func scramble(r *rand.Rand, v reflect.Value) {
 // FuzzCheck scrambles plans as TestHostile does, as the fuzzer says.
 func FuzzCheck(f *testing.F) {
 	bases := plans(f)
-	names := []string{"small", "views", "credit"}
+	names := []string{"small", "views", "credit", "choices"}
 	for i := range names {
 		f.Add(uint64(i), uint64(i), byte(i))
 	}

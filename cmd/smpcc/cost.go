@@ -267,12 +267,25 @@ func costCommand() *cobra.Command {
 			fmt.Fprintf(w, "\nthe rounds wait for: %s\n", strings.Join(c, " -> "))
 		}
 		if list := choices(p); len(list) > 0 {
-			fmt.Fprintln(w, "\ncomparisons, by the network that the plan was compiled for: rounds besides the opening, bytes that a party sends, bytes that the dealer sends, and the time that all of it was taken for")
-			t = newTable(w, "node", "elements", "bits", "taken", "masktree", "dpf", "why")
+			fmt.Fprintln(w, "\ncomparisons, by the network that the plan was compiled for: rounds besides the opening, bytes that a party sends, bytes that the dealer sends, and the time that all of it was taken for; with dcf also of what is chosen by them")
+			var names []string
+			for _, c := range list {
+				for _, x := range c.Candidates {
+					if !slices.Contains(names, x.Name) {
+						names = append(names, x.Name)
+					}
+				}
+			}
+			t = newTable(w, slices.Concat([]string{"node", "elements", "bits", "taken"}, names, []string{"why"})...)
 			for _, c := range list {
 				row := []string{c.Node, fmt.Sprint(c.Elements), fmt.Sprint(c.Bits), c.Taken}
-				for _, x := range c.Candidates {
-					row = append(row, fmt.Sprintf("%d, %s, %s, %.3g s", x.Rounds, bytesText(int64(x.Online)), bytesText(int64(x.Material)), x.Seconds))
+				for _, name := range names {
+					cell := "-" // it cannot serve
+					if i := slices.IndexFunc(c.Candidates, func(x candidateReport) bool { return x.Name == name }); i >= 0 {
+						x := c.Candidates[i]
+						cell = fmt.Sprintf("%d, %s, %s, %.3g s", x.Rounds, bytesText(int64(x.Online)), bytesText(int64(x.Material)), x.Seconds)
+					}
+					row = append(row, cell)
 				}
 				t.row(append(row, c.Why)...)
 			}

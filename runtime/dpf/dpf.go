@@ -20,6 +20,8 @@
 // 2020). Delta is uniform in 127 bits; all nodes on the way to r are different inputs but for a chance of 2^-127 a pair. To one party the correction words are then pseudorandom, whatever r is.
 //
 // Cost at B bits: max(0, B-7) + 1 blocks of key and of AES for a party, twice as many of AES for the dealer.
+//
+// Keys for ReLU besides carry values along the same tree: both parties get additive shares of max(m - r, 0); see ReluKeys.
 package dpf
 
 import (
@@ -56,6 +58,13 @@ type kernel struct {
 	grow func(clo, chi, lo, hi, dlo, dhi, at []uint64, bit uint64)
 	// pair writes H(node) XOR H(node XOR delta).
 	pair func(clo, chi, lo, hi, dlo, dhi []uint64)
+	// hash writes H(node XOR tweak), tweak in the upper word.
+	hash func(glo, ghi, lo, hi []uint64, tweak uint64)
+	// take adds to acc, where the point has a bit 0, the upper bits of g from shift on, and those of v where the node's lowest bit is set.
+	take func(acc, g, v, lo, at []uint64, bit, shift uint64)
+	// give sets c's bits of low << shift, which are 0, to beta where the secret point has the bit, or bit is 0, and to 0 elsewhere, less the upper
+	// bits of g0 from shift on, and plus those of g1; with the other sign where the first party's node is even.
+	give func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64)
 }
 
 // pad is the number of keys that kernels treat at a time.
@@ -65,16 +74,45 @@ const pad = 32
 var active = kernels()[0]
 
 // A scratch is what is worked on of a tile.
-type scratch struct{ acc, at, lo, hi, dlo, dhi, clo, chi [Tile]uint64 }
+type scratch struct {
+	acc                            [numbers][Tile]uint64 // of which comparisons use the first
+	wrap                           [Tile]uint64
+	at, lo, hi, dlo, dhi, clo, chi [Tile]uint64
+	glo, ghi, hlo, hhi             [Tile]uint64
+}
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // release clears what was worked on for n keys and gives it back.
 func (s *scratch) release(n int) {
-	for _, x := range []*[Tile]uint64{&s.acc, &s.at, &s.lo, &s.hi, &s.dlo, &s.dhi, &s.clo, &s.chi} {
+	for _, x := range []*[Tile]uint64{&s.acc[ofU], &s.acc[ofV], &s.acc[ofW], &s.wrap, &s.at, &s.lo, &s.hi, &s.dlo, &s.dhi, &s.clo, &s.chi, &s.glo, &s.ghi, &s.hlo, &s.hhi} {
 		clear(x[:n])
 	}
 	scratches.Put(s)
+}
+
+// plant sets secret points, the first party's nodes to its roots, and the difference of both parties'.
+func (s *scratch) plant(points []uint64, roots [2]Block) {
+	copy(s.at[:], points)
+	for i := range points {
+		lo, hi := roots[0][0][i]&^1, roots[0][1][i]
+		s.lo[i], s.hi[i] = lo, hi
+		s.dlo[i], s.dhi[i] = lo^(roots[1][0][i]|1), hi^roots[1][1][i]
+	}
+}
+
+// stand sets public points from.. of all, per of which belong to a key, and the nodes to their keys' roots of a party.
+func (s *scratch) stand(points, roots []uint64, n, from, per int, second bool) {
+	m := len(points)
+	copy(s.at[:], points)
+	copy(s.lo[:], plane(roots, 0, n, from, m, per, s.clo[:])[:m])
+	copy(s.hi[:], plane(roots, 1, n, from, m, per, s.clo[:])[:m])
+	for i := range m {
+		s.lo[i] &^= 1
+		if second {
+			s.lo[i] |= 1
+		}
+	}
 }
 
 // padded returns the least length of whole kernel steps for n keys.
@@ -109,12 +147,7 @@ func Keys(words []uint64, n, from int, points []uint64, roots [2]Block, bits, ki
 	m := len(points)
 	up := padded(m)
 	defer s.release(up)
-	copy(s.at[:], points)
-	for i := range m {
-		lo, hi := roots[0][0][i]&^1, roots[0][1][i]
-		s.lo[i], s.hi[i] = lo, hi
-		s.dlo[i], s.dhi[i] = lo^(roots[1][0][i]|1), hi^roots[1][1][i]
-	}
+	s.plant(points, roots)
 	at, lo, hi, dlo, dhi, clo, chi := s.at[:up], s.lo[:up], s.hi[:up], s.dlo[:up], s.dhi[:up], s.clo[:up], s.chi[:up]
 	put := func(level int) {
 		copy(words[2*level*n+from:][:m], clo)
@@ -151,16 +184,8 @@ func Eval(d, points, roots, words []uint64, n, from, per, bits, kind int, second
 	m := len(d)
 	up := padded(m)
 	defer s.release(up)
-	copy(s.at[:], points[:m])
-	copy(s.lo[:], plane(roots, 0, n, from, m, per, s.clo[:])[:m])
-	copy(s.hi[:], plane(roots, 1, n, from, m, per, s.clo[:])[:m])
-	for i := range m {
-		s.lo[i] &^= 1
-		if second {
-			s.lo[i] |= 1
-		}
-	}
-	acc, at, lo, hi := s.acc[:up], s.at[:up], s.lo[:up], s.hi[:up]
+	s.stand(points[:m], roots, n, from, per, second)
+	acc, at, lo, hi := s.acc[0][:up], s.at[:up], s.lo[:up], s.hi[:up]
 	keep := uint64(0)
 	if kind == plan.DPFLess {
 		keep = 1
@@ -243,6 +268,28 @@ var portable = &kernel{
 			l0, h0 := hash(b, lo[i], hi[i])
 			l1, h1 := hash(b, lo[i]^dlo[i], hi[i]^dhi[i])
 			clo[i], chi[i] = l0^l1, h0^h1
+		}
+	},
+	hash: func(glo, ghi, lo, hi []uint64, tweak uint64) {
+		b := new([16]byte)
+		for i := range glo {
+			glo[i], ghi[i] = hash(b, lo[i], hi[i]^tweak)
+		}
+	},
+	take: func(acc, g, v, lo, at []uint64, bit, shift uint64) {
+		for i := range acc {
+			if at[i]&bit == 0 { // the point is public
+				acc[i] += g[i]>>shift + -(lo[i]&1)&(v[i]>>shift)
+			}
+		}
+	},
+	give: func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64) {
+		for i := range c {
+			not := at[i]&bit ^ bit
+			on := (not|-not)>>63 - 1 // all ones if the point has the bit, or there is none
+			minus := lo[i]&1 - 1
+			v := beta[i]&on - g0[i]>>shift + g1[i]>>shift
+			c[i] |= (v ^ minus - minus) & low << shift
 		}
 	},
 }

@@ -39,27 +39,45 @@ type dealt struct {
 	roots [2]Block
 }
 
-func deal(points []uint64, bits, kind int) dealt {
-	n := len(points)
-	k := dealt{words: make([]uint64, n*plan.DPFWords(bits))}
+// rooted returns n keys that are to be made, of the given words.
+func rooted(n, words int) dealt {
+	k := dealt{words: make([]uint64, n*words)}
 	for i := range k.roots {
 		k.roots[i] = Block{uniform(n), uniform(n)}
-	}
-	for from := 0; from < n; from += Tile {
-		to := min(n, from+Tile)
-		part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
-		Keys(k.words, n, from, points[from:to], [2]Block{part(k.roots[0]), part(k.roots[1])}, bits, kind)
 	}
 	return k
 }
 
+func deal(points []uint64, bits, kind int) dealt {
+	n := len(points)
+	k := rooted(n, plan.DPFWords(bits))
+	k.make(points, func(from int, points []uint64, roots [2]Block) { Keys(k.words, n, from, points, roots, bits, kind) })
+	return k
+}
+
+// make calls fn for each tile of points and their roots.
+func (k dealt) make(points []uint64, fn func(from int, points []uint64, roots [2]Block)) {
+	for from := 0; from < len(points); from += Tile {
+		to := min(len(points), from+Tile)
+		part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
+		fn(from, points[from:to], [2]Block{part(k.roots[0]), part(k.roots[1])})
+	}
+}
+
 // eval evaluates keys at the same number of points each.
 func (k dealt) eval(points []uint64, party, bits, kind int) []uint64 {
-	n := len(k.roots[0][0])
+	return k.shares(points, party, func(d, points, roots []uint64, n, from, per int) {
+		Eval(d, points, roots, k.words, n, from, per, bits, kind, party == 1)
+	})
+}
+
+// shares calls fn for each tile of points.
+func (k dealt) shares(points []uint64, party int, fn func(d, points, roots []uint64, n, from, per int)) []uint64 {
+	n, roots := len(k.roots[0][0]), slices.Concat(k.roots[party][:]...)
 	d := make([]uint64, len(points))
 	for from := 0; from < len(d); from += Tile {
 		to := min(len(d), from+Tile)
-		Eval(d[from:to], points[from:to], slices.Concat(k.roots[party][:]...), k.words, n, from, len(d)/n, bits, kind, party == 1)
+		fn(d[from:to], points[from:to], roots, n, from, len(d)/n)
 	}
 	return d
 }
@@ -178,11 +196,9 @@ func TestSame(t *testing.T) {
 		for _, k := range all {
 			active = k
 			d := dealt{make([]uint64, n*plan.DPFWords(bits)), roots}
-			for from := 0; from < n; from += Tile {
-				to := min(n, from+Tile)
-				part := func(b Block) Block { return Block{b[0][from:to], b[1][from:to]} }
-				Keys(d.words, n, from, points[from:to], [2]Block{part(roots[0]), part(roots[1])}, bits, plan.DPFLess)
-			}
+			d.make(points, func(from int, points []uint64, roots [2]Block) {
+				Keys(d.words, n, from, points, roots, bits, plan.DPFLess)
+			})
 			s := append(d.eval(points, 0, bits, plan.DPFLess), d.eval(points, 1, bits, plan.DPFLess)...)
 			if first == nil {
 				first, shares = d.words, s
@@ -242,16 +258,21 @@ func TestHash(t *testing.T) {
 func TestWords(t *testing.T) {
 	const bits, n = 20, 4096
 	for _, point := range []uint64{0, 1<<bits - 1, 0x5a5a5} {
-		k := deal(slices.Repeat([]uint64{point}, n), bits, plan.DPFLess)
-		for w := range plan.DPFWords(bits) {
-			for b := range 64 {
-				ones := 0
-				for _, x := range k.words[w*n:][:n] {
-					ones += int(x >> b & 1)
-				}
-				if ones < n/2-6*32 || ones > n/2+6*32 { // six standard deviations
-					t.Errorf("point %#x: bit %d of word %d is set in %d of %d keys", point, b, w, ones, n)
-				}
+		checkUniform(t, deal(slices.Repeat([]uint64{point}, n), bits, plan.DPFLess).words, n)
+	}
+}
+
+// checkUniform counts the bits that are set in each of the words of n keys.
+func checkUniform(t *testing.T, words []uint64, n int) {
+	t.Helper()
+	for w := 0; w < len(words); w += n {
+		for b := range 64 {
+			ones := 0
+			for _, x := range words[w:][:n] {
+				ones += int(x >> b & 1)
+			}
+			if ones < n/2-6*32 || ones > n/2+6*32 { // six standard deviations of 4096
+				t.Errorf("bit %d of word %d is set in %d of %d keys", b, w/n, ones, n)
 			}
 		}
 	}

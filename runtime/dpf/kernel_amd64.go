@@ -60,4 +60,16 @@ var vaes = &kernel{
 		n := same(len(clo), chi, lo, hi, dlo, dhi)
 		pair512(&clo[0], &chi[0], &lo[0], &hi[0], &dlo[0], &dhi[0], hashKeys, n/16)
 	},
+	hash: func(glo, ghi, lo, hi []uint64, tweak uint64) {
+		n := same(len(glo), ghi, lo, hi)
+		hash512(&glo[0], &ghi[0], &lo[0], &hi[0], hashKeys, n/32, tweak)
+	},
+	take: func(acc, g, v, lo, at []uint64, bit, shift uint64) {
+		n := same(len(acc), g, v, lo, at)
+		take512(&acc[0], &g[0], &v[0], &lo[0], &at[0], n/32, bit, shift)
+	},
+	give: func(c, beta, g0, g1, lo, at []uint64, bit, low, shift uint64) {
+		n := same(len(c), beta, g0, g1, lo, at)
+		give512(&c[0], &beta[0], &g0[0], &g1[0], &lo[0], &at[0], n/32, bit, low, shift)
+	},
 }

@@ -28,3 +28,18 @@ func grow512(clo *uint64, chi *uint64, lo *uint64, hi *uint64, dlo *uint64, dhi 
 //
 //go:noescape
 func pair512(clo *uint64, chi *uint64, lo *uint64, hi *uint64, dlo *uint64, dhi *uint64, keys *[176]byte, turns int)
+
+// hash512 writes H(node XOR tweak), tweak in the upper word, for each of 32 nodes for each of turns > 0.
+//
+//go:noescape
+func hash512(glo *uint64, ghi *uint64, lo *uint64, hi *uint64, keys *[176]byte, turns int, tweak uint64)
+
+// take512 adds to each of 32 words of acc for each of turns > 0, where at does not have bit, h >> shift and, if lo is odd, v >> shift.
+//
+//go:noescape
+func take512(acc *uint64, h *uint64, v *uint64, lo *uint64, at *uint64, turns int, bit uint64, shift uint64)
+
+// give512 adds to each of 32 words of c for each of turns > 0, by OR, (v AND low) << shift, v = (beta if at has all of bit) - (h0 >> shift) + (h1 >> shift), or -v if lo is even.
+//
+//go:noescape
+func give512(c *uint64, beta *uint64, h0 *uint64, h1 *uint64, lo *uint64, at *uint64, turns int, bit uint64, low uint64, shift uint64)

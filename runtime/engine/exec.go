@@ -40,9 +40,23 @@ func (x *execution) step(s *plan.Step) {
 	arg := func(i int) int { return int(s.Args[i]) }
 	switch s.Op {
 	case plan.StepDPF:
-		x.compare(d, a, x.slot(s.Src[1]), x.slot(s.Src[2]), arg(0), arg(1), arg(2))
+		roots, words := x.slot(s.Src[1]), x.slot(s.Src[2])
+		tiles(len(d), func(lo, hi int) {
+			dpf.Eval(d[lo:hi], a[lo:hi], roots, words, len(roots)/2, lo, arg(2), arg(0), arg(1), x.e.role == 1)
+		})
 	case plan.StepDPFKey:
-		x.keys(d, a, arg(0), arg(1), arg(2))
+		x.keys(a, arg(0), func(lo int, points []uint64, roots [2]dpf.Block) {
+			dpf.Keys(d, len(a), lo, points, roots, arg(1), arg(2))
+		})
+	case plan.StepDCF:
+		roots, words := x.slot(s.Src[1]), x.slot(s.Src[2])
+		tiles(len(d), func(lo, hi int) {
+			dpf.Relu(d[lo:hi], a[lo:hi], roots, words, len(roots)/2, lo, arg(2), arg(0), arg(1), x.e.role == 1)
+		})
+	case plan.StepDCFKey:
+		x.keys(a, arg(0), func(lo int, masks []uint64, roots [2]dpf.Block) {
+			dpf.ReluKeys(d, len(a), lo, masks, roots, arg(1), arg(2))
+		})
 	case plan.StepCopy:
 		ring.Copy(d, a, plan.CopyOf(s))
 	case plan.StepGather:
@@ -223,15 +237,8 @@ func tiles(n int, fn func(lo, hi int)) {
 	wg.Wait()
 }
 
-// compare evaluates keys at public points, per of each.
-func (x *execution) compare(d, points, roots, words []uint64, bits, kind, per int) {
-	tiles(len(d), func(lo, hi int) {
-		dpf.Eval(d[lo:hi], points[lo:hi], roots, words, len(roots)/2, lo, per, bits, kind, x.e.role == 1)
-	})
-}
-
-// keys makes the correction words of keys for secret points, whose roots are the parties' shares of an item.
-func (x *execution) keys(words, points []uint64, item, bits, kind int) {
+// keys calls make for each tile of secret points, with the roots of their keys: the parties' shares of an item.
+func (x *execution) keys(points []uint64, item int, make func(lo int, points []uint64, roots [2]dpf.Block)) {
 	n := len(points)
 	tiles(n, func(lo, hi int) {
 		w := workers.Get().(*worker)
@@ -247,7 +254,7 @@ func (x *execution) keys(words, points []uint64, item, bits, kind int) {
 				roots[party][k] = b
 			}
 		}
-		dpf.Keys(words, n, lo, points[lo:hi], roots, bits, kind)
+		make(lo, points[lo:hi], roots)
 		for i := range 4 {
 			clear(w.in[i][:hi-lo])
 		}

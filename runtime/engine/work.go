@@ -131,15 +131,19 @@ func (e *Engine) whole(s *plan.Step, w *Work) {
 		w.Alone[Copies] += n
 	case plan.StepSum:
 		w.Alone[Copies] += src
-	case plan.StepDPF, plan.StepDPFKey:
-		to, n, bits, times := &w.Alone, dst, s.Args[0], 1.0
-		if s.Op == plan.StepDPFKey { // two hashes a block
-			n, bits, times = src, s.Args[1], 2
+	case plan.StepDPF, plan.StepDCF, plan.StepDPFKey, plan.StepDCFKey:
+		to, n, args, times := &w.Alone, dst, s.Args, 1.0
+		if s.Op == plan.StepDPFKey || s.Op == plan.StepDCFKey { // two hashes a block
+			n, args, times = src, s.Args[1:], 2
 		}
 		if n >= parallelKeys {
 			to = &w.Parallel
 		}
-		to[Keys] += times * n * float64(plan.DPFLevels(int(bits))+1)
+		blocks := plan.DPFLevels(int(args[0])) + 1
+		if s.Op == plan.StepDCF || s.Op == plan.StepDCFKey {
+			blocks = plan.DCFBlocks(int(args[0]), int(args[1]))
+		}
+		to[Keys] += times * n * float64(blocks)
 	case plan.StepMatMul, plan.StepConv:
 		macs := float64(s.MACs(length))
 		to := &w.Alone

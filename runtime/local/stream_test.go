@@ -28,6 +28,7 @@ type streamer struct {
 	mu    sync.Mutex
 	flows int // begun
 	done  int
+	last  chan struct{} // closed when the exchange begun last is over
 }
 
 func (s *streamer) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
@@ -49,9 +50,13 @@ func (s *streamer) Start(ctx context.Context, ph plan.Phase, round int, out [][]
 	if s.flows++; s.flows > s.done+2 {
 		s.t.Errorf("exchange %d begins, of which %d have ended", s.flows, s.done)
 	}
-	fail := ph == plan.Online && round == s.fail
+	fail, before := ph == plan.Online && round == s.fail, s.last
+	s.last = f.came
 	f.exchange = func() {
 		defer close(f.came)
+		if before != nil { // messages to a peer go in the order of rounds
+			<-before
+		}
 		if fail {
 			f.err = fmt.Errorf("no answer")
 			return

@@ -19,6 +19,9 @@ func dpf() {
 	look512()
 	grow512()
 	pair512()
+	hash512()
+	take512()
+	give512()
 }
 
 // expandHash is the key schedule of AES-128 (FIPS 197, section 5.2).
@@ -266,4 +269,89 @@ func pair512() {
 		VMOVDQU64(h.hi[i], Mem{Base: chi, Disp: 64 * i})
 	}
 	next(turns, 8*n, clo, chi, lo, hi, dlo, dhi)
+}
+
+// hash512 hashes nodes for the values that they give.
+func hash512() {
+	const n = 4
+	turned("hash512", "glo, ghi, lo, hi *uint64, keys *[176]byte, turns int, tweak uint64",
+		fmt.Sprintf("writes H(node XOR tweak), tweak in the upper word, for each of %d nodes for each of turns > 0.", 8*n))
+	glo, ghi, lo, hi := param("glo"), param("ghi"), param("lo"), param("hi")
+	key := hashKeys()
+	turns := param("turns")
+	tweak := ZMM()
+	VPBROADCASTQ(param("tweak"), tweak)
+	Label("turn")
+	h := hash(key, n, func(i int, l, u reg.VecVirtual) {
+		loadPlanes(lo, hi)(i, l, u)
+		VPXORQ(tweak, u, u)
+	})
+	for i := range n {
+		VMOVDQU64(h.lo[i], Mem{Base: glo, Disp: 64 * i})
+		VMOVDQU64(h.hi[i], Mem{Base: ghi, Disp: 64 * i})
+	}
+	next(turns, 8*n, glo, ghi, lo, hi)
+}
+
+// take512 adds what a level gives at a public point.
+func take512() {
+	const n = 4
+	turned("take512", "acc, h, v, lo, at *uint64, turns int, bit, shift uint64",
+		fmt.Sprintf("adds to each of %d words of acc for each of turns > 0, where at does not have bit, h >> shift and, if lo is odd, v >> shift.", 8*n))
+	acc, h, v, lo, at := param("acc"), param("h"), param("v"), param("lo"), param("at")
+	turns := param("turns")
+	bit, shift, one := ZMM(), ZMM(), constant(1)
+	VPBROADCASTQ(param("bit"), bit)
+	VPBROADCASTQ(param("shift"), shift)
+	Label("turn")
+	for i := range n {
+		x, y, z := ZMM(), ZMM(), ZMM()
+		t, left := K(), K()
+		VPTESTMQ(Mem{Base: lo, Disp: 64 * i}, one, t)
+		VPTESTNMQ(Mem{Base: at, Disp: 64 * i}, bit, left)
+		VMOVDQU64(Mem{Base: h, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VMOVDQU64(Mem{Base: v, Disp: 64 * i}, y)
+		VPSRLVQ(shift, y, y)
+		VPADDQ(y, x, t, x)
+		VMOVDQU64(Mem{Base: acc, Disp: 64 * i}, z)
+		VPADDQ(x, z, left, z)
+		VMOVDQU64(z, Mem{Base: acc, Disp: 64 * i})
+	}
+	next(turns, 8*n, acc, h, v, lo, at)
+}
+
+// give512 makes correction words of values.
+func give512() {
+	const n = 4
+	turned("give512", "c, beta, h0, h1, lo, at *uint64, turns int, bit, low, shift uint64",
+		fmt.Sprintf("adds to each of %d words of c for each of turns > 0, by OR, (v AND low) << shift, v = (beta if at has all of bit) - (h0 >> shift) + (h1 >> shift), or -v if lo is even.", 8*n))
+	c, beta, h0, h1, lo, at := param("c"), param("beta"), param("h0"), param("h1"), param("lo"), param("at")
+	turns := param("turns")
+	bit, low, shift, one, zero := ZMM(), ZMM(), ZMM(), constant(1), ZMM()
+	VPBROADCASTQ(param("bit"), bit)
+	VPBROADCASTQ(param("low"), low)
+	VPBROADCASTQ(param("shift"), shift)
+	VPXORQ(zero, zero, zero)
+	Label("turn")
+	for i := range n {
+		v, x := ZMM(), ZMM()
+		on, even := K(), K()
+		VPANDQ(Mem{Base: at, Disp: 64 * i}, bit, x)
+		VPCMPEQQ(bit, x, on)
+		VPTESTNMQ(Mem{Base: lo, Disp: 64 * i}, one, even)
+		VMOVDQU64_Z(Mem{Base: beta, Disp: 64 * i}, on, v)
+		VMOVDQU64(Mem{Base: h0, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VPSUBQ(x, v, v)
+		VMOVDQU64(Mem{Base: h1, Disp: 64 * i}, x)
+		VPSRLVQ(shift, x, x)
+		VPADDQ(x, v, v)
+		VPSUBQ(v, zero, even, v)
+		VPANDQ(low, v, v)
+		VPSLLVQ(shift, v, v)
+		VPORQ(Mem{Base: c, Disp: 64 * i}, v, v)
+		VMOVDQU64(v, Mem{Base: c, Disp: 64 * i})
+	}
+	next(turns, 8*n, c, beta, h0, h1, lo, at)
 }
