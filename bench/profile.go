@@ -115,6 +115,15 @@ type Forecast struct {
 	Together int64
 }
 
+// Headroom is the garbage in bytes that a process lets lie while so much is in use.
+func Headroom(live int64) int64 { return max(64<<20, live/8) }
+
+// server is the memory that a role takes in a process of its own, besides the process itself. Garbage is what was setup's and messages that the
+// pool of buffers has let go.
+func server(r engine.Footprint) int64 {
+	return r.Total() + min(r.Setup+r.Messages, Headroom(r.Total()))
+}
+
 // A wire is what goes between roles in a phase.
 type wire struct {
 	rounds int
@@ -370,7 +379,7 @@ const short = 48 << 20
 // Calibrate measures this machine. say is told what is going on.
 func Calibrate(m *Machine, runs int, say func(string), run Run) (*Profile, error) {
 	var samples []sample
-	var process, server []float64
+	var process, servers []float64
 	first := probes()
 	for i, b := range append(first, keyed()...) {
 		say(b.Name)
@@ -388,7 +397,7 @@ func Calibrate(m *Machine, runs int, say func(string), run Run) (*Profile, error
 		}
 		times := runs
 		if f.Together < short {
-			times *= 10
+			times = max(times, 50)
 		}
 		r, err := run(pr, m, "memory", times)
 		if err != nil {
@@ -405,14 +414,14 @@ func Calibrate(m *Machine, runs int, say func(string), run Run) (*Profile, error
 			on.grpc, on.grpcCPU = g.Online.Seconds, g.Online.CPU
 			rest := float64(g.PeakRSS)
 			for _, role := range f.Roles {
-				rest -= float64(role.Total())
+				rest -= float64(server(role))
 			}
-			server = append(server, rest/float64(len(f.Roles)))
+			servers = append(servers, rest/float64(len(f.Roles)))
 		}
 		samples = append(samples, sample{model: b.Name, ph: plan.Offline, f: f, cpu: r.Offline.CPU, wall: r.Offline.Seconds}, on)
 	}
 	p := fit(m, samples)
-	p.Memory = Besides{Process: max(0, int64(median(process))), Server: max(0, int64(median(server)))}
+	p.Memory = Besides{Process: max(0, int64(median(process))), Server: max(0, int64(slices.Min(servers)))} // of the smallest, which has no garbage
 	return p, nil
 }
 

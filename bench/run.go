@@ -208,12 +208,14 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 	return s.Finish(), nil
 }
 
-// setup runs setup. The weights are garbage after it, as are its messages, whose buffers outlive one collection: sessions have their memory.
+// setup runs setup. What reading weights takes is the caller's, and garbage before it; the weights are garbage after it, as are its messages, whose
+// buffers outlive one collection: sessions have their memory.
 func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 	w, err := p.Weights()
 	if err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory()
 	r, err := local.New(ctx, p.Plan, w)
 	runtime.GC()
 	debug.FreeOSMemory()
@@ -226,7 +228,7 @@ func (p *Profile) Predict(f *Forecast, r *Result) {
 	if r.Transport == "grpc" {
 		r.Predicted.Memory = 0
 		for _, role := range f.Roles {
-			r.Predicted.Memory += role.Total() + p.Memory.Server
+			r.Predicted.Memory += server(role) + p.Memory.Server
 		}
 	}
 }
