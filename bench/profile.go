@@ -521,7 +521,7 @@ func overhead(samples []sample, times func(s *sample) (memory, grpc float64)) Ov
 // machine for a while makes times wrong, and always too long.
 func robust(a [][]float64, y []float64) []float64 {
 	const tolerable = 0.1
-	x := nonNegative(a, y)
+	x := nonNegative(a, y, nil)
 	for range 10 {
 		wa, wy := make([][]float64, len(a)), make([]float64, len(y))
 		for i, row := range a {
@@ -535,41 +535,66 @@ func robust(a [][]float64, y []float64) []float64 {
 			}
 			wy[i] = w * y[i]
 		}
-		x = nonNegative(wa, wy)
+		x = nonNegative(wa, wy, x)
 	}
 	return x
 }
 
-// nonNegative minimises |Ax - y| over x >= 0, one coordinate after the other until nothing moves.
-func nonNegative(a [][]float64, y []float64) []float64 {
+// nonNegative minimises |Ax - y| over x >= 0 from a first guess, or from 0: one coordinate after the other until nothing moves. Columns are
+// scaled to length 1, so that what moves is comparable.
+func nonNegative(a [][]float64, y, guess []float64) []float64 {
 	n := len(a[0])
-	norm, x, rest := make([]float64, n), make([]float64, n), append([]float64{}, y...)
+	norm, gram, slope := make([]float64, n), make([][]float64, n), make([]float64, n)
 	for _, row := range a {
 		for j, v := range row {
 			norm[j] += v * v
 		}
 	}
-	for range 200_000 {
+	for j := range norm {
+		norm[j] = math.Sqrt(norm[j])
+		gram[j] = make([]float64, n)
+	}
+	for i, row := range a {
+		for j, v := range row {
+			if v == 0 {
+				continue
+			}
+			slope[j] += v * y[i] / norm[j]
+			for k, w := range row {
+				if w != 0 {
+					gram[j][k] += v * w / (norm[j] * norm[k])
+				}
+			}
+		}
+	}
+	x := make([]float64, n) // scaled
+	move := func(j int, d float64) {
+		x[j] += d
+		for k, g := range gram[j] {
+			slope[k] -= d * g
+		}
+	}
+	for j := range guess {
+		move(j, guess[j]*norm[j])
+	}
+	for range 20_000 {
 		moved := 0.0
 		for j := range x {
 			if norm[j] == 0 {
 				continue
 			}
-			g := 0.0
-			for i, row := range a {
-				g += row[j] * rest[i]
-			}
-			to := max(0, x[j]+g/norm[j])
-			if d := to - x[j]; d != 0 {
-				for i, row := range a {
-					rest[i] -= d * row[j]
-				}
-				x[j] = to
-				moved = max(moved, math.Abs(d)*math.Sqrt(norm[j]))
+			if d := max(-x[j], slope[j]); d != 0 {
+				move(j, d)
+				moved = max(moved, math.Abs(d))
 			}
 		}
-		if moved < 1e-10 {
+		if moved < 1e-9 {
 			break
+		}
+	}
+	for j := range x {
+		if norm[j] > 0 {
+			x[j] /= norm[j]
 		}
 	}
 	return x

@@ -22,7 +22,7 @@ func TestNonNegative(t *testing.T) {
 		{[][]float64{{1, 1}, {2, 1}}, []float64{3, 7}, []float64{3.4, 0}}, // unbounded: 4, -1
 		{[][]float64{{1, 0}, {2, 0}}, []float64{3, 6}, []float64{3, 0}},
 	} {
-		got := nonNegative(c.a, c.y)
+		got := nonNegative(c.a, c.y, nil)
 		for i, x := range got {
 			if math.Abs(x-c.want[i]) > 1e-6 {
 				t.Errorf("%v: got %v, want %v", c.a, got, c.want)
@@ -43,7 +43,7 @@ func TestRobust(t *testing.T) {
 	if got := robust(a, y); math.Abs(got[0]-2) > 0.05 || math.Abs(got[1]-1) > 0.3 {
 		t.Errorf("got %v, want 2 and 1", got)
 	}
-	if got := nonNegative(a, y); math.Abs(got[1]-1) < 1 {
+	if got := nonNegative(a, y, nil); math.Abs(got[1]-1) < 1 {
 		t.Errorf("least squares got %v: the test has no teeth", got)
 	}
 }
