@@ -118,10 +118,10 @@ type Forecast struct {
 // Headroom is the garbage in bytes that a process lets lie while so much is in use.
 func Headroom(live int64) int64 { return max(64<<20, live/8) }
 
-// server is the memory that a role takes in a process of its own, besides the process itself. Garbage is what was setup's and messages that the
-// pool of buffers has let go.
+// server is the memory that a role takes in a process of its own, besides the process itself. The pool of buffers lets go of what two collections
+// have found unused: buffers from before a collection lie beside those made since. Garbage is besides what was setup's, and messages that the pool has let go.
 func server(r engine.Footprint) int64 {
-	return r.Total() + min(r.Setup+r.Messages, Headroom(r.Total()))
+	return r.Total() + r.Messages + min(r.Setup+r.Messages, Headroom(r.Total()))
 }
 
 // A wire is what goes between roles in a phase.
@@ -340,6 +340,9 @@ func probes() []Model {
 		{Name: "network-12", build: network(12)},
 		{Name: "depthwise-stack", build: stack(32, 192, 3, 28, 192, 3)},
 		{Name: "conv-stack", build: stack(32, 64, 3, 28, 1, 5)},
+		{Name: "clip-200k", build: func(g *graph) *ir.Value {
+			return g.e(ir.OpClip, ir.Attrs{ir.F("lo", -1), ir.F("hi", 5)}, g.e(ir.OpMul, nil, g.input(-64, 64, 200_000), g.number(0.7)))
+		}},
 		{Name: "pool", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 32, 64, 64), 2, 2, 0) }},
 		{Name: "pool-3", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 48, 97, 97), 3, 2, 0) }},
 		{Name: "gelu-60k", build: smooth(ir.OpGelu, 60_000, -8, 8)},

