@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
-	"runtime"
 	"slices"
 
 	"smpcc/backend/plan"
@@ -14,26 +12,50 @@ import (
 	"smpcc/runtime/engine"
 )
 
+// profileVersion counts the meanings that a profile's file has had.
+const profileVersion = 2
+
 // A Profile is what a machine does in a second, by kind of work, as measured on models made for that.
 type Profile struct {
+	Version int                `json:"version"`
 	Machine Machine            `json:"machine"`
-	Rates   map[string]float64 `json:"per_second"` // per core; a kind that is missing took no time that could be told
-	Wait    Handover           `json:"handover"`
-	GRPC    Loopback           `json:"grpc"`
-	Fit     []Fitted           `json:"fit"` // what the profile says of the models that it was made from
+	Rates   map[string]float64 `json:"per_second"` // per core where all are busy; a kind that is missing took no time that could be told
+	// Alone is the time that a core takes for work while others rest, as a part of what it takes while all are busy: 1 where cores share
+	// nothing, 1/n where n cores together are no faster than one.
+	Alone  float64  `json:"alone"`
+	Busy   float64  `json:"busy"` // processors' time over the time that all of them would need if none rested
+	GRPC   Loopback `json:"grpc"`
+	Memory Besides  `json:"memory"`
+	Fit    []Fitted `json:"fit"` // what the profile says of the models that it was made from
 }
 
-// Handover is how long processors wait to be woken.
-type Handover struct {
-	Round float64 `json:"seconds_per_round"` // an exchange in memory
-	Split float64 `json:"seconds_per_split"` // a stage that is shared out among processors
+// Besides is the memory in bytes that processes take besides what plans say.
+type Besides struct {
+	Process int64 `json:"process_bytes"` // growth of a process in which all roles run
+	Server  int64 `json:"server_bytes"`  // a server of one role, whole
 }
 
-// Loopback is what gRPC with mutual TLS between processes of one machine takes, besides the time in memory.
+// Loopback is gRPC with mutual TLS between processes of one machine, compared with roles in one process.
 type Loopback struct {
-	Round float64 `json:"seconds_per_round"`
-	Bytes float64 `json:"bytes_per_second"` // 0 if bytes took no time that could be told
+	Time Overhead `json:"time"`
+	CPU  Overhead `json:"cpu"` // processors' time of all roles
 }
+
+// An Overhead is what a process for each role makes of a phase: it takes Slower times as long, because processes have no part of a cache in
+// common and wake each other, and for each exchange and each byte of its busiest line something more.
+type Overhead struct {
+	Slower float64 `json:"slower"`
+	Round  float64 `json:"seconds_per_round"`
+	Byte   float64 `json:"seconds_per_byte"`
+}
+
+// of is what an overhead makes of a time.
+func (o *Overhead) of(t float64, w *wire) float64 {
+	return o.Slower*t + o.Round*float64(w.rounds) + o.Byte*float64(w.line)
+}
+
+// valid reports whether an overhead can be one.
+func (o *Overhead) valid() bool { return o.Slower >= 0 && o.Round >= 0 && o.Byte >= 0 }
 
 // A Fitted is a phase of a model, measured and as the profile has it.
 type Fitted struct {
@@ -56,6 +78,9 @@ func ReadProfile(file string) (*Profile, error) {
 	if err := json.Unmarshal(data, p); err != nil {
 		return nil, fmt.Errorf("%s is no machine profile: %w", file, err)
 	}
+	if p.Version != profileVersion {
+		return nil, fmt.Errorf("%s is a machine profile of version %d, this smpcc reads version %d; run smpcc bench --calibrate again", file, p.Version, profileVersion)
+	}
 	known := map[string]bool{}
 	for _, k := range engine.KindNames {
 		known[k] = true
@@ -65,8 +90,8 @@ func ReadProfile(file string) (*Profile, error) {
 			return nil, fmt.Errorf("%s is no machine profile of this version: %s = %g; run smpcc bench --calibrate again", file, k, r)
 		}
 	}
-	if len(p.Rates) == 0 || p.Machine.Cores < 1 || !(p.GRPC.Round >= 0) || !(p.GRPC.Bytes >= 0) || !(p.Wait.Round >= 0) || !(p.Wait.Split >= 0) {
-		return nil, fmt.Errorf("%s is no machine profile: it has no rates or no cores", file)
+	if len(p.Rates) == 0 || p.Machine.Cores < 1 || !(p.Alone > 0 && p.Alone <= 1) || !(p.Busy >= 0) || !p.GRPC.Time.valid() || !p.GRPC.CPU.valid() || p.Memory.Process < 0 || p.Memory.Server < 0 {
+		return nil, fmt.Errorf("%s is no machine profile: it has no rates, no cores or no times; run smpcc bench --calibrate again", file)
 	}
 	return p, nil
 }
@@ -90,6 +115,15 @@ type Forecast struct {
 	Together int64
 }
 
+// Headroom is the garbage in bytes that a process lets lie while so much is in use.
+func Headroom(live int64) int64 { return max(64<<20, live/8) }
+
+// server is the memory that a role takes in a process of its own, besides the process itself. The pool of buffers lets go of what two collections
+// have found unused: buffers from before a collection lie beside those made since. Garbage is besides what was setup's, and messages that the pool has let go.
+func server(r engine.Footprint) int64 {
+	return r.Total() + r.Messages + min(r.Setup+r.Messages, Headroom(r.Total()))
+}
+
 // A wire is what goes between roles in a phase.
 type wire struct {
 	rounds int
@@ -105,11 +139,7 @@ func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 		if err != nil {
 			return nil, err
 		}
-		var w [3][]engine.Work
-		for ph := range w {
-			w[ph] = e.Work(plan.Phase(ph))
-		}
-		f.works = append(f.works, w)
+		f.works = append(f.works, e.Work())
 		r := e.Footprint()
 		f.Roles = append(f.Roles, r)
 		model += r.Model
@@ -118,10 +148,9 @@ func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 	for _, w := range p.Manifest.Weights {
 		setup += 8 * int64(w.Len())
 	}
-	var most [3]int64 // bytes of the largest exchange
 	for ph := range f.wire {
 		for r := range p.Programs[0].Rounds(plan.Phase(ph)) {
-			line, all := int64(0), int64(0)
+			line := int64(0)
 			for role := range p.Programs {
 				to := make([]int64, len(p.Programs))
 				for i := range p.Programs[role].Rounds(plan.Phase(ph))[r].Opens {
@@ -132,7 +161,6 @@ func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 					for _, t := range o.To {
 						if t != role {
 							to[t] += int64(o.Bytes())
-							all += int64(o.Bytes())
 						}
 					}
 				}
@@ -142,14 +170,14 @@ func NewForecast(p *plan.Plan, cores int) (*Forecast, error) {
 				f.wire[ph].rounds++
 				f.wire[ph].line += line
 			}
-			most[ph] = max(most[ph], all)
 		}
 	}
-	f.Together = model + max(setup+most[plan.Setup], session+max(most[plan.Offline], most[plan.Online]))
+	all := func(int, int) bool { return true }
+	f.Together = model + max(setup+engine.Buffers(p, all, 1, plan.Setup), session+engine.Buffers(p, all, 1, plan.Offline, plan.Online))
 	return f, nil
 }
 
-// seconds is the processors' time of work.
+// seconds is the time of work on a core where all are busy.
 func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
 	t := 0.0
 	for k, n := range w {
@@ -160,8 +188,18 @@ func (p *Profile) seconds(w *[engine.Kinds]float64) float64 {
 	return t
 }
 
-// CPU predicts the processors' time of a phase, of all roles.
-func (p *Profile) CPU(f *Forecast, ph plan.Phase) float64 {
+// alone is the time of a role's work that one processor does, less that of exchanges, where all are busy.
+func (p *Profile) alone(w *engine.Work) float64 {
+	a := w.Alone
+	a[engine.Rounds] = 0
+	return p.seconds(&a)
+}
+
+// CPU predicts the processors' time of a phase, of all roles, in memory or over grpc; 0 for wan.
+func (p *Profile) CPU(f *Forecast, ph plan.Phase, transport string) float64 {
+	if transport == "wan" {
+		return 0
+	}
 	t := 0.0
 	for role := range f.works {
 		for i := range f.works[role][ph] {
@@ -169,14 +207,11 @@ func (p *Profile) CPU(f *Forecast, ph plan.Phase) float64 {
 			t += p.seconds(&w.Parallel) + p.seconds(&w.Alone)
 		}
 	}
+	t *= p.Busy
+	if transport == "grpc" {
+		t = p.GRPC.CPU.of(t, &f.wire[ph])
+	}
 	return t
-}
-
-// alone is the time of a role's work that one processor does, less that of exchanges, and the wait for others to take their share.
-func (p *Profile) alone(w *engine.Work) float64 {
-	a := w.Alone
-	a[engine.Rounds] = 0
-	return p.seconds(&a) + p.Wait.Split*w.Alone[engine.Splits]
 }
 
 // rounds is the number of parts of a phase between which roles wait for each other.
@@ -190,45 +225,55 @@ func (p *Profile) Compute(f *Forecast, ph plan.Phase) float64 {
 		longest := 0.0
 		for role := range f.works {
 			w := &f.works[role][ph][r]
-			longest = max(longest, p.seconds(&w.Parallel)/float64(f.cores)+p.alone(w))
+			longest = max(longest, p.seconds(&w.Parallel)/float64(f.cores)+p.Alone*p.alone(w))
 		}
 		t += longest
 	}
 	return t
 }
 
-// Seconds predicts the seconds of a phase with all roles on this machine, over memory, grpc or wan. Work that goes to all processors is
-// done one after the other; of what one does alone, roles do theirs of a round at the same time, as far as there are processors.
-func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
-	c := f.wire[ph]
-	t := float64(c.rounds) * p.exchange()
+// works returns the work of a phase with all roles on this machine as what one core does from beginning to end while all are busy. Work that goes to all
+// processors is done one after the other; of what one does alone, roles do theirs of a round at the same time, as far as there are processors. That of one role
+// counts where it takes longest, less what it gains from cores that rest.
+func (p *Profile) works(f *Forecast, ph plan.Phase) [engine.Kinds]float64 {
+	var all [engine.Kinds]float64
+	add := func(w *[engine.Kinds]float64, part float64) {
+		for k, n := range w {
+			all[k] += part * n
+		}
+	}
+	each := 1 / float64(f.cores)
 	for r := range f.rounds(ph) {
-		parallel, longest, sum := 0.0, 0.0, 0.0
+		longest, sum, who := 0.0, 0.0, 0
 		for role := range f.works {
 			w := &f.works[role][ph][r]
-			parallel += p.seconds(&w.Parallel)
+			add(&w.Parallel, each)
 			a := p.alone(w)
-			longest, sum = max(longest, a), sum+a
+			if sum += a; a > longest {
+				longest, who = a, role
+			}
 		}
-		t += parallel/float64(f.cores) + max(longest, sum/float64(f.cores))
-	}
-	switch transport {
-	case "grpc":
-		t += float64(c.rounds) * p.GRPC.Round
-		if p.GRPC.Bytes > 0 {
-			t += float64(c.line) / p.GRPC.Bytes
+		if p.Alone*longest > each*sum {
+			add(&f.works[who][ph][r].Alone, p.Alone)
+			continue
 		}
-	case "wan":
-		t += float64(c.rounds)*wan.RTT.Seconds()/2 + float64(c.line)*8/wan.Bandwidth
+		for role := range f.works {
+			add(&f.works[role][ph][r].Alone, each)
+		}
 	}
-	return t
+	all[engine.Rounds] = float64(f.wire[ph].rounds)
+	return all
 }
 
-// exchange is the time of an exchange in memory.
-func (p *Profile) exchange() float64 {
-	t := p.Wait.Round
-	if rate := p.Rates[engine.KindNames[engine.Rounds]]; rate > 0 {
-		t += 1 / rate
+// Seconds predicts the seconds of a phase with all roles on this machine, over memory, grpc or wan.
+func (p *Profile) Seconds(f *Forecast, ph plan.Phase, transport string) float64 {
+	w := p.works(f, ph)
+	t, c := p.seconds(&w), &f.wire[ph]
+	switch transport {
+	case "grpc":
+		t = p.GRPC.Time.of(t, c)
+	case "wan":
+		t += float64(c.rounds)*wan.RTT.Seconds()/2 + float64(c.line)*8/wan.Bandwidth
 	}
 	return t
 }
@@ -295,6 +340,9 @@ func probes() []Model {
 		{Name: "network-12", build: network(12)},
 		{Name: "depthwise-stack", build: stack(32, 192, 3, 28, 192, 3)},
 		{Name: "conv-stack", build: stack(32, 64, 3, 28, 1, 5)},
+		{Name: "clip-200k", build: func(g *graph) *ir.Value {
+			return g.e(ir.OpClip, ir.Attrs{ir.F("lo", -1), ir.F("hi", 5)}, g.e(ir.OpMul, nil, g.input(-64, 64, 200_000), g.number(0.7)))
+		}},
 		{Name: "pool", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 32, 64, 64), 2, 2, 0) }},
 		{Name: "pool-3", build: func(g *graph) *ir.Value { return g.maxPool(g.input(-2, 2, 1, 48, 97, 97), 3, 2, 0) }},
 		{Name: "gelu-60k", build: smooth(ir.OpGelu, 60_000, -8, 8)},
@@ -311,25 +359,30 @@ func probes() []Model {
 	return models
 }
 
-// A Grpc runs sessions over gRPC between processes.
-type Grpc func(p *Prepared, m *Machine, runs int) (*Result, error)
+// A Run measures sessions of a model over memory or grpc in processes of their own, as those of the suite.
+type Run func(p *Prepared, m *Machine, transport string, runs int) (*Result, error)
 
 // overGRPC are the probes that are measured over gRPC too.
-var overGRPC = map[string]bool{"relu-200": true, "matmul-896": true, "network-1": true, "network-12": true, "relu-300k": true, "conv-stack": true}
+var overGRPC = map[string]bool{"relu-200": true, "matmul-896": true, "network-1": true, "network-12": true, "relu-300k": true, "conv-stack": true, "depthwise-stack": true, "gelu-60k": true}
 
 // A sample is a phase of a probe as measured.
 type sample struct {
-	model string
-	ph    plan.Phase
-	f     *Forecast
-	cpu   float64 // of the session that took least
-	wall  float64 // of the quickest
-	grpc  float64 // of the quickest over gRPC, 0 if not measured
+	model   string
+	ph      plan.Phase
+	f       *Forecast
+	cpu     float64
+	wall    float64
+	grpc    float64 // over gRPC, 0 if not measured
+	grpcCPU float64
 }
 
-// Calibrate measures this machine. say is told what is going on; over may be nil, which leaves gRPC out.
-func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over Grpc) (*Profile, error) {
+// short is the memory in bytes up to which a model's sessions are so short that many are measured.
+const short = 48 << 20
+
+// Calibrate measures this machine. say is told what is going on.
+func Calibrate(m *Machine, runs int, say func(string), run Run) (*Profile, error) {
 	var samples []sample
+	var process, servers []float64
 	first := probes()
 	for i, b := range append(first, keyed()...) {
 		say(b.Name)
@@ -345,101 +398,133 @@ func Calibrate(ctx context.Context, m *Machine, runs int, say func(string), over
 		if err != nil {
 			return nil, err
 		}
-		r, err := pr.Runs(ctx, m, "memory", runs)
-		if err == nil && r.Online.Fastest+r.Offline.Fastest < 0.01 { // more of what is short
-			r, err = pr.Runs(ctx, m, "memory", 10*runs)
+		times := runs
+		if f.Together < short {
+			times = max(times, 50)
 		}
+		r, err := run(pr, m, "memory", times)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name, err)
 		}
-		on := sample{model: b.Name, ph: plan.Online, f: f, cpu: r.Online.LeastCPU, wall: r.Online.Fastest}
-		if over != nil && overGRPC[b.Name] {
+		process = append(process, float64(r.Grown-f.Together))
+		on := sample{model: b.Name, ph: plan.Online, f: f, cpu: r.Online.CPU, wall: r.Online.Seconds}
+		if overGRPC[b.Name] {
 			say(b.Name + " over grpc")
-			g, err := over(pr, m, runs)
+			g, err := run(pr, m, "grpc", runs)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", b.Name, err)
 			}
-			on.grpc = g.Online.Fastest
+			on.grpc, on.grpcCPU = g.Online.Seconds, g.Online.CPU
+			rest := float64(g.PeakRSS)
+			for _, role := range f.Roles {
+				rest -= float64(server(role))
+			}
+			servers = append(servers, rest/float64(len(f.Roles)))
 		}
-		samples = append(samples, sample{model: b.Name, ph: plan.Offline, f: f, cpu: r.Offline.LeastCPU, wall: r.Offline.Fastest}, on)
-		runtime.GC()
+		samples = append(samples, sample{model: b.Name, ph: plan.Offline, f: f, cpu: r.Offline.CPU, wall: r.Offline.Seconds}, on)
 	}
-	return fit(m, samples), nil
+	p := fit(m, samples)
+	p.Memory = Besides{Process: max(0, int64(median(process))), Server: max(0, int64(slices.Min(servers)))} // of the smallest, which has no garbage
+	return p, nil
 }
 
-// fit makes a profile of samples. Rates come from the processors' time, which other processes on the machine hardly change; how long
-// processors wait for each other from what is left of the times.
+// fit makes a profile of samples.
 func fit(m *Machine, samples []sample) *Profile {
-	p := &Profile{Machine: *m, Rates: map[string]float64{}}
-	// Errors count in proportion to the time, so that small models weigh as much as large ones.
-	var a [][]float64
-	var y []float64
-	for _, s := range samples {
-		if !(s.cpu > 0) {
-			continue
+	var best *Profile
+	least := math.Inf(1)
+	const tries = 5
+	for i := range tries + 1 {
+		p := &Profile{Version: profileVersion, Machine: *m, Alone: 1 - (1-1/float64(m.Cores))*float64(i)/tries}
+		p.fitRates(samples)
+		off := 0.0
+		for _, s := range samples {
+			off += min(0.5, math.Abs(p.Seconds(s.f, s.ph, "memory")-s.wall)/(s.wall+hardly))
 		}
-		line := make([]float64, engine.Kinds)
-		for role := range s.f.works {
-			for _, w := range s.f.works[role][s.ph] {
-				for k := range line {
-					line[k] += (w.Parallel[k] + w.Alone[k]) / s.cpu
-				}
-			}
+		if off < least {
+			best, least = p, off
 		}
-		a, y = append(a, line), append(y, 1)
+		if m.Cores == 1 {
+			break
+		}
 	}
-	if len(a) > 0 {
+	p := best
+	var busy []float64
+	p.Busy = 1
+	for _, s := range samples {
+		if s.cpu > ticks {
+			busy = append(busy, s.cpu/p.CPU(s.f, s.ph, "memory"))
+		}
+	}
+	if len(busy) > 0 {
+		p.Busy = median(busy)
+	}
+	p.GRPC.Time = overhead(samples, func(s *sample) (memory, grpc float64) { return p.Seconds(s.f, s.ph, "memory"), s.grpc })
+	p.GRPC.CPU = overhead(samples, func(s *sample) (memory, grpc float64) { return p.CPU(s.f, s.ph, "memory"), s.grpcCPU })
+	for _, s := range samples {
+		p.Fit = append(p.Fit, Fitted{s.model, s.ph.String(), s.wall, p.Seconds(s.f, s.ph, "memory"), s.cpu, p.CPU(s.f, s.ph, "memory")})
+	}
+	return p
+}
+
+const (
+	// hardly is a time in seconds by which clocks are off.
+	hardly = 20e-6
+	// ticks is the processors' time in seconds from which the system's figure for it says anything.
+	ticks = 4e-3
+)
+
+// fitRates finds rates for the profile's Alone. Whose work counts in a round depends on the rates, so this is done several times.
+func (p *Profile) fitRates(samples []sample) {
+	p.Rates = map[string]float64{}
+	for _, k := range engine.KindNames {
+		p.Rates[k] = 1e9
+	}
+	for range 6 {
+		// Errors count in proportion to the time, so that small models weigh as much as large ones.
+		var a [][]float64
+		var y []float64
+		for _, s := range samples {
+			w := p.works(s.f, s.ph)
+			for k := range w {
+				w[k] /= s.wall + hardly
+			}
+			a, y = append(a, w[:]), append(y, s.wall/(s.wall+hardly))
+		}
+		p.Rates = map[string]float64{}
+		if len(a) == 0 {
+			return
+		}
 		for k, c := range robust(a, y) {
 			if c > 0 {
 				p.Rates[engine.KindNames[k]] = 1 / c
 			}
 		}
 	}
-	a, y = nil, nil
-	for _, s := range samples {
-		if s.ph != plan.Online {
-			continue
-		}
-		splits := 0.0
-		for r := range s.f.rounds(s.ph) {
-			most := 0.0
-			for role := range s.f.works {
-				most = max(most, s.f.works[role][s.ph][r].Alone[engine.Splits])
-			}
-			splits += most
-		}
-		left := s.wall - p.Seconds(s.f, s.ph, "memory")
-		a, y = append(a, []float64{float64(s.f.wire[s.ph].rounds) / s.wall, splits / s.wall}), append(y, left/s.wall)
-	}
-	if len(a) > 0 {
-		w := robust(a, y)
-		p.Wait = Handover{Round: w[0], Split: w[1]}
-	}
-	a, y = nil, nil
-	for _, s := range samples {
-		if s.grpc > 0 {
-			left := s.grpc - p.Seconds(s.f, s.ph, "memory")
-			a, y = append(a, []float64{float64(s.f.wire[s.ph].rounds) / s.grpc, float64(s.f.wire[s.ph].line) / s.grpc}), append(y, left/s.grpc)
+}
+
+// overhead finds what gRPC makes of times in memory.
+func overhead(samples []sample, times func(s *sample) (memory, grpc float64)) Overhead {
+	var a [][]float64
+	var y []float64
+	for i := range samples {
+		s := &samples[i]
+		if t, g := times(s); g > 0 {
+			w := &s.f.wire[s.ph]
+			a, y = append(a, []float64{t / g, float64(w.rounds) / g, float64(w.line) / g}), append(y, 1)
 		}
 	}
-	if len(a) > 0 {
-		w := robust(a, y)
-		p.GRPC.Round = w[0]
-		if w[1] > 0 {
-			p.GRPC.Bytes = 1 / w[1]
-		}
+	if len(a) == 0 {
+		return Overhead{Slower: 1}
 	}
-	for _, s := range samples {
-		p.Fit = append(p.Fit, Fitted{s.model, s.ph.String(), s.wall, p.Seconds(s.f, s.ph, "memory"), s.cpu, p.CPU(s.f, s.ph)})
-	}
-	return p
+	x := robust(a, y)
+	return Overhead{Slower: x[0], Round: x[1], Byte: x[2]}
 }
 
 // robust is nonNegative where lines that do not fit by more than tolerable count less than in square: another process that takes the
 // machine for a while makes times wrong, and always too long.
 func robust(a [][]float64, y []float64) []float64 {
 	const tolerable = 0.1
-	x := nonNegative(a, y)
+	x := nonNegative(a, y, nil)
 	for range 10 {
 		wa, wy := make([][]float64, len(a)), make([]float64, len(y))
 		for i, row := range a {
@@ -453,41 +538,66 @@ func robust(a [][]float64, y []float64) []float64 {
 			}
 			wy[i] = w * y[i]
 		}
-		x = nonNegative(wa, wy)
+		x = nonNegative(wa, wy, x)
 	}
 	return x
 }
 
-// nonNegative minimises |Ax - y| over x >= 0, one coordinate after the other until nothing moves.
-func nonNegative(a [][]float64, y []float64) []float64 {
+// nonNegative minimises |Ax - y| over x >= 0 from a first guess, or from 0: one coordinate after the other until nothing moves. Columns are
+// scaled to length 1, so that what moves is comparable.
+func nonNegative(a [][]float64, y, guess []float64) []float64 {
 	n := len(a[0])
-	norm, x, rest := make([]float64, n), make([]float64, n), append([]float64{}, y...)
+	norm, gram, slope := make([]float64, n), make([][]float64, n), make([]float64, n)
 	for _, row := range a {
 		for j, v := range row {
 			norm[j] += v * v
 		}
 	}
-	for range 200_000 {
+	for j := range norm {
+		norm[j] = math.Sqrt(norm[j])
+		gram[j] = make([]float64, n)
+	}
+	for i, row := range a {
+		for j, v := range row {
+			if v == 0 {
+				continue
+			}
+			slope[j] += v * y[i] / norm[j]
+			for k, w := range row {
+				if w != 0 {
+					gram[j][k] += v * w / (norm[j] * norm[k])
+				}
+			}
+		}
+	}
+	x := make([]float64, n) // scaled
+	move := func(j int, d float64) {
+		x[j] += d
+		for k, g := range gram[j] {
+			slope[k] -= d * g
+		}
+	}
+	for j := range guess {
+		move(j, guess[j]*norm[j])
+	}
+	for range 20_000 {
 		moved := 0.0
 		for j := range x {
 			if norm[j] == 0 {
 				continue
 			}
-			g := 0.0
-			for i, row := range a {
-				g += row[j] * rest[i]
-			}
-			to := max(0, x[j]+g/norm[j])
-			if d := to - x[j]; d != 0 {
-				for i, row := range a {
-					rest[i] -= d * row[j]
-				}
-				x[j] = to
-				moved = max(moved, math.Abs(d)*math.Sqrt(norm[j]))
+			if d := max(-x[j], slope[j]); d != 0 {
+				move(j, d)
+				moved = max(moved, math.Abs(d))
 			}
 		}
-		if moved < 1e-10 {
+		if moved < 1e-9 {
 			break
+		}
+	}
+	for j := range x {
+		if norm[j] > 0 {
+			x[j] /= norm[j]
 		}
 	}
 	return x

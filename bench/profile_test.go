@@ -22,7 +22,7 @@ func TestNonNegative(t *testing.T) {
 		{[][]float64{{1, 1}, {2, 1}}, []float64{3, 7}, []float64{3.4, 0}}, // unbounded: 4, -1
 		{[][]float64{{1, 0}, {2, 0}}, []float64{3, 6}, []float64{3, 0}},
 	} {
-		got := nonNegative(c.a, c.y)
+		got := nonNegative(c.a, c.y, nil)
 		for i, x := range got {
 			if math.Abs(x-c.want[i]) > 1e-6 {
 				t.Errorf("%v: got %v, want %v", c.a, got, c.want)
@@ -43,7 +43,7 @@ func TestRobust(t *testing.T) {
 	if got := robust(a, y); math.Abs(got[0]-2) > 0.05 || math.Abs(got[1]-1) > 0.3 {
 		t.Errorf("got %v, want 2 and 1", got)
 	}
-	if got := nonNegative(a, y); math.Abs(got[1]-1) < 1 {
+	if got := nonNegative(a, y, nil); math.Abs(got[1]-1) < 1 {
 		t.Errorf("least squares got %v: the test has no teeth", got)
 	}
 }
@@ -66,7 +66,7 @@ func TestForecast(t *testing.T) {
 	}
 	cost := pr.Plan.Cost()
 	only := func(k engine.Kind, rate float64) *Profile {
-		return &Profile{Machine: Machine{Cores: 4}, Rates: map[string]float64{engine.KindNames[k]: rate}}
+		return &Profile{Machine: Machine{Cores: 4}, Alone: 1, Busy: 1, Rates: map[string]float64{engine.KindNames[k]: rate}}
 	}
 	sum := int64(0) // multiplications of both parties on four cores
 	for i := range pr.Plan.Programs {
@@ -111,10 +111,15 @@ func TestForecast(t *testing.T) {
 		}
 		sent += longest
 	}
-	rounds.GRPC = Loopback{Round: 1, Bytes: 1e6}
-	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1)+float64(sent)/1e6)
-	rounds.Wait.Round = 1e-3
-	near("handing over", rounds.Seconds(f, plan.Online, "memory"), float64(cost.Phases[plan.Online].Rounds)*(1e-4+1e-3))
+	rounds.GRPC.Time = Overhead{Slower: 3, Round: 1, Byte: 1e-6}
+	near("grpc", rounds.Seconds(f, plan.Online, "grpc"), float64(cost.Phases[plan.Online].Rounds)*(3e-4+1)+float64(sent)*1e-6)
+	macs := only(engine.MACs, 1e9)
+	macs.Busy, macs.GRPC.CPU = 0.5, Overhead{Slower: 2, Round: 1}
+	near("processors' time", macs.CPU(f, plan.Online, "memory"), float64(sum)/1e9/2)
+	near("processors' time over grpc", macs.CPU(f, plan.Online, "grpc"), float64(sum)/1e9+float64(cost.Phases[plan.Online].Rounds))
+	if got := macs.CPU(f, plan.Online, "wan"); got != 0 {
+		t.Errorf("processors' time over wan is predicted: %g", got)
+	}
 	for i, role := range f.Roles {
 		if role.Session > 8*int64(cost.Words[i]) || role.Model > 8*int64(cost.Model[i]) || role.Total() <= 0 {
 			t.Errorf("role %d: footprint %+v, the plan has %d and %d words", i, role, cost.Words[i], cost.Model[i])
@@ -123,11 +128,12 @@ func TestForecast(t *testing.T) {
 }
 
 // TestFit makes times of small models up from a profile, has a profile fitted to them, and wants it to predict a model that it has not
-// seen, and what was made up, within a hundredth.
+// seen, and what was made up, within a hundredth, of processors' time three.
 func TestFit(t *testing.T) {
-	truth := &Profile{Machine: Machine{Cores: 2}, Wait: Handover{Round: 7e-6, Split: 2e-5}, GRPC: Loopback{Round: 8e-5, Bytes: 5e8}, Rates: map[string]float64{
-		"multiply_adds": 2e10, "multiply_adds_few_rows": 1e9, "elementwise_words": 1e9, "leaf_chunks": 1e9, "merged_words": 5e8, "selected_words": 3e8, "wire_words": 2e8,
-		"prg_bytes": 1e10, "memory_bytes": 2e10, "blocks": 5e6, "stages": 1e6, "rounds": 1e6}}
+	truth := &Profile{Machine: Machine{Cores: 2}, Alone: 0.7, Busy: 0.9, Rates: map[string]float64{
+		"multiply_adds": 2e10, "multiply_adds_few_rows": 1e9, "elementwise_words": 1e9, "leaf_chunks": 1e9, "merged_words": 5e8, "selected_words": 3e8, "truncated_words": 2e8, "exponential_words": 5e7,
+		"prg_bytes": 1e10, "memory_bytes": 2e10, "blocks": 5e6, "stages": 1e6, "splits": 5e4, "rounds": 1e5}}
+	truth.GRPC = Loopback{Time: Overhead{1.4, 3e-4, 3e-9}, CPU: Overhead{1.6, 4e-4, 5e-9}}
 	var samples []sample
 	var unseen *Forecast
 	for _, b := range probes() {
@@ -147,9 +153,9 @@ func TestFit(t *testing.T) {
 			continue
 		}
 		for _, ph := range []plan.Phase{plan.Offline, plan.Online} {
-			s := sample{model: b.Name, ph: ph, f: f, cpu: truth.CPU(f, ph), wall: truth.Seconds(f, ph, "memory")}
+			s := sample{model: b.Name, ph: ph, f: f, cpu: truth.CPU(f, ph, "memory"), wall: truth.Seconds(f, ph, "memory")}
 			if ph == plan.Online {
-				s.grpc = truth.Seconds(f, ph, "grpc")
+				s.grpc, s.grpcCPU = truth.Seconds(f, ph, "grpc"), truth.CPU(f, ph, "grpc")
 			}
 			samples = append(samples, s)
 		}
@@ -164,27 +170,36 @@ func TestFit(t *testing.T) {
 	for _, transport := range []string{"memory", "grpc", "wan"} {
 		near("unseen over "+transport, got.Seconds(unseen, plan.Online, transport), truth.Seconds(unseen, plan.Online, transport))
 	}
+	for _, transport := range []string{"memory", "grpc"} {
+		near("processors, unseen over "+transport, got.CPU(unseen, plan.Online, transport), truth.CPU(unseen, plan.Online, transport))
+	}
 	for _, f := range got.Fit {
 		near(f.Model+" "+f.Phase, f.Predicted, f.Measured)
-		near(f.Model+" "+f.Phase+" processors", f.PredictedCPU, f.CPU)
+		if math.Abs(f.PredictedCPU-f.CPU) > 0.03*f.CPU { // which role does what hides behind the one that takes longest
+			t.Errorf("%s %s: %g s of processors, want %g", f.Model, f.Phase, f.PredictedCPU, f.CPU)
+		}
 	}
 }
 
 // TestReadProfile writes a profile and reads it, and gives it files that are none.
 func TestReadProfile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "machine.json")
-	p := &Profile{Machine: Machine{CPU: "x", Cores: 2}, Rates: map[string]float64{"blocks": 2}, GRPC: Loopback{1, 2}}
+	p := &Profile{Version: profileVersion, Machine: Machine{CPU: "x", Cores: 2}, Rates: map[string]float64{"blocks": 2}, Alone: 0.5, Busy: 1, GRPC: Loopback{Time: Overhead{1, 2, 3}}, Memory: Besides{4, 5}}
 	if err := p.Write(file); err != nil {
 		t.Fatal(err)
 	}
-	if q, err := ReadProfile(file); err != nil || q.Rates["blocks"] != 2 || q.GRPC != p.GRPC || q.Machine != p.Machine {
+	if q, err := ReadProfile(file); err != nil || q.Rates["blocks"] != 2 || q.GRPC != p.GRPC || q.Machine != p.Machine || q.Alone != p.Alone || q.Memory != p.Memory {
 		t.Errorf("read %+v, %v", q, err)
 	}
 	for _, c := range []struct{ text, want string }{
 		{"[", "is no machine profile"},
-		{"{}", "no rates or no cores"},
-		{`{"machine":{"cores":2},"per_second":{"dreams":1}}`, "dreams = 1"},
-		{`{"machine":{"cores":2},"per_second":{"blocks":-1}}`, "blocks = -1"},
+		{"{}", "version 0, this smpcc reads version 2; run smpcc bench --calibrate again"},
+		{`{"machine":{"cores":2},"per_second":{"blocks":1},"handover":{}}`, "version 0"},
+		{`{"version":2}`, "no rates, no cores"},
+		{`{"version":2,"machine":{"cores":2},"per_second":{"dreams":1}}`, "dreams = 1"},
+		{`{"version":2,"machine":{"cores":2},"per_second":{"blocks":-1}}`, "blocks = -1"},
+		{`{"version":2,"machine":{"cores":2},"per_second":{"blocks":1},"alone":2}`, "no times"},
+		{`{"version":2,"machine":{"cores":2},"per_second":{"blocks":1},"alone":1,"grpc":{"time":{"slower":-1}}}`, "no times"},
 	} {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)

@@ -182,20 +182,25 @@ func (r *Report) predictions(b *bytes.Buffer) {
 ## Predicted
 
 Bytes and rounds are exact, so they have no column. Times and memory come from the plan and a profile of this machine that ` + "`smpcc bench --calibrate FILE`" + ` wrote before,
-from models that are not of the suite; see RATIONALE.md. Processors' time is of the online phase and all roles. Memory is what setup and the first session add to the process
-that has read plan and inputs.
+from models that are not of the suite; see RATIONALE.md. Processors' time is of the online phase and all roles, and not predicted over wan. Memory is what setup and the first session
+add to the process that has read plan and inputs; over gRPC all that the processes of roles take.
 
 `)
 	t := newPage(b, "model", "batch", "transport", "online s", "predicted s", "off", "CPU s", "predicted CPU s", "off", "memory MB", "predicted MB", "off")
 	for _, x := range with {
 		p := x.Predicted
 		row := []string{x.Name, fmt.Sprint(x.Batch), x.Transport, fmt.Sprintf("%.4f", x.Online.Seconds), fmt.Sprintf("%.4f", p.Online), off(p.Online, x.Online.Seconds),
-			fmt.Sprintf("%.4f", x.Online.CPU), fmt.Sprintf("%.4f", p.CPU), off(p.CPU, x.Online.CPU)}
-		if x.Grown > 0 {
-			row = append(row, mib(x.Grown), mib(p.Memory), off(float64(p.Memory), float64(x.Grown)))
+			fmt.Sprintf("%.4f", x.Online.CPU)}
+		if p.CPU > 0 {
+			row = append(row, fmt.Sprintf("%.4f", p.CPU), off(p.CPU, x.Online.CPU))
 		} else {
-			row = append(row, "", mib(p.Memory), "")
+			row = append(row, "", "")
 		}
+		memory := x.Grown
+		if x.Transport == "grpc" {
+			memory = x.PeakRSS
+		}
+		row = append(row, mib(memory), mib(p.Memory), off(float64(p.Memory), float64(memory)))
 		t.row(row...)
 	}
 }

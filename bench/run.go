@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sort"
 	"time"
@@ -59,8 +60,9 @@ type Result struct {
 type Prediction struct {
 	Online  float64 `json:"online_seconds"`
 	Offline float64 `json:"offline_seconds"`
-	CPU     float64 `json:"online_cpu_seconds"`
-	Memory  int64   `json:"memory_bytes"` // of all roles, besides the process
+	CPU     float64 `json:"online_cpu_seconds,omitempty"` // 0 over wan, where most of it is waking up
+	// Memory is what setup and the first session add to one process, or all that the processes of roles take over gRPC.
+	Memory int64 `json:"memory_bytes"`
 }
 
 // A Report is what one run of the suite found.
@@ -206,24 +208,27 @@ func (p *Prepared) Runs(ctx context.Context, m *Machine, transport string, runs 
 	return s.Finish(), nil
 }
 
-// setup runs setup. The weights are garbage after it, as are its messages: collected, so that sessions may have their memory.
+// setup runs setup. What reading weights takes is the caller's, and garbage before it; the weights are garbage after it, as are its messages, whose
+// buffers outlive one collection: sessions have their memory.
 func (p *Prepared) setup(ctx context.Context) (*local.Runner, error) {
 	w, err := p.Weights()
 	if err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory()
 	r, err := local.New(ctx, p.Plan, w)
 	runtime.GC()
+	debug.FreeOSMemory()
 	return r, err
 }
 
 // Predict adds to a result what a profile says of it.
 func (p *Profile) Predict(f *Forecast, r *Result) {
-	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), CPU: p.CPU(f, plan.Online), Memory: f.Together}
+	r.Predicted = &Prediction{Online: p.Seconds(f, plan.Online, r.Transport), Offline: p.Seconds(f, plan.Offline, r.Transport), CPU: p.CPU(f, plan.Online, r.Transport), Memory: f.Together + p.Memory.Process}
 	if r.Transport == "grpc" {
 		r.Predicted.Memory = 0
 		for _, role := range f.Roles {
-			r.Predicted.Memory += role.Total()
+			r.Predicted.Memory += server(role) + p.Memory.Server
 		}
 	}
 }

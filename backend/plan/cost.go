@@ -168,12 +168,13 @@ func (s *Step) MACs(n func(slot int) int) int64 {
 	return 0
 }
 
-// SessionBytes returns the memory that one session takes at a role: its words, and the messages of its largest exchange,
-// sent and received.
+// SessionBytes returns the memory that one session takes at a role: its words, and the messages, sent and received, of the two largest
+// exchanges one behind the other, because over a network one may begin while the one before it is under way.
 func (p *Plan) SessionBytes(role int) int64 {
 	g := &p.Programs[role]
 	most := int64(0)
 	for _, ph := range []Phase{Offline, Online} {
+		before := int64(0)
 		for _, round := range g.Rounds(ph) {
 			n := int64(0)
 			for i := range round.Opens {
@@ -186,7 +187,8 @@ func (p *Plan) SessionBytes(role int) int64 {
 					}
 				}
 			}
-			most = max(most, n)
+			most = max(most, before+n)
+			before = n
 		}
 	}
 	return 8*int64(g.Words) + most

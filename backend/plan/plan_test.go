@@ -509,3 +509,15 @@ func TestPack(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionBytes counts the messages of two exchanges one behind the other, in both directions, and none of setup.
+func TestSessionBytes(t *testing.T) {
+	round := func(words int, from ...int) plan.Round {
+		return plan.Round{Opens: []plan.Open{{Len: words, Bits: 64, From: from, To: []int{0, 1}}}}
+	}
+	g := plan.Program{Words: 5, Setup: []plan.Round{round(1000, 0, 1)}, Offline: []plan.Round{round(60, 0)}, Online: []plan.Round{round(50, 0, 1), round(1, 1), round(10, 0), round(45, 0, 1), round(8, 0, 1)}}
+	p := &plan.Plan{Programs: []plan.Program{g, g}}
+	if got, want := p.SessionBytes(1), int64(8*(5+2*45+2*8)); got != want {
+		t.Errorf("%d bytes, want %d", got, want)
+	}
+}

@@ -117,8 +117,8 @@ take longer than half a minute.`,
 			return err
 		}
 		if calibrate != "" {
-			found, err := bench.Calibrate(c.Context(), machine, runs, func(s string) { bar.stage("measuring " + s) }, func(p *bench.Prepared, m *bench.Machine, runs int) (*bench.Result, error) {
-				return benchProcesses(c.Context(), p, m, runs, &job{})
+			found, err := bench.Calibrate(machine, runs, func(s string) { bar.stage("measuring " + s) }, func(p *bench.Prepared, m *bench.Machine, transport string, runs int) (*bench.Result, error) {
+				return benchAlone(c.Context(), p, m, transport, runs)
 			})
 			if err != nil {
 				return err
@@ -267,27 +267,19 @@ func (s *suite) compiled(row benchRow, m bench.Model, net string, transports []s
 	if row.budget > 0 && forecast.Together > row.budget {
 		return nil, nil
 	}
-	yardstick, err := json.Marshal(s.machine)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, benchMachine), yardstick, 0o600); err != nil {
+	if err := writeMachine(dir, s.machine); err != nil {
 		return nil, err
 	}
 	for _, t := range transports {
 		s.bar.stage("running " + what + " over " + t)
-		args := []string{"bench", "sessions", dir, "--transport", t, "--runs", fmt.Sprint(s.runs)}
+		var args []string
 		if s.profile != "" {
 			args = append(args, "--cpuprofile", s.file(s.profile, m, t))
 		}
 		if s.timeline != "" {
 			args = append(args, "--timeline", s.file(s.timeline, m, t))
 		}
-		r := &bench.Result{}
-		data, err := again(s.ctx, args...)
-		if err == nil {
-			err = json.Unmarshal(data, r)
-		}
+		r, err := benchSessions(s.ctx, dir, t, s.runs, args...)
 		if err != nil {
 			fail(t, err)
 			continue
@@ -366,27 +358,64 @@ func benchPrepareCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		file := filepath.Join(args[0], benchPlan)
-		if err := plan.WriteFile(file, p.Plan); err != nil {
-			return err
-		}
-		j := &job{plan: p.Plan, comp: p.Comp}
-		if err := j.writeWeights(file); err != nil {
-			return err
-		}
-		if err := writeWeights(filepath.Join(args[0], benchInputs), p.Data); err != nil {
-			return err
-		}
-		if err := writeWeights(filepath.Join(args[0], benchWant), map[string]*ir.Tensor{"out": p.Want}); err != nil {
-			return err
-		}
-		data, err := json.Marshal(compiledModel{m.Name, m.Batch, p.Seconds})
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(args[0], benchModel), data, 0o600)
+		return writePrepared(args[0], p)
 	}
 	return c
+}
+
+// writePrepared writes what readPrepared reads, but for the machine.
+func writePrepared(dir string, p *bench.Prepared) error {
+	file := filepath.Join(dir, benchPlan)
+	if err := plan.WriteFile(file, p.Plan); err != nil {
+		return err
+	}
+	j := &job{plan: p.Plan, comp: p.Comp}
+	if err := j.writeWeights(file); err != nil {
+		return err
+	}
+	if err := writeWeights(filepath.Join(dir, benchInputs), p.Data); err != nil {
+		return err
+	}
+	if err := writeWeights(filepath.Join(dir, benchWant), map[string]*ir.Tensor{"out": p.Want}); err != nil {
+		return err
+	}
+	data, err := json.Marshal(compiledModel{p.Model.Name, p.Model.Batch, p.Seconds})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, benchModel), data, 0o600)
+}
+
+// writeMachine writes the yardstick that readPrepared reads.
+func writeMachine(dir string, m *bench.Machine) error {
+	data, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, benchMachine), data, 0o600)
+}
+
+// benchAlone measures a model over a transport in processes of its own.
+func benchAlone(ctx context.Context, p *bench.Prepared, m *bench.Machine, transport string, runs int) (r *bench.Result, err error) {
+	dir, err := os.MkdirTemp("", "smpcc-bench-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := errors.Join(writePrepared(dir, p), writeMachine(dir, m)); err != nil {
+		return nil, err
+	}
+	return benchSessions(ctx, dir, transport, runs)
+}
+
+// benchSessions measures the model in a folder over a transport in a process of its own.
+func benchSessions(ctx context.Context, dir, transport string, runs int, more ...string) (*bench.Result, error) {
+	data, err := again(ctx, append([]string{"bench", "sessions", dir, "--transport", transport, "--runs", fmt.Sprint(runs)}, more...)...)
+	if err != nil {
+		return nil, err
+	}
+	r := &bench.Result{}
+	return r, json.Unmarshal(data, r)
 }
 
 // readPrepared reads what benchPrepareCommand wrote, and the machine that it is measured against.
@@ -402,11 +431,8 @@ func readPrepared(dir string) (*bench.Prepared, *bench.Machine, error) {
 			return nil, nil, err
 		}
 	}
-	m, err := bench.ModelOf(c.Name, c.Batch)
-	if err != nil {
-		return nil, nil, err
-	}
-	p := &bench.Prepared{Model: m, Seconds: c.Seconds}
+	var err error
+	p := &bench.Prepared{Model: bench.Model{Name: c.Name, Batch: c.Batch}, Seconds: c.Seconds}
 	file := filepath.Join(dir, benchPlan)
 	if p.Plan, err = plan.ReadFile(file); err != nil {
 		return nil, nil, err
@@ -555,8 +581,14 @@ func calibrateTable(c *cobra.Command, p *bench.Profile) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nwaiting: %.3g s per exchange in memory, %.3g s per stage that is shared out\n", p.Wait.Round, p.Wait.Split)
-	fmt.Fprintf(w, "grpc over loopback: %.3g s more per round, %.3g B/s\n\n", p.GRPC.Round, p.GRPC.Bytes)
+	fmt.Fprintf(w, "\na core alone takes %.0f %% of the time that it takes while all are busy; processors' time is %.2f times that of all cores\n", 100*p.Alone, p.Busy)
+	for _, o := range []struct {
+		what string
+		bench.Overhead
+	}{{"time", p.GRPC.Time}, {"processors' time", p.GRPC.CPU}} {
+		fmt.Fprintf(w, "grpc over loopback: %s %.2f times that in memory, and %.3g s per round and %.3g s per MB\n", o.what, o.Slower, o.Round, 1e6*o.Byte)
+	}
+	fmt.Fprintf(w, "besides what plans say, the process of all roles grows by %s, and a server takes %s\n\n", bytesText(p.Memory.Process), bytesText(p.Memory.Server))
 	t = newTable(w, "model", "phase", "CPU s", "predicted", "difference", "seconds", "predicted", "difference")
 	for _, f := range p.Fit {
 		t.row(f.Model, f.Phase, fmt.Sprintf("%.5f", f.CPU), fmt.Sprintf("%.5f", f.PredictedCPU), fmt.Sprintf("%+.0f %%", 100*(f.PredictedCPU/f.CPU-1)),

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"smpcc/backend/plan"
+	"smpcc/runtime/message"
 	"smpcc/runtime/ring"
 )
 
@@ -11,19 +12,30 @@ type Kind int
 // The kinds of work.
 const (
 	MACs      Kind = iota // multiply-adds of products whose operands are used several times
+	ThinMACs              // the same, of matrices with few columns, which fill tiles badly
 	FewMACs               // multiply-adds of products with few rows or one column: each word of an operand is used a few times
 	DepthMACs             // multiply-adds of depthwise convolutions
 	Columns               // words of columns made for products
-	Copies                // words copied, gathered or summed by steps that are not elementwise
+	Copies                // words copied in long runs
+	Gathers               // words copied one by one or in short runs, gathered or summed
 	Light                 // words of sums, shifts and the like
 	Select                // words of ReLU chosen by public bits
-	Wires                 // words of truncations and of products whose factors are chosen by public bits
+	Wires                 // words of truncations and of bits times words
+	Products              // words of products whose factors are chosen by public bits
+	Waves                 // words of sines and cosines
+	Expos                 // words of exponentials
 	Leaf                  // chunks compared by the leaves of comparisons
 	Merge                 // words of groups of chunks that are merged
 	PRG                   // bytes drawn from streams of material
-	Tables                // words of one-hots and products that the dealer computes
-	Memory                // bytes of slots that stages read and write outside of the cache
+	Drawn                 // words drawn
+	Tables                // words of one-hots that the dealer computes
+	Monos                 // words of products of chunks that the dealer computes
+	Curves                // words of sines, cosines and exponentials that the dealer computes
+	Near                  // bytes of slots that are read and written while they are in a cache of a processor
+	Memory                // bytes of slots that are read and written outside of any cache
+	Clear                 // bytes of a session's memory cleared behind the session before
 	Wire                  // bytes packed and unpacked
+	Packed                // words packed and unpacked
 	Calls                 // blocks of elementwise steps
 	Stages                // stages
 	Splits                // stages shared out among processors
@@ -33,15 +45,66 @@ const (
 )
 
 // KindNames names the kinds of work, as files do.
-var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_rows", "multiply_adds_depthwise", "column_words", "copied_words", "elementwise_words", "selected_words", "wire_words", "leaf_chunks",
-	"merged_words", "prg_bytes", "table_words", "memory_bytes", "wire_bytes", "blocks", "stages", "splits", "key_blocks", "rounds"}
+var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_columns", "multiply_adds_few_rows", "multiply_adds_depthwise", "column_words", "copied_words", "gathered_words", "elementwise_words",
+	"selected_words", "truncated_words", "product_words", "wave_words", "exponential_words", "leaf_chunks", "merged_words", "prg_bytes", "drawn_words", "table_words", "monomial_words", "curve_words",
+	"near_bytes", "memory_bytes", "cleared_bytes", "wire_bytes", "packed_words", "blocks", "stages", "splits", "key_blocks", "rounds"}
 
 // A Work is the amount of work of a role in a phase: what goes to all processors, and what one does alone.
 type Work struct{ Parallel, Alone [Kinds]float64 }
 
-// Work counts the role's work in a phase, from the stages that it will run, by round: what it does between two exchanges. The last
-// element is what is left behind the last exchange.
-func (e *Engine) Work(ph plan.Phase) []Work {
+// Bytes that lie between two accesses of a slot decide where it is found again. Processors differ; what such bytes cost on one is measured.
+const (
+	coreCache   = 1 << 20  // a slot is still in the cache of the core
+	commonCache = 16 << 20 // or in that which cores share
+)
+
+// A reach remembers what was accessed when, in bytes that went through the processor.
+type reach struct {
+	e    *Engine
+	now  int64
+	last map[plan.Slot]int64 // by place, whatever its length
+	// seen are the slots of the stage under way.
+	seen map[int]bool
+}
+
+// access adds an access of a slot to the work of those who do it.
+func (a *reach) access(slot int, to *[Kinds]float64) {
+	if a.e.local[slot] > 0 || a.seen[slot] {
+		return
+	}
+	a.seen[slot] = true
+	s := a.e.prog.Slots[slot]
+	n := int64(s.Len) * int64(a.e.width[slot])
+	s.Len = 0
+	last, known := a.last[s]
+	a.now += n
+	a.last[s] = a.now
+	switch gap := a.now - last; {
+	case !known || gap > commonCache:
+		to[Memory] += float64(n)
+	case gap > coreCache:
+		to[Near] += float64(n)
+	}
+}
+
+// Work counts the role's work of the phases of a session, or of setup, from the stages that it will run, by round: what it does between two exchanges.
+// The last element of a phase is what is left behind the last exchange.
+func (e *Engine) Work() [3][]Work {
+	var out [3][]Work
+	a := &reach{e: e, last: map[plan.Slot]int64{}}
+	for ph := range out {
+		out[ph] = e.work(plan.Phase(ph), a)
+	}
+	if w := out[plan.Offline]; len(w) > 0 {
+		for _, u := range e.used {
+			w[0].Alone[Clear] += 8 * float64(u.to-u.from)
+		}
+	}
+	return out
+}
+
+// work counts the work of a phase.
+func (e *Engine) work(ph plan.Phase, a *reach) []Work {
 	rounds := e.prog.Rounds(ph)
 	works := make([]Work, len(e.phases[ph]))
 	for r, stages := range e.phases[ph] {
@@ -56,8 +119,13 @@ func (e *Engine) Work(ph plan.Phase) []Work {
 		for i := range stages {
 			st := &stages[i]
 			w.Alone[Stages]++
+			a.seen = map[int]bool{}
 			if st.whole {
-				e.whole(&round.Steps[st.lo], w)
+				s := &round.Steps[st.lo]
+				to := e.whole(s, w)
+				for _, slot := range append([]int{s.Dst}, s.Src...) {
+					a.access(slot, to)
+				}
 				continue
 			}
 			to := &w.Alone
@@ -65,24 +133,22 @@ func (e *Engine) Work(ph plan.Phase) []Work {
 				to = &w.Parallel
 				w.Alone[Splits]++
 			}
-			n := float64(st.n)
 			for j := st.lo; j < st.hi; j++ {
-				k, amount := e.amount(&round.Steps[j])
+				s := &round.Steps[j]
+				k, amount := e.amount(s)
 				to[k] += amount
+				if k == PRG {
+					to[Drawn] += amount / float64(e.plan.Items[s.Args[0]].Width())
+				}
 			}
 			to[Calls] += float64((st.n+blockLen-1)/blockLen) * float64(st.hi-st.lo+len(st.unpack)+len(st.pack))
-			seen := map[int]bool{}
-			e.accesses(st, rounds, r, func(_ *stage, _, slot int, _ bool) {
-				if e.local[slot] == 0 && !seen[slot] {
-					seen[slot] = true
-					to[Memory] += n * float64(e.width[slot])
-				}
-			})
+			e.accesses(st, rounds, r, func(_ *stage, _, slot int, _ bool) { a.access(slot, to) })
 			for _, j := range st.unpack {
 				o := &last.Opens[j]
 				for _, from := range o.From {
 					if from != e.role {
 						to[Wire] += float64(o.Bytes())
+						to[Packed] += float64(o.Len)
 					}
 				}
 			}
@@ -91,6 +157,7 @@ func (e *Engine) Work(ph plan.Phase) []Work {
 				for _, peer := range o.To {
 					if peer != e.role {
 						to[Wire] += float64(o.Bytes())
+						to[Packed] += float64(o.Len)
 					}
 				}
 			}
@@ -116,23 +183,31 @@ func (e *Engine) moves(opens []plan.Open) bool {
 	return false
 }
 
-// whole adds a step that is not elementwise.
-func (e *Engine) whole(s *plan.Step, w *Work) {
+// fewColumns is the number of columns from which a product fills its tiles.
+const fewColumns = 64
+
+// shortRun is the number of words up to which a run of a copy costs more than its words.
+const shortRun = 64
+
+// whole adds a step that is not elementwise and returns who does it.
+func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 	length := func(slot int) int { return e.prog.Slots[slot].Len }
 	dst, src := float64(length(s.Dst)), float64(length(s.Src[0]))
+	to := &w.Alone
 	switch s.Op {
 	case plan.StepGather:
-		w.Alone[Copies] += dst
+		to[Gathers] += dst
 	case plan.StepCopy:
-		n := 1.0
-		for _, d := range plan.CopyOf(s).Dims {
-			n *= float64(d)
+		words, runs, dense := ring.Runs(plan.CopyOf(s))
+		kind := Copies
+		if !dense || words < shortRun*runs {
+			kind = Gathers
 		}
-		w.Alone[Copies] += n
+		to[kind] += words
 	case plan.StepSum:
-		w.Alone[Copies] += src
+		to[Gathers] += src
 	case plan.StepDPF, plan.StepDCF, plan.StepDPFKey, plan.StepDCFKey:
-		to, n, args, times := &w.Alone, dst, s.Args, 1.0
+		n, args, times := dst, s.Args, 1.0
 		if s.Op == plan.StepDPFKey || s.Op == plan.StepDCFKey { // two hashes a block
 			n, args, times = src, s.Args[1:], 2
 		}
@@ -146,26 +221,33 @@ func (e *Engine) whole(s *plan.Step, w *Work) {
 		to[Keys] += times * n * float64(blocks)
 	case plan.StepMatMul, plan.StepConv:
 		macs := float64(s.MACs(length))
-		to := &w.Alone
 		if ring.Parallel(int(macs)) {
 			to = &w.Parallel
 			w.Alone[Splits]++
 		}
 		kind, columns := MACs, 0.0
 		if a := s.Args; s.Op == plan.StepMatMul {
-			if a[1] < 4 || a[3] == 1 {
+			switch {
+			case a[1] < 4 || a[3] == 1:
 				kind = FewMACs
-			} else {
+			case a[3] < fewColumns:
+				kind = ThinMACs
+			}
+			if kind != FewMACs {
 				columns = float64(a[0]) * float64(a[2]) * float64(a[3])
 			}
 		} else if per := a[4] / a[15]; per == 1 {
 			kind = DepthMACs
 		} else {
 			columns = macs / float64(per)
+			if a[5]*a[6] < fewColumns {
+				kind = ThinMACs
+			}
 		}
 		to[kind] += macs
 		to[Columns] += columns
 	}
+	return to
 }
 
 // amount returns the kind and amount of work of an elementwise step.
@@ -175,14 +257,24 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 	switch s.Op {
 	case plan.StepReluSel:
 		return Select, n
-	case plan.StepFinish, plan.StepWireMul, plan.StepWave, plan.StepExpo, plan.StepMulBit, plan.StepB2A:
+	case plan.StepFinish, plan.StepMulBit, plan.StepB2A:
 		return Wires, n
+	case plan.StepWireMul:
+		return Products, n
+	case plan.StepWave:
+		return Waves, n
+	case plan.StepExpo:
+		return Expos, n
 	case plan.StepLeaf:
 		return Leaf, n * float64(s.Args[3])
 	case plan.StepMerge, plan.StepGroup:
 		return Merge, n
-	case plan.StepOneHot, plan.StepMono, plan.StepPhase, plan.StepDecay:
+	case plan.StepOneHot:
 		return Tables, n
+	case plan.StepMono:
+		return Monos, n
+	case plan.StepPhase, plan.StepDecay:
+		return Curves, n
 	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal:
 		it := &e.plan.Items[s.Args[0]]
 		switch {
@@ -199,9 +291,9 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 // A Footprint is the memory in bytes that a role takes.
 type Footprint struct {
 	Model    int64 // slots of setup that are kept in memory
-	Setup    int64 // what setup takes besides: the owner's weights as words, and the messages of its largest exchange
+	Setup    int64 // what setup takes besides: the owner's weights as words, and its messages
 	Session  int64 // slots of a session that are kept in memory, narrow ones as narrow as they are
-	Messages int64 // sent and received in the largest exchange
+	Messages int64 // buffers of messages sent and received in a session
 	Outputs  int64
 }
 
@@ -221,16 +313,9 @@ func (e *Engine) Footprint() Footprint {
 			f.Setup += 8 * int64(p.Len())
 		}
 	}
-	most := int64(0)
-	for r := range e.prog.Setup {
-		most = max(most, e.traffic(plan.Setup, r))
-	}
-	f.Setup += most
-	for _, ph := range []plan.Phase{plan.Offline, plan.Online} {
-		for r := range e.prog.Rounds(ph) {
-			f.Messages = max(f.Messages, e.traffic(ph, r))
-		}
-	}
+	mine := func(from, to int) bool { return from == e.role || to == e.role }
+	f.Setup += Buffers(e.plan, mine, 2, plan.Setup)
+	f.Messages = Buffers(e.plan, mine, 2, plan.Offline, plan.Online)
 	for _, r := range e.prog.Online {
 		for i := range r.Opens {
 			if o := &r.Opens[i]; o.Kind == plan.Reveal && has(o.To, e.role) {
@@ -241,18 +326,50 @@ func (e *Engine) Footprint() Footprint {
 	return f
 }
 
-// traffic returns the bytes that the role sends and receives in an exchange.
-func (e *Engine) traffic(ph plan.Phase, round int) int64 {
-	n := int64(0)
-	for i := range e.prog.Rounds(ph)[round].Opens {
-		o := &e.prog.Rounds(ph)[round].Opens[i]
-		for _, from := range o.From {
-			for _, to := range o.To {
-				if from != to && (from == e.role || to == e.role) {
-					n += int64(o.Bytes())
+// Buffers returns the bytes of the buffers of messages that phases one after the other need, of the messages that the process
+// holds. Each size is kept for messages to come, so that of each there are as many as are in use at once: those of so many exchanges, which
+// overlap. Small messages do not count.
+func Buffers(p *plan.Plan, holds func(from, to int) bool, exchanges int, phases ...plan.Phase) int64 {
+	most := map[int]int{} // by length of the buffer
+	roles := len(p.Programs)
+	for _, ph := range phases {
+		var recent [][]int // lengths of the buffers of the last exchanges
+		for r := range p.Programs[0].Rounds(ph) {
+			size := make([]int64, roles*roles)
+			for role := range p.Programs {
+				opens := p.Programs[role].Rounds(ph)[r].Opens
+				for i := range opens {
+					o := &opens[i]
+					if !has(o.From, role) {
+						continue
+					}
+					for _, to := range o.To {
+						if to != role && holds(role, to) {
+							size[role*roles+to] += int64(o.Bytes())
+						}
+					}
+				}
+			}
+			var lengths []int
+			for _, n := range size {
+				if n >= message.Kept {
+					lengths = append(lengths, message.Length(int(n)))
+				}
+			}
+			recent = append(recent, lengths)
+			recent = recent[max(0, len(recent)-exchanges):]
+			now := map[int]int{}
+			for _, l := range recent {
+				for _, n := range l {
+					now[n]++
+					most[n] = max(most[n], now[n])
 				}
 			}
 		}
 	}
-	return n
+	sum := int64(0)
+	for n, count := range most {
+		sum += int64(n) * int64(count)
+	}
+	return sum
 }

@@ -36,6 +36,15 @@ func New(n int) []byte {
 	return make([]byte, n, length)
 }
 
+// Length returns the bytes that New takes for a message of n.
+func Length(n int) int {
+	if n < Kept || n > 1<<40 {
+		return n
+	}
+	length, _ := size(n)
+	return length
+}
+
 // Free takes a buffer, whole, that nobody reads or writes any more. What New did not make is left to the garbage collector.
 func Free(b []byte) {
 	if cap(b) < Kept || cap(b) > 1<<40 {

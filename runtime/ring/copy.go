@@ -9,21 +9,9 @@ const maxRank = 16
 // d must not overlap a.
 func Copy(d, a []uint64, c plan.Copy) {
 	var space [maxRank]axis
-	axes := space[:0]
-	for i, n := range c.Dims {
-		switch {
-		case n == 0:
-			return
-		case n == 1: // its strides do not matter
-			continue
-		}
-		x := axis{n, c.SrcStrides[i], c.DstStrides[i]}
-		// Two dimensions walked as one: a step of the outer is a full turn of the inner, in source and destination.
-		if k := len(axes) - 1; k >= 0 && axes[k].src == n*x.src && axes[k].dst == n*x.dst {
-			x.n *= axes[k].n
-			axes = axes[:k]
-		}
-		axes = append(axes, x)
+	axes, empty := axesOf(c, space[:0])
+	if empty {
+		return
 	}
 	if len(axes) == 0 {
 		d[c.Dst] = a[c.Src]
@@ -55,6 +43,44 @@ func Copy(d, a []uint64, c plan.Copy) {
 			return
 		}
 	}
+}
+
+// axesOf appends the dimensions that Copy walks, and reports whether there is nothing to copy.
+func axesOf(c plan.Copy, axes []axis) (all []axis, empty bool) {
+	for i, n := range c.Dims {
+		switch {
+		case n == 0:
+			return nil, true
+		case n == 1: // its strides do not matter
+			continue
+		}
+		x := axis{n, c.SrcStrides[i], c.DstStrides[i]}
+		// Two dimensions walked as one: a step of the outer is a full turn of the inner, in source and destination.
+		if k := len(axes) - 1; k >= 0 && axes[k].src == n*x.src && axes[k].dst == n*x.dst {
+			x.n *= axes[k].n
+			axes = axes[:k]
+		}
+		axes = append(axes, x)
+	}
+	return axes, false
+}
+
+// Runs returns the words that Copy copies and in how many runs, and whether the words of a run lie side by side, or are one.
+func Runs(c plan.Copy) (words, runs float64, dense bool) {
+	axes, empty := axesOf(c, nil)
+	if empty {
+		return 0, 0, true
+	}
+	words, runs, dense = 1, 1, true
+	for i, x := range axes {
+		words *= float64(x.n)
+		if i < len(axes)-1 {
+			runs *= float64(x.n)
+		} else {
+			dense = x.dst == 1 && (x.src == 0 || x.src == 1)
+		}
+	}
+	return words, runs, dense
 }
 
 // An axis is one dimension of a copy: n elements and the strides between them.

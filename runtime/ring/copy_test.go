@@ -155,3 +155,24 @@ func TestEveryOther(t *testing.T) {
 		}
 	}
 }
+
+// TestRuns counts words and runs of copies: dimensions that follow each other are one run.
+func TestRuns(t *testing.T) {
+	for _, c := range []struct {
+		copy        plan.Copy
+		words, runs float64
+		dense       bool
+	}{
+		{plan.Copy{Dims: []int64{2, 3, 4}, SrcStrides: []int64{12, 4, 1}, DstStrides: []int64{12, 4, 1}}, 24, 1, true},
+		{plan.Copy{Dims: []int64{2, 3, 4}, SrcStrides: []int64{0, 4, 1}, DstStrides: []int64{12, 4, 1}}, 24, 2, true},
+		{plan.Copy{Dims: []int64{3, 4}, SrcStrides: []int64{1, 0}, DstStrides: []int64{4, 1}}, 12, 3, true},
+		{plan.Copy{Dims: []int64{3, 4}, SrcStrides: []int64{8, 2}, DstStrides: []int64{4, 1}}, 12, 1, false},
+		{plan.Copy{Dims: []int64{3, 4}, SrcStrides: []int64{1, 3}, DstStrides: []int64{4, 1}}, 12, 3, false},
+		{plan.Copy{Dims: []int64{1, 1}, SrcStrides: []int64{7, 7}, DstStrides: []int64{7, 7}}, 1, 1, true},
+		{plan.Copy{Dims: []int64{3, 0}, SrcStrides: []int64{1, 1}, DstStrides: []int64{1, 1}}, 0, 0, true},
+	} {
+		if words, runs, dense := Runs(c.copy); words != c.words || runs != c.runs || dense != c.dense {
+			t.Errorf("%+v: %g words in %g runs, dense %v; want %g in %g, %v", c.copy, words, runs, dense, c.words, c.runs, c.dense)
+		}
+	}
+}
