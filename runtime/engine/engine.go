@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -312,9 +313,15 @@ func signed(d, words []uint64, bits int, bool bool) {
 	}
 }
 
-// run executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
+// run executes a phase under labels of a processor profile, so that roles and phases that run in one process are told apart.
+func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) (err error) {
+	pprof.Do(ctx, pprof.Labels("role", x.e.prog.Role, "phase", ph.String()), func(ctx context.Context) { err = x.perform(ctx, t, ph, stats) })
+	return err
+}
+
+// perform executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
 // blocks are sent as they are packed, and those of the exchange before it go through the steps as they arrive.
-func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
+func (x *execution) perform(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
 	x.watch = x.e.watching(ctx, ph)
