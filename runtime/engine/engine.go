@@ -59,11 +59,11 @@ type Engine struct {
 
 	phases [3][][]stage // by phase and round
 	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner  []bool       // by slot: touched between two exchanges only, written before it is read
+	at     []int        // by slot: where it is kept, in words, if in memory
+	words  int          // of a session's memory
 	width  []int        // by slot: bytes in which an element is kept in memory
 	wanted []int        // by slot: low bits of an element that anything depends on
-	used   []interval   // of a session's memory
-	kept   []interval   // of a model's
+	kept   []interval   // of a model's memory
 
 	mu       sync.Mutex
 	cleared  sync.Cond // a session's memory has been cleared
@@ -79,7 +79,9 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	e := &Engine{plan: p, prog: &p.Programs[role], role: role}
 	e.cleared.L = &e.mu
 	e.wanted = e.wantedBits()
-	e.plot()
+	if err := e.plot(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -237,9 +239,7 @@ func (x *execution) leave() {
 func (x *execution) clear() {
 	e, slab := x.e, x.session
 	x.session = nil
-	for _, u := range e.used {
-		clear(slab[u.from:u.to])
-	}
+	clear(slab)
 	e.mu.Lock()
 	e.spare = slab
 	e.clearing--
@@ -260,10 +260,8 @@ func (e *Engine) slab() []uint64 {
 	if s != nil {
 		return s
 	}
-	s = make([]uint64, e.prog.Words)
-	for _, u := range e.used {
-		touch(s[u.from:u.to])
-	}
+	s = make([]uint64, e.words)
+	touch(s)
 	return s
 }
 

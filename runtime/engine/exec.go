@@ -21,13 +21,14 @@ type execution struct {
 	watch   *watch                // of the phase under way; nil if nobody asked for a timeline
 }
 
-// slot returns the buffer of a slot.
+// slot returns the words in which a slot is kept.
 func (x *execution) slot(i int) []uint64 {
-	s := x.e.prog.Slots[i]
-	if s.Scope == plan.Model {
-		return x.model[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+	at := x.e.at[i]
+	end := at + ring.NarrowLen(x.e.prog.Slots[i].Len, x.e.width[i])
+	if x.e.prog.Slots[i].Scope == plan.Model {
+		return x.model[at:end:end]
 	}
-	return x.session[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+	return x.session[at:end:end]
 }
 
 // step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.

@@ -208,10 +208,7 @@ func (f Footprint) Total() int64 {
 
 // Footprint returns the memory that the role takes for the model and one session, besides the process itself.
 func (e *Engine) Footprint() Footprint {
-	f := Footprint{Model: e.SavedBytes()}
-	for _, u := range e.used {
-		f.Session += 8 * int64(u.to-u.from)
-	}
+	f := Footprint{Model: e.SavedBytes(), Session: 8 * int64(e.words)}
 	for _, p := range e.plan.Manifest.Weights {
 		if p.Owner == e.prog.Role {
 			f.Setup += 8 * int64(p.Len())

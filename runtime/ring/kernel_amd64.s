@@ -5993,6 +5993,61 @@ loop:
 	VZEROUPPER
 	RET
 
+// func widenBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·widenBytes512(SB), NOSPLIT, $0-40
+	MOVQ      d+0(FP), AX
+	MOVQ      a+8(FP), CX
+	MOVQ      groups+16(FP), DX
+	MOVQ      width+32(FP), BX
+	MOVQ      order+24(FP), SI
+	VMOVDQU64 (SI), Z0
+	SHLQ      $0x03, BX
+	MOVQ      $-1, SI
+	BZHIQ     BX, SI, SI
+	KMOVQ     SI, K1
+	MOVQ      $0x0101010101010101, SI
+	MOVQ      width+32(FP), R8
+	MOVQ      $-1, DI
+	BZHIQ     R8, DI, DI
+	IMULQ     DI, SI
+	KMOVQ     SI, K2
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z1
+	VPERMB.Z   Z1, Z0, K2, Z1
+	VMOVDQU64  Z1, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func narrowBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·narrowBytes512(SB), NOSPLIT, $0-40
+	MOVQ      d+0(FP), AX
+	MOVQ      a+8(FP), CX
+	MOVQ      groups+16(FP), DX
+	MOVQ      width+32(FP), BX
+	MOVQ      order+24(FP), SI
+	VMOVDQU64 (SI), Z0
+	SHLQ      $0x03, BX
+	MOVQ      $-1, SI
+	BZHIQ     BX, SI, SI
+	KMOVQ     SI, K1
+
+loop:
+	VPERMB   (CX), Z0, Z1
+	VMOVDQU8 Z1, K1, (AX)
+	ADDQ     BX, AX
+	ADDQ     $0x40, CX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
 // func unpack512(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask uint64, bytes uint64)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
 TEXT ·unpack512(SB), NOSPLIT, $0-64

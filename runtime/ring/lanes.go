@@ -15,7 +15,8 @@ type lanes struct {
 	pack     func(dst *byte, src *uint64, groups int, shift *uint64, even, odd *byte, evens, odds uint64, bits int, mask, bytes uint64)
 	unpack   func(dst *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
 
-	widen, narrow [5]func(d, a *uint64, groups int) // by width: 1, 2 and 4
+	widen, narrow           [8]func(d, a *uint64, groups int) // by width: 1, 2 and 4
+	widenBytes, narrowBytes func(d, a *uint64, groups int, order *byte, width int)
 
 	prefetch func(a *uint64, lines int)
 	every2   func(d, a *uint64, n int)

@@ -87,28 +87,31 @@ func unpackWith(dst, own []uint64, src []byte, bits int, scratch []uint64, xor b
 	Bits(dst, u, 0, bits)
 }
 
-// NarrowLen returns the number of words that n integers of width bytes take, width 1, 2, 4 or 8.
+// NarrowLen returns the number of words that n integers of width bytes take, width 1..8.
 func NarrowLen(n, width int) int { return (n*width + 7) / 8 }
 
-// Narrow keeps the lowest width bytes of each word of a, 1, 2 or 4, in the NarrowLen(len(a), width) words of d. Memory with values
-// of few bits is read and written faster so.
+// Narrow keeps the lowest width bytes of each word of a, 1..7, without gaps in the NarrowLen(len(a), width) words of d, little-endian.
+// Memory with values of few bits is read and written faster so.
 func Narrow(d, a []uint64, width int) {
 	d = d[:NarrowLen(len(a), width)]
 	groups := len(a) / 8
-	if v := active.lanes; v != nil && groups > 0 {
-		v.narrow[width](&d[0], &a[0], groups)
-	} else {
+	switch v := active.lanes; {
+	case v == nil || groups == 0:
 		groups = 0
+	case v.narrow[width] != nil:
+		v.narrow[width](&d[0], &a[0], groups)
+	default:
+		v.narrowBytes(&d[0], &a[0], groups, &narrowOrders[width][0], width)
 	}
-	per := 8 / width
-	mask := lowBits(8 * width)
 	d, a = d[groups*width:], a[8*groups:]
-	for i := range d {
-		var x uint64
-		for j, y := range a[i*per : min(len(a), (i+1)*per)] {
-			x |= y & mask << (8 * width * j)
+	clear(d)
+	for i, x := range a {
+		x &= lowBits(8 * width)
+		word, from := i*width/8, i*width%8*8
+		d[word] |= x << from
+		if from+8*width > 64 {
+			d[word+1] = x >> (64 - from)
 		}
-		d[i] = x
 	}
 }
 
@@ -116,22 +119,37 @@ func Narrow(d, a []uint64, width int) {
 func Widen(d, a []uint64, width int) {
 	a = a[:NarrowLen(len(d), width)]
 	groups := len(d) / 8
-	if v := active.lanes; v != nil && groups > 0 {
-		v.widen[width](&d[0], &a[0], groups)
-	} else {
+	switch v := active.lanes; {
+	case v == nil || groups == 0:
 		groups = 0
+	case v.widen[width] != nil:
+		v.widen[width](&d[0], &a[0], groups)
+	default:
+		v.widenBytes(&d[0], &a[0], groups, &widenOrders[width][0], width)
 	}
-	per := 8 / width
-	mask := lowBits(8 * width)
 	a, d = a[groups*width:], d[8*groups:]
-	for i, x := range a {
-		out := d[i*per : min(len(d), (i+1)*per)]
-		for j := range out {
-			out[j] = x & mask
-			x >>= 8 * width
+	for i := range d {
+		word, from := i*width/8, i*width%8*8
+		x := a[word] >> from
+		if from+8*width > 64 {
+			x |= a[word+1] << (64 - from)
 		}
+		d[i] = x & lowBits(8*width)
 	}
 }
+
+// narrowOrders and widenOrders say by width which byte of eight words goes where.
+var narrowOrders, widenOrders = func() (narrow, widen [8][64]byte) {
+	for width := 1; width < 8; width++ {
+		for i := range 8 * width {
+			narrow[width][i] = byte(i/width*8 + i%width)
+		}
+		for i := range 64 {
+			widen[width][i] = byte(i/8*width + min(i%8, width-1))
+		}
+	}
+	return narrow, widen
+}()
 
 // maxTable is the width up to which a word, shifted to its place within a byte, fits a word.
 const maxTable = 57

@@ -401,6 +401,16 @@ func widen512w4(d *uint64, a *uint64, groups int)
 //go:noescape
 func narrow512w4(d *uint64, a *uint64, groups int)
 
+// widenBytes512 sets eight words of d to integers of width bytes in a, width in 1..7, groups times, groups > 0; order says which byte goes where.
+//
+//go:noescape
+func widenBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+
+// narrowBytes512 is the inverse of widenBytes512; higher bits are dropped, width in 1..7, groups times, groups > 0; order says which byte goes where.
+//
+//go:noescape
+func narrowBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+
 // unpack512 is the inverse of pack512: from says which eight bytes a word is in; reads the bytes in use only.
 //
 //go:noescape

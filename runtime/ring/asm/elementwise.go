@@ -28,6 +28,7 @@ func elementwise() {
 	prefetch()
 	every2()
 	resize()
+	resizeBytes()
 	unpack("unpack512", "", nil)
 	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
 	unpack("unpackXor512", ", XORed with own", VPXORQ)
@@ -532,4 +533,55 @@ func resize() {
 		VZEROUPPER()
 		RET()
 	}
+}
+
+// resizeBytes writes the kernels that do the same at any number of bytes.
+func resizeBytes() {
+	args := "func(d, a *uint64, groups int, order *byte, width int)"
+	begin := func(name, what string) (d, a, groups, bytes reg.GPVirtual, order reg.VecVirtual, used reg.OpmaskVirtual) {
+		TEXT(name, NOSPLIT, args)
+		Pragma("noescape")
+		Doc(name + " " + what + ", width in 1..7, groups times, groups > 0; order says which byte goes where.")
+		d, a, groups, bytes = param("d"), param("a"), param("groups"), param("width")
+		order = ZMM()
+		VMOVDQU64(Mem{Base: param("order")}, order)
+		SHLQ(Imm(3), bytes)
+		ones := GP64()
+		MOVQ(I32(-1), ones)
+		BZHIQ(bytes, ones, ones)
+		used = K()
+		KMOVQ(ones, used)
+		return d, a, groups, bytes, order, used
+	}
+	end := func(groups reg.GPVirtual) {
+		DECQ(groups)
+		JNZ(LabelRef("loop"))
+		VZEROUPPER()
+		RET()
+	}
+	d, a, groups, bytes, order, used := begin("widenBytes512", "sets eight words of d to integers of width bytes in a")
+	keep, ones := K(), GP64()
+	MOVQ(U64(0x0101010101010101), ones) // the lowest byte of each word, times 2^width - 1
+	mask, width := GP64(), param("width")
+	MOVQ(I32(-1), mask)
+	BZHIQ(width, mask, mask)
+	IMULQ(mask, ones)
+	KMOVQ(ones, keep)
+	Label("loop")
+	z := ZMM()
+	VMOVDQU8_Z(mem(a), used, z)
+	VPERMB_Z(z, order, keep, z)
+	VMOVDQU64(z, mem(d))
+	ADDQ(bytes, a)
+	ADDQ(Imm(64), d)
+	end(groups)
+
+	d, a, groups, bytes, order, used = begin("narrowBytes512", "is the inverse of widenBytes512; higher bits are dropped")
+	Label("loop")
+	y := ZMM()
+	VPERMB(mem(a), order, y)
+	VMOVDQU8(y, used, mem(d))
+	ADDQ(bytes, d)
+	ADDQ(Imm(64), a)
+	end(groups)
 }
