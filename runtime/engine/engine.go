@@ -300,17 +300,6 @@ func (e *Engine) outputs() map[int]*output {
 	return out
 }
 
-// signed copies words to d, read as two's complement of the given bits unless they are booleans.
-func signed(d, words []uint64, bits int, bool bool) {
-	for i, x := range words {
-		if bool {
-			d[i] = x & 1
-		} else {
-			d[i] = uint64(int64(x<<(64-bits)) >> (64 - bits))
-		}
-	}
-}
-
 // run executes a phase under labels of a processor profile, so that roles and phases that run in one process are told apart.
 func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) (err error) {
 	pprof.Do(ctx, pprof.Labels("role", x.e.prog.Role, "phase", ph.String()), func(ctx context.Context) { err = x.perform(ctx, t, ph, stats) })

@@ -50,7 +50,7 @@ func (e *Engine) plot() error {
 			break
 		}
 	}
-	if e.words > 2*e.prog.Words {
+	if e.words > 2*e.prog.Words+align*len(e.prog.Slots) {
 		return fmt.Errorf("slots of %s that are in use at once take %d words, the plan says %d", e.prog.Role, e.words, e.prog.Words)
 	}
 	return nil
@@ -502,7 +502,11 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	}
 	if o.Kind == plan.Reveal { // at once: a step may use the slot's memory next
 		if out := x.outputs[o.Item-1]; out != nil {
-			signed(out.words[lo:hi], d, out.port.Bits, out.port.Elem == "bool")
+			if words := out.words[lo:hi]; out.port.Elem == "bool" {
+				ring.Bits(words, d, 0, 1)
+			} else {
+				ring.Signed(words, d, out.port.Bits)
+			}
 		}
 	}
 	x.written(w, o.Dst, lo, hi)

@@ -4997,6 +4997,271 @@ done:
 	VZEROUPPER
 	RET
 
+// func neg512(d *uint64, a *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·neg512(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $0x08, DX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPXORQ    Z1, Z1, Z1
+	VPSUBQ    Z0, Z1, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VPXORQ      Z2, Z2, Z2
+	VPSUBQ      Z0, Z2, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func shl512(d *uint64, a *uint64, n int, by uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·shl512(SB), NOSPLIT, $0-32
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         by+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z1
+	VPSLLVQ   Z0, Z1, Z1
+	VMOVDQU64 Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z1
+	VPSLLVQ     Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func extend512(d *uint64, a *uint64, n int, by uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·extend512(SB), NOSPLIT, $0-32
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         by+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z1
+	VPSLLVQ   Z0, Z1, Z1
+	VPSRAVQ   Z0, Z1, Z1
+	VMOVDQU64 Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z1
+	VPSLLVQ     Z0, Z1, Z1
+	VPSRAVQ     Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func spread512(d *uint64, n int, w uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·spread512(SB), NOSPLIT, $0-24
+	MOVQ         d+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         w+16(FP), DX
+	VPBROADCASTQ DX, Z0
+	SUBQ         $0x08, CX
+	JLT          rest
+
+loop:
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	SUBQ      $0x08, CX
+	JGE       loop
+
+rest:
+	ADDQ      $0x08, CX
+	JZ        done
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVDQU64 Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func packWide512(dst *byte, src *uint64, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packWide512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         bits+32(FP), BX
+	MOVQ         mask+40(FP), SI
+	VPBROADCASTQ SI, Z2
+	MOVQ         shift+24(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         bytes+48(FP), SI
+	KMOVQ        SI, K1
+	VPXORQ       Z3, Z3, Z3
+	VPBROADCASTQ BX, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VPANDQ   (CX), Z2, Z4
+	VALIGNQ  $0x01, Z4, Z3, Z5
+	VPSRLVQ  Z0, Z4, Z4
+	VPSLLVQ  Z1, Z5, Z5
+	VPORQ    Z4, Z5, Z5
+	VMOVDQU8 Z5, K1, (AX)
+	ADDQ     $0x40, CX
+	ADDQ     BX, AX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func unpackWide512(dst *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWide512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         bits+32(FP), BX
+	MOVQ         mask+40(FP), SI
+	VPBROADCASTQ SI, Z2
+	MOVQ         shift+24(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         bytes+48(FP), SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000000000000040, SI
+	VPBROADCASTQ SI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWideAdd512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         bits+40(FP), BX
+	MOVQ         own+8(FP), SI
+	MOVQ         mask+48(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         shift+32(FP), DI
+	VMOVDQU64    (DI), Z0
+	MOVQ         bytes+56(FP), DI
+	KMOVQ        DI, K1
+	MOVQ         $0x0000000000000040, DI
+	VPBROADCASTQ DI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPADDQ     (SI), Z3, Z3
+	ADDQ       $0x40, SI
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWideXor512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         bits+40(FP), BX
+	MOVQ         own+8(FP), SI
+	MOVQ         mask+48(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         shift+32(FP), DI
+	VMOVDQU64    (DI), Z0
+	MOVQ         bytes+56(FP), DI
+	KMOVQ        DI, K1
+	MOVQ         $0x0000000000000040, DI
+	VPBROADCASTQ DI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPXORQ     (SI), Z3, Z3
+	ADDQ       $0x40, SI
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·cut512(SB), NOSPLIT, $0-48

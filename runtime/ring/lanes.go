@@ -5,6 +5,14 @@ package ring
 type lanes struct {
 	add, sub, mul, xor, and func(d, a, b *uint64, n int)
 
+	neg         func(d, a *uint64, n int)
+	shl, extend func(d, a *uint64, n int, by uint64)
+	spread      func(d *uint64, n int, w uint64)
+
+	packWide                     func(dst *byte, src *uint64, groups int, shift *uint64, bits int, mask, bytes uint64) // from maxTable + 1 bits on
+	unpackWide                   func(dst *uint64, src *byte, groups int, shift *uint64, bits int, mask, bytes uint64)
+	unpackWideAdd, unpackWideXor func(dst, own *uint64, src *byte, groups int, shift *uint64, bits int, mask, bytes uint64)
+
 	cut      func(d, a *uint64, n int, add, by, mask uint64)
 	reluSel  func(d, m, delta, s, r0, r1, sr0, sr1 *uint64, n int, top, first uint64)
 	leaf     func(d, a, hot0, hot1 *uint64, n int, low, control0, control1, mask, at uint64)
@@ -29,6 +37,14 @@ func three(fn func(d, a, b *uint64, n int), d, a, b []uint64) {
 	if len(d) > 0 {
 		_, _ = a[len(d)-1], b[len(d)-1]
 		fn(&d[0], &a[0], &b[0], len(d))
+	}
+}
+
+// unary runs a kernel of one source and one operand.
+func unary(fn func(d, a *uint64, n int, by uint64), d, a []uint64, by uint64) {
+	if len(d) > 0 {
+		_ = a[len(d)-1]
+		fn(&d[0], &a[0], len(d), by)
 	}
 }
 

@@ -27,6 +27,7 @@ func BenchmarkLanes(b *testing.B) {
 		{"add", func() { Add(v[0], v[1], v[2]) }},
 		{"mul", func() { Mul(v[0], v[1], v[2]) }},
 		{"neg", func() { Neg(v[0], v[1]) }},
+		{"fill", func() { Fill(v[0], 7) }},
 		{"drop", func() { Drop(v[0], v[1], 40, 16, 1<<38) }},
 		{"leaf", func() { Leaf(v[0], v[1], [][]uint64{v[2], v[3]}, 23, 4, 0, 6, plan.KindLt) }},
 		{"relusel", func() { ReluSel(v[0], v[1], delta, v[2], v[3], v[4], v[5], v[6], 24, 1) }},

@@ -19,6 +19,9 @@ func Pack(dst []byte, words []uint64, bits int) {
 	case v != nil && bits >= 8 && bits <= maxTable:
 		t := tableOf(bits)
 		v.pack(&dst[0], &words[0], groups, &t.shift[0], &t.even[0], &t.odd[0], t.evens, t.odds, bits, t.mask, t.bytes)
+	case v != nil && bits > maxTable:
+		t := tableOf(bits)
+		v.packWide(&dst[0], &words[0], groups, &t.shift[0], bits, t.mask, t.bytes)
 	case bits <= 8:
 		mask := ^uint64(0) >> (64 - bits)
 		var b [8]byte
@@ -41,11 +44,12 @@ func Pack(dst []byte, words []uint64, bits int) {
 func Unpack(dst []uint64, src []byte, bits int) {
 	src = src[:plan.PackedBytes(len(dst), bits)]
 	groups := len(dst) / 8
-	if v := active.lanes; v != nil && groups > 0 && bits <= maxTable {
-		t := tableOf(bits)
-		v.unpack(&dst[0], &src[0], groups, &t.shift[0], &t.from[0], bits, t.mask, t.bytes)
-	} else {
+	if v := active.lanes; v == nil || groups == 0 {
 		groups = 0
+	} else if t := tableOf(bits); bits > maxTable {
+		v.unpackWide(&dst[0], &src[0], groups, &t.shift[0], bits, t.mask, t.bytes)
+	} else {
+		v.unpack(&dst[0], &src[0], groups, &t.shift[0], &t.from[0], bits, t.mask, t.bytes)
 	}
 	plan.Unpack(dst[8*groups:], src[groups*bits:], bits)
 }
@@ -63,16 +67,20 @@ func UnpackXor(dst, own []uint64, src []byte, bits int, scratch []uint64) {
 func unpackWith(dst, own []uint64, src []byte, bits int, scratch []uint64, xor bool) {
 	own = own[:len(dst)]
 	groups := len(dst) / 8
-	if v := active.lanes; v != nil && groups > 0 && bits <= maxTable {
-		src := src[:plan.PackedBytes(len(dst), bits)]
-		t := tableOf(bits)
+	if v := active.lanes; v == nil || groups == 0 {
+		groups = 0
+	} else if t, src := tableOf(bits), src[:plan.PackedBytes(len(dst), bits)]; bits > maxTable {
+		fn := v.unpackWideAdd
+		if xor {
+			fn = v.unpackWideXor
+		}
+		fn(&dst[0], &own[0], &src[0], groups, &t.shift[0], bits, t.mask, t.bytes)
+	} else {
 		fn := v.unpackAdd
 		if xor {
 			fn = v.unpackXor
 		}
 		fn(&dst[0], &own[0], &src[0], groups, &t.shift[0], &t.from[0], bits, t.mask, t.bytes)
-	} else {
-		groups = 0
 	}
 	if dst = dst[8*groups:]; len(dst) == 0 {
 		return
@@ -156,7 +164,7 @@ const maxTable = 57
 
 // A packTable says where the bits of eight words are in as many bytes.
 type packTable struct {
-	shift       [8]uint64 // of each word within its first byte
+	shift       [8]uint64 // of each word within its first byte; above maxTable, of each packed word within its first word
 	from        [64]byte  // the eight bytes that each word is in
 	even, odd   [64]byte  // what goes into each byte: a byte of the shifted words of even and of odd number
 	evens, odds uint64    // the bytes that have such a part
@@ -164,16 +172,20 @@ type packTable struct {
 	bytes       uint64    // the bytes in use
 }
 
-var packTables [maxTable + 1]atomic.Pointer[packTable]
+var packTables [65]atomic.Pointer[packTable]
 
-// tableOf returns the table of a width, 1..maxTable; even and odd are for widths from 8 on, where a byte has parts of at most
-// two words.
+// tableOf returns the table of a width, 1..64. even and odd are for widths from 8 to maxTable, where a byte has parts of at most
+// two words; above, a table has no bytes of words.
 func tableOf(bits int) *packTable {
 	if t := packTables[bits].Load(); t != nil {
 		return t
 	}
-	t := &packTable{mask: 1<<bits - 1, bytes: 1<<bits - 1}
+	t := &packTable{mask: lowBits(bits), bytes: lowBits(bits)}
 	for i := range 8 {
+		if bits > maxTable {
+			t.shift[i] = uint64(i * (64 - bits))
+			continue
+		}
 		first, last := bits*i/8, (bits*i+bits-1)/8
 		t.shift[i] = uint64(bits * i % 8)
 		for b := range 8 {

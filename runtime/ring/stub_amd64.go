@@ -309,6 +309,47 @@ func xor512(d *uint64, a *uint64, b *uint64, n int)
 //go:noescape
 func and512(d *uint64, a *uint64, b *uint64, n int)
 
+// neg512 computes d = -a for n words.
+//
+//go:noescape
+func neg512(d *uint64, a *uint64, n int)
+
+// shl512 computes d = a << by for n words.
+//
+//go:noescape
+func shl512(d *uint64, a *uint64, n int, by uint64)
+
+// extend512 computes d = a << by >> by, signed for n words.
+//
+//go:noescape
+func extend512(d *uint64, a *uint64, n int, by uint64)
+
+// spread512 sets n words of d to w.
+//
+//go:noescape
+func spread512(d *uint64, n int, w uint64)
+
+// packWide512 packs the bits of mask of eight words, bits in number, at least 57, to as many bytes, groups times, groups > 0.
+// shift has i*(64-bits) for word i; bytes are the bytes in use.
+//
+//go:noescape
+func packWide512(dst *byte, src *uint64, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWide512 is the inverse of packWide512; reads the bytes in use only.
+//
+//go:noescape
+func unpackWide512(dst *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWideAdd512 is the inverse of packWide512, with own added mod mask + 1; reads the bytes in use only.
+//
+//go:noescape
+func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWideXor512 is the inverse of packWide512, XORed with own; reads the bytes in use only.
+//
+//go:noescape
+func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
 // cut512 computes d = ((a + add) >> by) AND mask for n words.
 //
 //go:noescape

@@ -15,6 +15,18 @@ func elementwise() {
 	binary("mul512", "a * b", VPMULLQ)
 	binary("xor512", "a XOR b", VPXORQ)
 	binary("and512", "a AND b", VPANDQ)
+	unary("neg512", "-a", "", func(x, _ reg.VecVirtual) {
+		zero := ZMM()
+		VPXORQ(zero, zero, zero)
+		VPSUBQ(x, zero, x)
+	})
+	unary("shl512", "a << by", "by", func(x, by reg.VecVirtual) { VPSLLVQ(by, x, x) })
+	unary("extend512", "a << by >> by, signed", "by", func(x, by reg.VecVirtual) {
+		VPSLLVQ(by, x, x)
+		VPSRAVQ(by, x, x)
+	})
+	spread512()
+	wide()
 	cut512()
 	reluSel512()
 	leaf512()
