@@ -60,6 +60,7 @@ type Engine struct {
 	phases [3][][]stage // by phase and round
 	local  []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
 	at     []int        // by slot: where it is kept, in words, if in memory
+	homes  []home       // by slot: all of that together
 	words  int          // of a session's memory
 	width  []int        // by slot: bytes in which an element is kept in memory
 	wanted []int        // by slot: low bits of an element that anything depends on

@@ -50,6 +50,10 @@ func (e *Engine) plot() error {
 			break
 		}
 	}
+	e.homes = make([]home, len(e.at))
+	for i, s := range e.prog.Slots {
+		e.homes[i] = home{local: e.local[i], width: e.width[i], at: e.at[i], len: s.Len, scope: s.Scope}
+	}
 	if e.words > 2*e.prog.Words+align*len(e.prog.Slots) {
 		return fmt.Errorf("slots of %s that are in use at once take %d words, the plan says %d", e.prog.Role, e.words, e.prog.Words)
 	}
@@ -122,6 +126,12 @@ func (b *staging) end() {
 		b.out = append(b.out, b.cur)
 	}
 	b.cur, b.open = stage{}, false
+}
+
+// A home is where a slot is kept, as blocks are read and written.
+type home struct {
+	local, width, at, len int
+	scope                 plan.Scope
 }
 
 // A worker is the scratch of one goroutine that runs blocks.
@@ -286,46 +296,52 @@ func (e *Engine) bits(s *plan.Step) int {
 }
 
 // memory returns the words that keep elements lo..hi-1 of a slot, and has the next block of it fetched.
-func (x *execution) memory(slot, lo, hi int) []uint64 {
-	width, s := x.e.width[slot], x.slot(slot)
-	if next := min(hi+blockLen, x.e.prog.Slots[slot].Len); next > hi {
-		ring.Prefetch(s[ring.NarrowLen(hi, width):ring.NarrowLen(next, width)])
+func (x *execution) memory(h *home, lo, hi int) []uint64 {
+	m := x.session
+	if h.scope == plan.Model {
+		m = x.model
 	}
-	return s[lo*width/8 : ring.NarrowLen(hi, width)]
+	from, to := h.at+lo*h.width/8, h.at+ring.NarrowLen(hi, h.width) // blocks begin at a word
+	if next := min(hi+blockLen, h.len); next > hi {
+		ring.Prefetch(m[to : h.at+ring.NarrowLen(next, h.width)])
+	}
+	return m[from:to]
 }
 
 // read returns elements lo..hi-1 of a slot, the k-th that is read.
 func (x *execution) read(w *worker, k, slot, lo, hi int) []uint64 {
-	if j := x.e.local[slot]; j > 0 {
-		return w.local[j-1][:hi-lo]
+	h := &x.e.homes[slot]
+	if h.local > 0 {
+		return w.local[h.local-1][:hi-lo]
 	}
-	m := x.memory(slot, lo, hi)
-	if width := x.e.width[slot]; width < 8 {
-		for len(w.in) <= k {
-			w.in = append(w.in, new([blockLen]uint64))
-		}
-		d := w.in[k][:hi-lo]
-		ring.Widen(d, m, width)
-		return d
+	m := x.memory(h, lo, hi)
+	if h.width == 8 {
+		return m
 	}
-	return m
+	for len(w.in) <= k {
+		w.in = append(w.in, new([blockLen]uint64))
+	}
+	d := w.in[k][:hi-lo]
+	ring.Widen(d, m, h.width)
+	return d
 }
 
 // write returns where elements lo..hi-1 of a slot go; written must be called when they are there.
 func (x *execution) write(w *worker, slot, lo, hi int) []uint64 {
-	if j := x.e.local[slot]; j > 0 {
-		return w.local[j-1][:hi-lo]
-	}
-	if x.e.width[slot] < 8 {
+	switch h := &x.e.homes[slot]; {
+	case h.local > 0:
+		return w.local[h.local-1][:hi-lo]
+	case h.width < 8:
 		return w.out[:hi-lo]
+	default:
+		return x.memory(h, lo, hi)
 	}
-	return x.memory(slot, lo, hi)
 }
 
 // written completes a write.
 func (x *execution) written(w *worker, slot, lo, hi int) {
-	if width := x.e.width[slot]; width < 8 && x.e.local[slot] == 0 {
-		ring.Narrow(x.memory(slot, lo, hi), w.out[:hi-lo], width)
+	if h := &x.e.homes[slot]; h.width < 8 && h.local == 0 {
+		ring.Narrow(x.memory(h, lo, hi), w.out[:hi-lo], h.width)
 	}
 }
 

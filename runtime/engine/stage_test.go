@@ -75,7 +75,9 @@ func TestPlace(t *testing.T) {
 	step := func(op plan.StepOp, dst int, src ...int) plan.Step { return plan.Step{Op: op, Dst: dst, Src: src} }
 	items := []plan.Item{{Len: n, Bits: 11, Mode: plan.Xor}, {Len: n, Bits: 33, Mode: plan.Xor}}
 	draw := func(dst int, item int64) plan.Step { return plan.Step{Op: plan.StepPRG, Dst: dst, Args: []int64{item}} }
-	sum := func(dst, src int) plan.Step { return plan.Step{Op: plan.StepSum, Dst: dst, Src: []int{src}, Args: []int64{n, 1, 1}} }
+	sum := func(dst, src int) plan.Step {
+		return plan.Step{Op: plan.StepSum, Dst: dst, Src: []int{src}, Args: []int64{n, 1, 1}}
+	}
 	for _, c := range []struct {
 		name              string
 		slots             []plan.Slot
