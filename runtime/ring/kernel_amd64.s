@@ -5387,16 +5387,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA nibble<>+0(SB)/8, $0x0000000000000000
-DATA nibble<>+8(SB)/8, $0x0000000000000004
-DATA nibble<>+16(SB)/8, $0x0000000000000008
-DATA nibble<>+24(SB)/8, $0x000000000000000c
-DATA nibble<>+32(SB)/8, $0x0000000000000010
-DATA nibble<>+40(SB)/8, $0x0000000000000014
-DATA nibble<>+48(SB)/8, $0x0000000000000018
-DATA nibble<>+56(SB)/8, $0x000000000000001c
-GLOBL nibble<>(SB), RODATA|NOPTR, $64
-
 // func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)
 // Requires: AVX, AVX512BITALG, AVX512BW, AVX512F, AVX512VBMI, BMI2
 TEXT ·leaf512(SB), NOSPLIT, $0-80
@@ -5407,63 +5397,64 @@ TEXT ·leaf512(SB), NOSPLIT, $0-80
 	MOVQ         n+32(FP), SI
 	MOVQ         low+40(FP), DI
 	VPBROADCASTQ DI, Z0
-	MOVQ         mask+64(FP), DI
-	VPBROADCASTQ DI, Z1
 	MOVQ         at+72(FP), DI
-	VPBROADCASTQ DI, Z2
+	VPBROADCASTQ DI, Z1
 	MOVQ         control0+48(FP), DI
-	VPBROADCASTQ DI, Z3
+	VPBROADCASTQ DI, Z2
 	MOVQ         control1+56(FP), DI
-	VPBROADCASTQ DI, Z4
-	MOVQ         $0x0001000100010001, DI
+	VPBROADCASTQ DI, Z3
+	MOVQ         mask+64(FP), DI
 	VPBROADCASTQ DI, Z5
-	MOVQ         $0x000f000f000f000f, DI
+	MOVQ         $0x00000000000000ff, DI
 	VPBROADCASTQ DI, Z6
-	MOVQ         $0x0000000f0000000f, DI
+	VPANDQ       Z6, Z5, Z4
+	VPSRLQ       $0x08, Z5, Z5
+	VPSLLVQ      Z1, Z5, Z5
+	MOVQ         $0x000f000f000f000f, DI
 	VPBROADCASTQ DI, Z7
-	MOVQ         $0x00000000ffffffff, DI
+	MOVQ         $0x00ff00ff00ff00ff, DI
 	VPBROADCASTQ DI, Z8
-	VMOVDQU64    nibble<>+0(SB), Z9
+	MOVQ         $0x0f0f0f0f0f0f0f0f, DI
+	VPBROADCASTQ DI, Z9
+	MOVQ         $0x1111111111111111, DI
+	VPBROADCASTQ DI, Z10
+	MOVQ         $0x0008000400020001, DI
+	VPBROADCASTQ DI, Z11
 	SUBQ         $0x08, SI
 	JLT          rest
 
 loop:
-	VMOVDQU64      (CX), Z10
-	VPANDQ         Z0, Z10, Z10
-	VPMULTISHIFTQB Z10, Z3, Z11
-	VPANDQ         Z6, Z11, Z11
-	VMOVDQU64      (DX), Z12
-	VPSRLVW        Z11, Z12, Z12
-	VPOPCNTW       Z12, Z11
-	VPXORQ         Z12, Z11, Z11
-	VPTESTMW       Z5, Z11, K1
-	VPTESTMW       Z5, Z12, K2
-	KUNPCKDQ       K1, K2, K1
-	KMOVQ          K1, DI
-	VPBROADCASTQ   DI, Z11
-	VPSRLVQ        Z9, Z11, Z11
-	VPANDQ         Z7, Z11, Z11
-	VPMULTISHIFTQB Z10, Z4, Z10
-	VPANDQ         Z6, Z10, Z10
-	VMOVDQU64      (BX), Z12
-	VPSRLVW        Z10, Z12, Z12
-	VPOPCNTW       Z12, Z10
-	VPXORQ         Z12, Z10, Z10
-	VPTESTMW       Z5, Z10, K1
-	VPTESTMW       Z5, Z12, K2
-	KUNPCKDQ       K1, K2, K1
-	KMOVQ          K1, DI
-	VPBROADCASTQ   DI, Z10
-	VPSRLVQ        Z9, Z10, Z10
-	VPANDQ         Z7, Z10, Z10
-	VPSLLQ         $0x04, Z10, Z10
-	VPORQ          Z10, Z11, Z11
-	VPANDQ         Z1, Z11, Z11
-	VPSRLQ         $0x20, Z11, Z10
-	VPSLLVQ        Z2, Z10, Z10
-	VPANDQ         Z8, Z11, Z11
-	VPORQ          Z10, Z11, Z11
-	VMOVDQU64      Z11, (AX)
+	VMOVDQU64      (CX), Z12
+	VPANDQ         Z0, Z12, Z12
+	VPMULTISHIFTQB Z12, Z2, Z13
+	VPANDQ         Z7, Z13, Z13
+	VMOVDQU64      (DX), Z14
+	VPSRLVW        Z13, Z14, Z14
+	VPOPCNTW       Z14, Z13
+	VPXORQ         Z14, Z13, Z13
+	VPSLLW         $0x08, Z14, Z14
+	VPTERNLOGQ     $0xd8, Z8, Z13, Z14
+	VPMULTISHIFTQB Z12, Z3, Z12
+	VPANDQ         Z7, Z12, Z12
+	VMOVDQU64      (BX), Z13
+	VPSRLVW        Z12, Z13, Z13
+	VPOPCNTW       Z13, Z12
+	VPXORQ         Z13, Z12, Z12
+	VPSLLW         $0x08, Z13, Z13
+	VPTERNLOGQ     $0xd8, Z8, Z12, Z13
+	VPSLLW         $0x04, Z13, Z13
+	VPTERNLOGQ     $0xd8, Z9, Z14, Z13
+	VPANDQ         Z10, Z13, Z13
+	VPMADDWD       Z11, Z13, Z13
+	VPSRLQ         $0x20, Z13, Z12
+	VPORQ          Z12, Z13, Z13
+	VPSRLQ         $0x08, Z13, Z12
+	VPANDQ         Z6, Z12, Z12
+	VPSLLVQ        Z1, Z12, Z12
+	VPANDQ         Z5, Z12, Z12
+	VPANDQ         Z4, Z13, Z13
+	VPORQ          Z12, Z13, Z13
+	VMOVDQU64      Z13, (AX)
 	ADDQ           $0x40, AX
 	ADDQ           $0x40, CX
 	ADDQ           $0x40, DX
@@ -5477,41 +5468,36 @@ rest:
 	MOVL           $0xffffffff, DI
 	BZHIL          SI, DI, DI
 	KMOVW          DI, K1
-	VMOVDQU64.Z    (CX), K1, Z10
-	VPANDQ         Z0, Z10, Z10
-	VPMULTISHIFTQB Z10, Z3, Z0
-	VPANDQ         Z6, Z0, Z0
-	VMOVDQU64.Z    (DX), K1, Z3
+	VMOVDQU64.Z    (CX), K1, Z12
+	VPANDQ         Z0, Z12, Z12
+	VPMULTISHIFTQB Z12, Z2, Z0
+	VPANDQ         Z7, Z0, Z0
+	VMOVDQU64.Z    (DX), K1, Z2
+	VPSRLVW        Z0, Z2, Z2
+	VPOPCNTW       Z2, Z0
+	VPXORQ         Z2, Z0, Z0
+	VPSLLW         $0x08, Z2, Z2
+	VPTERNLOGQ     $0xd8, Z8, Z0, Z2
+	VPMULTISHIFTQB Z12, Z3, Z0
+	VPANDQ         Z7, Z0, Z0
+	VMOVDQU64.Z    (BX), K1, Z3
 	VPSRLVW        Z0, Z3, Z3
 	VPOPCNTW       Z3, Z0
 	VPXORQ         Z3, Z0, Z0
-	VPTESTMW       Z5, Z0, K2
-	VPTESTMW       Z5, Z3, K3
-	KUNPCKDQ       K2, K3, K2
-	KMOVQ          K2, CX
-	VPBROADCASTQ   CX, Z0
-	VPSRLVQ        Z9, Z0, Z0
-	VPANDQ         Z7, Z0, Z0
-	VPMULTISHIFTQB Z10, Z4, Z3
-	VPANDQ         Z6, Z3, Z3
-	VMOVDQU64.Z    (BX), K1, Z4
-	VPSRLVW        Z3, Z4, Z4
-	VPOPCNTW       Z4, Z3
-	VPXORQ         Z4, Z3, Z3
-	VPTESTMW       Z5, Z3, K2
-	VPTESTMW       Z5, Z4, K3
-	KUNPCKDQ       K2, K3, K2
-	KMOVQ          K2, CX
-	VPBROADCASTQ   CX, Z3
-	VPSRLVQ        Z9, Z3, Z3
-	VPANDQ         Z7, Z3, Z3
-	VPSLLQ         $0x04, Z3, Z3
-	VPORQ          Z3, Z0, Z0
-	VPANDQ         Z1, Z0, Z0
-	VPSRLQ         $0x20, Z0, Z1
-	VPSLLVQ        Z2, Z1, Z1
-	VPANDQ         Z8, Z0, Z0
-	VPORQ          Z1, Z0, Z0
+	VPSLLW         $0x08, Z3, Z3
+	VPTERNLOGQ     $0xd8, Z8, Z0, Z3
+	VPSLLW         $0x04, Z3, Z0
+	VPTERNLOGQ     $0xd8, Z9, Z2, Z0
+	VPANDQ         Z10, Z0, Z0
+	VPMADDWD       Z11, Z0, Z0
+	VPSRLQ         $0x20, Z0, Z12
+	VPORQ          Z12, Z0, Z0
+	VPSRLQ         $0x08, Z0, Z12
+	VPANDQ         Z6, Z12, Z12
+	VPSLLVQ        Z1, Z12, Z12
+	VPANDQ         Z5, Z12, Z12
+	VPANDQ         Z4, Z0, Z0
+	VPORQ          Z12, Z0, Z0
 	VMOVDQU64      Z0, K1, (AX)
 
 done:

@@ -361,7 +361,7 @@ func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
 func reluSel512(d *uint64, m *uint64, delta *uint64, s *uint64, r0 *uint64, r1 *uint64, sr0 *uint64, sr1 *uint64, n int, top uint64, first uint64)
 
 // leaf512 looks up four digits of a AND low in the lanes of 16 bits of hot0 and four in hot1; a byte of control has the shift of each.
-// The parities above the digits are bits 0..7, the bits at them bits 32..39; d = (that AND mask) with the upper half moved down to at.
+// The parities above the digits are bits 0..7, the bits at them bits 8..15; d = (that AND mask) with the upper byte moved to at.
 //
 //go:noescape
 func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)

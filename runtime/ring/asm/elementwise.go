@@ -183,53 +183,48 @@ func digits(x, control, low reg.VecVirtual) reg.VecVirtual {
 }
 
 func leaf512() {
-	steps := GLOBL("nibble", RODATA|NOPTR)
-	for i := range 8 {
-		DATA(8*i, U64(4*i))
-	}
 	TEXT("leaf512", NOSPLIT, "func(d, a, hot0, hot1 *uint64, n int, low, control0, control1, mask, at uint64)")
 	Pragma("noescape")
 	Doc("leaf512 looks up four digits of a AND low in the lanes of 16 bits of hot0 and four in hot1; a byte of control has the shift of each.",
-		"The parities above the digits are bits 0..7, the bits at them bits 32..39; d = (that AND mask) with the upper half moved down to at.")
+		"The parities above the digits are bits 0..7, the bits at them bits 8..15; d = (that AND mask) with the upper byte moved to at.")
 	d, a, hot0, hot1, n := param("d"), param("a"), param("hot0"), param("hot1"), param("n")
-	low, keep, at := fill("low"), fill("mask"), fill("at")
+	low, up := fill("low"), fill("at")
 	control := [2]reg.VecVirtual{fill("control0"), fill("control1")}
-	ones, fifteen, nibbles, lower := constant(0x0001000100010001), constant(0x000f000f000f000f), constant(0x0000000f0000000f), constant(0xffffffff)
-	step := ZMM()
-	VMOVDQU64(steps, step)
+	// What is kept of the parities, and of the bits where they will be.
+	lts, eqs, byte0 := ZMM(), fill("mask"), constant(0xff)
+	VPANDQ(byte0, eqs, lts)
+	VPSRLQ(Imm(8), eqs, eqs)
+	VPSLLVQ(up, eqs, eqs)
+	fifteen, lower, nibbles := constant(0x000f000f000f000f), constant(0x00ff00ff00ff00ff), constant(0x0f0f0f0f0f0f0f0f)
+	ones, weights := constant(0x1111111111111111), constant(0x0008000400020001)
 	eights(n, func(mask reg.OpmaskVirtual) {
 		x := load(mem(a), mask)
 		VPANDQ(low, x, x)
-		var out reg.VecVirtual
+		var lanes [2]reg.VecVirtual // bit 0 of each lane is the parity, bit 8 the bit, and there is garbage
 		for i, hot := range []reg.GPVirtual{hot0, hot1} {
 			v := digits(x, control[i], fifteen)
 			t, u := load(mem(hot), mask), ZMM()
 			VPSRLVW(v, t, t)
 			VPOPCNTW(t, u)
 			VPXORQ(t, u, u)
-			lt, eq, both := K(), K(), K()
-			VPTESTMW(ones, u, lt)
-			VPTESTMW(ones, t, eq)
-			KUNPCKDQ(lt, eq, both) // upper half eq, lower lt
-			g, y := GP64(), ZMM()
-			KMOVQ(both, g)
-			VPBROADCASTQ(g, y)
-			VPSRLVQ(step, y, y)
-			VPANDQ(nibbles, y, y)
-			if i == 0 {
-				out = y
-				continue
-			}
-			VPSLLQ(Imm(4), y, y)
-			VPORQ(y, out, out)
+			VPSLLW(Imm(8), t, t)
+			VPTERNLOGQ(U8(0xd8), lower, u, t) // u where lower is set, t elsewhere
+			lanes[i] = t
 		}
-		VPANDQ(keep, out, out)
-		up := ZMM()
-		VPSRLQ(Imm(32), out, up)
-		VPSLLVQ(at, up, up)
-		VPANDQ(lower, out, out)
-		VPORQ(up, out, out)
-		store(out, mem(d), mask)
+		y := ZMM()
+		VPSLLW(Imm(4), lanes[1], y)
+		VPTERNLOGQ(U8(0xd8), nibbles, lanes[0], y)
+		VPANDQ(ones, y, y)
+		VPMADDWD(weights, y, y) // lane j moves up by j; lanes 0 and 1, 2 and 3 come together
+		VPSRLQ(Imm(32), y, x)
+		VPORQ(x, y, y)
+		VPSRLQ(Imm(8), y, x)
+		VPANDQ(byte0, x, x)
+		VPSLLVQ(up, x, x)
+		VPANDQ(eqs, x, x)
+		VPANDQ(lts, y, y)
+		VPORQ(x, y, y)
+		store(y, mem(d), mask)
 	}, advance(d, a, hot0, hot1))
 }
 
