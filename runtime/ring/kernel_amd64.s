@@ -5262,6 +5262,295 @@ loop:
 	VZEROUPPER
 	RET
 
+// func wave512(d *uint64, m *uint64, u *uint64, v *uint64, n int, k uint64, up uint64, down uint64, table *int32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, BMI2
+TEXT ·wave512(SB), NOSPLIT, $0-72
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         u+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         table+64(FP), DI
+	MOVQ         k+40(FP), R8
+	VPBROADCASTQ R8, Z0
+	MOVQ         up+48(FP), R8
+	VPBROADCASTQ R8, Z1
+	MOVQ         down+56(FP), R8
+	VPBROADCASTQ R8, Z2
+	MOVQ         $0x0008000000000000, R8
+	VPBROADCASTQ R8, Z4
+	MOVQ         $0x00000000000c90fe, R8
+	VPBROADCASTQ R8, Z5
+	MOVQ         $0x0000000000000001, R8
+	VPBROADCASTQ R8, Z6
+	VPSUBQ       Z6, Z2, Z3
+	VPSLLVQ      Z3, Z6, Z3
+	MOVQ         $0x000000ff, R8
+	KMOVQ        R8, K1
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64  (CX), Z6
+	VPMULLQ    Z0, Z6, Z6
+	VPSLLVQ    Z1, Z6, Z6
+	VPADDQ     Z4, Z6, Z9
+	VPSRLQ     $0x34, Z9, Z9
+	VPSLLQ     $0x34, Z9, Z10
+	VPSUBQ     Z10, Z6, Z10
+	VPSRAQ     $0x15, Z10, Z10
+	VPMULDQ    Z5, Z10, Z10
+	VPSRAQ     $0x1e, Z10, Z10
+	KMOVQ      K1, K2
+	VPXORQ     Z7, Z7, Z7
+	VPGATHERQQ (DI)(Z9*8), K2, Z7
+	VPSRAQ     $0x20, Z7, Z9
+	VPSLLQ     $0x20, Z7, Z6
+	VPSRAQ     $0x20, Z6, Z6
+	VPMULDQ    Z10, Z9, Z11
+	VPMULDQ    Z10, Z6, Z10
+	VPSRAQ     $0x1e, Z11, Z11
+	VPSRAQ     $0x1e, Z10, Z10
+	VPSUBQ     Z11, Z6, Z6
+	VPADDQ     Z10, Z9, Z9
+	VPADDQ     Z3, Z6, Z6
+	VPSRAVQ    Z2, Z6, Z6
+	VPADDQ     Z3, Z9, Z9
+	VPSRAVQ    Z2, Z9, Z9
+	VMOVDQU64  (DX), Z10
+	VPMULLQ    Z10, Z6, Z6
+	VMOVDQU64  (BX), Z10
+	VPMULLQ    Z10, Z9, Z9
+	VPADDQ     Z9, Z6, Z6
+	VMOVDQU64  Z6, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, BX
+	SUBQ       $0x08, SI
+	JGE        loop
+
+rest:
+	ADDQ        $0x08, SI
+	JZ          done
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K2
+	VMOVDQU64.Z (CX), K2, Z6
+	VPMULLQ     Z0, Z6, Z6
+	VPSLLVQ     Z1, Z6, Z6
+	VPADDQ      Z4, Z6, Z0
+	VPSRLQ      $0x34, Z0, Z0
+	VPSLLQ      $0x34, Z0, Z1
+	VPSUBQ      Z1, Z6, Z1
+	VPSRAQ      $0x15, Z1, Z1
+	VPMULDQ     Z5, Z1, Z1
+	VPSRAQ      $0x1e, Z1, Z1
+	KMOVQ       K1, K1
+	VPXORQ      Z8, Z8, Z8
+	VPGATHERQQ  (DI)(Z0*8), K1, Z8
+	VPSRAQ      $0x20, Z8, Z0
+	VPSLLQ      $0x20, Z8, Z4
+	VPSRAQ      $0x20, Z4, Z4
+	VPMULDQ     Z1, Z0, Z5
+	VPMULDQ     Z1, Z4, Z1
+	VPSRAQ      $0x1e, Z5, Z5
+	VPSRAQ      $0x1e, Z1, Z1
+	VPSUBQ      Z5, Z4, Z4
+	VPADDQ      Z1, Z0, Z0
+	VPADDQ      Z3, Z4, Z4
+	VPSRAVQ     Z2, Z4, Z4
+	VPADDQ      Z3, Z0, Z0
+	VPSRAVQ     Z2, Z0, Z0
+	VMOVDQU64.Z (DX), K2, Z1
+	VPMULLQ     Z1, Z4, Z4
+	VMOVDQU64.Z (BX), K2, Z1
+	VPMULLQ     Z1, Z0, Z0
+	VPADDQ      Z0, Z4, Z4
+	VMOVDQU64   Z4, K2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func wireMul512(d *uint64, mx *uint64, rx0 *uint64, rx1 *uint64, my *uint64, ry0 *uint64, ry1 *uint64, k00 *uint64, k01 *uint64, k10 *uint64, k11 *uint64, n int, halfx uint64, lowx uint64, topx uint64, halfy uint64, lowy uint64, topy uint64, first uint64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·wireMul512(SB), NOSPLIT, $0-152
+	MOVQ         n+88(FP), AX
+	MOVQ         d+0(FP), CX
+	MOVQ         mx+8(FP), DX
+	MOVQ         rx0+16(FP), BX
+	MOVQ         rx1+24(FP), SI
+	MOVQ         my+32(FP), DI
+	MOVQ         ry0+40(FP), R8
+	MOVQ         ry1+48(FP), R9
+	MOVQ         k00+56(FP), R10
+	MOVQ         k01+64(FP), R11
+	MOVQ         k10+72(FP), R12
+	MOVQ         k11+80(FP), R13
+	MOVQ         halfx+96(FP), R14
+	VPBROADCASTQ R14, Z0
+	MOVQ         lowx+104(FP), R14
+	VPBROADCASTQ R14, Z1
+	MOVQ         topx+112(FP), R14
+	VPBROADCASTQ R14, Z2
+	MOVQ         halfy+120(FP), R14
+	VPBROADCASTQ R14, Z3
+	MOVQ         lowy+128(FP), R14
+	VPBROADCASTQ R14, Z4
+	MOVQ         topy+136(FP), R14
+	VPBROADCASTQ R14, Z5
+	MOVQ         first+144(FP), R14
+	VPBROADCASTQ R14, Z6
+	SUBQ         $0x08, AX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (DX), Z7
+	VPADDQ    Z0, Z7, Z7
+	VPANDQ    Z1, Z7, Z7
+	VPTESTMQ  Z2, Z7, K1
+	VPSUBQ    Z0, Z7, Z7
+	VMOVDQU64 (DI), Z8
+	VPADDQ    Z3, Z8, Z8
+	VPANDQ    Z4, Z8, Z8
+	VPTESTMQ  Z5, Z8, K2
+	VPSUBQ    Z3, Z8, Z8
+	VMOVDQU64 (BX), Z9
+	VMOVDQU64 (SI), Z10
+	VMOVDQA64 Z10, K1, Z9
+	VMOVDQU64 (R8), Z10
+	VMOVDQU64 (R9), Z11
+	VMOVDQA64 Z11, K2, Z10
+	VMOVDQU64 (R10), Z11
+	VMOVDQU64 (R11), Z12
+	VMOVDQA64 Z12, K2, Z11
+	VMOVDQU64 (R12), Z12
+	VMOVDQU64 (R13), Z13
+	VMOVDQA64 Z13, K2, Z12
+	VMOVDQA64 Z12, K1, Z11
+	VPANDQ    Z6, Z8, Z12
+	VPSUBQ    Z10, Z12, Z12
+	VPMULLQ   Z7, Z12, Z12
+	VPMULLQ   Z8, Z9, Z9
+	VPSUBQ    Z9, Z12, Z12
+	VPADDQ    Z11, Z12, Z12
+	VMOVDQU64 Z12, (CX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	ADDQ      $0x40, R9
+	ADDQ      $0x40, R10
+	ADDQ      $0x40, R11
+	ADDQ      $0x40, R12
+	ADDQ      $0x40, R13
+	SUBQ      $0x08, AX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, AX
+	JZ          done
+	MOVL        $0xffffffff, R14
+	BZHIL       AX, R14, R14
+	KMOVW       R14, K1
+	VMOVDQU64.Z (DX), K1, Z7
+	VPADDQ      Z0, Z7, Z7
+	VPANDQ      Z1, Z7, Z7
+	VPTESTMQ    Z2, Z7, K2
+	VPSUBQ      Z0, Z7, Z7
+	VMOVDQU64.Z (DI), K1, Z0
+	VPADDQ      Z3, Z0, Z0
+	VPANDQ      Z4, Z0, Z0
+	VPTESTMQ    Z5, Z0, K3
+	VPSUBQ      Z3, Z0, Z0
+	VMOVDQU64.Z (BX), K1, Z1
+	VMOVDQU64.Z (SI), K1, Z2
+	VMOVDQA64   Z2, K2, Z1
+	VMOVDQU64.Z (R8), K1, Z2
+	VMOVDQU64.Z (R9), K1, Z3
+	VMOVDQA64   Z3, K3, Z2
+	VMOVDQU64.Z (R10), K1, Z3
+	VMOVDQU64.Z (R11), K1, Z4
+	VMOVDQA64   Z4, K3, Z3
+	VMOVDQU64.Z (R12), K1, Z4
+	VMOVDQU64.Z (R13), K1, Z5
+	VMOVDQA64   Z5, K3, Z4
+	VMOVDQA64   Z4, K2, Z3
+	VPANDQ      Z6, Z0, Z4
+	VPSUBQ      Z2, Z4, Z4
+	VPMULLQ     Z7, Z4, Z4
+	VPMULLQ     Z0, Z1, Z1
+	VPSUBQ      Z1, Z4, Z4
+	VPADDQ      Z3, Z4, Z4
+	VMOVDQU64   Z4, K1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func finish512(d *uint64, m *uint64, r0 *uint64, r1 *uint64, n int, half uint64, low uint64, top uint64, first uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·finish512(SB), NOSPLIT, $0-72
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         r0+16(FP), DX
+	MOVQ         r1+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         half+40(FP), DI
+	VPBROADCASTQ DI, Z0
+	MOVQ         low+48(FP), DI
+	VPBROADCASTQ DI, Z1
+	MOVQ         top+56(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         first+64(FP), DI
+	VPBROADCASTQ DI, Z3
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z4
+	VPADDQ    Z0, Z4, Z4
+	VPANDQ    Z1, Z4, Z4
+	VPTESTMQ  Z2, Z4, K1
+	VPSUBQ    Z0, Z4, Z4
+	VMOVDQU64 (DX), Z5
+	VMOVDQU64 (BX), Z6
+	VMOVDQA64 Z6, K1, Z5
+	VPANDQ    Z3, Z4, Z4
+	VPSUBQ    Z5, Z4, Z4
+	VMOVDQU64 Z4, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	SUBQ      $0x08, SI
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, SI
+	JZ          done
+	MOVL        $0xffffffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVDQU64.Z (CX), K1, Z4
+	VPADDQ      Z0, Z4, Z4
+	VPANDQ      Z1, Z4, Z4
+	VPTESTMQ    Z2, Z4, K2
+	VPSUBQ      Z0, Z4, Z4
+	VMOVDQU64.Z (DX), K1, Z0
+	VMOVDQU64.Z (BX), K1, Z1
+	VMOVDQA64   Z1, K2, Z0
+	VPANDQ      Z3, Z4, Z4
+	VPSUBQ      Z0, Z4, Z4
+	VMOVDQU64   Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·cut512(SB), NOSPLIT, $0-48

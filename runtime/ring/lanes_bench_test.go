@@ -10,7 +10,7 @@ import (
 // BenchmarkLanes measures the kernels of elementwise steps on a block in the cache, as the engine runs them.
 func BenchmarkLanes(b *testing.B) {
 	const n = 512
-	v := make([][]uint64, 9)
+	v := make([][]uint64, 11)
 	for i := range v {
 		v[i] = random(uint64(i), n)
 	}
@@ -34,6 +34,8 @@ func BenchmarkLanes(b *testing.B) {
 		{"onehot", func() { OneHot(v[0], v[1], 23, 4, words[0]) }},
 		{"mono", func() { Mono(v[0], v[1], plan.Monomials(6, plan.KindLt)[:64]) }},
 	}
+	all = append(all, kernel{"finish", func() { Finish(v[0], v[1], v[2], v[3], 24, 1) }}, kernel{"wiremul", func() { WireMul(v[0], v[1:], 24, 30, 1) }},
+		kernel{"wave", func() { Wave(v[0], v[1], v[2], v[3], 24, 5, 20) }}, kernel{"expo", func() { Expo(v[0], v[1], v[2], v[3], 24, 1<<20, 20) }})
 	for w := 1; w <= 3; w++ {
 		all = append(all, kernel{fmt.Sprint("merge", w), func() { Merge(v[0], v[1], v[2], v[3:3+w], table, 1, 0, false) }})
 	}

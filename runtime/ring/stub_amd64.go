@@ -350,6 +350,23 @@ func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *ui
 //go:noescape
 func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
 
+// wave512 computes d = c*u + s*v for n words, c and s the cosine and sine of angle = m*k << up, in 2^-64 turns, rounded to 30-down fraction bits: those of the nearest
+// 4096th of a turn in the table, with 30 fraction bits, c in the lower half of a word, and the first derivative from there.
+//
+//go:noescape
+func wave512(d *uint64, m *uint64, u *uint64, v *uint64, n int, k uint64, up uint64, down uint64, table *int32)
+
+// wireMul512 computes d = px*(first*py - ry) - py*rx + k for n words, where p, of a wire m, is m + half AND low, less half; r is r1 where that sum has a bit of top,
+// else r0, and k is chosen by both; first is all ones or zero, and stands for 1 or 0.
+//
+//go:noescape
+func wireMul512(d *uint64, mx *uint64, rx0 *uint64, rx1 *uint64, my *uint64, ry0 *uint64, ry1 *uint64, k00 *uint64, k01 *uint64, k10 *uint64, k11 *uint64, n int, halfx uint64, lowx uint64, topx uint64, halfy uint64, lowy uint64, topy uint64, first uint64)
+
+// finish512 computes d = first*p - r for n words, with p, r and first as in wireMul512.
+//
+//go:noescape
+func finish512(d *uint64, m *uint64, r0 *uint64, r1 *uint64, n int, half uint64, low uint64, top uint64, first uint64)
+
 // cut512 computes d = ((a + add) >> by) AND mask for n words.
 //
 //go:noescape
