@@ -20,6 +20,8 @@ type lanes struct {
 	mono     func(d, a *uint64, n int, sets *uint16, mask uint64)
 	merge    [4]func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64) // by number of p
 	wave     func(d, m, u, v *uint64, n int, k, up, down uint64, table *int32)
+	expo     func(d, m, g0, g1 *uint64, n int, add, low, top, rate, twice uint64, factors *uint64)
+	decay    func(d, r *uint64, n int, add, low, rate, twice uint64, factors *uint64)
 	finish   func(d, m, r0, r1 *uint64, n int, half, low, top, first uint64)
 	wireMul  func(d, mx, rx0, rx1, my, ry0, ry1, k00, k01, k10, k11 *uint64, n int, halfx, lowx, topx, halfy, lowy, topy, first uint64)
 	packBits func(dst *byte, src *uint64, groups int)

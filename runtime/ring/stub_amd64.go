@@ -367,6 +367,16 @@ func wireMul512(d *uint64, mx *uint64, rx0 *uint64, rx1 *uint64, my *uint64, ry0
 //go:noescape
 func finish512(d *uint64, m *uint64, r0 *uint64, r1 *uint64, n int, half uint64, low uint64, top uint64, first uint64)
 
+// expo512 computes d = scaled(expNeg((low + 1 - (m + add AND low)) * rate), twice/2) * g for n words, g = g1 where m + add has a bit of top, else g0; factors are expFactors.
+//
+//go:noescape
+func expo512(d *uint64, m *uint64, g0 *uint64, g1 *uint64, n int, add uint64, low uint64, top uint64, rate uint64, twice uint64, factors *uint64)
+
+// decay512 computes d = scaled(expNeg((r + add AND low) * rate), twice/2) for n words; factors are expFactors.
+//
+//go:noescape
+func decay512(d *uint64, r *uint64, n int, add uint64, low uint64, rate uint64, twice uint64, factors *uint64)
+
 // cut512 computes d = ((a + add) >> by) AND mask for n words.
 //
 //go:noescape

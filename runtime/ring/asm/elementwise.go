@@ -30,6 +30,8 @@ func elementwise() {
 	wave512()
 	wireMul512()
 	finish512()
+	expo512()
+	decay512()
 	cut512()
 	reluSel512()
 	leaf512()
