@@ -25,11 +25,11 @@ type stage struct {
 }
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
-// stream at a cipher block. A handful of slots of it stay in the first two levels of cache.
-const blockLen = 512
+// stream at a cipher block. The slots that a stage has of it at once stay in the first two levels of cache.
+const blockLen = 1024
 
 // parallelLen is the number of elements from which a stage is worth a second goroutine.
-const parallelLen = 32 * blockLen
+const parallelLen = 1 << 14
 
 // maxWork is the number of steps and openings of a stage, so that plotting a plan, which may be hostile, takes linear time.
 const maxWork = 256
@@ -460,6 +460,7 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 		msg := out.data[to][from : from+plan.PackedBytes(hi-lo, o.Bits)]
 		if packed == nil {
 			packed = msg
+			ring.PrefetchBytes(following(out.data[to], from, len(msg), out.at[i*roles+to]+o.Bytes()))
 			ring.Pack(msg, src, o.Bits)
 		} else {
 			copy(msg, packed)
@@ -475,6 +476,9 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 		}
 	}
 }
+
+// following returns the n bytes of a message behind those from a byte on, or those that there are before its end.
+func following(msg []byte, from, n, end int) []byte { return msg[from+n : min(from+2*n, end)] }
 
 // unpack combines elements lo..hi-1 of what the peers sent with the own shares.
 func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
@@ -503,6 +507,9 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 		}
 		at := in.at[i*roles+from] + lo*o.Bits/8
 		msg := in.data[from][at : at+plan.PackedBytes(hi-lo, o.Bits)]
+		if in.flow == nil {
+			ring.PrefetchBytes(following(in.data[from], at, len(msg), in.at[i*roles+from]+o.Bytes()))
+		}
 		switch {
 		case own == nil:
 			ring.Unpack(d, msg, o.Bits)

@@ -26,7 +26,7 @@ func processorCores() []*core {
 				wave: wave512, expo: expo512, decay: decay512, finish: finish512, wireMul: wireMul512,
 				neg: neg512, shl: shl512, extend: extend512, spread: spread512, packWide: packWide512, unpackWide: unpackWide512, unpackWideAdd: unpackWideAdd512,
 				unpackWideXor: unpackWideXor512, widenBytes: widenBytes512, narrowBytes: narrowBytes512,
-				prefetch: prefetch, every2: every2, packBits: packBits512, pack: pack512, unpack: unpack512, unpackAdd: unpackAdd512, unpackXor: unpackXor512,
+				prefetch: prefetch, prefetchBytes: prefetchBytes, every2: every2, packBits: packBits512, pack: pack512, unpack: unpack512, unpackAdd: unpackAdd512, unpackXor: unpackXor512,
 			}
 		}
 		out = append(out, c)

@@ -8016,6 +8016,19 @@ loop:
 	JNZ        loop
 	RET
 
+// func prefetchBytes(a *byte, lines int)
+// Requires: MMX+
+TEXT ·prefetchBytes(SB), NOSPLIT, $0-16
+	MOVQ a+0(FP), AX
+	MOVQ lines+8(FP), CX
+
+loop:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       CX
+	JNZ        loop
+	RET
+
 DATA every2order<>+0(SB)/8, $0x0000000000000000
 DATA every2order<>+8(SB)/8, $0x0000000000000002
 DATA every2order<>+16(SB)/8, $0x0000000000000004

@@ -31,8 +31,9 @@ type lanes struct {
 	widen, narrow           [8]func(d, a *uint64, groups int) // by width: 1, 2 and 4
 	widenBytes, narrowBytes func(d, a *uint64, groups int, order *byte, width int)
 
-	prefetch func(a *uint64, lines int)
-	every2   func(d, a *uint64, n int)
+	prefetch      func(a *uint64, lines int)
+	prefetchBytes func(a *byte, lines int)
+	every2        func(d, a *uint64, n int)
 
 	unpackAdd, unpackXor func(dst, own *uint64, src *byte, groups int, shift *uint64, from *byte, bits int, mask, bytes uint64)
 }
@@ -87,5 +88,12 @@ func cut(d, a []uint64, add uint64, by int, mask uint64) {
 func Prefetch(a []uint64) {
 	if v := active.lanes; v != nil && len(a) > 0 {
 		v.prefetch(&a[0], (len(a)+7)/8)
+	}
+}
+
+// PrefetchBytes asks for the bytes of a message to be in the cache soon.
+func PrefetchBytes(a []byte) {
+	if v := active.lanes; v != nil && len(a) > 0 {
+		v.prefetchBytes(&a[0], (len(a)+63)/64)
 	}
 }

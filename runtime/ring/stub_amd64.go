@@ -434,6 +434,11 @@ func packBits512(dst *byte, src *uint64, groups int)
 //go:noescape
 func prefetch(a *uint64, lines int)
 
+// prefetchBytes asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.
+//
+//go:noescape
+func prefetchBytes(a *byte, lines int)
+
 // every2 sets d[i] = a[2i] for i < n, n > 0; it reads a up to word 2n-2.
 //
 //go:noescape

@@ -42,7 +42,8 @@ func elementwise() {
 	}
 	pack512()
 	packBits512()
-	prefetch()
+	prefetch("prefetch", "uint64")
+	prefetch("prefetchBytes", "byte")
 	every2()
 	resize()
 	resizeBytes()
@@ -455,10 +456,10 @@ func unpack(name, what string, combine ops3) {
 	RET()
 }
 
-func prefetch() {
-	TEXT("prefetch", NOSPLIT, "func(a *uint64, lines int)")
+func prefetch(name, of string) {
+	TEXT(name, NOSPLIT, "func(a *"+of+", lines int)")
 	Pragma("noescape")
-	Doc("prefetch asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.")
+	Doc(name + " asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.")
 	a, lines := param("a"), param("lines")
 	Label("loop")
 	PREFETCHT1(mem(a))
