@@ -64,7 +64,7 @@ take longer than half a minute.`,
 	f.StringVar(&calibrate, "calibrate", "", "measure this machine on small models, write its profile to `FILE` for --machine, and stop")
 	f.StringVar(&machineFile, "machine", "", "profile `FILE` that --calibrate wrote: show predicted times beside measured ones")
 	f.StringVar(&report, "report", "", "`FILE`.md to write a page of results into, with a plot FILE.svg beside it")
-	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of the sessions in memory to; with several results, FILE-MODEL-TRANSPORT for each")
+	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of the sessions in memory to, with labels for role and phase; with several results, FILE-MODEL-TRANSPORT for each")
 	f.StringVar(&lines, "timeline", "", "`FILE`.json to write what each role did in a session and when to, for ui.perfetto.dev or chrome://tracing; files as for --cpuprofile")
 	c.AddCommand(benchPrepareCommand(), benchSessionsCommand())
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -47,7 +47,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 	f.StringVar(&transport, "transport", "memory", "memory: one process; grpc: one process per role")
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors")
 	f.StringVar(&stats, "stats", "", "`FILE` to write measurements to, as JSON")
-	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of setup and session to; of this process")
+	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of setup and session to, with labels for role and phase; of this process")
 	f.StringVar(&lines, "timeline", "", "`FILE`.json to write what each role did and when to, for ui.perfetto.dev or chrome://tracing")
 	f.BoolVar(&float, "float", false, "also print the plaintext result")
 	f.BoolVar(&perOp, "per-op", false, "with --float: show the error of every node, computed on this machine from the plan's fixed-point level")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/pprof"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,13 +59,14 @@ type Engine struct {
 
 	phases  [3][][]stage // by phase and round
 	local   []int        // by slot: its number among the local slots of its stage plus 1, or 0 for a slot in memory
-	inner   []bool       // by slot: touched between two exchanges only, written before it is read
+	at      []int        // by slot: where it is kept, in words, if in memory
+	homes   []home       // by slot: all of that together
+	words   int          // of a session's memory
 	width   []int        // by slot: bytes in which an element is kept in memory
 	wanted  []int        // by slot: low bits of an element that anything depends on
 	kernels []kernel     // of convolutions, that are packed after setup
 	packed  []bool       // by slot: it is one of them
-	used    []interval   // of a session's memory
-	kept    []interval   // of a model's
+	kept    []interval   // of a model's memory
 
 	mu       sync.Mutex
 	cleared  sync.Cond // a session's memory has been cleared
@@ -81,7 +83,9 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	e.cleared.L = &e.mu
 	e.wanted = e.wantedBits()
 	e.kernels, e.packed = e.findKernels()
-	e.plot()
+	if err := e.plot(); err != nil {
+		return nil, err
+	}
 	return e, nil
 }
 
@@ -240,9 +244,7 @@ func (x *execution) leave() {
 func (x *execution) clear() {
 	e, slab := x.e, x.session
 	x.session = nil
-	for _, u := range e.used {
-		clear(slab[u.from:u.to])
-	}
+	clear(slab)
 	e.mu.Lock()
 	e.spare = slab
 	e.clearing--
@@ -263,10 +265,8 @@ func (e *Engine) slab() []uint64 {
 	if s != nil {
 		return s
 	}
-	s = make([]uint64, e.prog.Words)
-	for _, u := range e.used {
-		touch(s[u.from:u.to])
-	}
+	s = make([]uint64, e.words)
+	touch(s)
 	return s
 }
 
@@ -305,20 +305,15 @@ func (e *Engine) outputs() map[int]*output {
 	return out
 }
 
-// signed copies words to d, read as two's complement of the given bits unless they are booleans.
-func signed(d, words []uint64, bits int, bool bool) {
-	for i, x := range words {
-		if bool {
-			d[i] = x & 1
-		} else {
-			d[i] = uint64(int64(x<<(64-bits)) >> (64 - bits))
-		}
-	}
+// run executes a phase under labels of a processor profile, so that roles and phases that run in one process are told apart.
+func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) (err error) {
+	pprof.Do(ctx, pprof.Labels("role", x.e.prog.Role, "phase", ph.String()), func(ctx context.Context) { err = x.perform(ctx, t, ph, stats) })
+	return err
 }
 
-// run executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
+// perform executes a phase round by round: local steps, then one exchange. If the transport can, the exchange begins with the steps:
 // blocks are sent as they are packed, and those of the exchange before it go through the steps as they arrive.
-func (x *execution) run(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
+func (x *execution) perform(ctx context.Context, t Transport, ph plan.Phase, stats *PhaseStats) error {
 	start := time.Now()
 	defer func() { stats.Seconds += time.Since(start).Seconds() }()
 	x.watch = x.e.watching(ctx, ph)

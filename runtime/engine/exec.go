@@ -21,13 +21,14 @@ type execution struct {
 	watch   *watch                // of the phase under way; nil if nobody asked for a timeline
 }
 
-// slot returns the buffer of a slot.
+// slot returns the words in which a slot is kept.
 func (x *execution) slot(i int) []uint64 {
-	s := x.e.prog.Slots[i]
-	if s.Scope == plan.Model {
-		return x.model[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+	at := x.e.at[i]
+	end := at + ring.NarrowLen(x.e.prog.Slots[i].Len, x.e.width[i])
+	if x.e.prog.Slots[i].Scope == plan.Model {
+		return x.model[at:end:end]
 	}
-	return x.session[s.Offset : s.Offset+s.Len : s.Offset+s.Len]
+	return x.session[at:end:end]
 }
 
 // step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.
@@ -131,9 +132,9 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 		v := rest(0)
 		ring.ReluSel(d, v[0], v[1], v[2], v[3], v[4], v[5], v[6], arg(0), uint64(arg(1)))
 	case plan.StepFinish:
-		finish(d, rest(0), arg(0), uint64(arg(1)))
+		ring.Finish(d, src(0), src(1), src(2), arg(0), uint64(arg(1)))
 	case plan.StepWireMul:
-		wireMul(d, rest(0), arg(0), arg(1), uint64(arg(2)))
+		ring.WireMul(d, rest(0), arg(0), arg(1), uint64(arg(2)))
 	case plan.StepWave:
 		ring.Wave(d, src(0), src(1), src(2), arg(0), arg(1), arg(2))
 	case plan.StepExpo:
@@ -259,51 +260,6 @@ func (x *execution) keys(points []uint64, item int, make func(lo int, points []u
 			clear(w.in[i][:hi-lo])
 		}
 	})
-}
-
-// finish: sources m, [R0], [R1].
-func finish(d []uint64, v [][]uint64, nbits int, first uint64) {
-	half, low := uint64(1)<<(nbits-2), ^uint64(0)>>(64-nbits)
-	for i := range d {
-		u := (v[0][i] + half) & low
-		d[i] = first*(u-half) - v[1+u>>(nbits-1)][i]
-	}
-}
-
-// wireMul: sources m_x, [R0_x], [R1_x], m_y, [R0_y], [R1_y], [K_00], [K_01], [K_10], [K_11]; a factor of 0 bits is not selected.
-func wireMul(d []uint64, v [][]uint64, bitsx, bitsy int, first uint64) {
-	n := len(d)
-	wx, wy := readingOf(bitsx), readingOf(bitsy)
-	mx, rx0, rx1, my, ry0, ry1 := v[0][:n], v[1][:n], v[2][:n], v[3][:n], v[4][:n], v[5][:n]
-	k00, k01, k10, k11 := v[6][:n], v[7][:n], v[8][:n], v[9][:n]
-	for i := range d {
-		px, tx := wx.of(mx[i])
-		py, ty := wy.of(my[i])
-		rx, ry := rx0[i]^(rx0[i]^rx1[i])&tx, ry0[i]^(ry0[i]^ry1[i])&ty
-		k0, k1 := k00[i]^(k00[i]^k01[i])&ty, k10[i]^(k10[i]^k11[i])&ty
-		k := k0 ^ (k0^k1)&tx
-		d[i] = px*(first*py-ry) - py*rx + k
-	}
-}
-
-// A reading says how the public part of a wire is read as a number.
-type reading struct {
-	half, low, sel uint64
-	top            int
-}
-
-// readingOf returns the reading of a wire of the given bits whose value is below 2^(bits-2) in magnitude; 0 for a wire as wide as the ring.
-func readingOf(bits int) reading {
-	if bits == 0 {
-		return reading{low: ^uint64(0)}
-	}
-	return reading{half: 1 << (bits - 2), low: ^uint64(0) >> (64 - bits), sel: 1, top: bits - 1}
-}
-
-// of returns the public number P and all ones if the mask is to be read as R1, zeros if as R0.
-func (r reading) of(m uint64) (p, t uint64) {
-	u := (m + r.half) & r.low
-	return u - r.half, -(u >> (r.top & 63) & r.sel)
 }
 
 // mulBit: sources m, delta, [s], [r], [sr].

@@ -10,9 +10,8 @@ import (
 // TestSessionsShareMemory checks that a session gets the memory of the last, cleared, also when it begins while that is being cleared.
 func TestSessionsShareMemory(t *testing.T) {
 	const n = 1 << 20
-	e := plotted([]plan.Slot{{Scope: plan.Session, Len: n}, {Scope: plan.Session, Offset: n, Len: n}}, nil,
+	e := plotted(t, []plan.Slot{{Scope: plan.Session, Len: n}, {Scope: plan.Session, Offset: n, Len: n}}, nil,
 		plan.Round{Steps: []plan.Step{{Op: plan.StepSum, Dst: 1, Src: []int{0}, Args: []int64{n, 1, 1}}}})
-	e.prog.Words = 2 * n
 	e.cleared.L = &e.mu
 	first := e.slab()
 	for range 3 {
@@ -46,7 +45,10 @@ func TestSaveModel(t *testing.T) {
 		Setup:  []plan.Round{{Steps: []plan.Step{{Op: plan.StepZero, Dst: 0}, {Op: plan.StepNeg, Dst: 1, Src: []int{0}}}}},
 		Online: []plan.Round{{Steps: []plan.Step{{Op: plan.StepSum, Dst: 2, Src: []int{1}, Args: []int64{n, 1, 1}}}}}}, {Role: "p1"}, {Role: "d"}}}
 	e := &Engine{plan: p, prog: &p.Programs[0]}
-	e.plot()
+	e.wanted = e.wantedBits()
+	if err := e.plot(); err != nil {
+		t.Fatal(err)
+	}
 	if got := e.SavedBytes(); got != 8*n {
 		t.Fatalf("%d bytes are saved, want %d", got, 8*n)
 	}

@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"cmp"
+	"fmt"
 	"math/bits"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,106 +25,51 @@ type stage struct {
 }
 
 // blockLen is the number of elements of a block: a multiple of 16, so that packed blocks begin at a byte and blocks of every
-// stream at a cipher block. A handful of slots of it stay in the first two levels of cache.
-const blockLen = 512
+// stream at a cipher block. The slots that a stage has of it at once stay in the first two levels of cache.
+const blockLen = 1024
 
 // parallelLen is the number of elements from which a stage is worth a second goroutine.
-const parallelLen = 32 * blockLen
+const parallelLen = 1 << 14
 
 // maxWork is the number of steps and openings of a stage, so that plotting a plan, which may be hostile, takes linear time.
 const maxWork = 256
 
 func elementwise(op plan.StepOp) bool { return op.Elementwise() }
 
-// plot cuts the program into stages and says where its slots are kept. A slot that may live within a stage takes no memory, and
-// does not count where stages are cut, until a cut goes through its life.
-func (e *Engine) plot() {
+// plot cuts the program into stages and says where its slots are kept. Long stages need fewer passes over memory, but more slots at once: they
+// are made shorter if a session would take more words than the plan says. It fails for a plan that cannot do with about as many.
+func (e *Engine) plot() error {
 	e.width = e.narrow()
-	e.inner = e.innermost()
-	for tries, again := 0, true; again; tries++ {
-		if tries == 8 { // a plan full of overlaps: every slot counts
-			clear(e.inner)
-		}
+	for work := maxWork; ; work /= 2 {
 		for ph := range e.phases {
-			e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)))
+			e.phases[ph] = e.stages(e.prog.Rounds(plan.Phase(ph)), work)
 		}
 		e.localise()
-		again = false
-		for i := range e.inner {
-			if e.inner[i] && e.local[i] == 0 {
-				e.inner[i], again = false, true
-			}
+		e.place()
+		if e.words <= e.prog.Words || work == 1 {
+			break
 		}
 	}
-	e.used, e.kept = e.inUse(plan.Session), e.inUse(plan.Model)
+	e.homes = make([]home, len(e.at))
+	for i, s := range e.prog.Slots {
+		e.homes[i] = home{local: e.local[i], width: e.width[i], at: e.at[i], len: s.Len, scope: s.Scope}
+	}
+	if e.words > 2*e.prog.Words+align*len(e.prog.Slots) {
+		return fmt.Errorf("slots of %s that are in use at once take %d words, the plan says %d", e.prog.Role, e.words, e.prog.Words)
+	}
+	return nil
 }
 
-// innermost returns which slots are touched by elementwise steps, unpacking and packing between two exchanges only
-// and are written first.
-func (e *Engine) innermost() []bool {
-	where := make([]int, len(e.prog.Slots)) // number of the gap between exchanges plus 1, or -1
-	out := make([]bool, len(where))
-	gap := 0
-	touch := func(slot int, write bool) {
-		switch {
-		case where[slot] == 0 && write:
-			where[slot], out[slot] = gap, true
-		case where[slot] != gap:
-			where[slot], out[slot] = -1, false
-		}
-	}
-	for ph := plan.Setup; ph <= plan.Online; ph++ {
-		var opened []plan.Open
-		rounds := e.prog.Rounds(ph)
-		for r := range len(rounds) + 1 {
-			gap++
-			for i := range opened {
-				if o := &opened[i]; has(o.To, e.role) {
-					if has(o.From, e.role) {
-						touch(o.Src, false)
-					}
-					touch(o.Dst, true)
-				}
-			}
-			if opened = nil; r == len(rounds) {
-				break
-			}
-			for i := range rounds[r].Steps {
-				s := &rounds[r].Steps[i]
-				for _, src := range s.Src {
-					touch(src, false)
-				}
-				touch(s.Dst, true)
-				if !elementwise(s.Op) {
-					for _, slot := range append([]int{s.Dst}, s.Src...) {
-						where[slot], out[slot] = -1, false
-					}
-				}
-			}
-			opened = rounds[r].Opens
-			for i := range opened {
-				if o := &opened[i]; has(o.From, e.role) {
-					touch(o.Src, false)
-				}
-			}
-		}
-	}
-	return out
-}
-
-// stages cuts the rounds of a phase into stages. Slots share memory when their lifetimes do not overlap; steps go into one
-// stage only if any two of their slots are the same words or none of the same, because a block of a later step is then
-// written when the blocks behind it of an earlier step are still to come. Openings are unpacked before the first step of the
+// stages cuts the rounds of a phase into stages of at most work steps and openings. Openings are unpacked before the first step of the
 // next round and packed behind the last step of their own.
-func (e *Engine) stages(rounds []plan.Round) [][]stage {
+func (e *Engine) stages(rounds []plan.Round, work int) [][]stage {
 	out := make([][]stage, len(rounds)+1) // the last one unpacks what the last round opened
 	var opened []plan.Open
 	for r := range out {
-		b := staging{e: e}
+		b := staging{work: work}
 		for i := range opened {
-			o := &opened[i]
-			if has(o.To, e.role) {
-				b.begin(o.Len, b.slotsOf(o, true))
+			if o := &opened[i]; has(o.To, e.role) {
+				b.begin(o.Len)
 				b.cur.unpack = append(b.cur.unpack, i)
 			}
 		}
@@ -138,7 +82,7 @@ func (e *Engine) stages(rounds []plan.Round) [][]stage {
 					b.out = append(b.out, stage{whole: true, lo: i, hi: i + 1})
 					continue
 				}
-				b.begin(e.prog.Slots[s.Dst].Len, append([]int{s.Dst}, s.Src...))
+				b.begin(e.prog.Slots[s.Dst].Len)
 				if b.cur.lo == b.cur.hi {
 					b.cur.lo = i
 				}
@@ -148,7 +92,7 @@ func (e *Engine) stages(rounds []plan.Round) [][]stage {
 			for i := range opened {
 				o := &opened[i]
 				if has(o.From, e.role) && (len(o.To) > 1 || !has(o.To, e.role)) {
-					b.begin(o.Len, b.slotsOf(o, false))
+					b.begin(o.Len)
 					b.cur.pack = append(b.cur.pack, i)
 				}
 			}
@@ -159,65 +103,21 @@ func (e *Engine) stages(rounds []plan.Round) [][]stage {
 	return out
 }
 
-// A staging is a list of stages being made: those that are complete, the current one and the slots it touches.
+// A staging is a list of stages being made: those that are complete and the current one.
 type staging struct {
-	e     *Engine
-	out   []stage
-	cur   stage
-	open  bool // there is a current stage
-	slots []place
+	work int
+	out  []stage
+	cur  stage
+	open bool // there is a current stage
 }
 
-// A place is where a slot is kept. Those of a staging are sorted.
-type place struct {
-	plan.Slot
-	width int
-}
-
-func (b *staging) slotsOf(o *plan.Open, unpack bool) []int {
-	var out []int
-	if has(o.From, b.e.role) {
-		out = append(out, o.Src)
-	}
-	if unpack {
-		out = append(out, o.Dst)
-	}
-	return out
-}
-
-// begin makes the current stage one that may touch the given slots: this one, or a new one.
-func (b *staging) begin(n int, slots []int) {
-	full := b.cur.hi-b.cur.lo+len(b.cur.unpack)+len(b.cur.pack) >= maxWork
-	if b.open && (b.cur.n != n || full) || !b.fit(slots) {
+// begin makes the current stage one of n elements that has room: this one, or a new one.
+func (b *staging) begin(n int) {
+	full := b.cur.hi-b.cur.lo+len(b.cur.unpack)+len(b.cur.pack) >= b.work
+	if b.open && (b.cur.n != n || full) {
 		b.end()
-		b.fit(slots) // alone they fit: slots of one step or opening live together
 	}
 	b.cur.n, b.open = n, true
-}
-
-// fit adds slots unless one overlaps a slot of the stage in part, or is kept otherwise in the same words.
-func (b *staging) fit(slots []int) bool {
-	was := slices.Clone(b.slots) // at most maxWork times a few
-	for _, i := range slots {
-		if b.e.inner[i] {
-			continue
-		}
-		s := place{b.e.prog.Slots[i], b.e.width[i]}
-		at, found := slices.BinarySearchFunc(b.slots, s, func(x, y place) int {
-			return cmp.Or(cmp.Compare(x.Scope, y.Scope), cmp.Compare(x.Offset, y.Offset))
-		})
-		if found && b.slots[at].width == s.width {
-			continue
-		}
-		before := at > 0 && b.slots[at-1].Scope == s.Scope && b.slots[at-1].Offset+b.slots[at-1].Len > s.Offset
-		behind := at < len(b.slots) && b.slots[at].Scope == s.Scope && s.Offset+s.Len > b.slots[at].Offset
-		if before || behind {
-			b.slots = was
-			return false
-		}
-		b.slots = slices.Insert(b.slots, at, s)
-	}
-	return true
 }
 
 // end completes the current stage.
@@ -225,7 +125,13 @@ func (b *staging) end() {
 	if b.open {
 		b.out = append(b.out, b.cur)
 	}
-	b.cur, b.slots, b.open = stage{}, nil, false
+	b.cur, b.open = stage{}, false
+}
+
+// A home is where a slot is kept, as blocks are read and written.
+type home struct {
+	local, width, at, len int
+	scope                 plan.Scope
 }
 
 // A worker is the scratch of one goroutine that runs blocks.
@@ -247,17 +153,7 @@ func (e *Engine) localise() {
 		inside bool
 	}
 	slots := make([]touched, len(e.prog.Slots))
-	each := func(fn func(st *stage, at, slot int, write bool)) {
-		for ph := range e.phases {
-			rounds := e.prog.Rounds(plan.Phase(ph))
-			for r := range e.phases[ph] {
-				for i := range e.phases[ph][r] {
-					e.accesses(&e.phases[ph][r][i], rounds, r, fn)
-				}
-			}
-		}
-	}
-	each(func(st *stage, at, slot int, write bool) {
+	e.all(func(st *stage, at, slot int, write bool) {
 		t := &slots[slot]
 		if t.stage == nil {
 			*t = touched{stage: st, inside: write && !st.whole}
@@ -268,7 +164,7 @@ func (e *Engine) localise() {
 	e.local = make([]int, len(slots))
 	var cur *stage
 	var busy []int // by local slot: the last access of who holds it, -1 if nobody
-	each(func(st *stage, at, slot int, write bool) {
+	e.all(func(st *stage, at, slot int, write bool) {
 		if st != cur {
 			cur, busy = st, nil
 		}
@@ -290,6 +186,18 @@ func (e *Engine) localise() {
 		e.local[slot] = free + 1
 		st.locals = max(st.locals, free+1)
 	})
+}
+
+// all calls fn for every access of every stage, in order.
+func (e *Engine) all(fn func(st *stage, at, slot int, write bool)) {
+	for ph := range e.phases {
+		rounds := e.prog.Rounds(plan.Phase(ph))
+		for r := range e.phases[ph] {
+			for i := range e.phases[ph][r] {
+				e.accesses(&e.phases[ph][r][i], rounds, r, fn)
+			}
+		}
+	}
 }
 
 // accesses calls fn for every access of a stage, in order: those of one opening or step have one number.
@@ -317,52 +225,39 @@ func (e *Engine) accesses(st *stage, rounds []plan.Round, r int, fn func(st *sta
 	}
 }
 
-// narrow returns the bytes in which each element of a slot is kept in memory: 8, or fewer for large slots whose values are known
-// to have few bits, such as material and opened bits. What limits steps on large tensors is memory, not computing. A slot qualifies
-// if only elementwise steps touch it and either everything written to it is below 2^bits or nothing but openings of few bits read it.
+// narrow returns the bytes in which each element of a slot is kept in memory: 8, or fewer for large slots of which few bits matter, such as
+// material and opened bits. What limits steps on large tensors is memory, not computing. Bits do not matter if everything written is below
+// 2^bits, or if nothing depends on those above. Steps that are not elementwise take words.
 func (e *Engine) narrow() []int {
-	type slot struct{ written, read int }
-	slots := make([]slot, len(e.prog.Slots))
-	write := func(i, bits int) { slots[i].written = max(slots[i].written, bits) }
-	read := func(i, bits int) { slots[i].read = max(slots[i].read, bits) }
+	out, written := make([]int, len(e.prog.Slots)), make([]int, len(e.prog.Slots))
+	for i, s := range e.prog.Slots {
+		if s.Scope == plan.Model || s.Len < parallelLen {
+			out[i] = 8
+		}
+	}
+	write := func(i, bits int) { written[i] = max(written[i], bits) }
 	for ph := plan.Setup; ph <= plan.Online; ph++ {
 		for _, r := range e.prog.Rounds(ph) {
 			for i := range r.Steps {
 				s := &r.Steps[i]
 				write(s.Dst, e.bits(s))
 				if !elementwise(s.Op) {
-					read(s.Dst, 64) // in the form of words
-				}
-				for _, src := range s.Src {
-					read(src, 64)
-					if !elementwise(s.Op) {
-						write(src, 64)
+					out[s.Dst] = 8
+					for _, src := range s.Src {
+						out[src] = 8
 					}
 				}
 			}
 			for i := range r.Opens {
-				o := &r.Opens[i]
-				if has(o.From, e.role) {
-					read(o.Src, o.Bits)
-				}
-				if has(o.To, e.role) {
+				if o := &r.Opens[i]; has(o.To, e.role) {
 					write(o.Dst, o.Bits)
 				}
 			}
 		}
 	}
-	out := make([]int, len(slots))
-	for i, s := range slots {
-		p := e.prog.Slots[i]
-		bits := min(s.written, s.read)
-		out[i] = 8
-		if p.Scope == plan.Model || p.Len < parallelLen {
-			continue
-		}
-		for _, width := range []int{4, 2, 1} {
-			if bits <= 8*width {
-				out[i] = width
-			}
+	for i := range out {
+		if out[i] == 0 {
+			out[i] = max(1, (min(written[i], e.wanted[i])+7)/8)
 		}
 	}
 	return out
@@ -400,70 +295,53 @@ func (e *Engine) bits(s *plan.Step) int {
 	return 64
 }
 
-// An interval is a part of the session's memory.
-type interval struct{ from, to int }
-
-// inUse returns the parts of a scope's memory that any slot is kept in.
-func (e *Engine) inUse(scope plan.Scope) []interval {
-	var all []interval
-	for i, s := range e.prog.Slots {
-		if s.Scope == scope && e.local[i] == 0 && s.Len > 0 {
-			all = append(all, interval{s.Offset, s.Offset + ring.NarrowLen(s.Len, e.width[i])})
-		}
-	}
-	slices.SortFunc(all, func(a, b interval) int { return cmp.Compare(a.from, b.from) })
-	var out []interval
-	for _, a := range all {
-		if n := len(out); n > 0 && a.from <= out[n-1].to {
-			out[n-1].to = max(out[n-1].to, a.to)
-			continue
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
 // memory returns the words that keep elements lo..hi-1 of a slot, and has the next block of it fetched.
-func (x *execution) memory(slot, lo, hi int) []uint64 {
-	width, s := x.e.width[slot], x.slot(slot)
-	if next := min(hi+blockLen, len(s)); next > hi {
-		ring.Prefetch(s[ring.NarrowLen(hi, width):ring.NarrowLen(next, width)])
+func (x *execution) memory(h *home, lo, hi int) []uint64 {
+	m := x.session
+	if h.scope == plan.Model {
+		m = x.model
 	}
-	return s[lo*width/8 : ring.NarrowLen(hi, width)]
+	from, to := h.at+lo*h.width/8, h.at+ring.NarrowLen(hi, h.width) // blocks begin at a word
+	if next := min(hi+blockLen, h.len); next > hi {
+		ring.Prefetch(m[to : h.at+ring.NarrowLen(next, h.width)])
+	}
+	return m[from:to]
 }
 
 // read returns elements lo..hi-1 of a slot, the k-th that is read.
 func (x *execution) read(w *worker, k, slot, lo, hi int) []uint64 {
-	if j := x.e.local[slot]; j > 0 {
-		return w.local[j-1][:hi-lo]
+	h := &x.e.homes[slot]
+	if h.local > 0 {
+		return w.local[h.local-1][:hi-lo]
 	}
-	m := x.memory(slot, lo, hi)
-	if width := x.e.width[slot]; width < 8 {
-		for len(w.in) <= k {
-			w.in = append(w.in, new([blockLen]uint64))
-		}
-		d := w.in[k][:hi-lo]
-		ring.Widen(d, m, width)
-		return d
+	m := x.memory(h, lo, hi)
+	if h.width == 8 {
+		return m
 	}
-	return m
+	for len(w.in) <= k {
+		w.in = append(w.in, new([blockLen]uint64))
+	}
+	d := w.in[k][:hi-lo]
+	ring.Widen(d, m, h.width)
+	return d
 }
 
 // write returns where elements lo..hi-1 of a slot go; written must be called when they are there.
 func (x *execution) write(w *worker, slot, lo, hi int) []uint64 {
-	if j := x.e.local[slot]; j > 0 {
-		return w.local[j-1][:hi-lo]
-	}
-	if x.e.width[slot] < 8 {
+	switch h := &x.e.homes[slot]; {
+	case h.local > 0:
+		return w.local[h.local-1][:hi-lo]
+	case h.width < 8:
 		return w.out[:hi-lo]
+	default:
+		return x.memory(h, lo, hi)
 	}
-	return x.memory(slot, lo, hi)
 }
 
 // written completes a write.
 func (x *execution) written(w *worker, slot, lo, hi int) {
-	if width := x.e.width[slot]; width < 8 && x.e.local[slot] == 0 {
-		ring.Narrow(x.memory(slot, lo, hi), w.out[:hi-lo], width)
+	if h := &x.e.homes[slot]; h.width < 8 && h.local == 0 {
+		ring.Narrow(x.memory(h, lo, hi), w.out[:hi-lo], h.width)
 	}
 }
 
@@ -582,6 +460,7 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 		msg := out.data[to][from : from+plan.PackedBytes(hi-lo, o.Bits)]
 		if packed == nil {
 			packed = msg
+			ring.PrefetchBytes(following(out.data[to], from, len(msg), out.at[i*roles+to]+o.Bytes()))
 			ring.Pack(msg, src, o.Bits)
 		} else {
 			copy(msg, packed)
@@ -597,6 +476,9 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 		}
 	}
 }
+
+// following returns the n bytes of a message behind those from a byte on, or those that there are before its end.
+func following(msg []byte, from, n, end int) []byte { return msg[from+n : min(from+2*n, end)] }
 
 // unpack combines elements lo..hi-1 of what the peers sent with the own shares.
 func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
@@ -625,6 +507,9 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 		}
 		at := in.at[i*roles+from] + lo*o.Bits/8
 		msg := in.data[from][at : at+plan.PackedBytes(hi-lo, o.Bits)]
+		if in.flow == nil {
+			ring.PrefetchBytes(following(in.data[from], at, len(msg), in.at[i*roles+from]+o.Bytes()))
+		}
 		switch {
 		case own == nil:
 			ring.Unpack(d, msg, o.Bits)
@@ -640,7 +525,11 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	}
 	if o.Kind == plan.Reveal { // at once: a step may use the slot's memory next
 		if out := x.outputs[o.Item-1]; out != nil {
-			signed(out.words[lo:hi], d, out.port.Bits, out.port.Elem == "bool")
+			if words := out.words[lo:hi]; out.port.Elem == "bool" {
+				ring.Bits(words, d, 0, 1)
+			} else {
+				ring.Signed(words, d, out.port.Bits)
+			}
 		}
 	}
 	x.written(w, o.Dst, lo, hi)

@@ -75,7 +75,7 @@ func (a *reach) access(slot int, to *[Kinds]float64) {
 	a.seen[slot] = true
 	s := a.e.prog.Slots[slot]
 	n := int64(s.Len) * int64(a.e.width[slot])
-	s.Len = 0
+	s.Len, s.Offset = 0, a.e.at[slot]
 	last, known := a.last[s]
 	a.now += n
 	a.last[s] = a.now
@@ -96,9 +96,7 @@ func (e *Engine) Work() [3][]Work {
 		out[ph] = e.work(plan.Phase(ph), a)
 	}
 	if w := out[plan.Offline]; len(w) > 0 {
-		for _, u := range e.used {
-			w[0].Alone[Clear] += 8 * float64(u.to-u.from)
-		}
+		w[0].Alone[Clear] += 8 * float64(e.words)
 	}
 	return out
 }
@@ -304,10 +302,7 @@ func (f Footprint) Total() int64 {
 
 // Footprint returns the memory that the role takes for the model and one session, besides the process itself.
 func (e *Engine) Footprint() Footprint {
-	f := Footprint{Model: e.SavedBytes()}
-	for _, u := range e.used {
-		f.Session += 8 * int64(u.to-u.from)
-	}
+	f := Footprint{Model: e.SavedBytes(), Session: 8 * int64(e.words)}
 	for _, p := range e.plan.Manifest.Weights {
 		if p.Owner == e.prog.Role {
 			f.Setup += 8 * int64(p.Len())

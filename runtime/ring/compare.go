@@ -41,7 +41,7 @@ func Leaf(d, a []uint64, hots [][]uint64, nbits, chunk, from, k, kind int) {
 		wideLeaf(d, a, hots, nbits, chunk, from, k, kind, eqs, at)
 		return
 	}
-	keep := lowBits(eqs) << 32 // of lt_j in bits 0..7 and eq_j in bits 32..39
+	keep := lowBits(eqs) << 8 // of lt_j in bits 0..7 and eq_j in bits 8..15
 	if kind != plan.KindEq {
 		keep |= lowBits(k)
 	}
@@ -62,17 +62,17 @@ func Leaf(d, a []uint64, hots [][]uint64, nbits, chunk, from, k, kind int) {
 			x |= lookUp(hot1[i], m>>down1<<up1) << 4
 		}
 		x &= keep
-		d[i] = x&0xff | x>>32<<at
+		d[i] = x&0xff | x>>8<<at
 	}
 }
 
 // lookUp returns in bits 0..3 the parities of the lanes of hot above four digits, the most significant for lane 0, and in bits
-// 32..35 the bits at the digits. The digits are public: they index tables.
+// 8..11 the bits at the digits. The digits are public: they index tables.
 func lookUp(hot, digits uint64) uint64 {
 	hi, lo := digits>>8&0xff, digits&0xff
 	lt := hot & (uint64(above[hi]) | uint64(above[lo])<<32)
 	eq := hot & (uint64(single[hi]) | uint64(single[lo])<<32)
-	return parities(lt) | parities(eq)<<32
+	return parities(lt) | parities(eq)<<8
 }
 
 // parities returns the parities of four lanes of 16 bits.

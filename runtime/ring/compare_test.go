@@ -233,7 +233,7 @@ func TestPack(t *testing.T) {
 }
 
 func TestNarrow(t *testing.T) {
-	for _, width := range []int{1, 2, 4} {
+	for width := 1; width < 8; width++ {
 		for n := range 70 {
 			a := random(uint64(n), n)
 			want := make([]uint64, n)

@@ -88,7 +88,7 @@ var shapes = []shape{
 	{"far", Window{N: 1, C: 4, H: 450, W: 450, OC: 10, OH: 50, OW: 50, KH: 3, KW: 3, SH: 1, SW: 1, DH: 200, DW: 200, Group: 2}}, // no canvas
 	{"phases", Window{N: 1, C: 5, H: 40, W: 61, OC: 17, OH: 13, OW: 15, KH: 4, KW: 5, SH: 3, SW: 4, PT: 2, PL: 3, DH: 2, DW: 6, Group: 1}},
 	{"seven", Window{N: 1, C: 300, H: 7, W: 7, OC: 29, OH: 7, OW: 7, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}}, // a vector for each line; canvases of some channels
-	{"line", Window{N: 1, C: 12, H: 1, W: 3000, OC: 4, OH: 1, OW: 3000, KH: 1, KW: 3, SH: 1, SW: 1, PL: 1, DH: 1, DW: 1, Group: 1}}, // blocks cut a row
+	{"line", Window{N: 1, C: 12, H: 1, W: 3000, OC: 4, OH: 1, OW: 3000, KH: 1, KW: 3, SH: 1, SW: 1, PL: 1, DH: 1, DW: 1, Group: 1}},     // blocks cut a row
 }
 
 func TestConvShapes(t *testing.T) {

@@ -22,8 +22,11 @@ func processorCores() []*core {
 			c.lanes = &lanes{
 				add: add512, sub: sub512, mul: mul512, xor: xor512, and: and512, cut: cut512, reluSel: reluSel512, leaf: leaf512,
 				oneHot: oneHot512, mono: mono512, merge: [4]func(d, index, a, p0, p1, p2 *uint64, n int, table *uint64, rows, top, keep, shift uint64){1: merge512w1, 2: merge512w2, 3: merge512w3},
-				widen: [5]func(d, a *uint64, groups int){1: widen512w1, 2: widen512w2, 4: widen512w4}, narrow: [5]func(d, a *uint64, groups int){1: narrow512w1, 2: narrow512w2, 4: narrow512w4},
-				prefetch: prefetch, every2: every2, packBits: packBits512, pack: pack512, unpack: unpack512, unpackAdd: unpackAdd512, unpackXor: unpackXor512,
+				widen: [8]func(d, a *uint64, groups int){1: widen512w1, 2: widen512w2, 4: widen512w4}, narrow: [8]func(d, a *uint64, groups int){1: narrow512w1, 2: narrow512w2, 4: narrow512w4},
+				wave: wave512, expo: expo512, decay: decay512, finish: finish512, wireMul: wireMul512,
+				neg: neg512, shl: shl512, extend: extend512, spread: spread512, packWide: packWide512, unpackWide: unpackWide512, unpackWideAdd: unpackWideAdd512,
+				unpackWideXor: unpackWideXor512, widenBytes: widenBytes512, narrowBytes: narrowBytes512,
+				prefetch: prefetch, prefetchBytes: prefetchBytes, every2: every2, packBits: packBits512, pack: pack512, unpack: unpack512, unpackAdd: unpackAdd512, unpackXor: unpackXor512,
 			}
 		}
 		out = append(out, c)

@@ -36,6 +36,12 @@ func Expo(d, m, g0, g1 []uint64, nbits int, rate uint64, frac int) {
 	n := len(d)
 	m, g0, g1 = m[:n], g0[:n], g1[:n]
 	half, low := uint64(1)<<(nbits-2), lowBits(nbits-1)
+	if l := active.lanes; l != nil {
+		if n > 0 {
+			l.expo(&d[0], &m[0], &g0[0], &g1[0], n, half, low, low+1, rate, 2<<frac, &expFactors[0])
+		}
+		return
+	}
 	for i := range d {
 		u := m[i] + half
 		t := -(u >> (nbits - 1) & 1)
@@ -48,6 +54,12 @@ func Expo(d, m, g0, g1 []uint64, nbits int, rate uint64, frac int) {
 func Decay(d, r []uint64, nbits, t int, rate, gain uint64) {
 	r = r[:len(d)]
 	add, low := uint64(1-t)<<(nbits-1), lowBits(nbits)
+	if l := active.lanes; l != nil {
+		if len(d) > 0 {
+			l.decay(&d[0], &r[0], len(d), add, low, rate, 2*gain, &expFactors[0])
+		}
+		return
+	}
 	for i := range d {
 		d[i] = scaled(expNeg(((r[i]+add)&low)*rate), gain)
 	}

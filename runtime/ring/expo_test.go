@@ -2,6 +2,7 @@ package ring
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -53,5 +54,36 @@ func TestExpo(t *testing.T) {
 				t.Fatalf("x = %d of %d bits, reach %g: %g, want %g", int64(x[i]), nbits, reach, got, want)
 			}
 		}
+	})
+}
+
+// TestExpoKernels: every kernel gives the same words, on all lengths, and d of a decay may be its source.
+func TestExpoKernels(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		nbits, frac, top := rapid.IntRange(2, 53).Draw(t, "bits"), rapid.IntRange(0, 62).Draw(t, "frac"), rapid.IntRange(0, 1).Draw(t, "top")
+		rate := rapid.Uint64Range(0, 1<<(54-nbits)-1).Draw(t, "rate")
+		gain := rapid.Uint64Range(0, 1<<63-1).Draw(t, "gain")
+		n, seed := rapid.IntRange(0, 30).Draw(t, "n"), rapid.Uint64().Draw(t, "seed")
+		m, g := words(t, n), [2][]uint64{random(seed, n), random(seed+1, n)}
+		expo, decay := make([]uint64, n), make([]uint64, n)
+		for i := range expo {
+			u := m[i] + 1<<(nbits-2)
+			half := uint64(1) << (nbits - 1)
+			expo[i] = scaled(expNeg((half-u%half)*rate), 1<<frac) * g[u/half%2][i]
+			decay[i] = scaled(expNeg((m[i]+uint64(1-top)*half)%(2*half)*rate), gain)
+		}
+		onEach(func(c *core) {
+			d := garbage(n + 8)
+			Expo(d[:n], m, g[0], g[1], nbits, rate, frac)
+			equal(t, c.name+": expo", d[:n], expo)
+			equal(t, c.name+": behind d", d[n:], garbage(8))
+			d = garbage(n + 8)
+			Decay(d[:n], m, nbits, top, rate, gain)
+			equal(t, c.name+": decay", d[:n], decay)
+			equal(t, c.name+": behind d", d[n:], garbage(8))
+			d = slices.Clone(m)
+			Decay(d, d, nbits, top, rate, gain)
+			equal(t, c.name+": decay of d", d, decay)
+		})
 	})
 }

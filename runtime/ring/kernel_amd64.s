@@ -7213,6 +7213,2197 @@ done:
 	VZEROUPPER
 	RET
 
+// func neg512(d *uint64, a *uint64, n int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·neg512(SB), NOSPLIT, $0-24
+	MOVQ d+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ n+16(FP), DX
+	SUBQ $0x08, DX
+	JLT  rest
+
+loop:
+	VMOVDQU64 (CX), Z0
+	VPXORQ    Z1, Z1, Z1
+	VPSUBQ    Z0, Z1, Z0
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z0
+	VPXORQ      Z2, Z2, Z2
+	VPSUBQ      Z0, Z2, Z0
+	VMOVDQU64   Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func shl512(d *uint64, a *uint64, n int, by uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·shl512(SB), NOSPLIT, $0-32
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         by+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z1
+	VPSLLVQ   Z0, Z1, Z1
+	VMOVDQU64 Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z1
+	VPSLLVQ     Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func extend512(d *uint64, a *uint64, n int, by uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·extend512(SB), NOSPLIT, $0-32
+	MOVQ         d+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         by+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z1
+	VPSLLVQ   Z0, Z1, Z1
+	VPSRAVQ   Z0, Z1, Z1
+	VMOVDQU64 Z1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x08, DX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, DX
+	JZ          done
+	MOVL        $0xffffffff, BX
+	BZHIL       DX, BX, BX
+	KMOVW       BX, K1
+	VMOVDQU64.Z (CX), K1, Z1
+	VPSLLVQ     Z0, Z1, Z1
+	VPSRAVQ     Z0, Z1, Z1
+	VMOVDQU64   Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func spread512(d *uint64, n int, w uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·spread512(SB), NOSPLIT, $0-24
+	MOVQ         d+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         w+16(FP), DX
+	VPBROADCASTQ DX, Z0
+	SUBQ         $0x08, CX
+	JLT          rest
+
+loop:
+	VMOVDQU64 Z0, (AX)
+	ADDQ      $0x40, AX
+	SUBQ      $0x08, CX
+	JGE       loop
+
+rest:
+	ADDQ      $0x08, CX
+	JZ        done
+	MOVL      $0xffffffff, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVDQU64 Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func packWide512(dst *byte, src *uint64, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packWide512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         bits+32(FP), BX
+	MOVQ         mask+40(FP), SI
+	VPBROADCASTQ SI, Z2
+	MOVQ         shift+24(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         bytes+48(FP), SI
+	KMOVQ        SI, K1
+	VPXORQ       Z3, Z3, Z3
+	VPBROADCASTQ BX, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VPANDQ   (CX), Z2, Z4
+	VALIGNQ  $0x01, Z4, Z3, Z5
+	VPSRLVQ  Z0, Z4, Z4
+	VPSLLVQ  Z1, Z5, Z5
+	VPORQ    Z4, Z5, Z5
+	VMOVDQU8 Z5, K1, (AX)
+	ADDQ     $0x40, CX
+	ADDQ     BX, AX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET
+
+// func unpackWide512(dst *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWide512(SB), NOSPLIT, $0-56
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         groups+16(FP), DX
+	MOVQ         bits+32(FP), BX
+	MOVQ         mask+40(FP), SI
+	VPBROADCASTQ SI, Z2
+	MOVQ         shift+24(FP), SI
+	VMOVDQU64    (SI), Z0
+	MOVQ         bytes+48(FP), SI
+	KMOVQ        SI, K1
+	MOVQ         $0x0000000000000040, SI
+	VPBROADCASTQ SI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWideAdd512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         bits+40(FP), BX
+	MOVQ         own+8(FP), SI
+	MOVQ         mask+48(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         shift+32(FP), DI
+	VMOVDQU64    (DI), Z0
+	MOVQ         bytes+56(FP), DI
+	KMOVQ        DI, K1
+	MOVQ         $0x0000000000000040, DI
+	VPBROADCASTQ DI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPADDQ     (SI), Z3, Z3
+	ADDQ       $0x40, SI
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·unpackWideXor512(SB), NOSPLIT, $0-64
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+16(FP), CX
+	MOVQ         groups+24(FP), DX
+	MOVQ         bits+40(FP), BX
+	MOVQ         own+8(FP), SI
+	MOVQ         mask+48(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         shift+32(FP), DI
+	VMOVDQU64    (DI), Z0
+	MOVQ         bytes+56(FP), DI
+	KMOVQ        DI, K1
+	MOVQ         $0x0000000000000040, DI
+	VPBROADCASTQ DI, Z1
+	VPSUBQ       Z0, Z1, Z1
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z3
+	VALIGNQ    $0x07, Z3, Z3, Z4
+	VPSLLVQ    Z0, Z3, Z3
+	VPSRLVQ    Z1, Z4, Z4
+	VPORQ      Z4, Z3, Z3
+	VPXORQ     (SI), Z3, Z3
+	ADDQ       $0x40, SI
+	VPANDQ     Z2, Z3, Z3
+	VMOVDQU64  Z3, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func wave512(d *uint64, m *uint64, u *uint64, v *uint64, n int, k uint64, up uint64, down uint64, table *int32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, BMI2
+TEXT ·wave512(SB), NOSPLIT, $0-72
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         u+16(FP), DX
+	MOVQ         v+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         table+64(FP), DI
+	MOVQ         k+40(FP), R8
+	VPBROADCASTQ R8, Z0
+	MOVQ         up+48(FP), R8
+	VPBROADCASTQ R8, Z1
+	MOVQ         down+56(FP), R8
+	VPBROADCASTQ R8, Z2
+	MOVQ         $0x0008000000000000, R8
+	VPBROADCASTQ R8, Z4
+	MOVQ         $0x00000000000c90fe, R8
+	VPBROADCASTQ R8, Z5
+	MOVQ         $0x0000000000000001, R8
+	VPBROADCASTQ R8, Z6
+	VPSUBQ       Z6, Z2, Z3
+	VPSLLVQ      Z3, Z6, Z3
+	MOVQ         $0x000000ff, R8
+	KMOVQ        R8, K1
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64  (CX), Z6
+	VPMULLQ    Z0, Z6, Z6
+	VPSLLVQ    Z1, Z6, Z6
+	VPADDQ     Z4, Z6, Z9
+	VPSRLQ     $0x34, Z9, Z9
+	VPSLLQ     $0x34, Z9, Z10
+	VPSUBQ     Z10, Z6, Z10
+	VPSRAQ     $0x15, Z10, Z10
+	VPMULDQ    Z5, Z10, Z10
+	VPSRAQ     $0x1e, Z10, Z10
+	KMOVQ      K1, K2
+	VPXORQ     Z7, Z7, Z7
+	VPGATHERQQ (DI)(Z9*8), K2, Z7
+	VPSRAQ     $0x20, Z7, Z9
+	VPSLLQ     $0x20, Z7, Z6
+	VPSRAQ     $0x20, Z6, Z6
+	VPMULDQ    Z10, Z9, Z11
+	VPMULDQ    Z10, Z6, Z10
+	VPSRAQ     $0x1e, Z11, Z11
+	VPSRAQ     $0x1e, Z10, Z10
+	VPSUBQ     Z11, Z6, Z6
+	VPADDQ     Z10, Z9, Z9
+	VPADDQ     Z3, Z6, Z6
+	VPSRAVQ    Z2, Z6, Z6
+	VPADDQ     Z3, Z9, Z9
+	VPSRAVQ    Z2, Z9, Z9
+	VMOVDQU64  (DX), Z10
+	VPMULLQ    Z10, Z6, Z6
+	VMOVDQU64  (BX), Z10
+	VPMULLQ    Z10, Z9, Z9
+	VPADDQ     Z9, Z6, Z6
+	VMOVDQU64  Z6, (AX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x40, CX
+	ADDQ       $0x40, DX
+	ADDQ       $0x40, BX
+	SUBQ       $0x08, SI
+	JGE        loop
+
+rest:
+	ADDQ        $0x08, SI
+	JZ          done
+	MOVL        $0xffffffff, R8
+	BZHIL       SI, R8, R8
+	KMOVW       R8, K2
+	VMOVDQU64.Z (CX), K2, Z6
+	VPMULLQ     Z0, Z6, Z6
+	VPSLLVQ     Z1, Z6, Z6
+	VPADDQ      Z4, Z6, Z0
+	VPSRLQ      $0x34, Z0, Z0
+	VPSLLQ      $0x34, Z0, Z1
+	VPSUBQ      Z1, Z6, Z1
+	VPSRAQ      $0x15, Z1, Z1
+	VPMULDQ     Z5, Z1, Z1
+	VPSRAQ      $0x1e, Z1, Z1
+	KMOVQ       K1, K1
+	VPXORQ      Z8, Z8, Z8
+	VPGATHERQQ  (DI)(Z0*8), K1, Z8
+	VPSRAQ      $0x20, Z8, Z0
+	VPSLLQ      $0x20, Z8, Z4
+	VPSRAQ      $0x20, Z4, Z4
+	VPMULDQ     Z1, Z0, Z5
+	VPMULDQ     Z1, Z4, Z1
+	VPSRAQ      $0x1e, Z5, Z5
+	VPSRAQ      $0x1e, Z1, Z1
+	VPSUBQ      Z5, Z4, Z4
+	VPADDQ      Z1, Z0, Z0
+	VPADDQ      Z3, Z4, Z4
+	VPSRAVQ     Z2, Z4, Z4
+	VPADDQ      Z3, Z0, Z0
+	VPSRAVQ     Z2, Z0, Z0
+	VMOVDQU64.Z (DX), K2, Z1
+	VPMULLQ     Z1, Z4, Z4
+	VMOVDQU64.Z (BX), K2, Z1
+	VPMULLQ     Z1, Z0, Z0
+	VPADDQ      Z0, Z4, Z4
+	VMOVDQU64   Z4, K2, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func wireMul512(d *uint64, mx *uint64, rx0 *uint64, rx1 *uint64, my *uint64, ry0 *uint64, ry1 *uint64, k00 *uint64, k01 *uint64, k10 *uint64, k11 *uint64, n int, halfx uint64, lowx uint64, topx uint64, halfy uint64, lowy uint64, topy uint64, first uint64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·wireMul512(SB), NOSPLIT, $0-152
+	MOVQ         n+88(FP), AX
+	MOVQ         d+0(FP), CX
+	MOVQ         mx+8(FP), DX
+	MOVQ         rx0+16(FP), BX
+	MOVQ         rx1+24(FP), SI
+	MOVQ         my+32(FP), DI
+	MOVQ         ry0+40(FP), R8
+	MOVQ         ry1+48(FP), R9
+	MOVQ         k00+56(FP), R10
+	MOVQ         k01+64(FP), R11
+	MOVQ         k10+72(FP), R12
+	MOVQ         k11+80(FP), R13
+	MOVQ         halfx+96(FP), R14
+	VPBROADCASTQ R14, Z0
+	MOVQ         lowx+104(FP), R14
+	VPBROADCASTQ R14, Z1
+	MOVQ         topx+112(FP), R14
+	VPBROADCASTQ R14, Z2
+	MOVQ         halfy+120(FP), R14
+	VPBROADCASTQ R14, Z3
+	MOVQ         lowy+128(FP), R14
+	VPBROADCASTQ R14, Z4
+	MOVQ         topy+136(FP), R14
+	VPBROADCASTQ R14, Z5
+	MOVQ         first+144(FP), R14
+	VPBROADCASTQ R14, Z6
+	SUBQ         $0x08, AX
+	JLT          rest
+
+loop:
+	VMOVDQU64 (DX), Z7
+	VPADDQ    Z0, Z7, Z7
+	VPANDQ    Z1, Z7, Z7
+	VPTESTMQ  Z2, Z7, K1
+	VPSUBQ    Z0, Z7, Z7
+	VMOVDQU64 (DI), Z8
+	VPADDQ    Z3, Z8, Z8
+	VPANDQ    Z4, Z8, Z8
+	VPTESTMQ  Z5, Z8, K2
+	VPSUBQ    Z3, Z8, Z8
+	VMOVDQU64 (BX), Z9
+	VMOVDQU64 (SI), Z10
+	VMOVDQA64 Z10, K1, Z9
+	VMOVDQU64 (R8), Z10
+	VMOVDQU64 (R9), Z11
+	VMOVDQA64 Z11, K2, Z10
+	VMOVDQU64 (R10), Z11
+	VMOVDQU64 (R11), Z12
+	VMOVDQA64 Z12, K2, Z11
+	VMOVDQU64 (R12), Z12
+	VMOVDQU64 (R13), Z13
+	VMOVDQA64 Z13, K2, Z12
+	VMOVDQA64 Z12, K1, Z11
+	VPANDQ    Z6, Z8, Z12
+	VPSUBQ    Z10, Z12, Z12
+	VPMULLQ   Z7, Z12, Z12
+	VPMULLQ   Z8, Z9, Z9
+	VPSUBQ    Z9, Z12, Z12
+	VPADDQ    Z11, Z12, Z12
+	VMOVDQU64 Z12, (CX)
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $0x40, R8
+	ADDQ      $0x40, R9
+	ADDQ      $0x40, R10
+	ADDQ      $0x40, R11
+	ADDQ      $0x40, R12
+	ADDQ      $0x40, R13
+	SUBQ      $0x08, AX
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, AX
+	JZ          done
+	MOVL        $0xffffffff, R14
+	BZHIL       AX, R14, R14
+	KMOVW       R14, K1
+	VMOVDQU64.Z (DX), K1, Z7
+	VPADDQ      Z0, Z7, Z7
+	VPANDQ      Z1, Z7, Z7
+	VPTESTMQ    Z2, Z7, K2
+	VPSUBQ      Z0, Z7, Z7
+	VMOVDQU64.Z (DI), K1, Z0
+	VPADDQ      Z3, Z0, Z0
+	VPANDQ      Z4, Z0, Z0
+	VPTESTMQ    Z5, Z0, K3
+	VPSUBQ      Z3, Z0, Z0
+	VMOVDQU64.Z (BX), K1, Z1
+	VMOVDQU64.Z (SI), K1, Z2
+	VMOVDQA64   Z2, K2, Z1
+	VMOVDQU64.Z (R8), K1, Z2
+	VMOVDQU64.Z (R9), K1, Z3
+	VMOVDQA64   Z3, K3, Z2
+	VMOVDQU64.Z (R10), K1, Z3
+	VMOVDQU64.Z (R11), K1, Z4
+	VMOVDQA64   Z4, K3, Z3
+	VMOVDQU64.Z (R12), K1, Z4
+	VMOVDQU64.Z (R13), K1, Z5
+	VMOVDQA64   Z5, K3, Z4
+	VMOVDQA64   Z4, K2, Z3
+	VPANDQ      Z6, Z0, Z4
+	VPSUBQ      Z2, Z4, Z4
+	VPMULLQ     Z7, Z4, Z4
+	VPMULLQ     Z0, Z1, Z1
+	VPSUBQ      Z1, Z4, Z4
+	VPADDQ      Z3, Z4, Z4
+	VMOVDQU64   Z4, K1, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func finish512(d *uint64, m *uint64, r0 *uint64, r1 *uint64, n int, half uint64, low uint64, top uint64, first uint64)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·finish512(SB), NOSPLIT, $0-72
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         r0+16(FP), DX
+	MOVQ         r1+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         half+40(FP), DI
+	VPBROADCASTQ DI, Z0
+	MOVQ         low+48(FP), DI
+	VPBROADCASTQ DI, Z1
+	MOVQ         top+56(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         first+64(FP), DI
+	VPBROADCASTQ DI, Z3
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64 (CX), Z4
+	VPADDQ    Z0, Z4, Z4
+	VPANDQ    Z1, Z4, Z4
+	VPTESTMQ  Z2, Z4, K1
+	VPSUBQ    Z0, Z4, Z4
+	VMOVDQU64 (DX), Z5
+	VMOVDQU64 (BX), Z6
+	VMOVDQA64 Z6, K1, Z5
+	VPANDQ    Z3, Z4, Z4
+	VPSUBQ    Z5, Z4, Z4
+	VMOVDQU64 Z4, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	SUBQ      $0x08, SI
+	JGE       loop
+
+rest:
+	ADDQ        $0x08, SI
+	JZ          done
+	MOVL        $0xffffffff, DI
+	BZHIL       SI, DI, DI
+	KMOVW       DI, K1
+	VMOVDQU64.Z (CX), K1, Z4
+	VPADDQ      Z0, Z4, Z4
+	VPANDQ      Z1, Z4, Z4
+	VPTESTMQ    Z2, Z4, K2
+	VPSUBQ      Z0, Z4, Z4
+	VMOVDQU64.Z (DX), K1, Z0
+	VMOVDQU64.Z (BX), K1, Z1
+	VMOVDQA64   Z1, K2, Z0
+	VPANDQ      Z3, Z4, Z4
+	VPSUBQ      Z0, Z4, Z4
+	VMOVDQU64   Z4, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func expo512(d *uint64, m *uint64, g0 *uint64, g1 *uint64, n int, add uint64, low uint64, top uint64, rate uint64, twice uint64, factors *uint64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·expo512(SB), NOSPLIT, $0-88
+	MOVQ         d+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         g0+16(FP), DX
+	MOVQ         g1+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         add+40(FP), DI
+	VPBROADCASTQ DI, Z0
+	MOVQ         low+48(FP), DI
+	VPBROADCASTQ DI, Z1
+	MOVQ         top+56(FP), DI
+	VPBROADCASTQ DI, Z2
+	MOVQ         rate+64(FP), DI
+	VPBROADCASTQ DI, Z3
+	MOVQ         twice+72(FP), DI
+	VPBROADCASTQ DI, Z4
+	VPSRLQ       $0x20, Z4, Z5
+	MOVQ         factors+80(FP), DI
+	MOVQ         $0x00000000ffffffff, R8
+	VPBROADCASTQ R8, Z7
+	MOVQ         $0x0000000fffffffff, R8
+	VPBROADCASTQ R8, Z8
+	MOVQ         $0x0020000000000000, R8
+	VPBROADCASTQ R8, Z9
+	MOVQ         $0x8000000000000000, R8
+	VPBROADCASTQ R8, Z10
+	MOVQ         $0x00000000aaaaaaab, R8
+	VPBROADCASTQ R8, Z11
+	MOVQ         $0x0000000000000001, R8
+	VPBROADCASTQ R8, Z6
+	VPADDQ       Z6, Z1, Z6
+	SUBQ         $0x08, SI
+	JLT          rest
+
+loop:
+	VMOVDQU64    (CX), Z12
+	VPADDQ       Z0, Z12, Z12
+	VPTESTMQ     Z2, Z12, K1
+	VPANDQ       Z1, Z12, Z12
+	VPSUBQ       Z12, Z6, Z12
+	VPMULLQ      Z3, Z12, Z12
+	VPANDQ       Z8, Z12, Z13
+	VPSLLQ       $0x10, Z13, Z14
+	VPSLLQ       $0x0f, Z13, Z13
+	VPSRLQ       $0x20, Z14, Z15
+	VPSRLQ       $0x20, Z13, Z16
+	VPMULUDQ     Z13, Z14, Z17
+	VPMULUDQ     Z16, Z14, Z18
+	VPMULUDQ     Z13, Z15, Z19
+	VPMULUDQ     Z16, Z15, Z16
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z17, Z18, Z18
+	VPANDQ       Z7, Z18, Z17
+	VPADDQ       Z17, Z19, Z19
+	VPSRLQ       $0x20, Z18, Z18
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z18, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VPSRLQ       $0x20, Z16, Z17
+	VPMULUDQ     Z16, Z14, Z18
+	VPMULUDQ     Z17, Z14, Z14
+	VPMULUDQ     Z16, Z15, Z19
+	VPMULUDQ     Z17, Z15, Z15
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z14, Z14
+	VPANDQ       Z7, Z14, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z14, Z14
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z14, Z15, Z15
+	VPADDQ       Z19, Z15, Z15
+	VPMULUDQ     Z11, Z15, Z15
+	VPSRLQ       $0x22, Z15, Z15
+	VPSRLQ       $0x01, Z16, Z16
+	VPSUBQ       Z13, Z10, Z13
+	VPADDQ       Z16, Z13, Z13
+	VPSUBQ       Z15, Z13, Z13
+	VMOVDQA64    Z9, Z14
+	VPBROADCASTD (DI), Z15
+	VPBROADCASTD 4(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 8(DI), Z15
+	VPBROADCASTD 12(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 16(DI), Z15
+	VPBROADCASTD 20(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 24(DI), Z15
+	VPBROADCASTD 28(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 32(DI), Z15
+	VPBROADCASTD 36(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 40(DI), Z15
+	VPBROADCASTD 44(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 48(DI), Z15
+	VPBROADCASTD 52(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 56(DI), Z15
+	VPBROADCASTD 60(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 64(DI), Z15
+	VPBROADCASTD 68(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 72(DI), Z15
+	VPBROADCASTD 76(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 80(DI), Z15
+	VPBROADCASTD 84(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 88(DI), Z15
+	VPBROADCASTD 92(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 96(DI), Z15
+	VPBROADCASTD 100(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 104(DI), Z15
+	VPBROADCASTD 108(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 112(DI), Z15
+	VPBROADCASTD 116(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 120(DI), Z15
+	VPBROADCASTD 124(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 128(DI), Z15
+	VPBROADCASTD 132(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z17
+	VPMULUDQ     Z13, Z15, Z18
+	VPMULUDQ     Z17, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z19
+	VPMULUDQ     Z17, Z16, Z16
+	VPSRLQ       $0x20, Z18, Z18
+	VPADDQ       Z18, Z15, Z15
+	VPANDQ       Z7, Z15, Z18
+	VPADDQ       Z18, Z19, Z19
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z19, Z19
+	VPADDQ       Z15, Z16, Z16
+	VPADDQ       Z19, Z16, Z16
+	VMOVDQA64    Z16, K2, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPBROADCASTD 136(DI), Z15
+	VPBROADCASTD 140(DI), Z16
+	VPTESTMQ     Z14, Z12, K2
+	VPSRLQ       $0x20, Z13, Z12
+	VPMULUDQ     Z13, Z15, Z14
+	VPMULUDQ     Z12, Z15, Z15
+	VPMULUDQ     Z13, Z16, Z17
+	VPMULUDQ     Z12, Z16, Z12
+	VPSRLQ       $0x20, Z14, Z14
+	VPADDQ       Z14, Z15, Z15
+	VPANDQ       Z7, Z15, Z14
+	VPADDQ       Z14, Z17, Z17
+	VPSRLQ       $0x20, Z15, Z15
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z15, Z12, Z12
+	VPADDQ       Z17, Z12, Z12
+	VMOVDQA64    Z12, K2, Z13
+	VPMULLQ      Z4, Z13, Z12
+	VPSRLQ       $0x3f, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z14
+	VPMULUDQ     Z13, Z4, Z15
+	VPMULUDQ     Z14, Z4, Z16
+	VPMULUDQ     Z13, Z5, Z13
+	VPMULUDQ     Z14, Z5, Z14
+	VPSRLQ       $0x20, Z15, Z15
+	VPADDQ       Z15, Z16, Z16
+	VPANDQ       Z7, Z16, Z15
+	VPADDQ       Z15, Z13, Z13
+	VPSRLQ       $0x20, Z16, Z16
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z16, Z14, Z14
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z14, Z12, Z12
+	VMOVDQU64    (DX), Z13
+	VMOVDQU64    (BX), Z14
+	VMOVDQA64    Z14, K1, Z13
+	VPMULLQ      Z13, Z12, Z12
+	VMOVDQU64    Z12, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	ADDQ         $0x40, BX
+	SUBQ         $0x08, SI
+	JGE          loop
+
+rest:
+	ADDQ         $0x08, SI
+	JZ           done
+	MOVL         $0xffffffff, R8
+	BZHIL        SI, R8, R8
+	KMOVW        R8, K1
+	VMOVDQU64.Z  (CX), K1, Z12
+	VPADDQ       Z0, Z12, Z12
+	VPTESTMQ     Z2, Z12, K2
+	VPANDQ       Z1, Z12, Z12
+	VPSUBQ       Z12, Z6, Z0
+	VPMULLQ      Z3, Z0, Z0
+	VPANDQ       Z8, Z0, Z1
+	VPSLLQ       $0x10, Z1, Z2
+	VPSLLQ       $0x0f, Z1, Z1
+	VPSRLQ       $0x20, Z2, Z3
+	VPSRLQ       $0x20, Z1, Z6
+	VPMULUDQ     Z1, Z2, Z8
+	VPMULUDQ     Z6, Z2, Z12
+	VPMULUDQ     Z1, Z3, Z13
+	VPMULUDQ     Z6, Z3, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z12, Z12
+	VPANDQ       Z7, Z12, Z8
+	VPADDQ       Z8, Z13, Z13
+	VPSRLQ       $0x20, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z12, Z6, Z6
+	VPADDQ       Z13, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z8
+	VPMULUDQ     Z6, Z2, Z12
+	VPMULUDQ     Z8, Z2, Z2
+	VPMULUDQ     Z6, Z3, Z13
+	VPMULUDQ     Z8, Z3, Z3
+	VPSRLQ       $0x20, Z12, Z12
+	VPADDQ       Z12, Z2, Z2
+	VPANDQ       Z7, Z2, Z12
+	VPADDQ       Z12, Z13, Z13
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z2, Z3, Z3
+	VPADDQ       Z13, Z3, Z3
+	VPMULUDQ     Z11, Z3, Z3
+	VPSRLQ       $0x22, Z3, Z3
+	VPSRLQ       $0x01, Z6, Z6
+	VPSUBQ       Z1, Z10, Z1
+	VPADDQ       Z6, Z1, Z1
+	VPSUBQ       Z3, Z1, Z1
+	VMOVDQA64    Z9, Z2
+	VPBROADCASTD (DI), Z3
+	VPBROADCASTD 4(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 8(DI), Z3
+	VPBROADCASTD 12(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 16(DI), Z3
+	VPBROADCASTD 20(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 24(DI), Z3
+	VPBROADCASTD 28(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 32(DI), Z3
+	VPBROADCASTD 36(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 40(DI), Z3
+	VPBROADCASTD 44(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 48(DI), Z3
+	VPBROADCASTD 52(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 56(DI), Z3
+	VPBROADCASTD 60(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 64(DI), Z3
+	VPBROADCASTD 68(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 72(DI), Z3
+	VPBROADCASTD 76(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 80(DI), Z3
+	VPBROADCASTD 84(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 88(DI), Z3
+	VPBROADCASTD 92(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 96(DI), Z3
+	VPBROADCASTD 100(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 104(DI), Z3
+	VPBROADCASTD 108(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 112(DI), Z3
+	VPBROADCASTD 116(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 120(DI), Z3
+	VPBROADCASTD 124(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 128(DI), Z3
+	VPBROADCASTD 132(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z8
+	VPMULUDQ     Z1, Z3, Z9
+	VPMULUDQ     Z8, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z10
+	VPMULUDQ     Z8, Z6, Z6
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z9, Z3, Z3
+	VPANDQ       Z7, Z3, Z9
+	VPADDQ       Z9, Z10, Z10
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z10, Z10
+	VPADDQ       Z3, Z6, Z6
+	VPADDQ       Z10, Z6, Z6
+	VMOVDQA64    Z6, K3, Z1
+	VPSRLQ       $0x01, Z2, Z2
+	VPBROADCASTD 136(DI), Z3
+	VPBROADCASTD 140(DI), Z6
+	VPTESTMQ     Z2, Z0, K3
+	VPSRLQ       $0x20, Z1, Z0
+	VPMULUDQ     Z1, Z3, Z2
+	VPMULUDQ     Z0, Z3, Z3
+	VPMULUDQ     Z1, Z6, Z8
+	VPMULUDQ     Z0, Z6, Z0
+	VPSRLQ       $0x20, Z2, Z2
+	VPADDQ       Z2, Z3, Z3
+	VPANDQ       Z7, Z3, Z2
+	VPADDQ       Z2, Z8, Z8
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z3, Z0, Z0
+	VPADDQ       Z8, Z0, Z0
+	VMOVDQA64    Z0, K3, Z1
+	VPMULLQ      Z4, Z1, Z0
+	VPSRLQ       $0x3f, Z0, Z0
+	VPSRLQ       $0x20, Z1, Z2
+	VPMULUDQ     Z1, Z4, Z3
+	VPMULUDQ     Z2, Z4, Z4
+	VPMULUDQ     Z1, Z5, Z1
+	VPMULUDQ     Z2, Z5, Z2
+	VPSRLQ       $0x20, Z3, Z3
+	VPADDQ       Z3, Z4, Z4
+	VPANDQ       Z7, Z4, Z3
+	VPADDQ       Z3, Z1, Z1
+	VPSRLQ       $0x20, Z4, Z4
+	VPSRLQ       $0x20, Z1, Z1
+	VPADDQ       Z4, Z2, Z2
+	VPADDQ       Z1, Z2, Z2
+	VPADDQ       Z2, Z0, Z0
+	VMOVDQU64.Z  (DX), K1, Z1
+	VMOVDQU64.Z  (BX), K1, Z2
+	VMOVDQA64    Z2, K2, Z1
+	VPMULLQ      Z1, Z0, Z0
+	VMOVDQU64    Z0, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func decay512(d *uint64, r *uint64, n int, add uint64, low uint64, rate uint64, twice uint64, factors *uint64)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2
+TEXT ·decay512(SB), NOSPLIT, $0-64
+	MOVQ         d+0(FP), AX
+	MOVQ         r+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         add+24(FP), BX
+	VPBROADCASTQ BX, Z0
+	MOVQ         low+32(FP), BX
+	VPBROADCASTQ BX, Z1
+	MOVQ         rate+40(FP), BX
+	VPBROADCASTQ BX, Z2
+	MOVQ         twice+48(FP), BX
+	VPBROADCASTQ BX, Z3
+	VPSRLQ       $0x20, Z3, Z4
+	MOVQ         factors+56(FP), BX
+	MOVQ         $0x00000000ffffffff, SI
+	VPBROADCASTQ SI, Z5
+	MOVQ         $0x0000000fffffffff, SI
+	VPBROADCASTQ SI, Z6
+	MOVQ         $0x0020000000000000, SI
+	VPBROADCASTQ SI, Z7
+	MOVQ         $0x8000000000000000, SI
+	VPBROADCASTQ SI, Z8
+	MOVQ         $0x00000000aaaaaaab, SI
+	VPBROADCASTQ SI, Z9
+	SUBQ         $0x08, DX
+	JLT          rest
+
+loop:
+	VMOVDQU64    (CX), Z10
+	VPADDQ       Z0, Z10, Z10
+	VPANDQ       Z1, Z10, Z10
+	VPMULLQ      Z2, Z10, Z10
+	VPANDQ       Z6, Z10, Z11
+	VPSLLQ       $0x10, Z11, Z12
+	VPSLLQ       $0x0f, Z11, Z11
+	VPSRLQ       $0x20, Z12, Z13
+	VPSRLQ       $0x20, Z11, Z14
+	VPMULUDQ     Z11, Z12, Z15
+	VPMULUDQ     Z14, Z12, Z16
+	VPMULUDQ     Z11, Z13, Z17
+	VPMULUDQ     Z14, Z13, Z14
+	VPSRLQ       $0x20, Z15, Z15
+	VPADDQ       Z15, Z16, Z16
+	VPANDQ       Z5, Z16, Z15
+	VPADDQ       Z15, Z17, Z17
+	VPSRLQ       $0x20, Z16, Z16
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z16, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VPSRLQ       $0x20, Z14, Z15
+	VPMULUDQ     Z14, Z12, Z16
+	VPMULUDQ     Z15, Z12, Z12
+	VPMULUDQ     Z14, Z13, Z17
+	VPMULUDQ     Z15, Z13, Z13
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z12, Z12
+	VPANDQ       Z5, Z12, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z12, Z12
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z12, Z13, Z13
+	VPADDQ       Z17, Z13, Z13
+	VPMULUDQ     Z9, Z13, Z13
+	VPSRLQ       $0x22, Z13, Z13
+	VPSRLQ       $0x01, Z14, Z14
+	VPSUBQ       Z11, Z8, Z11
+	VPADDQ       Z14, Z11, Z11
+	VPSUBQ       Z13, Z11, Z11
+	VMOVDQA64    Z7, Z12
+	VPBROADCASTD (BX), Z13
+	VPBROADCASTD 4(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 8(BX), Z13
+	VPBROADCASTD 12(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 16(BX), Z13
+	VPBROADCASTD 20(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 24(BX), Z13
+	VPBROADCASTD 28(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 32(BX), Z13
+	VPBROADCASTD 36(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 40(BX), Z13
+	VPBROADCASTD 44(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 48(BX), Z13
+	VPBROADCASTD 52(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 56(BX), Z13
+	VPBROADCASTD 60(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 64(BX), Z13
+	VPBROADCASTD 68(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 72(BX), Z13
+	VPBROADCASTD 76(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 80(BX), Z13
+	VPBROADCASTD 84(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 88(BX), Z13
+	VPBROADCASTD 92(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 96(BX), Z13
+	VPBROADCASTD 100(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 104(BX), Z13
+	VPBROADCASTD 108(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 112(BX), Z13
+	VPBROADCASTD 116(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 120(BX), Z13
+	VPBROADCASTD 124(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 128(BX), Z13
+	VPBROADCASTD 132(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z15
+	VPMULUDQ     Z11, Z13, Z16
+	VPMULUDQ     Z15, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z17
+	VPMULUDQ     Z15, Z14, Z14
+	VPSRLQ       $0x20, Z16, Z16
+	VPADDQ       Z16, Z13, Z13
+	VPANDQ       Z5, Z13, Z16
+	VPADDQ       Z16, Z17, Z17
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z17, Z17
+	VPADDQ       Z13, Z14, Z14
+	VPADDQ       Z17, Z14, Z14
+	VMOVDQA64    Z14, K1, Z11
+	VPSRLQ       $0x01, Z12, Z12
+	VPBROADCASTD 136(BX), Z13
+	VPBROADCASTD 140(BX), Z14
+	VPTESTMQ     Z12, Z10, K1
+	VPSRLQ       $0x20, Z11, Z10
+	VPMULUDQ     Z11, Z13, Z12
+	VPMULUDQ     Z10, Z13, Z13
+	VPMULUDQ     Z11, Z14, Z15
+	VPMULUDQ     Z10, Z14, Z10
+	VPSRLQ       $0x20, Z12, Z12
+	VPADDQ       Z12, Z13, Z13
+	VPANDQ       Z5, Z13, Z12
+	VPADDQ       Z12, Z15, Z15
+	VPSRLQ       $0x20, Z13, Z13
+	VPSRLQ       $0x20, Z15, Z15
+	VPADDQ       Z13, Z10, Z10
+	VPADDQ       Z15, Z10, Z10
+	VMOVDQA64    Z10, K1, Z11
+	VPMULLQ      Z3, Z11, Z10
+	VPSRLQ       $0x3f, Z10, Z10
+	VPSRLQ       $0x20, Z11, Z12
+	VPMULUDQ     Z11, Z3, Z13
+	VPMULUDQ     Z12, Z3, Z14
+	VPMULUDQ     Z11, Z4, Z11
+	VPMULUDQ     Z12, Z4, Z12
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z13, Z14, Z14
+	VPANDQ       Z5, Z14, Z13
+	VPADDQ       Z13, Z11, Z11
+	VPSRLQ       $0x20, Z14, Z14
+	VPSRLQ       $0x20, Z11, Z11
+	VPADDQ       Z14, Z12, Z12
+	VPADDQ       Z11, Z12, Z12
+	VPADDQ       Z12, Z10, Z10
+	VMOVDQU64    Z10, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	SUBQ         $0x08, DX
+	JGE          loop
+
+rest:
+	ADDQ         $0x08, DX
+	JZ           done
+	MOVL         $0xffffffff, SI
+	BZHIL        DX, SI, SI
+	KMOVW        SI, K1
+	VMOVDQU64.Z  (CX), K1, Z10
+	VPADDQ       Z0, Z10, Z10
+	VPANDQ       Z1, Z10, Z10
+	VPMULLQ      Z2, Z10, Z10
+	VPANDQ       Z6, Z10, Z0
+	VPSLLQ       $0x10, Z0, Z1
+	VPSLLQ       $0x0f, Z0, Z0
+	VPSRLQ       $0x20, Z1, Z2
+	VPSRLQ       $0x20, Z0, Z6
+	VPMULUDQ     Z0, Z1, Z11
+	VPMULUDQ     Z6, Z1, Z12
+	VPMULUDQ     Z0, Z2, Z13
+	VPMULUDQ     Z6, Z2, Z6
+	VPSRLQ       $0x20, Z11, Z11
+	VPADDQ       Z11, Z12, Z12
+	VPANDQ       Z5, Z12, Z11
+	VPADDQ       Z11, Z13, Z13
+	VPSRLQ       $0x20, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z12, Z6, Z6
+	VPADDQ       Z13, Z6, Z6
+	VPSRLQ       $0x20, Z6, Z11
+	VPMULUDQ     Z6, Z1, Z12
+	VPMULUDQ     Z11, Z1, Z1
+	VPMULUDQ     Z6, Z2, Z13
+	VPMULUDQ     Z11, Z2, Z2
+	VPSRLQ       $0x20, Z12, Z12
+	VPADDQ       Z12, Z1, Z1
+	VPANDQ       Z5, Z1, Z12
+	VPADDQ       Z12, Z13, Z13
+	VPSRLQ       $0x20, Z1, Z1
+	VPSRLQ       $0x20, Z13, Z13
+	VPADDQ       Z1, Z2, Z2
+	VPADDQ       Z13, Z2, Z2
+	VPMULUDQ     Z9, Z2, Z2
+	VPSRLQ       $0x22, Z2, Z2
+	VPSRLQ       $0x01, Z6, Z6
+	VPSUBQ       Z0, Z8, Z0
+	VPADDQ       Z6, Z0, Z0
+	VPSUBQ       Z2, Z0, Z0
+	VMOVDQA64    Z7, Z1
+	VPBROADCASTD (BX), Z2
+	VPBROADCASTD 4(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 8(BX), Z2
+	VPBROADCASTD 12(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 16(BX), Z2
+	VPBROADCASTD 20(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 24(BX), Z2
+	VPBROADCASTD 28(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 32(BX), Z2
+	VPBROADCASTD 36(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 40(BX), Z2
+	VPBROADCASTD 44(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 48(BX), Z2
+	VPBROADCASTD 52(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 56(BX), Z2
+	VPBROADCASTD 60(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 64(BX), Z2
+	VPBROADCASTD 68(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 72(BX), Z2
+	VPBROADCASTD 76(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 80(BX), Z2
+	VPBROADCASTD 84(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 88(BX), Z2
+	VPBROADCASTD 92(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 96(BX), Z2
+	VPBROADCASTD 100(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 104(BX), Z2
+	VPBROADCASTD 108(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 112(BX), Z2
+	VPBROADCASTD 116(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 120(BX), Z2
+	VPBROADCASTD 124(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 128(BX), Z2
+	VPBROADCASTD 132(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z7
+	VPMULUDQ     Z0, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z9
+	VPMULUDQ     Z7, Z6, Z6
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z8, Z2, Z2
+	VPANDQ       Z5, Z2, Z8
+	VPADDQ       Z8, Z9, Z9
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z9, Z9
+	VPADDQ       Z2, Z6, Z6
+	VPADDQ       Z9, Z6, Z6
+	VMOVDQA64    Z6, K2, Z0
+	VPSRLQ       $0x01, Z1, Z1
+	VPBROADCASTD 136(BX), Z2
+	VPBROADCASTD 140(BX), Z6
+	VPTESTMQ     Z1, Z10, K2
+	VPSRLQ       $0x20, Z0, Z1
+	VPMULUDQ     Z0, Z2, Z7
+	VPMULUDQ     Z1, Z2, Z2
+	VPMULUDQ     Z0, Z6, Z8
+	VPMULUDQ     Z1, Z6, Z1
+	VPSRLQ       $0x20, Z7, Z7
+	VPADDQ       Z7, Z2, Z2
+	VPANDQ       Z5, Z2, Z7
+	VPADDQ       Z7, Z8, Z8
+	VPSRLQ       $0x20, Z2, Z2
+	VPSRLQ       $0x20, Z8, Z8
+	VPADDQ       Z2, Z1, Z1
+	VPADDQ       Z8, Z1, Z1
+	VMOVDQA64    Z1, K2, Z0
+	VPMULLQ      Z3, Z0, Z1
+	VPSRLQ       $0x3f, Z1, Z1
+	VPSRLQ       $0x20, Z0, Z2
+	VPMULUDQ     Z0, Z3, Z6
+	VPMULUDQ     Z2, Z3, Z3
+	VPMULUDQ     Z0, Z4, Z0
+	VPMULUDQ     Z2, Z4, Z2
+	VPSRLQ       $0x20, Z6, Z6
+	VPADDQ       Z6, Z3, Z3
+	VPANDQ       Z5, Z3, Z6
+	VPADDQ       Z6, Z0, Z0
+	VPSRLQ       $0x20, Z3, Z3
+	VPSRLQ       $0x20, Z0, Z0
+	VPADDQ       Z3, Z2, Z2
+	VPADDQ       Z0, Z2, Z2
+	VPADDQ       Z2, Z1, Z1
+	VMOVDQU64    Z1, K1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·cut512(SB), NOSPLIT, $0-48
@@ -7338,16 +9529,6 @@ done:
 	VZEROUPPER
 	RET
 
-DATA nibble<>+0(SB)/8, $0x0000000000000000
-DATA nibble<>+8(SB)/8, $0x0000000000000004
-DATA nibble<>+16(SB)/8, $0x0000000000000008
-DATA nibble<>+24(SB)/8, $0x000000000000000c
-DATA nibble<>+32(SB)/8, $0x0000000000000010
-DATA nibble<>+40(SB)/8, $0x0000000000000014
-DATA nibble<>+48(SB)/8, $0x0000000000000018
-DATA nibble<>+56(SB)/8, $0x000000000000001c
-GLOBL nibble<>(SB), RODATA|NOPTR, $64
-
 // func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)
 // Requires: AVX, AVX512BITALG, AVX512BW, AVX512F, AVX512VBMI, BMI2
 TEXT ·leaf512(SB), NOSPLIT, $0-80
@@ -7358,63 +9539,64 @@ TEXT ·leaf512(SB), NOSPLIT, $0-80
 	MOVQ         n+32(FP), SI
 	MOVQ         low+40(FP), DI
 	VPBROADCASTQ DI, Z0
-	MOVQ         mask+64(FP), DI
-	VPBROADCASTQ DI, Z1
 	MOVQ         at+72(FP), DI
-	VPBROADCASTQ DI, Z2
+	VPBROADCASTQ DI, Z1
 	MOVQ         control0+48(FP), DI
-	VPBROADCASTQ DI, Z3
+	VPBROADCASTQ DI, Z2
 	MOVQ         control1+56(FP), DI
-	VPBROADCASTQ DI, Z4
-	MOVQ         $0x0001000100010001, DI
+	VPBROADCASTQ DI, Z3
+	MOVQ         mask+64(FP), DI
 	VPBROADCASTQ DI, Z5
-	MOVQ         $0x000f000f000f000f, DI
+	MOVQ         $0x00000000000000ff, DI
 	VPBROADCASTQ DI, Z6
-	MOVQ         $0x0000000f0000000f, DI
+	VPANDQ       Z6, Z5, Z4
+	VPSRLQ       $0x08, Z5, Z5
+	VPSLLVQ      Z1, Z5, Z5
+	MOVQ         $0x000f000f000f000f, DI
 	VPBROADCASTQ DI, Z7
-	MOVQ         $0x00000000ffffffff, DI
+	MOVQ         $0x00ff00ff00ff00ff, DI
 	VPBROADCASTQ DI, Z8
-	VMOVDQU64    nibble<>+0(SB), Z9
+	MOVQ         $0x0f0f0f0f0f0f0f0f, DI
+	VPBROADCASTQ DI, Z9
+	MOVQ         $0x1111111111111111, DI
+	VPBROADCASTQ DI, Z10
+	MOVQ         $0x0008000400020001, DI
+	VPBROADCASTQ DI, Z11
 	SUBQ         $0x08, SI
 	JLT          rest
 
 loop:
-	VMOVDQU64      (CX), Z10
-	VPANDQ         Z0, Z10, Z10
-	VPMULTISHIFTQB Z10, Z3, Z11
-	VPANDQ         Z6, Z11, Z11
-	VMOVDQU64      (DX), Z12
-	VPSRLVW        Z11, Z12, Z12
-	VPOPCNTW       Z12, Z11
-	VPXORQ         Z12, Z11, Z11
-	VPTESTMW       Z5, Z11, K1
-	VPTESTMW       Z5, Z12, K2
-	KUNPCKDQ       K1, K2, K1
-	KMOVQ          K1, DI
-	VPBROADCASTQ   DI, Z11
-	VPSRLVQ        Z9, Z11, Z11
-	VPANDQ         Z7, Z11, Z11
-	VPMULTISHIFTQB Z10, Z4, Z10
-	VPANDQ         Z6, Z10, Z10
-	VMOVDQU64      (BX), Z12
-	VPSRLVW        Z10, Z12, Z12
-	VPOPCNTW       Z12, Z10
-	VPXORQ         Z12, Z10, Z10
-	VPTESTMW       Z5, Z10, K1
-	VPTESTMW       Z5, Z12, K2
-	KUNPCKDQ       K1, K2, K1
-	KMOVQ          K1, DI
-	VPBROADCASTQ   DI, Z10
-	VPSRLVQ        Z9, Z10, Z10
-	VPANDQ         Z7, Z10, Z10
-	VPSLLQ         $0x04, Z10, Z10
-	VPORQ          Z10, Z11, Z11
-	VPANDQ         Z1, Z11, Z11
-	VPSRLQ         $0x20, Z11, Z10
-	VPSLLVQ        Z2, Z10, Z10
-	VPANDQ         Z8, Z11, Z11
-	VPORQ          Z10, Z11, Z11
-	VMOVDQU64      Z11, (AX)
+	VMOVDQU64      (CX), Z12
+	VPANDQ         Z0, Z12, Z12
+	VPMULTISHIFTQB Z12, Z2, Z13
+	VPANDQ         Z7, Z13, Z13
+	VMOVDQU64      (DX), Z14
+	VPSRLVW        Z13, Z14, Z14
+	VPOPCNTW       Z14, Z13
+	VPXORQ         Z14, Z13, Z13
+	VPSLLW         $0x08, Z14, Z14
+	VPTERNLOGQ     $0xd8, Z8, Z13, Z14
+	VPMULTISHIFTQB Z12, Z3, Z12
+	VPANDQ         Z7, Z12, Z12
+	VMOVDQU64      (BX), Z13
+	VPSRLVW        Z12, Z13, Z13
+	VPOPCNTW       Z13, Z12
+	VPXORQ         Z13, Z12, Z12
+	VPSLLW         $0x08, Z13, Z13
+	VPTERNLOGQ     $0xd8, Z8, Z12, Z13
+	VPSLLW         $0x04, Z13, Z13
+	VPTERNLOGQ     $0xd8, Z9, Z14, Z13
+	VPANDQ         Z10, Z13, Z13
+	VPMADDWD       Z11, Z13, Z13
+	VPSRLQ         $0x20, Z13, Z12
+	VPORQ          Z12, Z13, Z13
+	VPSRLQ         $0x08, Z13, Z12
+	VPANDQ         Z6, Z12, Z12
+	VPSLLVQ        Z1, Z12, Z12
+	VPANDQ         Z5, Z12, Z12
+	VPANDQ         Z4, Z13, Z13
+	VPORQ          Z12, Z13, Z13
+	VMOVDQU64      Z13, (AX)
 	ADDQ           $0x40, AX
 	ADDQ           $0x40, CX
 	ADDQ           $0x40, DX
@@ -7428,41 +9610,36 @@ rest:
 	MOVL           $0xffffffff, DI
 	BZHIL          SI, DI, DI
 	KMOVW          DI, K1
-	VMOVDQU64.Z    (CX), K1, Z10
-	VPANDQ         Z0, Z10, Z10
-	VPMULTISHIFTQB Z10, Z3, Z0
-	VPANDQ         Z6, Z0, Z0
-	VMOVDQU64.Z    (DX), K1, Z3
+	VMOVDQU64.Z    (CX), K1, Z12
+	VPANDQ         Z0, Z12, Z12
+	VPMULTISHIFTQB Z12, Z2, Z0
+	VPANDQ         Z7, Z0, Z0
+	VMOVDQU64.Z    (DX), K1, Z2
+	VPSRLVW        Z0, Z2, Z2
+	VPOPCNTW       Z2, Z0
+	VPXORQ         Z2, Z0, Z0
+	VPSLLW         $0x08, Z2, Z2
+	VPTERNLOGQ     $0xd8, Z8, Z0, Z2
+	VPMULTISHIFTQB Z12, Z3, Z0
+	VPANDQ         Z7, Z0, Z0
+	VMOVDQU64.Z    (BX), K1, Z3
 	VPSRLVW        Z0, Z3, Z3
 	VPOPCNTW       Z3, Z0
 	VPXORQ         Z3, Z0, Z0
-	VPTESTMW       Z5, Z0, K2
-	VPTESTMW       Z5, Z3, K3
-	KUNPCKDQ       K2, K3, K2
-	KMOVQ          K2, CX
-	VPBROADCASTQ   CX, Z0
-	VPSRLVQ        Z9, Z0, Z0
-	VPANDQ         Z7, Z0, Z0
-	VPMULTISHIFTQB Z10, Z4, Z3
-	VPANDQ         Z6, Z3, Z3
-	VMOVDQU64.Z    (BX), K1, Z4
-	VPSRLVW        Z3, Z4, Z4
-	VPOPCNTW       Z4, Z3
-	VPXORQ         Z4, Z3, Z3
-	VPTESTMW       Z5, Z3, K2
-	VPTESTMW       Z5, Z4, K3
-	KUNPCKDQ       K2, K3, K2
-	KMOVQ          K2, CX
-	VPBROADCASTQ   CX, Z3
-	VPSRLVQ        Z9, Z3, Z3
-	VPANDQ         Z7, Z3, Z3
-	VPSLLQ         $0x04, Z3, Z3
-	VPORQ          Z3, Z0, Z0
-	VPANDQ         Z1, Z0, Z0
-	VPSRLQ         $0x20, Z0, Z1
-	VPSLLVQ        Z2, Z1, Z1
-	VPANDQ         Z8, Z0, Z0
-	VPORQ          Z1, Z0, Z0
+	VPSLLW         $0x08, Z3, Z3
+	VPTERNLOGQ     $0xd8, Z8, Z0, Z3
+	VPSLLW         $0x04, Z3, Z0
+	VPTERNLOGQ     $0xd8, Z9, Z2, Z0
+	VPANDQ         Z10, Z0, Z0
+	VPMADDWD       Z11, Z0, Z0
+	VPSRLQ         $0x20, Z0, Z12
+	VPORQ          Z12, Z0, Z0
+	VPSRLQ         $0x08, Z0, Z12
+	VPANDQ         Z6, Z12, Z12
+	VPSLLVQ        Z1, Z12, Z12
+	VPANDQ         Z5, Z12, Z12
+	VPANDQ         Z4, Z0, Z0
+	VPORQ          Z12, Z0, Z0
 	VMOVDQU64      Z0, K1, (AX)
 
 done:
@@ -8055,6 +10232,19 @@ loop:
 	JNZ        loop
 	RET
 
+// func prefetchBytes(a *byte, lines int)
+// Requires: MMX+
+TEXT ·prefetchBytes(SB), NOSPLIT, $0-16
+	MOVQ a+0(FP), AX
+	MOVQ lines+8(FP), CX
+
+loop:
+	PREFETCHT1 (AX)
+	ADDQ       $0x40, AX
+	DECQ       CX
+	JNZ        loop
+	RET
+
 DATA every2order<>+0(SB)/8, $0x0000000000000000
 DATA every2order<>+8(SB)/8, $0x0000000000000002
 DATA every2order<>+16(SB)/8, $0x0000000000000004
@@ -8206,6 +10396,61 @@ loop:
 	ADDQ      $0x40, CX
 	DECQ      DX
 	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func widenBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·widenBytes512(SB), NOSPLIT, $0-40
+	MOVQ      d+0(FP), AX
+	MOVQ      a+8(FP), CX
+	MOVQ      groups+16(FP), DX
+	MOVQ      width+32(FP), BX
+	MOVQ      order+24(FP), SI
+	VMOVDQU64 (SI), Z0
+	SHLQ      $0x03, BX
+	MOVQ      $-1, SI
+	BZHIQ     BX, SI, SI
+	KMOVQ     SI, K1
+	MOVQ      $0x0101010101010101, SI
+	MOVQ      width+32(FP), R8
+	MOVQ      $-1, DI
+	BZHIQ     R8, DI, DI
+	IMULQ     DI, SI
+	KMOVQ     SI, K2
+
+loop:
+	VMOVDQU8.Z (CX), K1, Z1
+	VPERMB.Z   Z1, Z0, K2, Z1
+	VMOVDQU64  Z1, (AX)
+	ADDQ       BX, CX
+	ADDQ       $0x40, AX
+	DECQ       DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
+// func narrowBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI, BMI2
+TEXT ·narrowBytes512(SB), NOSPLIT, $0-40
+	MOVQ      d+0(FP), AX
+	MOVQ      a+8(FP), CX
+	MOVQ      groups+16(FP), DX
+	MOVQ      width+32(FP), BX
+	MOVQ      order+24(FP), SI
+	VMOVDQU64 (SI), Z0
+	SHLQ      $0x03, BX
+	MOVQ      $-1, SI
+	BZHIQ     BX, SI, SI
+	KMOVQ     SI, K1
+
+loop:
+	VPERMB   (CX), Z0, Z1
+	VMOVDQU8 Z1, K1, (AX)
+	ADDQ     BX, AX
+	ADDQ     $0x40, CX
+	DECQ     DX
+	JNZ      loop
 	VZEROUPPER
 	RET
 

@@ -10,7 +10,7 @@ import (
 // BenchmarkLanes measures the kernels of elementwise steps on a block in the cache, as the engine runs them.
 func BenchmarkLanes(b *testing.B) {
 	const n = 512
-	v := make([][]uint64, 9)
+	v := make([][]uint64, 11)
 	for i := range v {
 		v[i] = random(uint64(i), n)
 	}
@@ -27,16 +27,19 @@ func BenchmarkLanes(b *testing.B) {
 		{"add", func() { Add(v[0], v[1], v[2]) }},
 		{"mul", func() { Mul(v[0], v[1], v[2]) }},
 		{"neg", func() { Neg(v[0], v[1]) }},
+		{"fill", func() { Fill(v[0], 7) }},
 		{"drop", func() { Drop(v[0], v[1], 40, 16, 1<<38) }},
 		{"leaf", func() { Leaf(v[0], v[1], [][]uint64{v[2], v[3]}, 23, 4, 0, 6, plan.KindLt) }},
 		{"relusel", func() { ReluSel(v[0], v[1], delta, v[2], v[3], v[4], v[5], v[6], 24, 1) }},
 		{"onehot", func() { OneHot(v[0], v[1], 23, 4, words[0]) }},
 		{"mono", func() { Mono(v[0], v[1], plan.Monomials(6, plan.KindLt)[:64]) }},
 	}
+	all = append(all, kernel{"finish", func() { Finish(v[0], v[1], v[2], v[3], 24, 1) }}, kernel{"wiremul", func() { WireMul(v[0], v[1:], 24, 30, 1) }},
+		kernel{"wave", func() { Wave(v[0], v[1], v[2], v[3], 24, 5, 20) }}, kernel{"expo", func() { Expo(v[0], v[1], v[2], v[3], 24, 1<<20, 20) }})
 	for w := 1; w <= 3; w++ {
 		all = append(all, kernel{fmt.Sprint("merge", w), func() { Merge(v[0], v[1], v[2], v[3:3+w], table, 1, 0, false) }})
 	}
-	for _, w := range []int{1, 2, 4} {
+	for w := 1; w < 8; w++ {
 		all = append(all, kernel{fmt.Sprint("narrow", w), func() { Narrow(v[0][:NarrowLen(n, w)], v[1], w) }},
 			kernel{fmt.Sprint("widen", w), func() { Widen(v[0], v[1][:NarrowLen(n, w)], w) }})
 	}

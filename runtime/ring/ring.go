@@ -68,6 +68,12 @@ func And(d, a, b []uint64) {
 // Neg computes d = -a; d may be a.
 func Neg(d, a []uint64) {
 	a = a[:len(d)]
+	if v := active.lanes; v != nil {
+		if len(d) > 0 {
+			v.neg(&d[0], &a[0], len(d))
+		}
+		return
+	}
 	for i := range d {
 		d[i] = -a[i]
 	}
@@ -76,6 +82,10 @@ func Neg(d, a []uint64) {
 // Shl computes d = a << by, 0 <= by < 64; d may be a.
 func Shl(d, a []uint64, by int) {
 	a = a[:len(d)]
+	if v := active.lanes; v != nil {
+		unary(v.shl, d, a, uint64(by))
+		return
+	}
 	for i := range d {
 		d[i] = a[i] << by
 	}
@@ -87,8 +97,27 @@ func Bits(d, a []uint64, from, count int) { cut(d, a, 0, from, ^uint64(0)>>(64-c
 // Drop computes d = ((a + add) mod 2^n) >> by, by < n <= 64; d may be a.
 func Drop(d, a []uint64, n, by int, add uint64) { cut(d, a, add, by, ^uint64(0)>>(64-n)>>by) }
 
+// Signed sets d to a read as two's complement of the given bits, 1..64; d may be a.
+func Signed(d, a []uint64, bits int) {
+	a = a[:len(d)]
+	by := 64 - bits
+	if v := active.lanes; v != nil {
+		unary(v.extend, d, a, uint64(by))
+		return
+	}
+	for i := range d {
+		d[i] = uint64(int64(a[i]<<by) >> by)
+	}
+}
+
 // Fill sets every word of d to w.
 func Fill(d []uint64, w uint64) {
+	if v := active.lanes; v != nil {
+		if len(d) > 0 {
+			v.spread(&d[0], len(d), w)
+		}
+		return
+	}
 	for i := range d {
 		d[i] = w
 	}

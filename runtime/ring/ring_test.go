@@ -122,6 +122,15 @@ func TestUnary(t *testing.T) {
 			}})
 		}
 	}
+	for n := 1; n <= 64; n++ {
+		ops = append(ops, op{fmt.Sprintf("signed %d", n), func(d, a []uint64) { Signed(d, a, n) }, func(a uint64) uint64 {
+			if a = mod(a, n); a>>(n-1) == 1 && n < 64 {
+				a -= 1 << n
+			}
+			return a
+		}})
+	}
+	ops = append(ops, op{"fill", func(d, _ []uint64) { Fill(d, 1<<40+3) }, func(uint64) uint64 { return 1<<40 + 3 }})
 	a := []uint64{0, 1, 2, 3, 1 << 31, 1<<32 - 1, 1 << 62, 1<<63 - 1, 1 << 63, 1<<63 + 1, ^uint64(0) - 1, ^uint64(0), 0x0123456789abcdef}
 	for _, o := range ops {
 		want := make([]uint64, len(a))
@@ -129,13 +138,16 @@ func TestUnary(t *testing.T) {
 			want[i] = o.want(a[i])
 		}
 		onEach(func(c *core) {
-			d := garbage(len(a))
-			o.run(d, a)
-			equal(t, c.name+": "+o.name, d, want)
-			d = slices.Clone(a)
+			for _, n := range []int{0, 3, 8, len(a)} {
+				whole := garbage(n + 8)
+				d := whole[:n]
+				o.run(d, slices.Clip(a[:n]))
+				equal(t, c.name+": "+o.name, d, want[:n])
+				equal(t, c.name+": "+o.name+", behind d", whole[n:], slices.Repeat([]uint64{0xdeadbeefdeadbeef}, 8))
+			}
+			d := slices.Clone(a)
 			o.run(d, d)
 			equal(t, c.name+": "+o.name+", d is a", d, want)
-			o.run(nil, nil)
 		})
 	}
 }

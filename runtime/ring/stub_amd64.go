@@ -309,6 +309,74 @@ func xor512(d *uint64, a *uint64, b *uint64, n int)
 //go:noescape
 func and512(d *uint64, a *uint64, b *uint64, n int)
 
+// neg512 computes d = -a for n words.
+//
+//go:noescape
+func neg512(d *uint64, a *uint64, n int)
+
+// shl512 computes d = a << by for n words.
+//
+//go:noescape
+func shl512(d *uint64, a *uint64, n int, by uint64)
+
+// extend512 computes d = a << by >> by, signed for n words.
+//
+//go:noescape
+func extend512(d *uint64, a *uint64, n int, by uint64)
+
+// spread512 sets n words of d to w.
+//
+//go:noescape
+func spread512(d *uint64, n int, w uint64)
+
+// packWide512 packs the bits of mask of eight words, bits in number, at least 57, to as many bytes, groups times, groups > 0.
+// shift has i*(64-bits) for word i; bytes are the bytes in use.
+//
+//go:noescape
+func packWide512(dst *byte, src *uint64, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWide512 is the inverse of packWide512; reads the bytes in use only.
+//
+//go:noescape
+func unpackWide512(dst *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWideAdd512 is the inverse of packWide512, with own added mod mask + 1; reads the bytes in use only.
+//
+//go:noescape
+func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// unpackWideXor512 is the inverse of packWide512, XORed with own; reads the bytes in use only.
+//
+//go:noescape
+func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
+
+// wave512 computes d = c*u + s*v for n words, c and s the cosine and sine of angle = m*k << up, in 2^-64 turns, rounded to 30-down fraction bits: those of the nearest
+// 4096th of a turn in the table, with 30 fraction bits, c in the lower half of a word, and the first derivative from there.
+//
+//go:noescape
+func wave512(d *uint64, m *uint64, u *uint64, v *uint64, n int, k uint64, up uint64, down uint64, table *int32)
+
+// wireMul512 computes d = px*(first*py - ry) - py*rx + k for n words, where p, of a wire m, is m + half AND low, less half; r is r1 where that sum has a bit of top,
+// else r0, and k is chosen by both; first is all ones or zero, and stands for 1 or 0.
+//
+//go:noescape
+func wireMul512(d *uint64, mx *uint64, rx0 *uint64, rx1 *uint64, my *uint64, ry0 *uint64, ry1 *uint64, k00 *uint64, k01 *uint64, k10 *uint64, k11 *uint64, n int, halfx uint64, lowx uint64, topx uint64, halfy uint64, lowy uint64, topy uint64, first uint64)
+
+// finish512 computes d = first*p - r for n words, with p, r and first as in wireMul512.
+//
+//go:noescape
+func finish512(d *uint64, m *uint64, r0 *uint64, r1 *uint64, n int, half uint64, low uint64, top uint64, first uint64)
+
+// expo512 computes d = scaled(expNeg((low + 1 - (m + add AND low)) * rate), twice/2) * g for n words, g = g1 where m + add has a bit of top, else g0; factors are expFactors.
+//
+//go:noescape
+func expo512(d *uint64, m *uint64, g0 *uint64, g1 *uint64, n int, add uint64, low uint64, top uint64, rate uint64, twice uint64, factors *uint64)
+
+// decay512 computes d = scaled(expNeg((r + add AND low) * rate), twice/2) for n words; factors are expFactors.
+//
+//go:noescape
+func decay512(d *uint64, r *uint64, n int, add uint64, low uint64, rate uint64, twice uint64, factors *uint64)
+
 // cut512 computes d = ((a + add) >> by) AND mask for n words.
 //
 //go:noescape
@@ -320,7 +388,7 @@ func cut512(d *uint64, a *uint64, n int, add uint64, by uint64, mask uint64)
 func reluSel512(d *uint64, m *uint64, delta *uint64, s *uint64, r0 *uint64, r1 *uint64, sr0 *uint64, sr1 *uint64, n int, top uint64, first uint64)
 
 // leaf512 looks up four digits of a AND low in the lanes of 16 bits of hot0 and four in hot1; a byte of control has the shift of each.
-// The parities above the digits are bits 0..7, the bits at them bits 32..39; d = (that AND mask) with the upper half moved down to at.
+// The parities above the digits are bits 0..7, the bits at them bits 8..15; d = (that AND mask) with the upper byte moved to at.
 //
 //go:noescape
 func leaf512(d *uint64, a *uint64, hot0 *uint64, hot1 *uint64, n int, low uint64, control0 uint64, control1 uint64, mask uint64, at uint64)
@@ -366,6 +434,11 @@ func packBits512(dst *byte, src *uint64, groups int)
 //go:noescape
 func prefetch(a *uint64, lines int)
 
+// prefetchBytes asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.
+//
+//go:noescape
+func prefetchBytes(a *byte, lines int)
+
 // every2 sets d[i] = a[2i] for i < n, n > 0; it reads a up to word 2n-2.
 //
 //go:noescape
@@ -400,6 +473,16 @@ func widen512w4(d *uint64, a *uint64, groups int)
 //
 //go:noescape
 func narrow512w4(d *uint64, a *uint64, groups int)
+
+// widenBytes512 sets eight words of d to integers of width bytes in a, width in 1..7, groups times, groups > 0; order says which byte goes where.
+//
+//go:noescape
+func widenBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
+
+// narrowBytes512 is the inverse of widenBytes512; higher bits are dropped, width in 1..7, groups times, groups > 0; order says which byte goes where.
+//
+//go:noescape
+func narrowBytes512(d *uint64, a *uint64, groups int, order *byte, width int)
 
 // unpack512 is the inverse of pack512: from says which eight bytes a word is in; reads the bytes in use only.
 //

@@ -60,6 +60,12 @@ func Wave(d, m, u, v []uint64, nbits, k, frac int) {
 	m, u, v = m[:n], u[:n], v[:n]
 	t := waveTable()
 	down := waveFrac - frac
+	if l := active.lanes; l != nil {
+		if n > 0 {
+			l.wave(&d[0], &m[0], &u[0], &v[0], n, uint64(k), uint64(64-nbits), uint64(down), &t[0][0])
+		}
+		return
+	}
 	half := int64(1) << (down - 1)
 	for i := range d {
 		c, s := publicSinCos(t, m[i]*uint64(k)<<(64-nbits))

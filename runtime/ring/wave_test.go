@@ -2,6 +2,7 @@ package ring
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -65,3 +66,32 @@ func TestWave(t *testing.T) {
 }
 
 func abs(x int64) int64 { return max(x, -x) }
+
+// TestWaveKernels: every kernel gives the same words, on all lengths, and d may be a source.
+func TestWaveKernels(t *testing.T) {
+	table := waveTable()
+	rapid.Check(t, func(t *rapid.T) {
+		nbits, k, frac := rapid.IntRange(1, 64).Draw(t, "bits"), rapid.IntRange(1, 1<<20).Draw(t, "k"), rapid.IntRange(0, 24).Draw(t, "frac")
+		n, seed := rapid.IntRange(0, 30).Draw(t, "n"), rapid.Uint64().Draw(t, "seed")
+		m, u, v := words(t, n), random(seed+1, n), random(seed+2, n)
+		want := make([]uint64, n)
+		for i := range want {
+			c, s := publicSinCos(table, m[i]*uint64(k)<<(64-nbits))
+			round := func(x int64) uint64 { return uint64((x + 1<<(waveFrac-frac-1)) >> (waveFrac - frac)) }
+			want[i] = round(c)*u[i] + round(s)*v[i]
+		}
+		onEach(func(c *core) {
+			d := garbage(n + 8)
+			Wave(d[:n], m, u, v, nbits, k, frac)
+			equal(t, c.name, d[:n], want)
+			equal(t, c.name+", behind d", d[n:], garbage(8))
+			for _, src := range []*[]uint64{&m, &u, &v} {
+				was := *src
+				*src = slices.Clone(was)
+				Wave(*src, m, u, v, nbits, k, frac)
+				equal(t, c.name+", d is a source", *src, want)
+				*src = was
+			}
+		})
+	})
+}

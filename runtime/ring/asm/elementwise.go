@@ -15,6 +15,23 @@ func elementwise() {
 	binary("mul512", "a * b", VPMULLQ)
 	binary("xor512", "a XOR b", VPXORQ)
 	binary("and512", "a AND b", VPANDQ)
+	unary("neg512", "-a", "", func(x, _ reg.VecVirtual) {
+		zero := ZMM()
+		VPXORQ(zero, zero, zero)
+		VPSUBQ(x, zero, x)
+	})
+	unary("shl512", "a << by", "by", func(x, by reg.VecVirtual) { VPSLLVQ(by, x, x) })
+	unary("extend512", "a << by >> by, signed", "by", func(x, by reg.VecVirtual) {
+		VPSLLVQ(by, x, x)
+		VPSRAVQ(by, x, x)
+	})
+	spread512()
+	wide()
+	wave512()
+	wireMul512()
+	finish512()
+	expo512()
+	decay512()
 	cut512()
 	reluSel512()
 	leaf512()
@@ -25,9 +42,11 @@ func elementwise() {
 	}
 	pack512()
 	packBits512()
-	prefetch()
+	prefetch("prefetch", "uint64")
+	prefetch("prefetchBytes", "byte")
 	every2()
 	resize()
+	resizeBytes()
 	unpack("unpack512", "", nil)
 	unpack("unpackAdd512", ", with own added mod mask + 1", VPADDQ)
 	unpack("unpackXor512", ", XORed with own", VPXORQ)
@@ -170,53 +189,48 @@ func digits(x, control, low reg.VecVirtual) reg.VecVirtual {
 }
 
 func leaf512() {
-	steps := GLOBL("nibble", RODATA|NOPTR)
-	for i := range 8 {
-		DATA(8*i, U64(4*i))
-	}
 	TEXT("leaf512", NOSPLIT, "func(d, a, hot0, hot1 *uint64, n int, low, control0, control1, mask, at uint64)")
 	Pragma("noescape")
 	Doc("leaf512 looks up four digits of a AND low in the lanes of 16 bits of hot0 and four in hot1; a byte of control has the shift of each.",
-		"The parities above the digits are bits 0..7, the bits at them bits 32..39; d = (that AND mask) with the upper half moved down to at.")
+		"The parities above the digits are bits 0..7, the bits at them bits 8..15; d = (that AND mask) with the upper byte moved to at.")
 	d, a, hot0, hot1, n := param("d"), param("a"), param("hot0"), param("hot1"), param("n")
-	low, keep, at := fill("low"), fill("mask"), fill("at")
+	low, up := fill("low"), fill("at")
 	control := [2]reg.VecVirtual{fill("control0"), fill("control1")}
-	ones, fifteen, nibbles, lower := constant(0x0001000100010001), constant(0x000f000f000f000f), constant(0x0000000f0000000f), constant(0xffffffff)
-	step := ZMM()
-	VMOVDQU64(steps, step)
+	// What is kept of the parities, and of the bits where they will be.
+	lts, eqs, byte0 := ZMM(), fill("mask"), constant(0xff)
+	VPANDQ(byte0, eqs, lts)
+	VPSRLQ(Imm(8), eqs, eqs)
+	VPSLLVQ(up, eqs, eqs)
+	fifteen, lower, nibbles := constant(0x000f000f000f000f), constant(0x00ff00ff00ff00ff), constant(0x0f0f0f0f0f0f0f0f)
+	ones, weights := constant(0x1111111111111111), constant(0x0008000400020001)
 	eights(n, func(mask reg.OpmaskVirtual) {
 		x := load(mem(a), mask)
 		VPANDQ(low, x, x)
-		var out reg.VecVirtual
+		var lanes [2]reg.VecVirtual // bit 0 of each lane is the parity, bit 8 the bit, and there is garbage
 		for i, hot := range []reg.GPVirtual{hot0, hot1} {
 			v := digits(x, control[i], fifteen)
 			t, u := load(mem(hot), mask), ZMM()
 			VPSRLVW(v, t, t)
 			VPOPCNTW(t, u)
 			VPXORQ(t, u, u)
-			lt, eq, both := K(), K(), K()
-			VPTESTMW(ones, u, lt)
-			VPTESTMW(ones, t, eq)
-			KUNPCKDQ(lt, eq, both) // upper half eq, lower lt
-			g, y := GP64(), ZMM()
-			KMOVQ(both, g)
-			VPBROADCASTQ(g, y)
-			VPSRLVQ(step, y, y)
-			VPANDQ(nibbles, y, y)
-			if i == 0 {
-				out = y
-				continue
-			}
-			VPSLLQ(Imm(4), y, y)
-			VPORQ(y, out, out)
+			VPSLLW(Imm(8), t, t)
+			VPTERNLOGQ(U8(0xd8), lower, u, t) // u where lower is set, t elsewhere
+			lanes[i] = t
 		}
-		VPANDQ(keep, out, out)
-		up := ZMM()
-		VPSRLQ(Imm(32), out, up)
-		VPSLLVQ(at, up, up)
-		VPANDQ(lower, out, out)
-		VPORQ(up, out, out)
-		store(out, mem(d), mask)
+		y := ZMM()
+		VPSLLW(Imm(4), lanes[1], y)
+		VPTERNLOGQ(U8(0xd8), nibbles, lanes[0], y)
+		VPANDQ(ones, y, y)
+		VPMADDWD(weights, y, y) // lane j moves up by j; lanes 0 and 1, 2 and 3 come together
+		VPSRLQ(Imm(32), y, x)
+		VPORQ(x, y, y)
+		VPSRLQ(Imm(8), y, x)
+		VPANDQ(byte0, x, x)
+		VPSLLVQ(up, x, x)
+		VPANDQ(eqs, x, x)
+		VPANDQ(lts, y, y)
+		VPORQ(x, y, y)
+		store(y, mem(d), mask)
 	}, advance(d, a, hot0, hot1))
 }
 
@@ -442,10 +456,10 @@ func unpack(name, what string, combine ops3) {
 	RET()
 }
 
-func prefetch() {
-	TEXT("prefetch", NOSPLIT, "func(a *uint64, lines int)")
+func prefetch(name, of string) {
+	TEXT(name, NOSPLIT, "func(a *"+of+", lines int)")
 	Pragma("noescape")
-	Doc("prefetch asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.")
+	Doc(name + " asks for cache lines of 64 bytes to be brought to the second-level cache, lines > 0.")
 	a, lines := param("a"), param("lines")
 	Label("loop")
 	PREFETCHT1(mem(a))
@@ -532,4 +546,55 @@ func resize() {
 		VZEROUPPER()
 		RET()
 	}
+}
+
+// resizeBytes writes the kernels that do the same at any number of bytes.
+func resizeBytes() {
+	args := "func(d, a *uint64, groups int, order *byte, width int)"
+	begin := func(name, what string) (d, a, groups, bytes reg.GPVirtual, order reg.VecVirtual, used reg.OpmaskVirtual) {
+		TEXT(name, NOSPLIT, args)
+		Pragma("noescape")
+		Doc(name + " " + what + ", width in 1..7, groups times, groups > 0; order says which byte goes where.")
+		d, a, groups, bytes = param("d"), param("a"), param("groups"), param("width")
+		order = ZMM()
+		VMOVDQU64(Mem{Base: param("order")}, order)
+		SHLQ(Imm(3), bytes)
+		ones := GP64()
+		MOVQ(I32(-1), ones)
+		BZHIQ(bytes, ones, ones)
+		used = K()
+		KMOVQ(ones, used)
+		return d, a, groups, bytes, order, used
+	}
+	end := func(groups reg.GPVirtual) {
+		DECQ(groups)
+		JNZ(LabelRef("loop"))
+		VZEROUPPER()
+		RET()
+	}
+	d, a, groups, bytes, order, used := begin("widenBytes512", "sets eight words of d to integers of width bytes in a")
+	keep, ones := K(), GP64()
+	MOVQ(U64(0x0101010101010101), ones) // the lowest byte of each word, times 2^width - 1
+	mask, width := GP64(), param("width")
+	MOVQ(I32(-1), mask)
+	BZHIQ(width, mask, mask)
+	IMULQ(mask, ones)
+	KMOVQ(ones, keep)
+	Label("loop")
+	z := ZMM()
+	VMOVDQU8_Z(mem(a), used, z)
+	VPERMB_Z(z, order, keep, z)
+	VMOVDQU64(z, mem(d))
+	ADDQ(bytes, a)
+	ADDQ(Imm(64), d)
+	end(groups)
+
+	d, a, groups, bytes, order, used = begin("narrowBytes512", "is the inverse of widenBytes512; higher bits are dropped")
+	Label("loop")
+	y := ZMM()
+	VPERMB(mem(a), order, y)
+	VMOVDQU8(y, used, mem(d))
+	ADDQ(bytes, d)
+	ADDQ(Imm(64), a)
+	end(groups)
 }
