@@ -62,9 +62,15 @@ const (
 type reach struct {
 	e    *Engine
 	now  int64
-	last map[plan.Slot]int64 // by place, whatever its length
+	last map[place]int64
 	// seen are the slots of the stage under way.
 	seen map[int]bool
+}
+
+// A place is where a slot is kept.
+type place struct {
+	scope plan.Scope
+	at    int
 }
 
 // access adds an access of a slot to the work of those who do it.
@@ -74,11 +80,10 @@ func (a *reach) access(slot int, to *[Kinds]float64) {
 	}
 	a.seen[slot] = true
 	s := a.e.prog.Slots[slot]
-	n := int64(s.Len) * int64(a.e.width[slot])
-	s.Len, s.Offset = 0, a.e.at[slot]
-	last, known := a.last[s]
+	n, p := int64(s.Len)*int64(a.e.width[slot]), place{s.Scope, a.e.at[slot]}
+	last, known := a.last[p]
 	a.now += n
-	a.last[s] = a.now
+	a.last[p] = a.now
 	switch gap := a.now - last; {
 	case !known || gap > commonCache:
 		to[Memory] += float64(n)
@@ -91,7 +96,7 @@ func (a *reach) access(slot int, to *[Kinds]float64) {
 // The last element of a phase is what is left behind the last exchange.
 func (e *Engine) Work() [3][]Work {
 	var out [3][]Work
-	a := &reach{e: e, last: map[plan.Slot]int64{}}
+	a := &reach{e: e, last: map[place]int64{}}
 	for ph := range out {
 		out[ph] = e.work(plan.Phase(ph), a)
 	}

@@ -50,9 +50,9 @@ func TestAmount(t *testing.T) {
 // core's cache cost nothing, and a slot of the same place is the same memory.
 func TestReach(t *testing.T) {
 	const big, small = 3 << 20 / 8, 512
-	e := &Engine{prog: &plan.Program{Slots: []plan.Slot{{Len: small}, {Len: big, Offset: small}, {Len: 8 * big, Offset: small + big}, {Len: small / 2}, {Len: 1, Offset: 1}}},
-		width: []int{8, 8, 8, 4, 8}, local: []int{0, 0, 0, 0, 1}}
-	a := &reach{e: e, last: map[plan.Slot]int64{}}
+	e := &Engine{prog: &plan.Program{Slots: []plan.Slot{{Len: small}, {Len: big}, {Len: 8 * big}, {Len: small / 2}, {Len: 1}}},
+		width: []int{8, 8, 8, 4, 8}, local: []int{0, 0, 0, 0, 1}, at: []int{0, small, small + big, 0, 1}}
+	a := &reach{e: e, last: map[place]int64{}}
 	for i, c := range []struct {
 		slots        []int
 		near, memory float64
