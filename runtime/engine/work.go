@@ -15,7 +15,7 @@ const (
 	ThinMACs              // the same, of matrices with few columns, which fill tiles badly
 	FewMACs               // multiply-adds of products with few rows or one column: each word of an operand is used a few times
 	DepthMACs             // multiply-adds of depthwise convolutions
-	Columns               // words of columns made for products
+	Operands              // words of right factors and of convolutions' inputs, which are copied once
 	Copies                // words copied in long runs
 	Gathers               // words copied one by one or in short runs, gathered or summed
 	Light                 // words of sums, shifts and the like
@@ -45,7 +45,7 @@ const (
 )
 
 // KindNames names the kinds of work, as files do.
-var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_columns", "multiply_adds_few_rows", "multiply_adds_depthwise", "column_words", "copied_words", "gathered_words", "elementwise_words",
+var KindNames = [Kinds]string{"multiply_adds", "multiply_adds_few_columns", "multiply_adds_few_rows", "multiply_adds_depthwise", "operand_words", "copied_words", "gathered_words", "elementwise_words",
 	"selected_words", "truncated_words", "product_words", "wave_words", "exponential_words", "leaf_chunks", "merged_words", "prg_bytes", "drawn_words", "table_words", "monomial_words", "curve_words",
 	"near_bytes", "memory_bytes", "cleared_bytes", "wire_bytes", "packed_words", "blocks", "stages", "splits", "key_blocks", "rounds"}
 
@@ -228,8 +228,8 @@ func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 			to = &w.Parallel
 			w.Alone[Splits]++
 		}
-		kind, columns := MACs, 0.0
-		if a := s.Args; s.Op == plan.StepMatMul {
+		kind, a := MACs, s.Args
+		if s.Op == plan.StepMatMul {
 			switch {
 			case a[1] < 4 || a[3] == 1:
 				kind = FewMACs
@@ -237,18 +237,20 @@ func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 				kind = ThinMACs
 			}
 			if kind != FewMACs {
-				columns = float64(a[0]) * float64(a[2]) * float64(a[3])
+				to[Operands] += float64(a[0]) * float64(a[2]) * float64(a[3])
 			}
-		} else if per := a[4] / a[15]; per == 1 {
-			kind = DepthMACs
 		} else {
-			columns = macs / float64(per)
-			if a[5]*a[6] < fewColumns {
+			switch {
+			case a[4] == a[15]:
+				kind = DepthMACs
+			case a[5]*a[6] < fewColumns:
 				kind = ThinMACs
+			}
+			if kind != DepthMACs {
+				to[Operands] += src
 			}
 		}
 		to[kind] += macs
-		to[Columns] += columns
 	}
 	return to
 }

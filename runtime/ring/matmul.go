@@ -19,7 +19,7 @@ func MatMulMod(bits int, d, a, b []uint64, batch, m, k, n int, oneA, oneB bool) 
 	if oneB {
 		stepB = 0
 	}
-	if (batch == 1 || oneB) && n >= shareColumns*workers() || batch*m < workers() { // share out the columns: each of b is packed once
+	if (batch == 1 || oneB) && n >= shareColumns*workers() || batch*m < workers() { // share out the columns: each of b is copied once
 		panel := active.panelColumns(bits)
 		parts := (n + panel - 1) / panel
 		split(parts, batch*m*k*n, func(lo, hi int) {

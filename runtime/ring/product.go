@@ -56,7 +56,7 @@ func kernel(d, a, b []uint64, m, k, n, ldd, lda, ldb, bits int, add bool) {
 	}
 }
 
-// fewRows is the number of rows of a from which packing b pays.
+// fewRows is the number of rows of a from which copying b pays.
 const fewRows = 4
 
 // few is the kernel for a few rows of a: b is read where it lies, eight rows at a time.
