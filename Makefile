@@ -31,7 +31,7 @@ yardstick: ## products over the ring beside OpenBLAS on one thread, for each ker
 performance: ## measure the whole suite, over memory, grpc and wan, into docs/performance.md and .svg; on a quiet machine
 	@mkdir -p docs
 	d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && go run ./cmd/smpcc bench --calibrate "$$d/machine.json" --runs 15 && \
-		go run ./cmd/smpcc bench --transport memory,grpc,wan --throughput --machine "$$d/machine.json" --report docs/performance.md
+		go run ./cmd/smpcc bench --transport memory,grpc,wan --throughput --runs 15 --machine "$$d/machine.json" --report docs/performance.md
 
 ONNX_TESTS ?= /usr/include/onnx/backend/test/data
 conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), into docs/conformance.md
