@@ -3,8 +3,10 @@ package smpcc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,12 +47,7 @@ func startCluster(t *testing.T, p *plan.Plan, weights [][]uint64, change func(ro
 	var names []string
 	for _, r := range roles {
 		names = append(names, r, keys.ClientName(r))
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.addrs[r] = l.Addr().String()
-		l.Close()
+		c.addrs[r] = freeAddress(t)
 	}
 	if err := keys.Dev(filepath.Join(c.dir, "keys"), names); err != nil {
 		t.Fatal(err)
@@ -186,6 +183,21 @@ func (c *cluster) run(cl *server.Client, in [][]uint64) (map[string]*server.Role
 		}
 	}
 	return out, nil
+}
+
+// freeAddress returns an address that nobody listens on, with a port that the system gives to no connection: one of those could take it before
+// a server does.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 func TestServersAgreeWithMemory(t *testing.T) {
