@@ -101,26 +101,14 @@ func (v *canvas) places(at []int, rows, wide int) int {
 func drawCanvas[E element](v *canvas, take func([]E, []uint64, int), buf []E, in []uint64, channels, y, z, rows, wide int) {
 	n := wide + v.moreColumns
 	for ch := range channels {
+		channel := in[ch*v.H*v.W:]
 		for i := range v.rowPhases {
 			for q := range rows + v.moreRows {
 				r := (y+q)*v.SH + i*v.DH%v.SH - v.PT
 				for j := range v.columnPhases {
 					line := buf[:n]
 					buf = buf[n:]
-					left := z*v.SW + j*v.DW%v.SW - v.PL // what the first column is
-					if r < 0 || r >= v.H || left >= v.W {
-						clear(line)
-						continue
-					}
-					lo, hi := 0, min(n, (v.W-left+v.SW-1)/v.SW)
-					if left < 0 {
-						lo = min((-left+v.SW-1)/v.SW, hi)
-					}
-					clear(line[:lo])
-					clear(line[hi:])
-					if lo < hi {
-						take(line[lo:hi], in[(ch*v.H+r)*v.W+left+lo*v.SW:], v.SW)
-					}
+					writeLine(v.conv, take, line, channel, r, z*v.SW+j*v.DW%v.SW-v.PL)
 				}
 			}
 		}

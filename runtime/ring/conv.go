@@ -65,7 +65,7 @@ func (c *conv) onCanvas() bool {
 		return false
 	}
 	v := newCanvas(c)
-	channels, _, _ := v.fit(part{0, c.oc, 0, 1, 0, active.tile32.panel()}, active.tile32.panel(), depth*120)
+	channels, _, _ := v.fit(part{0, c.oc, 0, 1, 0, active.tile32.panel()}, active.tile32.panel(), roomWords)
 	return channels > 0
 }
 
@@ -107,9 +107,8 @@ func (c *conv) unrolled(d, x, w []uint64, group int, p part) {
 	}
 	in, weights, out := c.of(d, x, w, group)
 	weights, out = weights[p.o0*c.rows:p.o1*c.rows], out[p.o0*c.plane:p.o1*c.plane]
-	onCanvas := c.onCanvas()
 	p.o0, p.o1 = 0, p.o1-p.o0
-	if onCanvas {
+	if c.onCanvas() {
 		if halves, words := active.tiles(c.bits); halves != nil {
 			multiplyCanvas(halves, &halfRooms, takeHalves, c, out, in, weights, p)
 		} else {
@@ -162,12 +161,7 @@ func (c *conv) columns(buf, in []uint64, first, deep, from, wide int) {
 		y, z := from/c.OW, from%c.OW
 		for len(row) > 0 {
 			n := min(len(row), c.OW-z)
-			lo, hi, at := c.inside(y, z, n, i, j)
-			clear(row[:lo])
-			clear(row[hi:n])
-			if lo < hi {
-				takeWords(row[lo:hi], in[ch*c.H*c.W+at:], c.SW)
-			}
+			writeLine(c, takeWords, row[:n], in[ch*c.H*c.W:], y*c.SH-c.PT+i*c.DH, z*c.SW-c.PL+j*c.DW)
 			row = row[n:]
 			y, z = y+1, 0
 		}
@@ -181,11 +175,19 @@ func (c *conv) columns(buf, in []uint64, first, deep, from, wide int) {
 	}
 }
 
-// inside says which of the outputs (y, z) to (y, z+n-1) read an element of the input, not padding, at kernel element i, j:
-// numbers lo..hi-1, of which the first reads element at and the others each SW further.
-func (c *conv) inside(y, z, n, i, j int) (lo, hi, at int) {
-	r := y*c.SH - c.PT + i*c.DH
-	left := z*c.SW - c.PL + j*c.DW // what number 0 reads
+// writeLine writes what neighbouring outputs read of a channel: row r of it from column left on, every SW columns, and zeros where that is padding.
+func writeLine[E element](c *conv, take func([]E, []uint64, int), line []E, channel []uint64, r, left int) {
+	lo, hi, at := c.inside(r, left, len(line))
+	clear(line[:lo])
+	clear(line[hi:])
+	if lo < hi {
+		take(line[lo:hi], channel[at:], c.SW)
+	}
+}
+
+// inside says which of n elements of the input in row r, the first in column left and the others each SW further, are not padding: numbers
+// lo..hi-1, of which the first is element at of its channel.
+func (c *conv) inside(r, left, n int) (lo, hi, at int) {
 	if r < 0 || r >= c.H || left >= c.W {
 		return 0, 0, 0
 	}
@@ -214,7 +216,7 @@ func (c *conv) direct(d, x, w []uint64, group, y int) {
 			for j := range c.KW {
 				f := weights[row]
 				row++
-				lo, hi, at := c.inside(y, 0, c.OW, i, j)
+				lo, hi, at := c.inside(y*c.SH-c.PT+i*c.DH, j*c.DW-c.PL, c.OW)
 				at += ch * c.H * c.W
 				if c.SW == 1 {
 					active.rows(line[lo:hi], weights[row-1:row], in[at:at+hi-lo], 0)

@@ -14,7 +14,10 @@ type block[E element] struct {
 	out   int   // and so far in the result
 }
 
-// A room is space for a block: 480 KiB of elements and the rows' places.
+// roomWords is the number of words of the largest block: 480 KiB. Of halves there are twice as many.
+const roomWords = depth * 120
+
+// A room is space for a block and the places of its rows.
 type room[E element] struct {
 	buf []E
 	at  [maxRows]int
@@ -27,8 +30,8 @@ const maxRows = 8192
 const slack = 48
 
 var (
-	wordRooms = sync.Pool{New: func() any { return &room[uint64]{buf: make([]uint64, depth*120+slack)} }}
-	halfRooms = sync.Pool{New: func() any { return &room[uint32]{buf: make([]uint32, depth*240+slack)} }}
+	wordRooms = sync.Pool{New: func() any { return &room[uint64]{buf: make([]uint64, roomWords+slack)} }}
+	halfRooms = sync.Pool{New: func() any { return &room[uint32]{buf: make([]uint32, 2*roomWords+slack)} }}
 )
 
 // kernel writes the product of a (m by k) and b (k by n) to d (m by n) mod 2^bits, or adds it, whose rows begin ldd, lda and ldb words apart; n
