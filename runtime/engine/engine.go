@@ -149,9 +149,11 @@ func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [
 	m := &Model{words: make([]uint64, e.prog.Model)}
 	x := &execution{e: e, model: m.words, bound: append(make([][]uint64, len(man.Inputs)), weights...)}
 	x.streams[plan.Model] = keys
-	err := x.run(ctx, t, plan.Setup, &m.Stats)
+	if err := x.run(ctx, t, plan.Setup, &m.Stats); err != nil {
+		return m, err
+	}
 	e.pack(m.words)
-	return m, err
+	return m, nil
 }
 
 // own checks that exactly the tensors this role owns are given, at their size.

@@ -23,12 +23,17 @@ type execution struct {
 
 // slot returns the words in which a slot is kept.
 func (x *execution) slot(i int) []uint64 {
-	at := x.e.at[i]
-	end := at + ring.NarrowLen(x.e.prog.Slots[i].Len, x.e.width[i])
-	if x.e.prog.Slots[i].Scope == plan.Model {
-		return x.model[at:end:end]
+	h := &x.e.homes[i]
+	end := h.at + ring.NarrowLen(h.len, h.width)
+	return x.words(h)[h.at:end:end]
+}
+
+// words returns the memory that a home is in.
+func (x *execution) words(h *home) []uint64 {
+	if h.scope == plan.Model {
+		return x.model
 	}
-	return x.session[at:end:end]
+	return x.session
 }
 
 // step runs one local step that is not elementwise. A validated plan needs no further checks; equations stand in plan.Steps.

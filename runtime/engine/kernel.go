@@ -22,10 +22,11 @@ func (e *Engine) findKernels() ([]kernel, []bool) {
 	for _, ph := range []plan.Phase{plan.Offline, plan.Online} {
 		for _, r := range e.prog.Rounds(ph) {
 			for i := range r.Opens {
-				if o := &r.Opens[i]; has(o.From, e.role) {
+				o := &r.Opens[i]
+				if has(o.From, e.role) {
 					touched[o.Src] = true
 				}
-				if o := &r.Opens[i]; has(o.To, e.role) {
+				if has(o.To, e.role) {
 					touched[o.Dst] = true
 				}
 			}

@@ -55,7 +55,7 @@ func (e *Engine) plot() error {
 		e.homes[i] = home{local: e.local[i], width: e.width[i], at: e.at[i], len: s.Len, scope: s.Scope}
 	}
 	if e.words > 2*e.prog.Words+align*len(e.prog.Slots) {
-		return fmt.Errorf("slots of %s that are in use at once take %d words, the plan says %d", e.prog.Role, e.words, e.prog.Words)
+		return fmt.Errorf("slots of %s that are in use at once take %d words, the plan says %d; compile it again, or ask where it comes from", e.prog.Role, e.words, e.prog.Words)
 	}
 	return nil
 }
@@ -297,10 +297,7 @@ func (e *Engine) bits(s *plan.Step) int {
 
 // memory returns the words that keep elements lo..hi-1 of a slot, and has the next block of it fetched.
 func (x *execution) memory(h *home, lo, hi int) []uint64 {
-	m := x.session
-	if h.scope == plan.Model {
-		m = x.model
-	}
+	m := x.words(h)
 	from, to := h.at+lo*h.width/8, h.at+ring.NarrowLen(hi, h.width) // blocks begin at a word
 	if next := min(hi+blockLen, h.len); next > hi {
 		ring.Prefetch(m[to : h.at+ring.NarrowLen(next, h.width)])
