@@ -3,10 +3,8 @@ package smpcc_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -185,19 +183,13 @@ func (c *cluster) run(cl *server.Client, in [][]uint64) (map[string]*server.Role
 	return out, nil
 }
 
-// freeAddress returns an address that nobody listens on, with a port that the system gives to no connection: one of those could take it before
-// a server does.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
-		if err == nil {
-			l.Close()
-			return l.Addr().String()
-		}
+	addr, err := server.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return addr
 }
 
 func TestServersAgreeWithMemory(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -234,12 +233,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 	}
 	addrs := map[string]string{}
 	for _, r := range roles {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return err
-		}
-		addrs[r] = l.Addr().String()
-		if err := l.Close(); err != nil {
+		if addrs[r], err = server.FreeAddress(); err != nil {
 			return err
 		}
 	}

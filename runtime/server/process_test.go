@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -254,15 +253,11 @@ func isFree(addr string) bool {
 // freeAddress returns an address on loopback that nobody listens at.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 { // ports that the system gives to no connection: one of those could take it before a server does
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000)))
-		if err == nil {
-			l.Close()
-			return l.Addr().String()
-		}
+	addr, err := server.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no free port")
-	return ""
+	return addr
 }
 
 // sizeOf writes a number of bytes as configurations do.
