@@ -13,7 +13,6 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/passes"
-	"smpcc/runtime/local"
 )
 
 // TestChoicesByKeys: where rounds are dear, what is made of ReLU opens what it compares and nothing else, and a level of a tree of maxima takes one
@@ -98,18 +97,7 @@ func TestLeNetFar(t *testing.T) {
 		net    passes.Network
 		rounds int
 	}{{passes.Network{}, 26}, {wan, 12}} {
-		c, err := smpcc.Compile("examples/mnist/model.onnx", smpcc.Options{Net: on.net, Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := c.BindWeights()
-		if err != nil {
-			t.Fatal(err)
-		}
-		runner, err := local.New(context.Background(), c.Plan, w)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, runner := compiled(t, "examples/mnist/model.onnx", smpcc.Options{Net: on.net, Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}})
 		for set := range 2 {
 			x, _, err := onnx.ReadTensor(fmt.Sprintf("examples/mnist/test_data_set_%d/input_0.pb", set))
 			if err != nil {

@@ -45,18 +45,7 @@ func TestExports(t *testing.T) {
 			for name, x := range in {
 				shapes[name] = x.Shape
 			}
-			c, err := smpcc.Compile(path, smpcc.Options{Shapes: shapes, Net: net})
-			if err != nil {
-				t.Fatal(err)
-			}
-			w, err := c.BindWeights()
-			if err != nil {
-				t.Fatal(err)
-			}
-			runner, err := local.New(context.Background(), c.Plan, w)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c, runner := compiled(t, path, smpcc.Options{Shapes: shapes, Net: net})
 			var words [][]uint64
 			for _, p := range c.Plan.Manifest.Inputs {
 				x, err := smpcc.Bind(p, in[p.Name])
@@ -89,4 +78,22 @@ func TestExports(t *testing.T) {
 		t.Run(filepath.Base(dir)+"/lan", func(t *testing.T) { run(t, passes.Network{}) })
 		t.Run(filepath.Base(dir)+"/wan", func(t *testing.T) { run(t, passes.Network{RTT: 0.04, Bandwidth: 1e8}) })
 	}
+}
+
+// compiled compiles a model and sets it up, with its own weights.
+func compiled(t *testing.T, path string, opt smpcc.Options) (*smpcc.Compilation, *local.Runner) {
+	t.Helper()
+	c, err := smpcc.Compile(path, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.BindWeights()
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner, err := local.New(context.Background(), c.Plan, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, runner
 }
