@@ -23,9 +23,11 @@ func BenchmarkMatMul(b *testing.B) {
 
 func BenchmarkConv(b *testing.B) {
 	all := append(slices.Clone(shapes[:2]), shapes[7])
-	all = append(all,
-		shape{"resnet", Window{N: 1, C: 64, H: 56, W: 56, OC: 64, OH: 56, OW: 56, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}},
-		shape{"resnet-last", Window{N: 1, C: 512, H: 7, W: 7, OC: 512, OH: 7, OW: 7, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}})
+	all = append(all, shape{"resnet-stem", Window{N: 1, C: 3, H: 224, W: 224, OC: 64, OH: 112, OW: 112, KH: 7, KW: 7, SH: 2, SW: 2, PT: 3, PL: 3, DH: 1, DW: 1, Group: 1}})
+	for channels, size := 64, 56; channels <= 512; channels, size = 2*channels, size/2 {
+		all = append(all, shape{fmt.Sprintf("resnet-%d", channels),
+			Window{N: 1, C: channels, H: size, W: size, OC: channels, OH: size, OW: size, KH: 3, KW: 3, SH: 1, SW: 1, PT: 1, PL: 1, DH: 1, DW: 1, Group: 1}})
+	}
 	for _, s := range all {
 		for _, bits := range []int{64, 52, 32} {
 			b.Run(fmt.Sprintf("%s/bits=%d", s.name, bits), func(b *testing.B) {
