@@ -68,7 +68,7 @@ type Node struct {
 	health   *health.Server
 
 	mu      sync.Mutex
-	conns   map[string]*grpc.ClientConn // by name and address
+	conns   map[string]*grpc.ClientConn // by name and address; nil once the node is closed
 	waiting map[string]chan *incoming   // by session key: streams and sessions meet here
 	closed  chan struct{}
 	once    sync.Once
@@ -139,7 +139,7 @@ func (n *Node) Close() {
 	for _, c := range n.conns {
 		_ = c.Close() // closing; there is nobody left to tell
 	}
-	n.conns = map[string]*grpc.ClientConn{}
+	n.conns = nil
 }
 
 // peerName returns the name in the caller's certificate.
@@ -199,6 +199,9 @@ func (n *Node) answer(h Handler, checked bool) func(srv any, ctx context.Context
 func (n *Node) conn(name, addr string) (*grpc.ClientConn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.conns == nil { // nobody would close it
+		return nil, fmt.Errorf("%s is closed and calls no peer", n.name)
+	}
 	k := name + " " + addr
 	if c := n.conns[k]; c != nil {
 		return c, nil

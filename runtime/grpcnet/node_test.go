@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -94,6 +95,18 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("%s at %s: %v", tt.name, tt.addr, err)
 		}
 	}
+}
+
+// TestCallAfterClose: a node that is closed makes no connection, which nobody would close.
+func TestCallAfterClose(t *testing.T) {
+	old := goleak.IgnoreCurrent()
+	all, addrs := nodes(t, map[string]Handler{"Echo": func(_ context.Context, _ string, req []byte) ([]byte, error) { return req, nil }}, "a", "b")
+	all["a"].Close()
+	if _, err := all["a"].Call(t.Context(), "b", addrs["b"], "Echo", nil); err == nil || !strings.Contains(err.Error(), "a is closed") {
+		t.Errorf("error %v", err)
+	}
+	all["b"].Close()
+	goleak.VerifyNone(t, old)
 }
 
 // TestOtherWorker calls a server that is another organisation's worker of another number, and one of the same number.
