@@ -162,11 +162,15 @@ func TestRefill(t *testing.T) {
 	filled := func() {
 		t.Helper()
 		for {
-			k, err := raw.Stock(ctx, "p1")
-			if err != nil {
-				t.Fatal(err)
+			least := 4
+			for _, role := range []string{"p0", "p1"} { // p1 has what p0 may not know yet: then a session is dealt as it runs and takes none
+				k, err := raw.Stock(ctx, role)
+				if err != nil {
+					t.Fatal(err)
+				}
+				least = min(least, k.Sessions)
 			}
-			if k.Sessions >= 4 {
+			if least == 4 {
 				return
 			}
 			time.Sleep(20 * time.Millisecond)
