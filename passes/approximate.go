@@ -115,7 +115,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
-				iv, err := bound(visible, n, seen, lim)
+				iv, err := bound(visible, n, seen, opt)
 				if err != nil || n.Type.Elem == ir.Bool {
 					iv = interval{0, 1, ir.Proved}
 					if err != nil {

@@ -21,10 +21,24 @@ type Options struct {
 	Net         Network                 // rounds are traded for bytes as it asks for
 	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
 	Margin      float64                 // factor on observed magnitudes; 2 if below 1
+	Assume      float64                 // magnitude of real inputs without range and samples, and of weights that are kept back; DefaultAssume if 0
 	Policies    []*Policy               // of the owners that have one
 	Default     *Policy                 // for owners without a policy of their own; nil refuses
 	Skip        []string                // passes to leave out
 	Observe     func(pass string, m *ir.Module)
+
+	wide bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
+}
+
+// DefaultAssume is the magnitude that real inputs have at most where nothing is said of them. Their owner's encoder refuses what is beyond.
+const DefaultAssume = 1024
+
+// assume returns the magnitude that real inputs without range and samples have at most.
+func (o *Options) assume() float64 {
+	if o.Assume > 0 {
+		return o.Assume
+	}
+	return DefaultAssume
 }
 
 // A Network is what the parties have between them; the zero Network is a LAN.

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -38,108 +39,38 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 	return errs.Err()
 }
 
-// quantise turns reals into ring elements and integers and bits into ring elements without fraction bits. Reals have FracBits
-// fraction bits, or what a format asks for; a real that is a bit has none. A product has as many as the finer of its factors,
-// by a truncation behind it; ops that combine values raise the coarser ones first.
+// quantise turns reals into ring elements and integers and bits into ring elements without fraction bits. A real has as many fraction bits
+// as its published magnitude asks for (fractionBits), or what a format asks for, or fewer where they hold it exactly. A product has those of
+// both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
+// significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	f := opt.FracBits
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
-		scale := 0
-		if v.Type.Elem == ir.Real {
-			scale = f
-		}
-		emit := func(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
-			n, err := nf.Emit(v.Pos, op, attrs, args...)
-			if n != nil {
-				n.Range = v.Range
-			}
-			return n, err
-		}
-		constant := func(d *ir.Tensor, scale int) (*ir.Value, error) {
-			e, err := ir.Encode(d, scale)
-			if err != nil {
-				return nil, err
-			}
-			return emit(ir.OpConst, ir.Attrs{ir.T("data", e), ir.I("scale", int64(scale))})
-		}
-		// raise gives x at least the wanted number of fraction bits.
-		raise := func(x *ir.Value, scale int) (*ir.Value, error) {
-			by := scale - x.Type.Scale
-			if x.Type.Elem != ir.Ring || by <= 0 {
-				return x, nil
-			}
-			s, err := nf.Emit(v.Pos, ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, x)
-			if s != nil {
-				s.Range = x.Range
-			}
-			return s, err
-		}
+		q.nf, q.at = nf, v
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight:
-			if v.Type.Elem == ir.Bool {
-				return emit(v.Op, v.Attrs)
-			}
-			return emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
+			return q.leaf(v)
 		case ir.OpConst:
-			d := v.Attrs.Tensor("data")
-			if d.Elem == ir.Bool {
-				return emit(v.Op, v.Attrs)
+			switch d := v.Attrs.Tensor("data"); d.Elem {
+			case ir.Real:
+				return q.constant(d, exactBits(d, factorBits(q.f, magnitude(d))))
+			case ir.Int:
+				return q.constant(d, 0)
 			}
-			return constant(d, exactBits(d, scale))
 		case ir.OpFormat:
-			want := v.Attrs.Int("frac", args[0].Type.Scale)
-			if v.Args[0].Op == ir.OpConst {
-				return constant(v.Args[0].Attrs.Tensor("data"), want)
-			}
-			x := args[0]
-			if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
-				x.Range, x.Args[0].Range = v.Range, v.Range
-			}
-			firm := v.Attrs.Int("firm", 0) != 0
-			if by := x.Type.Scale - want; by > 0 || by == 0 && firm {
-				attrs := ir.Attrs{ir.I("drop", int64(by))}
-				if firm {
-					attrs = append(attrs, ir.I("firm", 1))
-				}
-				return emit(ir.OpTrunc, attrs, x)
-			}
-			return raise(x, want)
+			return q.format(v, args[0])
 		case ir.OpMul, ir.OpMatMul, ir.OpConv:
-			args = slices.Clone(args)
-			want := max(args[0].Type.Scale, args[1].Type.Scale)
-			for i, a := range v.Args { // a public factor has fraction bits as its size asks for
-				if a.Op != ir.OpConst || a.Type.Elem != ir.Real {
-					continue
-				}
-				d := a.Attrs.Tensor("data")
-				more := f + smallness(d)
-				if 1+signedBits(v.Range.Abs(), args[1-i].Type.Scale+more, 1) > maxProductBits {
-					more = f // the ring has no room for more
-				}
-				c, err := constant(d, exactBits(d, more))
-				if err != nil {
-					return nil, err
-				}
-				c.Range = a.Range
-				args[i] = c
-				want = max(args[1-i].Type.Scale, min(c.Type.Scale, f))
-			}
-			p, err := emit(v.Op, v.Attrs, args...)
-			drop := args[0].Type.Scale + args[1].Type.Scale - want
-			if err != nil || drop == 0 {
-				return p, err
-			}
-			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(drop))}, p)
+			return q.product(v, args)
 		case ir.OpWave, ir.OpExpo:
-			w, err := emit(v.Op, v.Attrs, args...)
+			w, err := q.emit(v.Op, v.Attrs, args...)
 			if err != nil {
 				return nil, err
 			}
-			return emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(w.Type.Scale-v.Attrs.Int("frac", 0)))}, w)
+			return q.emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(w.Type.Scale-v.Attrs.Int("frac", 0)))}, w)
 		case ir.OpCast:
 			x := args[0]
 			if v.Args[0].Type.Elem == ir.Bool && v.Type.Elem != ir.Bool {
-				return emit(ir.OpCast, ir.Attrs{ir.S("to", "ring")}, x)
+				return q.emit(ir.OpCast, ir.Attrs{ir.S("to", "ring")}, x)
 			}
 			if rounds(v) && x.Type.Scale != 0 {
 				return nil, diag.Errorf(v.Pos, "a real with %d fraction bits was not rounded before it becomes an integer", x.Type.Scale).
@@ -147,32 +78,337 @@ func quantise(m *ir.Module, opt *Options) error {
 			}
 			return x, nil
 		case ir.OpAdd, ir.OpSub, ir.OpMax, ir.OpSelect, ir.OpConcat:
-			finest := 0
-			for _, a := range args {
-				finest = max(finest, a.Type.Scale)
+			args, err := q.align(v, args)
+			if err != nil {
+				return nil, err
 			}
-			args = slices.Clone(args)
-			for i, a := range args {
-				if a.Op == ir.OpConst && v.Args[i].Type.Elem == ir.Real && a.Type.Scale < finest {
-					c, err := constant(known(m, v.Args[i]), finest)
-					if err != nil {
-						return nil, err
-					}
-					c.Range = a.Range
-					args[i] = c
-					continue
-				}
-				if v.Args[i].Type.Elem == ir.Bool {
-					continue
-				}
-				var err error
-				if args[i], err = raise(a, finest); err != nil {
-					return nil, err
-				}
+			return q.emit(v.Op, v.Attrs, args...)
+		case ir.OpReduceSum:
+			x, err := q.lower(args[0], q.room(v.Range.Abs()))
+			if err != nil {
+				return nil, err
+			}
+			return q.emit(v.Op, v.Attrs, x)
+		}
+		return q.emit(v.Op, v.Attrs, args...)
+	})
+}
+
+// ringRoom is how many bits a value may have in the widest ring: what truncations and differences take besides is left free.
+const ringRoom = 62
+
+// A quantiser gives values their fraction bits.
+type quantiser struct {
+	m       *ir.Module
+	opt     *Options
+	f       int                     // fraction bits of values near 1
+	nf      *ir.Func                // what it emits to
+	at      *ir.Value               // what it replaces
+	weights map[*ir.Value]*ir.Value // a weight as it was emitted first -> as its products read it
+}
+
+// emit emits op with the range of what it replaces.
+func (q *quantiser) emit(op ir.Op, attrs ir.Attrs, args ...*ir.Value) (*ir.Value, error) {
+	n, err := q.nf.Emit(q.at.Pos, op, attrs, args...)
+	if n != nil {
+		n.Range = q.at.Range
+	}
+	return n, err
+}
+
+// constant emits a public tensor with the given fraction bits.
+func (q *quantiser) constant(d *ir.Tensor, scale int) (*ir.Value, error) {
+	e, err := ir.Encode(d, scale)
+	if err != nil {
+		return nil, err
+	}
+	return q.emit(ir.OpConst, ir.Attrs{ir.T("data", e), ir.I("scale", int64(scale))})
+}
+
+// leaf gives an input the fraction bits of its range, and a weight its significant bits.
+func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
+	scale := 0
+	switch {
+	case v.Type.Elem == ir.Bool:
+		return q.emit(v.Op, v.Attrs)
+	case v.Type.Elem == ir.Real && v.Op == ir.OpWeight:
+		scale = factorBits(q.f, v.Range.Abs())
+	case v.Type.Elem == ir.Real:
+		scale = fractionBits(q.f, v.Range.Abs())
+	}
+	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
+}
+
+// room returns the most fraction bits with which a value of the given magnitude fits the widest ring.
+func (q *quantiser) room(mag float64) int {
+	return ringRoom - 3 - binade(mag)
+}
+
+// raise gives x at least the wanted number of fraction bits.
+func (q *quantiser) raise(x *ir.Value, scale int) (*ir.Value, error) {
+	by := scale - x.Type.Scale
+	if x.Type.Elem != ir.Ring || by <= 0 {
+		return x, nil
+	}
+	if x.Op == ir.OpConst {
+		d := ir.NewTensor(ir.Ring, x.Type.Shape)
+		for i, w := range x.Attrs.Tensor("data").I {
+			if d.I[i] = w << by; d.I[i]>>by != w {
+				return nil, fmt.Errorf("element %d of a constant does not fit a ring of 64 bits with %d fraction bits", i, scale)
 			}
 		}
-		return emit(v.Op, v.Attrs, args...)
-	})
+		c, err := q.nf.Emit(q.at.Pos, ir.OpConst, ir.Attrs{ir.T("data", d), ir.I("scale", int64(scale))})
+		if c != nil {
+			c.Range = x.Range
+		}
+		return c, err
+	}
+	s, err := q.nf.Emit(q.at.Pos, ir.OpShl, ir.Attrs{ir.I("by", int64(by))}, x)
+	if s != nil {
+		s.Range = x.Range
+	}
+	return s, err
+}
+
+// lower gives x at most the wanted number of fraction bits.
+func (q *quantiser) lower(x *ir.Value, scale int) (*ir.Value, error) {
+	by := x.Type.Scale - max(scale, 0)
+	if x.Type.Elem != ir.Ring || by <= 0 {
+		return x, nil
+	}
+	t, err := q.nf.Emit(q.at.Pos, ir.OpTrunc, ir.Attrs{ir.I("drop", int64(by))}, x)
+	if t != nil {
+		t.Range = x.Range
+	}
+	return t, err
+}
+
+// format gives x the fraction bits that v asks for.
+func (q *quantiser) format(v, x *ir.Value) (*ir.Value, error) {
+	want := v.Attrs.Int("frac", x.Type.Scale)
+	if v.Args[0].Op == ir.OpConst {
+		return q.constant(v.Args[0].Attrs.Tensor("data"), want)
+	}
+	if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
+		x.Range, x.Args[0].Range = v.Range, v.Range
+	}
+	firm := v.Attrs.Int("firm", 0) != 0
+	if by := x.Type.Scale - want; by > 0 || by == 0 && firm {
+		attrs := ir.Attrs{ir.I("drop", int64(by))}
+		if firm {
+			attrs = append(attrs, ir.I("firm", 1))
+		}
+		return q.emit(ir.OpTrunc, attrs, x)
+	}
+	return q.raise(x, want)
+}
+
+// align gives the operands of a sum, a choice or a list the fraction bits of the finest, as far as the ring has room for them. Constants and
+// weights are encoded with as many as the others have, or as the result's magnitude asks for; products give up what it does not ask for.
+func (q *quantiser) align(v *ir.Value, args []*ir.Value) ([]*ir.Value, error) {
+	args = slices.Clone(args)
+	mag := v.Range.Abs()
+	for i, a := range args {
+		if v.Args[i].Type.Elem != ir.Bool {
+			mag = max(mag, a.Range.Abs())
+		}
+	}
+	asked, scale := fractionBits(q.f, mag), 0
+	free := func(i int) bool { // may be encoded as wanted
+		return v.Args[i].Type.Elem == ir.Real && (args[i].Op == ir.OpConst || args[i].Op == ir.OpWeight)
+	}
+	for i, a := range args {
+		switch {
+		case v.Args[i].Type.Elem == ir.Bool || free(i):
+		case waits(a):
+			scale = max(scale, min(a.Type.Scale, asked))
+		default:
+			scale = max(scale, a.Type.Scale)
+		}
+	}
+	own := max(scale, asked)
+	for i, a := range args {
+		switch {
+		case !free(i):
+		case a.Op == ir.OpConst:
+			scale = max(scale, exactBits(known(q.m, v.Args[i]), own))
+		default:
+			scale = own
+		}
+	}
+	if v.Op == ir.OpMax {
+		mag *= 2
+	}
+	scale = min(scale, max(q.room(mag), 0))
+	for i, a := range args {
+		if v.Args[i].Type.Elem == ir.Bool {
+			continue
+		}
+		var err error
+		if free(i) {
+			args[i], err = q.encode(v.Args[i], a, scale)
+		} else if args[i], err = q.rescale(v.Args[i], a, scale); err == nil {
+			args[i], err = q.raise(args[i], scale)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
+// waits reports whether a is a product whose truncation is still to come, and may take more.
+func waits(a *ir.Value) bool { return a.Op == ir.OpTrunc && a.Attrs.Int("firm", 0) == 0 }
+
+// product multiplies two factors and truncates what is more than the product's magnitude asks for.
+func (q *quantiser) product(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+	want := fractionBits(q.f, v.Range.Abs())
+	args, err := q.factors(v, args, want)
+	if err != nil {
+		return nil, err
+	}
+	p, err := q.emit(v.Op, v.Attrs, args...)
+	if drop := args[0].Type.Scale + args[1].Type.Scale - want; err == nil && v.Type.Elem == ir.Real && drop > 0 {
+		return q.emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(drop))}, p)
+	}
+	return p, err
+}
+
+// need returns the bits that a product takes in its ring, with the given fraction bits and those that are kept.
+func (q *quantiser) need(v *ir.Value, scale, want int) int {
+	return 1 + signedBits(v.Range.Abs(), scale, float64(len(q.m.Parties))*math.Ldexp(1, max(scale-want, 0)))
+}
+
+// factors chooses the fraction bits of a product's factors: those of weights and constants by the room in the ring; what does not fit then is
+// taken from the factor that has more significant bits.
+func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Value, error) {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if v.Args[i].Type.Elem != ir.Real || a.Op != ir.OpConst && a.Op != ir.OpWeight {
+			continue
+		}
+		s := q.snap(v, a, args[1-i].Type.Scale, want)
+		if a.Op == ir.OpConst {
+			s = exactBits(known(q.m, v.Args[i]), s)
+		}
+		var err error
+		if args[i], err = q.encode(v.Args[i], a, s); err != nil {
+			return nil, err
+		}
+	}
+	s := [2]int{args[0].Type.Scale, args[1].Type.Scale}
+	for q.need(v, s[0]+s[1], want) > ringRoom {
+		i := -1
+		for j, a := range args {
+			bits := s[j] + binade(a.Range.Abs())
+			if s[j] > 0 && bits > leastSignificant && (i < 0 || bits > s[i]+binade(args[i].Range.Abs())) {
+				i = j
+			}
+		}
+		if i < 0 {
+			return nil, diag.Errorf(v.Pos, "the product needs a ring of %d bits, of 64: %s times %s", q.need(v, s[0]+s[1], want)+64-ringRoom, sized(v.Args[0]), sized(v.Args[1])).
+				WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), or scale the inputs")
+		}
+		s[i]--
+	}
+	for i, a := range args {
+		var err error
+		if args[i], err = q.rescale(v.Args[i], a, s[i]); err != nil {
+			return nil, err
+		}
+	}
+	return args, nil
+}
+
+// rescale takes fraction bits away from a factor: weights and constants are encoded again, a truncation that waits takes more.
+func (q *quantiser) rescale(orig, a *ir.Value, scale int) (*ir.Value, error) {
+	if a.Type.Scale <= scale {
+		return a, nil
+	}
+	if orig.Type.Elem == ir.Real && (a.Op == ir.OpConst || a.Op == ir.OpWeight) {
+		return q.encode(orig, a, scale)
+	}
+	if waits(a) { // one truncation, not two
+		t, err := q.lower(a.Args[0], scale)
+		if t != nil {
+			t.Range = a.Range
+		}
+		return t, err
+	}
+	return q.lower(a, scale)
+}
+
+// leastSignificant is how many significant bits a factor keeps at least where a ring is narrow.
+const leastSignificant = 10
+
+// sized says what a factor is and how large it may be, for a message.
+func sized(a *ir.Value) string { return fmt.Sprintf("%s of up to %.3g", describe(a), a.Range.Abs()) }
+
+// encode returns a weight or constant with the given fraction bits. The products of one weight read the same encoding where it
+// is fine enough.
+func (q *quantiser) encode(orig, a *ir.Value, scale int) (*ir.Value, error) {
+	if a.Op == ir.OpConst {
+		c, err := q.constant(known(q.m, orig), scale)
+		if c != nil {
+			c.Range = a.Range
+		}
+		return c, err
+	}
+	if w := q.weights[orig]; w != nil && w.Type.Scale == scale {
+		return w, nil
+	}
+	w, err := q.nf.Emit(a.Pos, ir.OpWeight, a.Attrs.With(ir.I("scale", int64(scale))))
+	if w != nil {
+		w.Range = a.Range
+		q.weights[orig] = w
+	}
+	return w, err
+}
+
+// How far the fraction bits of a weight go down to reach a narrower ring, and up to fill one.
+const (
+	snapDown = 2
+	snapUp   = 4
+)
+
+// snap returns the fraction bits of a weight or constant a that meets a factor with the given fraction bits.
+func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
+	s := factorBits(q.f, a.Range.Abs())
+	ring := func(s int) int {
+		if r := roundWidth(q.need(v, s+other, want), q.opt.Ring); r > 0 {
+			return r
+		}
+		return sizes[len(sizes)-1] + 1
+	}
+	at := ring(s)
+	for d := 1; d <= snapDown && s-d >= 0; d++ {
+		if ring(s-d) < at {
+			return s - d
+		}
+	}
+	if a.Op == ir.OpWeight {
+		for d := snapUp; d > 0; d-- {
+			if s+d <= mostFraction && ring(s+d) == at && at <= sizes[len(sizes)-1] {
+				return s + d
+			}
+		}
+	}
+	return s
+}
+
+// factorBits returns the fraction bits of a weight or constant of the given magnitude, where values near 1 have f: f significant bits, more
+// where it is large.
+func factorBits(f int, mag float64) int {
+	return min(max(f-binade(mag), f-fewerAtMost, 0), mostFraction)
+}
+
+// magnitude returns the largest |x| of a tensor.
+func magnitude(t *ir.Tensor) float64 {
+	most := 0.0
+	for i := range t.Len() {
+		most = max(most, math.Abs(t.At(i)))
+	}
+	return most
 }
 
 // exactBits returns the least number of fraction bits, of at most the given one, that hold t as well: a product with 1/8 need
@@ -193,20 +429,6 @@ func exactBits(t *ir.Tensor, most int) int {
 		return 0
 	}
 	return max(0, most-bits.TrailingZeros64(uint64(or)))
-}
-
-// smallness returns how many bits all elements of t are below 1, at most 12: a factor of 1/768 with 16 fraction bits would be wrong
-// by half a percent.
-func smallness(t *ir.Tensor) int {
-	most := 0.0
-	for _, x := range t.F {
-		most = max(most, math.Abs(x))
-	}
-	if most == 0 || most >= 1 {
-		return 0
-	}
-	_, e := math.Frexp(most) // most < 2^e
-	return min(-e, 12)
 }
 
 // narrower reports whether a lies within b and is smaller.

@@ -14,13 +14,17 @@ import (
 // bits that TruncOpen and differences need.
 const maxProductBits = 61
 
-// limit returns the largest magnitude the widest ring can hold for values of v's kind, fracBits each factor of a product.
+// limit returns the largest magnitude that the widest ring holds: of integers exactly, of reals with the fraction bits that large
+// values have.
 func limit(e ir.Elem, fracBits int) float64 {
 	if e == ir.Real {
-		return math.Ldexp(1, maxProductBits-2*fracBits)
+		return math.Ldexp(1, maxProductBits-max(fracBits-fewerAtMost, 0))
 	}
 	return math.Ldexp(1, maxProductBits)
 }
+
+// wideLimit is the magnitude that values are held to where no bound fits: what a product of two factors of fracBits each leaves room for.
+func wideLimit(fracBits int) float64 { return math.Ldexp(1, maxProductBits-2*fracBits) }
 
 // interval is a range before it is rounded for publication.
 type interval struct {
@@ -39,8 +43,9 @@ func timesInterval(a, b interval) interval {
 }
 
 // rangePass gives every value an interval and its origin. Sound bounds come from declared input ranges and the L1 norms of
-// known weights; samples narrow them; what exceeds the widest ring falls back to the assumed default. Bounds derived from
-// private data are published rounded up to powers of two.
+// known weights; samples narrow them. A bound that the widest ring does not hold is refused, or, in a net so deep that bounds say nothing any
+// more, the value is assumed to be no larger than what a product leaves room for. Bounds derived from private data are published rounded up
+// to powers of two.
 func rangePass(m *ir.Module, opt *Options) error {
 	f := m.Main()
 	var errs diag.List
@@ -58,28 +63,35 @@ func rangePass(m *ir.Module, opt *Options) error {
 			continue
 		}
 		lim := limit(v.Type.Elem, opt.FracBits)
-		iv, err := bound(m, v, seen, lim)
+		iv, err := bound(m, v, seen, opt)
 		if err != nil {
 			errs.Add(v.Pos, err)
 			iv = interval{-lim, lim, ir.Assumed}
 		}
-		if o, ok := observed[v]; ok && (iv.from == ir.Assumed || o.hi-o.lo < iv.hi-iv.lo) {
-			iv = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
-			if iv.lo > iv.hi {
-				iv.lo, iv.hi = o.lo, o.hi
+		if o, ok := observed[v]; ok {
+			switch {
+			case iv.from == ir.Assumed && v.Op == ir.OpInput:
+				iv = o
+			case o.hi-o.lo < iv.hi-iv.lo:
+				iv = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
+				if iv.lo > iv.hi {
+					iv.lo, iv.hi = o.lo, o.hi
+				}
 			}
 		}
 		if math.IsNaN(iv.lo) || math.IsNaN(iv.hi) {
-			iv = interval{-lim, lim, ir.Assumed}
+			iv = interval{math.Inf(-1), math.Inf(1), ir.Assumed}
 		}
+		wide := wideLimit(opt.FracBits)
 		switch {
-		case iv.from != ir.Assumed && (iv.lo > lim || iv.hi < -lim):
-			least := min(math.Abs(iv.lo), math.Abs(iv.hi))
-			errs.Add(v.Pos, diag.Errorf(v.Pos, "%s overflows: its magnitude is at least %.6g and needs a ring of %d bits, of 64", v.Op, least, bitsNeeded(v, least, opt.FracBits)).
-				WithHint("scale the inputs down, or use fewer fraction bits (--frac-bits)"))
-			iv = interval{-lim, lim, ir.Assumed}
+		case v.Type.Elem == ir.Real && opt.wide && len(v.Args) > 0 && (iv.lo < -wide || iv.hi > wide):
+			iv = interval{max(iv.lo, -wide), min(iv.hi, wide), ir.Assumed}
+			if iv.lo > iv.hi {
+				iv = interval{-wide, wide, ir.Assumed}
+			}
 		case iv.lo < -lim || iv.hi > lim:
-			iv = interval{max(iv.lo, -lim), min(iv.hi, lim), ir.Assumed}
+			errs.Add(v.Pos, tooLarge(v, iv, lim))
+			return errs.Err() // what is computed from it would only repeat this
 		}
 		seen[v] = iv
 		v.Range = publish(v, iv)
@@ -118,13 +130,14 @@ func describe(v *ir.Value) string {
 	return fmt.Sprintf("%s %s", v.Op, v)
 }
 
-// bitsNeeded returns the ring width that magnitude x needs at product scale.
-func bitsNeeded(v *ir.Value, x float64, fracBits int) int {
-	if v.Type.Elem == ir.Real {
-		x = math.Ldexp(x, 2*fracBits)
+// tooLarge refuses a value that the widest ring does not hold.
+func tooLarge(v *ir.Value, iv interval, lim float64) error {
+	what := "real numbers of that size have too few fraction bits"
+	if v.Type.Elem == ir.Int {
+		what = "integers of that size are not exact"
 	}
-	_, e := math.Frexp(x)
-	return e + 64 - maxProductBits
+	return diag.Errorf(v.Pos, "%s may reach %.6g..%.6g, and a ring of 64 bits holds up to %.3g: %s", v.Op, iv.lo, iv.hi, lim, what).
+		WithHint("declare narrower input ranges (--range NAME=LO..HI), give sample inputs (--calibrate FILE), or scale the inputs down")
 }
 
 // publish rounds what derives from private data up to powers of two.
@@ -156,19 +169,12 @@ func coarse(iv interval) interval {
 	return iv
 }
 
-// powerUp returns the least power of two at or above x, at least 1; 0 for x <= 0.
+// powerUp returns the least power of two at or above x, of those that are published; 0 for x <= 0.
 func powerUp(x float64) float64 {
 	if x <= 0 {
 		return 0
 	}
-	if x <= 1 {
-		return 1
-	}
-	frac, e := math.Frexp(x)
-	if frac == 0.5 {
-		e--
-	}
-	return math.Ldexp(1, e)
+	return math.Ldexp(1, binade(x))
 }
 
 // calibrate evaluates the samples and returns each value's observed interval, widened by the margin around zero.
@@ -261,7 +267,12 @@ func known(m *ir.Module, v *ir.Value) *ir.Tensor {
 }
 
 // bound returns the interval of v from those of its arguments.
-func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) (interval, error) {
+func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options) (interval, error) {
+	lim := limit(v.Type.Elem, opt.FracBits)
+	assumed := interval{-lim, lim, ir.Assumed}
+	if v.Type.Elem == ir.Real {
+		assumed.lo, assumed.hi = -opt.assume(), opt.assume()
+	}
 	arg := func(i int) interval { return seen[v.Args[i]] }
 	zero := interval{0, 0, ir.Proved}
 	switch v.Op {
@@ -276,7 +287,7 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) 
 			}
 			return interval{lo, hi, ir.Proved}, nil
 		}
-		return interval{-lim, lim, ir.Assumed}, nil
+		return assumed, nil
 	case ir.OpConst, ir.OpWeight:
 		if t := known(m, v); t != nil {
 			iv, err := extent(t)
@@ -285,7 +296,7 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, lim float64) 
 			}
 			return iv, err
 		}
-		return interval{-lim, lim, ir.Assumed}, nil
+		return assumed, nil
 	case ir.OpAdd:
 		a, b := arg(0), arg(1)
 		return interval{a.lo + b.lo, a.hi + b.hi, min(a.from, b.from)}, nil

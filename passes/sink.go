@@ -97,7 +97,7 @@ func sink(m *ir.Module, opt *Options) error {
 			return hold(u, d), nil
 		case ir.OpNeg, ir.OpReshape, ir.OpTranspose, ir.OpReduceSum:
 			u, d := raw(args[0])
-			if d > 0 {
+			if d > 0 && (v.Op != ir.OpReduceSum || 1+signedBits(v.Range.Abs(), u.Type.Scale, 1) <= ringRoom) { // a sum must still fit
 				n, err := emit(v.Op, v.Attrs, u)
 				if err != nil {
 					return nil, err
@@ -145,7 +145,7 @@ func sink(m *ir.Module, opt *Options) error {
 			fits := func(x *ir.Value, by int) bool {
 				return by == 0 || 1+signedBits(x.Range.Abs(), x.Type.Scale+by, 1) <= 63
 			}
-			fit := da == db || min(da, db) == 0 && d <= opt.FracBits || fits(a, d-da) && fits(b, d-db)
+			fit := da == db || fits(a, d-da) && fits(b, d-db)
 			if d > 0 && fit && (v.Op != ir.OpSelect || da == db) {
 				a, err := raise(a, d-da)
 				if err != nil {
