@@ -72,7 +72,7 @@ func TestChoicesByKeys(t *testing.T) {
 				}
 				got, comp := secure(t, g, smpcc.Options{Net: on.net}, data)
 				for i, x := range got {
-					if d := x - want["out"].At(i); math.Abs(d) > 1e-4 {
+					if y := want["out"].At(i); math.Abs(x-y) > 1e-3+1e-3*math.Abs(y) {
 						t.Fatalf("%d parties: element %d is %g, want %g", on.parties, i, x, want["out"].At(i))
 					}
 				}

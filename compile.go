@@ -31,22 +31,24 @@ const (
 
 // Options are what the user may choose when compiling.
 type Options struct {
-	Parties     int                     // number of computing parties of a model; 2 if 0
-	Dims        map[string]int          // symbolic dimensions of a model
-	Shapes      map[string]ir.Shape     // shapes of a model's inputs, from the user's data
-	Owners      map[string]string       // input or weight -> party
-	Reveal      map[string][]string     // output -> receivers
-	Public      map[string]*ir.Tensor   // inputs that are public, with their data
-	Ranges      map[string][2]float64   // declared ranges of a model's inputs
-	Policies    []string                // policy files
-	FracBits    int                     // fraction bits of reals; 16 if 0
-	Exact       []string                // outputs whose last truncation is exact
-	Net         passes.Network          // what the parties have between them; a LAN if zero
-	Precision   float64                 // largest error of an approximated function; 1e-3 if 0
-	Ring        int                     // ring width of all values; 0 chooses per value
-	StrictRange bool                    // refuse ranges that are not proved
-	Samples     []map[string]*ir.Tensor // sample inputs for calibration
-	Skip        []string                // passes to leave out
+	Parties     int                         // number of computing parties of a model; 2 if 0
+	Dims        map[string]int              // symbolic dimensions of a model
+	Shapes      map[string]ir.Shape         // shapes of a model's inputs, from the user's data
+	Owners      map[string]string           // input or weight -> party
+	Reveal      map[string][]string         // output -> receivers
+	Public      map[string]*ir.Tensor       // inputs that are public, with their data
+	Ranges      map[string][2]float64       // declared ranges of a model's inputs
+	Policies    []string                    // policy files
+	FracBits    int                         // fraction bits of reals; 16 if 0
+	Exact       []string                    // outputs whose last truncation is exact
+	Net         passes.Network              // what the parties have between them; a LAN if zero
+	Precision   float64                     // largest error of an approximated function; 1e-3 if 0
+	Tolerance   passes.Tolerance            // largest error of outputs; passes.DefaultTolerance if zero
+	Outputs     map[string]passes.Tolerance // of single outputs
+	Ring        int                         // ring width of all values; 0 chooses per value
+	StrictRange bool                        // refuse ranges that are not proved
+	Samples     []map[string]*ir.Tensor     // sample inputs for calibration
+	Skip        []string                    // passes to leave out
 	Observe     func(pass string, m *ir.Module)
 }
 
@@ -55,6 +57,7 @@ type Compilation struct {
 	Plan    *plan.Plan
 	Weights map[string]*ir.Tensor // data of the plan's weights by name; it stays with their owners
 	Graph   *ir.Module            // what the user wrote
+	Numbers *passes.Numbers       // formats, and how close each output is to the exact one
 	Notes   []string              // defaults that applied and what is assumed, for people
 }
 
@@ -138,7 +141,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -170,7 +173,8 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		opt.Observe("input", m)
 	}
 	popt.Observe = opt.Observe
-	if err := passes.Run(m, popt); err != nil {
+	var err error
+	if c.Numbers, err = passes.Run(m, popt); err != nil {
 		return nil, err
 	}
 	c.notes(m)

@@ -523,7 +523,7 @@ func TestMeaningKept(t *testing.T) {
 				}
 			}
 			opt := &passes.Options{FracBits: 16, Default: passes.NewPolicy("", passes.Rule{Output: "*", To: g.m.Parties}), Observe: check}
-			if err := passes.Run(g.m, opt); err != nil {
+			if _, err := passes.Run(g.m, opt); err != nil {
 				t.Fatal(err)
 			}
 			if err := backend.AssignForms(g.m); err != nil {

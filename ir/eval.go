@@ -2,6 +2,7 @@ package ir
 
 import (
 	"fmt"
+	"math"
 
 	"smpcc/ir/diag"
 )
@@ -10,8 +11,11 @@ import (
 type Env struct {
 	Inputs  map[string]*Tensor // by name
 	Weights map[string]*Tensor // by name
-	// Check asks for an error if a ring value does not fit its width as a signed number.
+	// Check asks for an error if a ring value that is read as a signed number does not fit the bits that are read of it.
 	Check bool
+	// Dither, if set, returns uniform words: what drops low bits then rounds down or up by chance, without bias, as parties do together;
+	// otherwise it rounds down.
+	Dither func() uint64
 }
 
 // Eval computes every value of f in the clear: reals as float64, all else as int64 modulo 2^64. Ring values are not
@@ -28,7 +32,7 @@ func Eval(f *Func, env Env) (map[*Value]*Tensor, error) {
 		}
 		t, err := evalValue(v, args, env)
 		if err == nil && env.Check {
-			err = checkWidth(v, t)
+			err = checkRead(v, args)
 		}
 		if err != nil {
 			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
@@ -40,13 +44,43 @@ func Eval(f *Func, env Env) (map[*Value]*Tensor, error) {
 
 // Run evaluates the entry function of m with the module's weights and returns its results by reveal name.
 func Run(m *Module, inputs map[string]*Tensor) (map[string]*Tensor, error) {
-	vals, err := Eval(m.Main(), Env{Inputs: inputs, Weights: m.Weights})
-	if err != nil {
-		return nil, err
+	return Results(m.Main(), Env{Inputs: inputs, Weights: m.Weights})
+}
+
+// Results computes f in the clear, like Eval, and returns the values of its reveals by name. A value is let go of when nothing reads it any more.
+func Results(f *Func, env Env) (map[string]*Tensor, error) {
+	last := map[*Value]int{}
+	for i, v := range f.Body {
+		for _, a := range v.Args {
+			last[a] = i
+		}
 	}
-	out := map[string]*Tensor{}
-	for _, v := range m.Main().Reveals() {
-		out[v.Attrs.Str("name")] = vals[v]
+	vals, out := map[*Value]*Tensor{}, map[string]*Tensor{}
+	for i, v := range f.Body {
+		args := make([]*Tensor, len(v.Args))
+		for j, a := range v.Args {
+			if args[j] = vals[a]; args[j] == nil {
+				return nil, diag.Errorf(v.Pos, "%s = %s: argument %s is not computed before", v, v.Op, a)
+			}
+		}
+		t, err := evalValue(v, args, env)
+		if err == nil && env.Check {
+			err = checkRead(v, args)
+		}
+		if err != nil {
+			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
+		}
+		if v.Op == OpReveal {
+			out[v.Attrs.Str("name")] = t
+		}
+		if _, used := last[v]; used {
+			vals[v] = t
+		}
+		for _, a := range v.Args {
+			if last[a] == i {
+				delete(vals, a)
+			}
+		}
 	}
 	return out, nil
 }
@@ -66,7 +100,20 @@ func evalValue(v *Value, args []*Tensor, env Env) (*Tensor, error) {
 	if row == nil || row.Eval == nil {
 		return nil, fmt.Errorf("op has no plaintext meaning")
 	}
+	if drop := v.Attrs.Int("drop", 0); drop > 0 && env.Dither != nil && args[0].Elem == Ring {
+		args = append([]*Tensor{dithered(args[0], drop, env.Dither)}, args[1:]...)
+	}
 	return row.Eval(v, args)
+}
+
+// dithered adds a uniform number below 2^drop to each element: what then drops the low bits rounds by chance.
+func dithered(t *Tensor, drop int, word func() uint64) *Tensor {
+	out := NewTensor(Ring, t.Shape)
+	mask := uint64(1)<<drop - 1
+	for i, x := range t.I {
+		out.I[i] = x + int64(word()&mask)
+	}
+	return out
 }
 
 // bind returns the data of an input or weight as an element of its type: encoded if the value is quantised.
@@ -112,15 +159,45 @@ func bind(v *Value, data map[string]*Tensor) (*Tensor, error) {
 	return e, nil
 }
 
-// checkWidth returns an error for the first element of a ring value at or beyond half its ring in magnitude.
-func checkWidth(v *Value, t *Tensor) error {
-	if v.Type.Elem != Ring || v.Type.Bits >= widest {
+// checkRead returns an error if v reads a ring value as a signed number of fewer bits than it has. Other ops compute modulo 2^bits, so that what
+// exceeds a ring on the way does no harm.
+func checkRead(v *Value, args []*Tensor) error {
+	bits := [2]int{v.Attrs.Int("n", 0)}
+	switch v.Op {
+	case OpTrunc, OpRelu, OpLtz, OpEqz, OpExpo:
+	case OpMul:
+		bits = [2]int{v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0)}
+	case OpReveal:
+		bits[0] = v.Args[0].Type.Bits
+	case OpMax:
+		return checkDifference(v, args)
+	default:
 		return nil
 	}
-	half := int64(1) << (v.Type.Bits - 1)
-	for i, x := range t.I {
-		if x >= half || x <= -half {
-			return fmt.Errorf("element %d is %d, outside the signed range of %d bits", i, x, v.Type.Bits)
+	for j, a := range args[:min(len(args), 2)] {
+		if a.Elem != Ring || bits[j] <= 0 || bits[j] >= widest {
+			continue
+		}
+		half := int64(1) << (bits[j] - 1)
+		for i, x := range a.I {
+			if x >= half || x < -half {
+				return fmt.Errorf("element %d of its argument is %.6g, which is more than %d bits hold", i, math.Ldexp(float64(x), -v.Args[j].Type.Scale), bits[j])
+			}
+		}
+	}
+	return nil
+}
+
+// checkDifference is checkRead for a maximum, which reads the difference of its operands.
+func checkDifference(v *Value, args []*Tensor) error {
+	n := v.Attrs.Int("n", 0)
+	if n <= 0 || n >= widest || args[0].Elem != Ring || len(args[0].I) != len(args[1].I) {
+		return nil
+	}
+	half := int64(1) << (n - 1)
+	for i, x := range args[0].I {
+		if d := x - args[1].I[i]; d >= half || d < -half {
+			return fmt.Errorf("the difference of elements %d is %.6g, which is more than %d bits hold", i, math.Ldexp(float64(d), -v.Args[0].Type.Scale), n)
 		}
 	}
 	return nil

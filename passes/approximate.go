@@ -140,7 +140,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
-			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0]))
+			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0], opt.revealBits(v.Attrs.Str("name"), ir.Range{})))
 		case rounds(v) && !whole(v.Args[0]):
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.towardsZero(args[0]))
 		case v.Op == ir.OpDiv:
@@ -786,10 +786,10 @@ func (a *approximation) towardsZero(x *ir.Value) *ir.Value {
 	return a.add(y, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, part))
 }
 
-// truncated returns x rounded down to the usual fraction bits, exactly: what a product has below them is compared, not dropped by
+// truncated returns x rounded down to frac fraction bits, exactly: what a product has below them is compared, not dropped by
 // chance, so that the result says nothing else of the low bits.
-func (a *approximation) truncated(x *ir.Value) *ir.Value {
-	return a.chop(a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(2*a.frac))}, x), a.frac)
+func (a *approximation) truncated(x *ir.Value, frac int) *ir.Value {
+	return a.chop(a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(2*a.frac))}, x), frac)
 }
 
 // chop rounds x down to frac fraction bits. Truncation with n parties gives 0 to n-1 units too much, which are subtracted where a

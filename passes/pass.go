@@ -3,6 +3,7 @@
 package passes
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,9 @@ type Options struct {
 	Policies    []*Policy               // of the owners that have one
 	Default     *Policy                 // for owners without a policy of their own; nil refuses
 	Skip        []string                // passes to leave out
+	Tolerance   Tolerance               // asked of outputs; DefaultTolerance if zero
+	Outputs     map[string]Tolerance    // asked of single outputs, by name
+	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
 	Observe     func(pass string, m *ir.Module)
 
 	wide bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
@@ -86,24 +90,39 @@ func Pipeline() []Pass {
 }
 
 // Run runs the pipeline on m in place. After each pass the module is verified, and from permit on the reveals must stay
-// what was permitted: same names, same receivers, no owner's data added.
-func Run(m *ir.Module, opt *Options) (err error) {
+// what was permitted: same names, same receivers, no owner's data added. From approximate on, where numbers get their formats, passes are
+// run again with more bits until every output keeps its tolerance.
+func Run(m *ir.Module, opt *Options) (n *Numbers, err error) {
 	defer ir.Recover(&err)
 	pipeline := Pipeline()
 	for _, s := range opt.Skip {
 		i := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == s })
 		switch {
 		case i < 0:
-			return &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: no pass is called %q", s), Hint: "smpcc passes lists them"}
+			return nil, &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: no pass is called %q", s), Hint: "smpcc passes lists them"}
 		case pipeline[i].Required:
-			return &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: pass %s cannot be skipped, later stages rely on it", s)}
+			return nil, &diag.Error{Kind: diag.Usage, Msg: fmt.Sprintf("--skip: pass %s cannot be skipped, later stages rely on it", s)}
 		}
 	}
 	if err := ir.Verify(m); err != nil {
-		return err
+		return nil, err
 	}
-	var permitted map[string]string
-	for _, p := range pipeline {
+	graph := copied(m)
+	formats := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == "approximate" })
+	r := &runner{}
+	if err := r.run(m, opt, pipeline[:formats]); err != nil {
+		return nil, err
+	}
+	return settle(m, graph, opt, func(m *ir.Module, opt *Options) error { return r.run(m, opt, pipeline[formats:]) })
+}
+
+// A runner runs passes one after the other.
+type runner struct {
+	permitted map[string]string // reveals as they were permitted; nil before
+}
+
+func (r *runner) run(m *ir.Module, opt *Options, passes []Pass) error {
+	for _, p := range passes {
 		if slices.Contains(opt.Skip, p.Name) {
 			continue
 		}
@@ -114,14 +133,14 @@ func Run(m *ir.Module, opt *Options) (err error) {
 		f.Renumber()
 		f.Holds |= p.Ensures
 		if err := ir.Verify(m); err != nil {
-			return fmt.Errorf("internal error: after pass %s: %w", p.Name, err)
+			return internal(p, err)
 		}
 		switch now := reveals(f); {
-		case permitted == nil && f.Holds&ir.Permitted != 0:
-			permitted = now
-		case permitted != nil:
-			if err := unchanged(permitted, f); err != nil {
-				return fmt.Errorf("internal error: after pass %s: %w", p.Name, err)
+		case r.permitted == nil && f.Holds&ir.Permitted != 0:
+			r.permitted = now
+		case r.permitted != nil:
+			if err := unchanged(r.permitted, f); err != nil {
+				return internal(p, err)
 			}
 		}
 		if opt.Observe != nil {
@@ -129,6 +148,13 @@ func Run(m *ir.Module, opt *Options) (err error) {
 		}
 	}
 	return nil
+}
+
+// errInternal marks mistakes of the compiler, which no other format mends.
+var errInternal = errors.New("internal error")
+
+func internal(p Pass, err error) error {
+	return fmt.Errorf("%w: after pass %s: %w", errInternal, p.Name, err)
 }
 
 // reveals maps each reveal's name to its receivers and the owners it derives from.

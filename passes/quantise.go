@@ -83,6 +83,19 @@ func quantise(m *ir.Module, opt *Options) error {
 				return nil, err
 			}
 			return q.emit(v.Op, v.Attrs, args...)
+		case ir.OpReveal:
+			if v.Type.Elem != ir.Real {
+				break
+			}
+			by := args[0].Type.Scale - opt.revealBits(v.Attrs.Str("name"), v.Range)
+			if by <= 0 || args[0].Type.Vis.IsPublic() {
+				break
+			}
+			x, err := q.emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(by)), ir.I("firm", 1)}, args[0])
+			if err != nil {
+				return nil, err
+			}
+			return q.emit(v.Op, v.Attrs, x)
 		case ir.OpReduceSum:
 			x, err := q.lower(args[0], q.room(v.Range.Abs()))
 			if err != nil {

@@ -12,8 +12,8 @@ type pending struct {
 	drop int
 }
 
-// sink moves truncations down: one per linear block, fused into the comparison that follows where there is one, none
-// before a reveal (the receiver divides). A truncation never moves below a view that repeats or picks elements, so that
+// sink moves truncations down: one per linear block, fused into the comparison that follows where there is one. What is revealed is truncated to
+// its format: the bits below would tell of what it was computed from. A truncation never moves below a view that repeats or picks elements, so that
 // one opening serves all of them.
 func sink(m *ir.Module, opt *Options) error {
 	pend := map[*ir.Value]pending{} // by placeholder value returned from step
@@ -165,7 +165,7 @@ func sink(m *ir.Module, opt *Options) error {
 				return emit(v.Op, v.Attrs.With(ir.I("drop", int64(d))), u)
 			}
 		case ir.OpReveal:
-			if u, d := raw(args[0]); d > 0 {
+			if u, d := raw(args[0]); d > 0 && u.Type.Scale <= opt.revealBits(v.Attrs.Str("name"), v.Range) {
 				return emit(v.Op, v.Attrs, u)
 			}
 		}

@@ -1,0 +1,279 @@
+package passes
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2" // what is drawn here is public test input, the same on every machine
+
+	"smpcc/ir"
+)
+
+// Runs that compare fixed point with the graph.
+const (
+	mostRuns   = 8
+	leastRuns  = 2
+	runsBudget = 6e9  // multiply-adds of all runs together, as far as leastRuns allow
+	drawnOver  = 20   // drawn magnitudes go down to 2^-drawnOver of the largest
+	mostDiffer = 0.02 // part of the elements of a discrete output that rounding may change
+)
+
+// A check compares formats with the graph: it runs both on samples, or on inputs drawn over their declared ranges.
+type check struct {
+	graph   *ir.Module
+	opt     *Options
+	samples bool
+	inputs  []map[string]*ir.Tensor
+	want    []map[string]*ir.Tensor
+	tried   bool
+}
+
+// newCheck prepares the comparison with a graph.
+func newCheck(graph *ir.Module, opt *Options) *check {
+	return &check{graph: graph, opt: opt}
+}
+
+// tolerance returns what is asked of an output.
+func (o *Options) tolerance(name string) Tolerance {
+	t := o.Tolerance
+	if t == (Tolerance{}) {
+		t = DefaultTolerance
+	}
+	if own, ok := o.Outputs[name]; ok {
+		t = own
+	}
+	return t
+}
+
+// compare runs m, whose formats are chosen, and says for each output what is known of its error. bad is the first output that does not keep its
+// tolerance.
+func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
+	if err := c.prepare(m); err != nil {
+		return nil, err
+	}
+	got := make([]map[string]*ir.Tensor, len(c.inputs))
+	failed := make([]error, len(c.inputs))
+	done := make(chan int)
+	for i := range c.inputs {
+		go func() {
+			defer func() { done <- i }()
+			defer ir.Recover(&failed[i])
+			word := rand.New(rand.NewPCG(uint64(i), 1)).Uint64
+			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Weights: m.Weights, Check: true, Dither: word})
+		}()
+	}
+	for range c.inputs {
+		<-done
+	}
+	source := map[string]*ir.Value{}
+	for _, v := range c.graph.Main().Reveals() {
+		source[v.Attrs.Str("name")] = v
+	}
+	for _, v := range m.Main().Reveals() {
+		name := v.Attrs.Str("name")
+		from := source[name]
+		o := Output{Name: name, State: Measured, Tolerance: c.opt.tolerance(name), Frac: v.Type.Scale, Samples: c.samples, Runs: len(c.inputs)}
+		why := ""
+		for i := range c.inputs {
+			switch {
+			case failed[i] != nil:
+				why = fmt.Sprintf("run %d: %v", i+1, failed[i])
+			case from.Type.Elem == ir.Real:
+				why = c.reals(&o, got[i][name], c.want[i][name], v.Type.Scale, why)
+			default:
+				discrete(&o, got[i][name], c.want[i][name])
+			}
+		}
+		switch {
+		case why == "" && o.Of > 0 && !roundedBefore(from) && o.Differ > 0:
+			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
+		case why == "" && o.Differ > 1 && float64(o.Differ) > mostDiffer*float64(o.Of):
+			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
+		case o.Of > 0 && !roundedBefore(from):
+			o.State = Exact
+		}
+		if why != "" && bad == nil {
+			bad = offContract(v, o, n.FracBits, why)
+		}
+		n.Outputs = append(n.Outputs, o)
+	}
+	return bad, nil
+}
+
+// reals notes what part of its tolerance an output of reals uses in one run.
+func (c *check) reals(o *Output, got, want *ir.Tensor, scale int, why string) string {
+	for i := range want.Len() {
+		x, y := math.Ldexp(got.At(i), -scale), want.At(i)
+		if u := o.used(x, y); u > o.Used {
+			if o.Used = u; u > mostUsed {
+				why = fmt.Sprintf("element %d is off by %.3g at %.6g, which is %.3g of the tolerance; %g is kept for inputs that were not tried", i, math.Abs(x-y), y, u, mostUsed)
+			}
+		}
+	}
+	return why
+}
+
+// discrete counts elements that differ.
+func discrete(o *Output, got, want *ir.Tensor) {
+	for i := range want.Len() {
+		o.Of++
+		if got.At(i) != want.At(i) {
+			o.Differ++
+		}
+	}
+}
+
+// roundedBefore reports whether something that v is computed from is rounded: a real that is not an exact number.
+func roundedBefore(v *ir.Value) bool {
+	seen := map[*ir.Value]bool{}
+	var visit func(v *ir.Value) bool
+	visit = func(v *ir.Value) bool {
+		if seen[v] {
+			return false
+		}
+		seen[v] = true
+		if v.Type.Elem == ir.Real && v.Op != ir.OpCast && v.Op != ir.OpReveal && (len(v.Args) == 0 && v.Op != ir.OpConst || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv) {
+			return true
+		}
+		for _, a := range v.Args {
+			if visit(a) {
+				return true
+			}
+		}
+		return false
+	}
+	return visit(v)
+}
+
+// prepare draws inputs within the ranges that m states, or takes the samples, and computes the graph on them.
+func (c *check) prepare(m *ir.Module) error {
+	if c.tried {
+		return nil
+	}
+	c.tried = true
+	c.samples = len(c.opt.Samples) > 0
+	runs := max(leastRuns, min(mostRuns, int(runsBudget/2/max(1, multiplyAdds(c.graph.Main())))))
+	var tries []map[string]*ir.Tensor
+	if c.samples {
+		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
+	} else {
+		ranges := map[string]*ir.Value{}
+		for _, v := range m.Main().Body {
+			if v.Op == ir.OpInput {
+				ranges[v.Attrs.Str("name")] = v
+			}
+		}
+		for i := range runs {
+			in := map[string]*ir.Tensor{}
+			for j, v := range c.graph.Main().Body {
+				if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
+					in[name] = draw(v, ranges[name], i, rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
+				}
+			}
+			tries = append(tries, in)
+		}
+	}
+	want := make([]map[string]*ir.Tensor, len(tries))
+	errs := make([]error, len(tries))
+	done := make(chan int)
+	for i := range tries {
+		go func() {
+			defer func() { done <- i }()
+			defer ir.Recover(&errs[i])
+			want[i], errs[i] = ir.Results(c.graph.Main(), ir.Env{Inputs: tries[i], Weights: c.graph.Weights})
+		}()
+	}
+	for range tries {
+		<-done
+	}
+	for i := range tries {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		if finite(want[i]) {
+			c.inputs, c.want = append(c.inputs, tries[i]), append(c.want, want[i])
+		}
+	}
+	return nil
+}
+
+// finite reports whether all outputs are numbers: what is out of a function's domain has no exact value to compare with.
+func finite(out map[string]*ir.Tensor) bool {
+	for _, t := range out {
+		for i := range t.Len() {
+			if x := t.At(i); math.IsNaN(x) || math.IsInf(x, 0) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// draw returns data for input v, whose range is that of at: magnitudes drawn log-uniformly, or, in every fourth run, all at one end.
+func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
+	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
+	lo, hi := 0.0, 1.0
+	if v.Type.Elem != ir.Bool {
+		if lo, hi = v.Attrs.Float("lo", math.NaN()), v.Attrs.Float("hi", math.NaN()); math.IsNaN(lo) || math.IsNaN(hi) {
+			lo, hi = -DefaultAssume, DefaultAssume
+			if at != nil {
+				lo, hi = at.Range.Lo, at.Range.Hi
+			}
+		}
+	}
+	for i := range t.Len() {
+		x := 0.0
+		switch run % 4 {
+		case 1:
+			x = hi
+		case 3:
+			x = lo
+		default:
+			x = logUniform(lo, hi, r)
+		}
+		switch v.Type.Elem {
+		case ir.Real:
+			t.F[i] = x
+		case ir.Bool:
+			t.I[i] = int64(math.Round(x))
+		default:
+			t.I[i] = int64(min(max(math.Round(x), lo), hi))
+		}
+	}
+	return t
+}
+
+// logUniform draws a number of lo..hi whose magnitude is as likely in each binade.
+func logUniform(lo, hi float64, r *rand.Rand) float64 {
+	neg := hi <= 0 || lo < 0 && r.Uint64()&1 == 1
+	least, most := max(lo, 0), hi
+	if neg {
+		least, most = max(-hi, 0), -lo
+	}
+	if most <= 0 {
+		return most
+	}
+	least = max(least, math.Ldexp(most, -drawnOver))
+	x := float64(least * math.Exp2(float64(r.Float64()*math.Log2(most/least))))
+	x = min(max(x, least), most)
+	if neg {
+		return -x
+	}
+	return x
+}
+
+// multiplyAdds counts the multiply-adds of products and convolutions.
+func multiplyAdds(f *ir.Func) float64 {
+	n := 1.0
+	for _, v := range f.Body {
+		switch v.Op {
+		case ir.OpMatMul:
+			s := v.Args[0].Type.Shape
+			n += float64(v.Type.Shape.Size()) * float64(s[len(s)-1])
+		case ir.OpConv:
+			n += float64(v.Type.Shape.Size()) * float64(v.Args[1].Type.Shape[1:].Size())
+		default:
+			n += float64(v.Type.Shape.Size())
+		}
+	}
+	return n
+}

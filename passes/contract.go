@@ -1,0 +1,196 @@
+package passes
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"smpcc/ir"
+	"smpcc/ir/diag"
+)
+
+// A Tolerance bounds an error: |secure - exact| <= Atol + Rtol*|exact|.
+type Tolerance struct{ Atol, Rtol float64 }
+
+// DefaultTolerance is the tolerance of outputs of which nothing else is asked.
+var DefaultTolerance = Tolerance{1e-3, 1e-3}
+
+// used returns the part of the tolerance that the difference of got and want takes: 1 if all of it.
+func (t Tolerance) used(got, want float64) float64 {
+	if got == want {
+		return 0
+	}
+	if u := math.Abs(got-want) / (t.Atol + float64(t.Rtol*math.Abs(want))); !math.IsNaN(u) {
+		return u
+	}
+	return math.Inf(1)
+}
+
+// revealMargin is how many fraction bits an output has besides the fewest that keep its tolerance.
+const revealMargin = 3
+
+// revealBits returns the fraction bits in which an output is revealed: what is below says nothing of the result, but something of what it was
+// computed from.
+func (o *Options) revealBits(name string, r ir.Range) int {
+	if o.RevealBits > 0 {
+		return o.RevealBits
+	}
+	least := 0.0 // magnitude of the result
+	if r.Origin != ir.Assumed {
+		least = max(r.Lo, -r.Hi, 0)
+	}
+	t := o.tolerance(name)
+	return min(max(int(math.Ceil(-math.Log2(t.Atol+float64(t.Rtol*least))))+revealMargin, 0), mostFraction)
+}
+
+// A State says how it is known that an output keeps its tolerance.
+type State string
+
+// The states.
+const (
+	Proved   State = "proved"   // by a bound, for every input in the declared ranges
+	Measured State = "measured" // by runs on samples or drawn inputs
+	Exact    State = "exact"    // integers and booleans of exact values
+)
+
+// An Output says how close an output is to the exact one.
+type Output struct {
+	Name string
+	State
+	Tolerance
+	Frac    int     // fraction bits in which it is revealed
+	Used    float64 // part of the tolerance that the worst run used
+	Runs    int     // runs that were compared
+	Differ  int     // of discrete outputs: elements that differ, because a comparison is decided within the rounding of its operands
+	Of      int     // of so many elements
+	Samples bool    // the runs were on samples, not on drawn inputs
+}
+
+// Numbers say which formats were chosen, and what is known of the outputs they give.
+type Numbers struct {
+	FracBits  int     // fraction bits of values near 1
+	Precision float64 // asked of approximated functions
+	Wide      bool    // some bounds fit no ring: those values are assumed to be smaller
+	Outputs   []Output
+}
+
+// An attempt is one choice of formats for the whole module.
+type attempt struct {
+	frac int     // more than the least
+	eps  float64 // factor on the precision of functions
+	wide bool
+}
+
+// attempts lists what is tried, until an output's tolerance is kept: bounds that fit first, more bits and closer functions then.
+func attempts() (all []attempt) {
+	for _, wide := range []bool{false, true} {
+		for _, a := range []attempt{{0, 1, wide}, {1, 0.5, wide}, {2, 0.25, wide}, {4, 0.1, wide}, {6, 0.05, wide}, {8, 0.05, wide}, {10, 0.05, wide}, {12, 0.05, wide}} {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// mostUsed is the part of a tolerance that runs may use: what they leave is for inputs that were not drawn.
+const mostUsed = 0.5
+
+// mostFracBits is how many fraction bits values near 1 have at most.
+const mostFracBits = 28
+
+// settle runs the passes that deal with numbers, with the fewest fraction bits that keep the tolerance of every output, and returns what was
+// chosen. graph is the module as it was written, of the same meaning as m.
+func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
+	var refused error
+	check := newCheck(graph, opt)
+	for _, a := range attempts() {
+		o := *opt
+		o.FracBits, o.wide = opt.FracBits+a.frac, a.wide
+		if o.Precision <= 0 {
+			o.Precision = DefaultPrecision
+		}
+		o.Precision = max(o.Precision*a.eps, 1e-5)
+		if o.FracBits > mostFracBits && a.frac > 0 {
+			continue
+		}
+		o.Observe = nil
+		try := copied(m)
+		err := run(try, &o)
+		if errors.Is(err, errInternal) {
+			return nil, err
+		}
+		if err != nil {
+			if refused == nil {
+				refused = err
+			}
+			if a.wide {
+				break // more bits fit even less
+			}
+			continue
+		}
+		n := &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: a.wide}
+		bad, err := check.compare(try, n)
+		if err != nil {
+			return nil, err
+		}
+		if bad == nil {
+			if opt.Observe != nil { // show what was chosen
+				o.Observe, try = opt.Observe, copied(m)
+				if err := run(try, &o); err != nil {
+					return nil, err
+				}
+			}
+			*m = *try
+			return n, nil
+		}
+		if refused == nil {
+			refused = bad
+		}
+	}
+	return nil, refused
+}
+
+// copied returns a copy of a module whose main function and weights can be changed.
+func copied(m *ir.Module) *ir.Module {
+	c := *m
+	c.Funcs = slices.Clone(m.Funcs)
+	c.Weights = maps.Clone(m.Weights)
+	old := m.Main()
+	nf := ir.NewFunc(old.Name)
+	nf.Holds = old.Holds
+	to := map[*ir.Value]*ir.Value{}
+	for _, v := range old.Body {
+		n := *v
+		n.Args = make([]*ir.Value, len(v.Args))
+		for i, a := range v.Args {
+			n.Args[i] = to[a]
+		}
+		nf.AdoptNumbered(&n)
+		to[v] = &n
+	}
+	c.Funcs[0] = nf
+	return &c
+}
+
+// offContract refuses an output that its tolerance is not kept for.
+func offContract(v *ir.Value, o Output, frac int, why string) error {
+	return diag.Errorf(v.Pos, "output %q would not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", o.Name, o.Atol, o.Rtol, frac, why).
+		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
+}
+
+// String describes how an output keeps its tolerance, for people.
+func (o Output) String() string {
+	s := fmt.Sprintf("%s: %s", o.Name, o.State)
+	if o.State != Measured {
+		return s
+	}
+	on := "drawn inputs"
+	if o.Samples {
+		on = "samples"
+	}
+	if o.Of > 0 {
+		return s + fmt.Sprintf(" in %d runs on %s: %d of %d elements differ", o.Runs, on, o.Differ, o.Of)
+	}
+	return s + fmt.Sprintf(" in %d runs on %s: at most %.2g of %g + %g*|exact|", o.Runs, on, o.Used, o.Atol, o.Rtol)
+}
