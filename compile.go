@@ -5,6 +5,7 @@ package smpcc
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,8 @@ type Options struct {
 	Precision   float64                     // largest error of an approximated function; 1e-3 if 0
 	Tolerance   passes.Tolerance            // largest error of outputs; passes.DefaultTolerance if zero
 	Outputs     map[string]passes.Tolerance // of single outputs
+	RevealBits  int                         // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
+	Assume      float64                     // magnitude of real inputs without range and samples; passes.DefaultAssume if 0
 	Ring        int                         // ring width of all values; 0 chooses per value
 	StrictRange bool                        // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor     // sample inputs for calibration
@@ -134,6 +137,19 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if p := opt.Precision; p != 0 && !(p >= 1e-5 && p <= 0.1) {
 		return nil, usage("--precision %g is out of range 1e-5..0.1", p)
 	}
+	for _, t := range append([]passes.Tolerance{opt.Tolerance}, slices.Collect(maps.Values(opt.Outputs))...) {
+		if t != (passes.Tolerance{}) && !(t.Atol >= 0 && t.Rtol >= 0 && t.Atol+t.Rtol >= 1e-9 && t.Atol < 1e12 && t.Rtol < 1) {
+			return nil, usage("--atol %g, --rtol %g: want an absolute tolerance below 1e12 and a relative one below 1, not both zero", t.Atol, t.Rtol)
+		}
+	}
+	for name := range opt.Outputs {
+		if !slices.ContainsFunc(m.Main().Reveals(), func(v *ir.Value) bool { return v.Attrs.Str("name") == name }) {
+			return nil, usage("--atol, --rtol: there is no output %q", name)
+		}
+	}
+	if opt.RevealBits < 0 || opt.RevealBits > 40 {
+		return nil, usage("--reveal-bits %d is out of range 1..40", opt.RevealBits)
+	}
 	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
 		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
 	}
@@ -141,7 +157,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		m.Weights = map[string]*ir.Tensor{}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -190,7 +206,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if opt.Observe != nil {
 		opt.Observe("form", m)
 	}
-	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: opt.FracBits, Graph: graph, Fixed: fixed, Elems: elems})
+	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: c.Numbers.FracBits, Precision: c.Numbers.Precision, Accuracy: accuracy(c.Numbers), Graph: graph, Fixed: fixed, Elems: elems})
 	if err != nil {
 		return nil, err
 	}
@@ -202,6 +218,14 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	return c, nil
+}
+
+// accuracy says of each output what the passes know of it.
+func accuracy(n *passes.Numbers) (out []plan.Accuracy) {
+	for _, o := range n.Outputs {
+		out = append(out, plan.Accuracy{Output: o.Name, State: string(o.State), Atol: o.Atol, Rtol: o.Rtol, Used: o.Used, Runs: o.Runs, Samples: o.Samples, Differ: o.Differ, Of: o.Of, Frac: o.Frac, Why: o.Why})
+	}
+	return out
 }
 
 func usage(format string, args ...any) error {

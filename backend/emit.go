@@ -14,12 +14,14 @@ import (
 
 // Options are what the backend needs besides the module.
 type Options struct {
-	Compiler string            // version string for the manifest
-	FracBits int               // fraction bits of reals
-	Graph    string            // IR text at graph level, for the manifest
-	Fixed    string            // IR text at fixed level
-	Choices  []plan.Choice     // what Select chose
-	Elems    map[string]string // element kind of inputs and outputs as the user declared them, by name
+	Compiler  string            // version string for the manifest
+	FracBits  int               // fraction bits of reals
+	Graph     string            // IR text at graph level, for the manifest
+	Fixed     string            // IR text at fixed level
+	Choices   []plan.Choice     // what Select chose
+	Accuracy  []plan.Accuracy   // of the outputs
+	Precision float64           // asked of approximated functions
+	Elems     map[string]string // element kind of inputs and outputs as the user declared them, by name
 }
 
 // Emit lowers a module whose function has forms (see AssignForms) to a plan.
@@ -56,7 +58,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	src := sha256.Sum256([]byte(opt.Graph))
 	m := plan.Manifest{
 		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
-		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices,
+		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision,
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
 	}
 	for _, r := range l.mod.Policies {
@@ -94,7 +96,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
 			continue
 		}
-		note := plan.RangeNote{Value: v.String() + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits}
+		note := plan.RangeNote{Value: v.String() + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits, Frac: v.Type.Scale}
 		if !math.IsNaN(note.Lo) {
 			m.Ranges = append(m.Ranges, note)
 		}

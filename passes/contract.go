@@ -2,7 +2,6 @@ package passes
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -66,6 +65,7 @@ type Output struct {
 	Differ  int     // of discrete outputs: elements that differ, because a comparison is decided within the rounding of its operands
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
+	Why     string  // why it is not proved
 }
 
 // Numbers say which formats were chosen, and what is known of the outputs they give.
@@ -177,20 +177,4 @@ func copied(m *ir.Module) *ir.Module {
 func offContract(v *ir.Value, o Output, frac int, why string) error {
 	return diag.Errorf(v.Pos, "output %q would not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", o.Name, o.Atol, o.Rtol, frac, why).
 		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
-}
-
-// String describes how an output keeps its tolerance, for people.
-func (o Output) String() string {
-	s := fmt.Sprintf("%s: %s", o.Name, o.State)
-	if o.State != Measured {
-		return s
-	}
-	on := "drawn inputs"
-	if o.Samples {
-		on = "samples"
-	}
-	if o.Of > 0 {
-		return s + fmt.Sprintf(" in %d runs on %s: %d of %d elements differ", o.Runs, on, o.Differ, o.Of)
-	}
-	return s + fmt.Sprintf(" in %d runs on %s: at most %.2g of %g + %g*|exact|", o.Runs, on, o.Used, o.Atol, o.Rtol)
 }

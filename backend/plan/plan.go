@@ -36,6 +36,42 @@ type Manifest struct {
 	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
 	Guards   []Guard     `pb:"17"` // what the owners' policies ask of every run; servers enforce it
 	Choices  []Choice    `pb:"18"` // the protocols that the network had a say in
+
+	Accuracy  []Accuracy `pb:"25"` // how close each output is to the exact one
+	Precision float64    `pb:"26"` // asked of approximated functions
+}
+
+// An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
+type Accuracy struct {
+	Output  string  `pb:"1"`
+	State   string  `pb:"2"` // exact, proved or measured
+	Atol    float64 `pb:"3"`
+	Rtol    float64 `pb:"4"`
+	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
+	Runs    int     `pb:"6"`  // runs that were compared
+	Samples bool    `pb:"7"`  // the runs were on samples, not on inputs drawn over their ranges
+	Differ  int     `pb:"8"`  // of a discrete output: elements that differed in all runs
+	Of      int     `pb:"9"`  // of so many
+	Frac    int     `pb:"10"` // fraction bits in which it is revealed
+	Why     string  `pb:"11"` // why it is not proved
+}
+
+// String says it in words.
+func (a Accuracy) String() string {
+	on := "inputs drawn over their ranges"
+	if a.Samples {
+		on = "samples"
+	}
+	within := fmt.Sprintf("within %g + %g*|exact|", a.Atol, a.Rtol)
+	switch {
+	case a.State == "exact":
+		return "exact"
+	case a.State == "proved":
+		return fmt.Sprintf("proved %s for every input in the declared ranges (bound %.2g of it)", within, a.Used)
+	case a.Of > 0:
+		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
+	}
+	return fmt.Sprintf("measured %s in %d runs on %s (worst %.2g of it)", within, a.Runs, on, a.Used)
 }
 
 // A Port is a named tensor that enters or leaves the computation.
@@ -99,6 +135,7 @@ type RangeNote struct {
 	Hi     float64 `pb:"4"`
 	Origin string  `pb:"5"`
 	Bits   int     `pb:"6"` // width chosen for it
+	Frac   int     `pb:"7"` // fraction bits chosen for it
 }
 
 // A Choice is the protocol taken for one comparison of a tensor, and what each candidate was expected to cost.

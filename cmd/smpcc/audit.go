@@ -46,6 +46,19 @@ type audit struct {
 	MaterialBytes map[string]int64   `json:"material_bytes"`
 	DealtBytes    int64              `json:"dealt_bytes"`
 	PerOp         []nodeStats        `json:"per_op"`
+	Accuracy      []auditAccuracy    `json:"accuracy"`
+}
+
+// An auditAccuracy says how close an output is to the exact one, and in how many fraction bits it is revealed.
+type auditAccuracy struct {
+	Output string  `json:"output"`
+	State  string  `json:"state"`
+	Atol   float64 `json:"atol"`
+	Rtol   float64 `json:"rtol"`
+	Used   float64 `json:"used"`
+	Runs   int     `json:"runs"`
+	Frac   int     `json:"fraction_bits"`
+	Words  string  `json:"words"`
 }
 
 type auditPort struct {
@@ -116,6 +129,10 @@ func newAudit(p *plan.Plan) *audit {
 			}
 			a.Learns = append(a.Learns, o)
 		}
+	}
+	a.Accuracy = []auditAccuracy{}
+	for _, x := range m.Accuracy {
+		a.Accuracy = append(a.Accuracy, auditAccuracy{x.Output, x.State, x.Atol, x.Rtol, x.Used, x.Runs, x.Frac, x.String()})
 	}
 	for _, r := range m.Policies {
 		a.Policies = append(a.Policies, auditPolicy(r))
@@ -248,6 +265,10 @@ func (a *audit) text(w io.Writer) error {
 		for _, b := range o.Because {
 			fmt.Fprintf(w, "    %s\n", b)
 		}
+	}
+	fmt.Fprintf(w, "\nHow close the outputs are to the exact ones\n")
+	for _, x := range a.Accuracy {
+		fmt.Fprintf(w, "  %s: %s; revealed with %d fraction bits\n", x.Output, x.Words, x.Frac)
 	}
 	fmt.Fprintf(w, "\nPolicies\n")
 	for _, p := range a.Policies {

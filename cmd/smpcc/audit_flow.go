@@ -58,6 +58,7 @@ type auditPublicRange struct {
 	Hi     float64 `json:"hi"`
 	Origin string  `json:"origin"`
 	Bits   int     `json:"bits"`
+	Frac   int     `json:"fraction_bits"`
 }
 
 // An auditFormat counts the values of one ring width.

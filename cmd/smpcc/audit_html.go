@@ -107,6 +107,14 @@ type pageFlow struct {
 }
 
 var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
+	"close": func(p *page, output string) string {
+		for _, x := range p.Accuracy {
+			if x.Output == output {
+				return fmt.Sprintf("%s; revealed with %d fraction bits", x.Words, x.Frac)
+			}
+		}
+		return ""
+	},
 	"join":  func(s []string) string { return strings.Join(s, ", ") },
 	"bytes": bytesText,
 	"num":   func(x float64) string { return fmt.Sprintf("%g", x) },

@@ -80,6 +80,7 @@ var sarifRules = []struct{ id, level, short, help string }{
 	{"reveal", "note", "Somebody learns an output", "Who learns what, and the policy lines that allow it. Not a defect: a record to compare from build to build."},
 	{"default-policy", "warning", "An owner has no policy file", "The default policy of the command line applies to this owner's data. Servers have no default; give --policy FILE."},
 	{"range-not-proved", "warning", "A range is assumed or comes from samples", "Results are wrong if a value leaves its range, and whoever sees them may notice. Declare input ranges, or refuse with --strict-range."},
+	{"output-measured", "note", "An output's error was measured, not proved", "It kept its tolerance in the runs that are stated. Declare narrower input ranges for a proof, or ask for less."},
 	{"refused", "error", "A policy refuses", "An owner's policy does not allow this. The message shows the path of the data and which change would make it legal."},
 	{"failed", "error", "The source cannot be compiled", "The message says where and what to try."},
 }
@@ -142,6 +143,11 @@ func (a *audit) sarif(w io.Writer, p *plan.Plan) error {
 				at.ID, at.Message = i+1, &sarifText{b.Owner + ": " + b.Rule}
 				r.Related = append(r.Related, at)
 			}
+		}
+	}
+	for _, x := range a.Accuracy {
+		if x.State == "measured" {
+			l.add("output-measured", x.Output, "output %q is %s", x.Output, x.Words).Locations = sarifAt(where[x.Output])
 		}
 	}
 	for _, pol := range a.Policies {

@@ -76,6 +76,9 @@ that owner: PLAN.OWNER.weights.npz.`,
 		for _, f := range written {
 			fmt.Fprintf(w, "%s: weights, for their owner only\n", f)
 		}
+		for _, a := range p.Manifest.Accuracy {
+			fmt.Fprintf(w, "%s: %s\n", a.Output, a)
+		}
 		cost := p.Cost()
 		on := cost.Phases[plan.Online]
 		most := int64(0)

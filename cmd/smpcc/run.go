@@ -297,6 +297,11 @@ func (j *job) print(w io.Writer, float bool) error {
 		if s := classes(t); s != "" {
 			fmt.Fprintf(w, "  class: %s\n", s)
 		}
+		for _, a := range j.plan.Manifest.Accuracy {
+			if a.Output == p.Name {
+				fmt.Fprintf(w, "  %s\n", a)
+			}
+		}
 		if j.want != nil {
 			if float {
 				fmt.Fprintf(w, "  in the clear: %s\n", render(j.want[p.Name]))

@@ -25,6 +25,8 @@ type source struct {
 	net, ring                                     string
 	frac, parties                                 int
 	precision                                     float64
+	atol, rtol                                    []string
+	revealBits                                    int
 	exact                                         []string
 	strict                                        bool
 }
@@ -47,13 +49,16 @@ func (s *source) flags(c *cobra.Command) {
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
 	f.StringArrayVar(&s.exact, "exact", nil, "output `NAME` whose last truncation is exact, by comparison, and not rounded at random")
 	f.Float64Var(&s.precision, "precision", passes.DefaultPrecision, "largest error of an approximated function, absolute or relative above 1")
+	f.StringArrayVar(&s.atol, "atol", nil, "largest absolute error of outputs, or of one by `[NAME=]ERROR` (default 1e-3); what cannot be kept is refused")
+	f.StringArrayVar(&s.rtol, "rtol", nil, "largest relative error of outputs, or of one by `[NAME=]ERROR`, on top of the absolute one (default 1e-3)")
+	f.IntVar(&s.revealBits, "reveal-bits", 0, "fraction bits in which outputs are revealed (default: the fewest that keep the tolerance, and three more)")
 	f.IntVar(&s.parties, "parties", 0, "number of computing parties of a model (default 2)")
 	f.BoolVar(&s.strict, "strict-range", false, "refuse ranges that are not proved")
 }
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
 	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
 		return opt, usagef("--parties %d is out of range 2..64", s.parties)
 	}
@@ -63,6 +68,9 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 			return opt, usagef("--ring %s: want auto or a number of bits", s.ring)
 		}
 		opt.Ring = n
+	}
+	if err := s.tolerances(&opt); err != nil {
+		return opt, err
 	}
 	net, err := parseNet(s.net)
 	if err != nil {
@@ -151,6 +159,48 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 	}
 	return opt, nil
+}
+
+// tolerances reads --atol and --rtol.
+func (s *source) tolerances(opt *smpcc.Options) error {
+	all, own := passes.DefaultTolerance, map[string]map[string]float64{"atol": {}, "rtol": {}}
+	for _, f := range []struct {
+		flag string
+		list []string
+		all  *float64
+	}{{"atol", s.atol, &all.Atol}, {"rtol", s.rtol, &all.Rtol}} {
+		for _, arg := range f.list {
+			name, number, of := strings.Cut(arg, "=")
+			if !of {
+				name, number = "", arg
+			}
+			x, err := strconv.ParseFloat(number, 64)
+			if err != nil || !(x >= 0) {
+				return usagef("--%s %s: want a number of at least 0, or NAME=NUMBER for one output", f.flag, arg)
+			}
+			if of {
+				own[f.flag][name] = x
+			} else {
+				*f.all = x
+			}
+		}
+	}
+	opt.Tolerance, opt.Outputs = all, map[string]passes.Tolerance{}
+	for flag, of := range own {
+		for name, x := range of {
+			t, ok := opt.Outputs[name]
+			if !ok {
+				t = all
+			}
+			if flag == "atol" {
+				t.Atol = x
+			} else {
+				t.Rtol = x
+			}
+			opt.Outputs[name] = t
+		}
+	}
+	return nil
 }
 
 // samples groups NAME=FILE into samples: a name that was given already starts the next one.
@@ -247,7 +297,7 @@ func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor)
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

@@ -38,7 +38,6 @@ type testResult struct {
 
 func testCommand() *cobra.Command {
 	var s source
-	var atol, rtol float64
 	var file, report string
 	c := &cobra.Command{
 		Use:   "test DIR...",
@@ -55,11 +54,14 @@ integers do. What the compiler refuses is skipped, with the reason. Every plan m
 		},
 	}
 	s.flags(c)
-	c.Flags().Float64Var(&atol, "atol", 0.001, "absolute tolerance")
-	c.Flags().Float64Var(&rtol, "rtol", 0.001, "relative tolerance")
 	c.Flags().StringVar(&report, "report", "", "`FILE` to write a summary by operator to, as Markdown")
 	c.Flags().StringVar(&file, "json", "", "`FILE` to write results to, as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		var asked smpcc.Options // the plan keeps the tolerance that the test compares with
+		if err := s.tolerances(&asked); err != nil {
+			return err
+		}
+		atol, rtol := asked.Tolerance.Atol, asked.Tolerance.Rtol
 		var all []testResult
 		count := map[string]int{}
 		for _, dir := range args {
