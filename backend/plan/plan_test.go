@@ -135,7 +135,7 @@ func refuses(t *testing.T, data []byte, list []broken) {
 
 // TestValidateKeys breaks a plan with comparisons by keys.
 func TestValidateKeys(t *testing.T) {
-	refuses(t, compiled(t, keyed, smpcc.Options{Net: passes.Network{RTT: 10, Bandwidth: 1e12}}), []broken{
+	refuses(t, compiled(t, keyed, smpcc.Options{RevealBits: 40, Net: passes.Network{RTT: 10, Bandwidth: 1e12}}), []broken{
 		{"keys of three parties", "keys are for two parties, the plan has 3", func(t *testing.T, p *plan.Plan) {
 			*p = *decode(t, compiled(t, strings.Replace(layer, "parties p0 p1", "parties p0 p1 p2", 1), smpcc.Options{}))
 			p.Items = append(p.Items, plan.Item{Mode: plan.Xor, Len: 6, Bits: 64, Offset: 1 << 30})
