@@ -98,8 +98,14 @@ func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 	return n
 }
 
-// Serve answers on l until Close.
-func (n *Node) Serve(l net.Listener) error { return n.server.Serve(l) }
+// Serve answers on l until Close, and returns nil then. After a Close it closes l and returns nil too: who starts Serve in a goroutine
+// cannot know which of them comes first.
+func (n *Node) Serve(l net.Listener) error {
+	if err := n.server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+		return err
+	}
+	return nil
+}
 
 // Serving tells health checks whether the node takes work.
 func (n *Node) Serving(yes bool) {
