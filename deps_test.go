@@ -25,22 +25,24 @@ backend/plan:
 backend/verify: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
-runtime/material:
+runtime/disk:
+runtime/disk/faulty: runtime/disk
+runtime/material: runtime/disk
 runtime/message:
 runtime/timeline:
 runtime/dpf: backend/plan
 runtime/engine: backend/plan runtime/dpf runtime/material runtime/message runtime/ring runtime/timeline
 runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
-runtime/attest:
+runtime/attest: runtime/disk
 runtime/client: backend/plan runtime/server
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/attest runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe runtime/timeline
+runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe runtime/timeline
 .: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/keys runtime/engine runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir

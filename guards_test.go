@@ -12,6 +12,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/frontend/onnx"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/disk"
 	"smpcc/runtime/server"
 )
 
@@ -137,7 +138,7 @@ func TestServersWaitForApproval(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := attest.Append(sigs, attest.Sign(k, purpose, plan, "p1", time.Now())); err != nil {
+		if err := attest.Append(disk.Machine, sigs, attest.Sign(k, purpose, plan, "p1", time.Now())); err != nil {
 			t.Fatal(err)
 		}
 	}

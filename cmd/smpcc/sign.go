@@ -8,6 +8,7 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/disk"
 )
 
 func keysSignCommand() *cobra.Command {
@@ -46,7 +47,7 @@ func signCommand(use, short, long string, purpose attest.Purpose, done string) *
 			return err
 		}
 		s := attest.Sign(k, purpose, p.Digest(), by, time.Now())
-		if err := attest.Append(attest.File(args[0]), s); err != nil {
+		if err := attest.Append(disk.Machine, attest.File(args[0]), s); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s: plan %s %s by %s; see smpcc audit for what that means\n", attest.File(args[0]), s.Plan, done, s.Key)

@@ -12,10 +12,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"time"
+
+	"smpcc/runtime/disk"
 )
 
 // maxFile bounds the size of a file of statements.
@@ -153,18 +156,23 @@ func Read(path string) ([]Statement, error) {
 	return out, nil
 }
 
-// Append adds a statement to a file.
-func Append(path string, s Statement) error {
+// Append adds a statement to a file. If that fails the file is as before.
+func Append(d disk.Disk, path string, s Statement) error {
 	line, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
-	if err != nil {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	_, err = f.Write(append(line, '\n'))
-	return errors.Join(err, f.Close())
+	if n := len(old); n > 0 && old[n-1] != '\n' {
+		old = append(old, '\n')
+	}
+	return disk.Replace(d, path, 0o644, func(w io.Writer) error {
+		_, err := w.Write(append(append(old, line...), '\n'))
+		return err
+	})
 }
 
 // Approved reports whether one of keys has approved the plan: a statement of that purpose on that digest with a good

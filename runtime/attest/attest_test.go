@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"smpcc/runtime/disk"
 )
 
 func TestStatements(t *testing.T) {
@@ -56,7 +58,7 @@ func TestStatements(t *testing.T) {
 		t.Errorf("no file: %v, %v", l, err)
 	}
 	for range 2 {
-		if err := Append(sigs, s); err != nil {
+		if err := Append(disk.Machine, sigs, s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +77,7 @@ func TestLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	add := func(n int) string {
 		t.Helper()
-		l, err := OpenLog(path, "p0")
+		l, err := OpenLog(disk.Machine, path, "p0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +129,7 @@ func TestLog(t *testing.T) {
 	if err := os.WriteFile(path, bytes.Replace(whole, []byte(`"session":7`), []byte(`"session":8`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenLog(path, "p0"); err == nil {
+	if _, err := OpenLog(disk.Machine, path, "p0"); err == nil {
 		t.Error("a server goes on with a log that was changed")
 	}
 }

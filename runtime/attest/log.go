@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"smpcc/runtime/disk"
 )
 
 // maxEntry bounds the size of one line of a log.
@@ -51,16 +53,18 @@ func (e Entry) sum() (string, error) {
 // breaks all that follow. Removing the last ones is seen by whoever has noted a later hash.
 type Log struct {
 	mu   sync.Mutex
-	f    *os.File
+	f    disk.File
 	path string
 	last Entry
+	size int64 // of the entries that are whole
+	torn bool  // something that is no entry may follow them
 	now  func() time.Time
 }
 
 // OpenLog opens a log and checks it from its first entry. A line that a crash has cut short is removed, and that is written
 // down; nothing relied on it, because Add returns only after its line is on disk.
-func OpenLog(path, role string) (*Log, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+func OpenLog(d disk.Disk, path, role string) (*Log, error) {
+	f, err := d.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -70,18 +74,12 @@ func OpenLog(path, role string) (*Log, error) {
 	if err != nil {
 		return fail(fmt.Errorf("%w: move it away and keep it, somebody has to look into this", err))
 	}
-	l.last = last
+	l.last, l.size = last, good
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fail(err)
 	}
-	if size > good {
-		if err := f.Truncate(good); err != nil {
-			return fail(err)
-		}
-		if _, err := f.Seek(good, io.SeekStart); err != nil {
-			return fail(err)
-		}
+	if l.torn = size > good; l.torn {
 		if err := l.Add(Event{What: "recovered", Role: role, Reason: "a line that a crash had cut short was removed"}); err != nil {
 			return fail(err)
 		}
@@ -89,7 +87,7 @@ func OpenLog(path, role string) (*Log, error) {
 	return l, nil
 }
 
-// Add appends an event. When it returns nil the entry is on disk.
+// Add appends an event. When it returns nil the entry is on disk; when it fails there is none, and the next one takes its place.
 func (l *Log) Add(ev Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -105,13 +103,32 @@ func (l *Log) Add(ev Event) error {
 	if len(line) > maxEntry {
 		return fmt.Errorf("log %s: entry of %d bytes", l.path, len(line))
 	}
-	if _, err := l.f.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("log %s: %w", l.path, err)
-	}
-	if err := l.f.Sync(); err != nil {
+	if err := l.write(append(line, '\n')); err != nil {
 		return fmt.Errorf("log %s: %w", l.path, err)
 	}
 	l.last = e
+	return nil
+}
+
+// write puts a line behind the whole entries and syncs it. What a failure leaves of it is cut off, now or before the next line.
+func (l *Log) write(line []byte) error {
+	if l.torn {
+		if err := l.f.Truncate(l.size); err != nil {
+			return err
+		}
+	}
+	l.torn = true
+	_, err := l.f.WriteAt(line, l.size)
+	if err == nil {
+		err = l.f.Sync()
+	}
+	if err != nil {
+		if l.f.Truncate(l.size) == nil {
+			l.torn = false
+		}
+		return err
+	}
+	l.size, l.torn = l.size+int64(len(line)), false
 	return nil
 }
 

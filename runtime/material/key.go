@@ -14,9 +14,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+
+	"smpcc/runtime/disk"
 )
 
 // keySize is the size of a key in bytes: AES-256.
@@ -99,33 +100,18 @@ func Derive(master Key, purpose string, digest [32]byte, session uint64, role in
 
 // WriteMaster writes a key to a new file that only its owner may read. It never overwrites: an old key may be needed to
 // run what was dealt from it.
-func WriteMaster(path string, k Key) error {
+func WriteMaster(d disk.Disk, path string, k Key) error {
 	if k.content == nil {
 		return errEmpty
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := disk.Create(d, path, 0o600, func(w io.Writer) error {
+		_, err := io.WriteString(w, hex.EncodeToString(k.content()[:])+"\n")
+		return err
+	})
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: a key is never overwritten; move it away or choose another name", err)
-	} else if err != nil {
-		return err
 	}
-	_, err = f.WriteString(hex.EncodeToString(k.content()[:]) + "\n")
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path)) // half a key helps nobody
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a new file's name durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // directories cannot be synced there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 // maxKeyFile is the size above which a file is not read to look for a key.
@@ -167,7 +153,7 @@ func notKey(path string) error {
 }
 
 // OpenMaster reads the key at path, or makes and writes a fresh one if there is none.
-func OpenMaster(path string) (Key, error) {
+func OpenMaster(d disk.Disk, path string) (Key, error) {
 	k, err := ReadMaster(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
@@ -175,7 +161,7 @@ func OpenMaster(path string) (Key, error) {
 	if k, err = NewMaster(); err != nil {
 		return Key{}, err
 	}
-	if err := WriteMaster(path, k); err != nil {
+	if err := WriteMaster(d, path, k); err != nil {
 		return Key{}, err
 	}
 	return k, nil

@@ -15,6 +15,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"smpcc/runtime/disk"
 )
 
 // testKey returns a key whose bytes are b, b+1, ...
@@ -145,7 +147,7 @@ func TestEmptyKey(t *testing.T) {
 	if _, err := NewStream(Derive(Key{}, "session", [32]byte{}, 1, 0)); err == nil {
 		t.Error("a stream derived from the empty key")
 	}
-	if err := WriteMaster(filepath.Join(t.TempDir(), "k"), Key{}); err == nil {
+	if err := WriteMaster(disk.Machine, filepath.Join(t.TempDir(), "k"), Key{}); err == nil {
 		t.Error("the empty key was written")
 	}
 }
@@ -197,10 +199,12 @@ func TestDerive(t *testing.T) {
 	}
 }
 
+func openMaster(path string) (Key, error) { return OpenMaster(disk.Machine, path) }
+
 func TestMasterFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "master.key")
-	k, err := OpenMaster(path)
+	k, err := OpenMaster(disk.Machine, path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,12 +215,12 @@ func TestMasterFile(t *testing.T) {
 	if runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
 		t.Errorf("mode is %v", st.Mode())
 	}
-	for _, read := range []func(string) (Key, error){ReadMaster, OpenMaster} {
+	for _, read := range []func(string) (Key, error){ReadMaster, openMaster} {
 		if got, err := read(path); err != nil || !got.Equal(k) {
 			t.Errorf("read another key: %v", err)
 		}
 	}
-	err = WriteMaster(path, testKey(t, 1))
+	err = WriteMaster(disk.Machine, path, testKey(t, 1))
 	if !errors.Is(err, fs.ErrExist) {
 		t.Errorf("overwrite: %v", err)
 	}
@@ -236,7 +240,7 @@ func TestMasterFile(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		for _, read := range []func(string) (Key, error){ReadMaster, OpenMaster} {
+		for _, read := range []func(string) (Key, error){ReadMaster, openMaster} {
 			if k, err := read(path); err == nil || k.Bytes() != nil || !strings.Contains(err.Error(), "chmod 600") {
 				t.Errorf("mode %v: %v", mode, err)
 			}

@@ -4,12 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"smpcc/runtime/disk"
 )
 
 // ErrUsed is wrapped by the refusal of a session id that is not above all earlier ones.
@@ -35,24 +39,78 @@ func OpenLedger(path string) (*Ledger, error) {
 	if statErr == nil && st.Size() == 0 { // would be taken for a new one, with every id free again
 		return nil, fmt.Errorf("ledger %s is empty: if sessions have run with this master key, take a new ledger together with a new key; if none has, delete it", path)
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait})
+	if errors.Is(statErr, fs.ErrNotExist) {
+		if err := newLedger(path); err != nil {
+			return nil, fmt.Errorf("ledger %s: %w", path, err)
+		}
+	}
+	db, err := open(path)
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, fmt.Errorf("ledger %s is open in another process: stop that server, or give this one its own ledger and its own master key", path)
 	case err != nil:
 		return nil, fmt.Errorf("ledger %s: %w; if it is damaged, do not delete it alone: take a new ledger together with a new master key", path, err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(sessions)
+	return &Ledger{db}, nil
+}
+
+// open opens a file with the table of sessions in it, and reads all of it: damage is an error here.
+func open(path string) (db *bbolt.DB, err error) {
+	err = guarded(func() error {
+		if db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait}); err != nil {
+			return err
+		}
+		err := db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(sessions)
+			if b == nil {
+				return bbolterrors.ErrBucketNotFound
+			}
+			return b.ForEach(func(_, _ []byte) error { return nil })
+		})
+		if errors.Is(err, bbolterrors.ErrBucketNotFound) {
+			err = db.Update(func(tx *bbolt.Tx) error {
+				_, err := tx.CreateBucketIfNotExists(sessions)
+				return err
+			})
+		}
 		return err
 	})
-	if err == nil && statErr != nil { // a new file: its name, too, must outlive a crash
-		err = syncDir(filepath.Dir(path))
+	if err != nil && db != nil {
+		_ = guarded(db.Close) // the first error says more
 	}
+	return db, err
+}
+
+// guarded calls f, and makes an error of what the table's library does when it meets a damaged file: panic, or read where the file has ended.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the file is damaged: %v", p)
+		}
+	}()
+	return f()
+}
+
+// newLedger makes an empty ledger: whole under its name, or not at all. Should another process have made one meanwhile, that is the one.
+func newLedger(path string) error {
+	f, made, err := disk.Begin(disk.Machine, path, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("ledger %s: %w", path, err), db.Close())
+		return err
 	}
-	return &Ledger{db}, nil
+	err = f.Close()
+	if err == nil {
+		var db *bbolt.DB
+		if db, err = open(made); err == nil {
+			err = db.Close()
+		}
+	}
+	if err == nil {
+		if err = os.Link(made, path); errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	return errors.Join(err, os.Remove(made), disk.Machine.SyncDir(filepath.Dir(path)))
 }
 
 // Use records session for the plan. When it returns nil the record is on disk, and this call alone may touch the session's
@@ -70,23 +128,27 @@ type Record struct {
 
 // UseAll does what Use does for several records at once: all of them are recorded, or none.
 func (l *Ledger) UseAll(records ...Record) error {
-	return l.db.Update(func(tx *bbolt.Tx) error { // returns after the file is synced
-		b := tx.Bucket(sessions)
-		for _, r := range records {
-			last, err := lastOf(b, r.Digest)
-			if err != nil {
-				return err
-			}
-			if r.Session <= last {
-				return fmt.Errorf("%w: session %d, the last one of this plan was %d; using its material twice would reveal inputs: start a new session with id %d or above",
-					ErrUsed, r.Session, last, last+1)
-			}
-			if err := b.Put(r.Digest[:], binary.BigEndian.AppendUint64(nil, r.Session)); err != nil {
-				return err
-			}
-		}
-		return nil
+	return guarded(func() error {
+		return l.db.Update(func(tx *bbolt.Tx) error { return record(tx.Bucket(sessions), records) }) // returns after the file is synced
 	})
+}
+
+// record puts records above the last ones of their plans.
+func record(b *bbolt.Bucket, records []Record) error {
+	for _, r := range records {
+		last, err := lastOf(b, r.Digest)
+		if err != nil {
+			return err
+		}
+		if r.Session <= last {
+			return fmt.Errorf("%w: session %d, the last one of this plan was %d; using its material twice would reveal inputs: start a new session with id %d or above",
+				ErrUsed, r.Session, last, last+1)
+		}
+		if err := b.Put(r.Digest[:], binary.BigEndian.AppendUint64(nil, r.Session)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lastOf returns the last session id of the plan, 0 for none. A record of another form is not taken for none.
@@ -103,9 +165,11 @@ func lastOf(b *bbolt.Bucket, digest [32]byte) (uint64, error) {
 
 // Last returns the last session id used with the plan, 0 for none.
 func (l *Ledger) Last(digest [32]byte) (last uint64, err error) {
-	err = l.db.View(func(tx *bbolt.Tx) error {
-		last, err = lastOf(tx.Bucket(sessions), digest)
-		return err
+	err = guarded(func() error {
+		return l.db.View(func(tx *bbolt.Tx) error {
+			last, err = lastOf(tx.Bucket(sessions), digest)
+			return err
+		})
 	})
 	return last, err
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"smpcc/runtime/disk"
 )
 
 // A Store keeps a party's material of sessions to come: its key of each and the corrections it got for it, in flat files
@@ -22,6 +24,7 @@ import (
 // A segment is a header of 128 bytes and Count records of Size bytes, each followed by its SHA-256 together with the header
 // and its number. Material is tied to a setup; that of another setup is deleted.
 type Store struct {
+	disk   disk.Disk
 	dir    string
 	digest [32]byte
 	epoch  uint64
@@ -49,7 +52,6 @@ const (
 	segmentMagic = "smpccmat"
 	storeVersion = 1
 	segmentName  = ".segment"
-	tmpName      = ".making"
 )
 
 // ErrNone is returned for material that is not in the store.
@@ -60,9 +62,12 @@ var ErrFull = errors.New("the store is full")
 
 // OpenStore opens the store of a plan and setup in dir, or makes it. Its records have size bytes. It deletes what a crash has
 // left half made, what belongs to another setup, and what is older than expire.
-func OpenStore(dir string, digest [32]byte, epoch uint64, size int, limit int64, expire time.Duration) (*Store, error) {
-	s := &Store{dir: dir, digest: digest, epoch: epoch, size: size, limit: limit, expire: expire, now: time.Now}
+func OpenStore(d disk.Disk, dir string, digest [32]byte, epoch uint64, size int, limit int64, expire time.Duration) (*Store, error) {
+	s := &Store{disk: d, dir: dir, digest: digest, epoch: epoch, size: size, limit: limit, expire: expire, now: time.Now}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := disk.Sweep(d, dir); err != nil {
 		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
@@ -71,21 +76,17 @@ func OpenStore(dir string, digest [32]byte, epoch uint64, size int, limit int64,
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		switch {
-		case strings.HasSuffix(e.Name(), tmpName):
-			if err := os.Remove(path); err != nil {
+		if !strings.HasSuffix(e.Name(), segmentName) {
+			continue
+		}
+		g, err := s.readHead(path)
+		if err != nil { // damaged, or of another setup: dead either way
+			if err := d.Remove(path); err != nil {
 				return nil, err
 			}
-		case strings.HasSuffix(e.Name(), segmentName):
-			g, err := s.readHead(path)
-			if err != nil { // damaged, or of another setup: dead either way
-				if err := os.Remove(path); err != nil {
-					return nil, err
-				}
-				continue
-			}
-			s.segments = append(s.segments, g)
+			continue
 		}
+		s.segments = append(s.segments, g)
 	}
 	slices.SortFunc(s.segments, func(a, b *segment) int {
 		if a.first < b.first {
@@ -162,7 +163,8 @@ func (s *Store) total() (n int64) {
 // An Adding is a segment that is being written.
 type Adding struct {
 	s    *Store
-	f    *os.File
+	f    disk.File
+	made string // its name until it is whole
 	g    *segment
 	done uint64
 	err  error
@@ -179,11 +181,11 @@ func (s *Store) Add(first uint64, count int) (*Adding, error) {
 	created := s.now()
 	g := &segment{path: filepath.Join(s.dir, fmt.Sprintf("%020d%s", first, segmentName)), first: first, count: uint64(count), created: created}
 	g.head = s.makeHead(first, g.count, created)
-	f, err := os.OpenFile(g.path+tmpName, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, made, err := disk.Begin(s.disk, g.path, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	a := &Adding{s: s, f: f, g: g}
+	a := &Adding{s: s, f: f, made: made, g: g}
 	_, a.err = f.Write(g.head[:])
 	return a, nil
 }
@@ -224,26 +226,36 @@ func (a *Adding) Commit() error {
 		return a.err
 	}
 	if err := errors.Join(a.f.Sync(), a.f.Close()); err != nil {
-		return errors.Join(err, os.Remove(a.g.path+tmpName))
+		return a.removed(err)
 	}
 	a.f = nil
 	a.s.mu.Lock()
 	defer a.s.mu.Unlock()
 	if n := len(a.s.segments); n > 0 && a.s.segments[n-1].last() >= a.g.first {
-		return errors.Join(fmt.Errorf("material %d is stored already", a.g.first), os.Remove(a.g.path+tmpName))
+		return a.removed(fmt.Errorf("material %d is stored already", a.g.first))
 	}
-	if err := os.Rename(a.g.path+tmpName, a.g.path); err != nil {
-		return err
+	if err := a.s.disk.Rename(a.made, a.g.path); err != nil {
+		return a.removed(err)
+	}
+	a.made = a.g.path
+	if err := a.s.disk.SyncDir(a.s.dir); err != nil {
+		return a.removed(err)
 	}
 	a.s.segments = append(a.s.segments, a.g)
-	return syncDir(a.s.dir)
+	return nil
+}
+
+// removed deletes the file, which nobody may use, and returns why. If it stays, the next OpenStore deletes it, or takes it for what it is: whole.
+func (a *Adding) removed(why error) error {
+	a.f = nil
+	return errors.Join(why, a.s.disk.Remove(a.made))
 }
 
 // Discard gives the segment up. After Commit it does nothing.
 func (a *Adding) Discard() {
 	if a.f != nil {
-		_ = a.f.Close()                   // nothing in it is needed
-		_ = os.Remove(a.g.path + tmpName) // if it stays, OpenStore removes it
+		_ = a.f.Close()             // nothing in it is needed
+		_ = a.s.disk.Remove(a.made) // if it stays, OpenStore removes it
 		a.f = nil
 	}
 }
@@ -290,7 +302,7 @@ func (s *Store) Take(number uint64) ([]byte, error) {
 }
 
 func (s *Store) read(g *segment, number uint64) ([]byte, error) {
-	f, err := os.OpenFile(g.path, os.O_RDWR, 0)
+	f, err := s.disk.OpenFile(g.path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -340,7 +352,7 @@ func (s *Store) drop(dead func(*segment) bool) error {
 		if !dead(g) {
 			return false
 		}
-		if err := os.Remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := s.disk.Remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 		return true

@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"smpcc/runtime/disk"
 )
 
 func openTestStore(t *testing.T, dir string, epoch uint64, limit int64) *Store {
 	t.Helper()
-	s, err := OpenStore(dir, [32]byte{1}, epoch, 40, limit, time.Hour)
+	s, err := OpenStore(disk.Machine, dir, [32]byte{1}, epoch, 40, limit, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"smpcc/runtime/disk"
 	"smpcc/runtime/keys"
 )
 
@@ -72,6 +73,8 @@ type Config struct {
 	Software string `yaml:"-"`
 	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
 	CPU func() time.Duration `yaml:"-"`
+	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
+	Disk disk.Disk `yaml:"-"`
 
 	timeout, input, drain, queue, expire time.Duration
 	memory, disk                         int64

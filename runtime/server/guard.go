@@ -102,7 +102,7 @@ func (s *Server) turnedAway(why error) error {
 	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
 		return errors.Join(why, err)
 	}
-	l, err := attest.OpenLog(filepath.Join(s.cfg.State, logName), s.name)
+	l, err := attest.OpenLog(s.files(), filepath.Join(s.cfg.State, logName), s.name)
 	if err != nil {
 		return errors.Join(why, err)
 	}

@@ -17,6 +17,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/backend/verify"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
@@ -63,6 +64,7 @@ type Server struct {
 	opening sync.Mutex // lead only: one session is opened at a time
 	dealing sync.Mutex // lead only: one material job runs at a time
 	joining sync.Mutex // ids reach the ledger in order
+	saving  sync.Mutex // setups reach the disk in order
 
 	mu    sync.Mutex
 	model *engine.Model // of the setup with number epoch
@@ -145,18 +147,13 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return nil, err
 	}
-	if dealer {
-		if s.master, err = material.OpenMaster(filepath.Join(cfg.State, "master.key")); err != nil {
-			return nil, err
-		}
-	}
 	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, "ledger.db")); err != nil {
 		return nil, err
 	}
-	if err := s.loadSetup(); err != nil {
+	if err := s.readState(dealer); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
-	if s.audit, err = attest.OpenLog(filepath.Join(cfg.State, logName), name); err != nil {
+	if s.audit, err = attest.OpenLog(s.files(), filepath.Join(cfg.State, logName), name); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -166,6 +163,27 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	})
 	s.node.Worker = cfg.Worker
 	return s, nil
+}
+
+// readState reads what the state folder holds besides the ledger, which keeps other processes out of it.
+func (s *Server) readState(dealer bool) (err error) {
+	if err := disk.Sweep(s.files(), s.cfg.State); err != nil {
+		return err
+	}
+	if dealer {
+		if s.master, err = material.OpenMaster(s.files(), filepath.Join(s.cfg.State, "master.key")); err != nil {
+			return err
+		}
+	}
+	return s.loadSetup()
+}
+
+// files returns where state is kept.
+func (s *Server) files() disk.Disk {
+	if s.cfg.Disk == nil {
+		return disk.Machine
+	}
+	return s.cfg.Disk
 }
 
 // approve refuses a plan that was not compiled under this owner's policy. A server has no default: an owner of data without
@@ -738,14 +756,19 @@ func (s *Server) setup(ctx context.Context, j *job, streams engine.Streams, t en
 	if err != nil {
 		return engine.PhaseStats{}, err
 	}
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	s.mu.Lock()
+	epoch := s.epoch
+	s.mu.Unlock()
+	if j.id < epoch {
+		return m.Stats, fmt.Errorf("setup %d has overtaken it", epoch)
+	}
 	if err := s.saveSetup(j.id, m); err != nil {
 		return m.Stats, fmt.Errorf("setup cannot be kept: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if j.id < s.epoch {
-		return m.Stats, fmt.Errorf("setup %d has overtaken it", s.epoch)
-	}
 	s.model, s.epoch = nil, j.id
 	if err := s.openStore(); err != nil {
 		return m.Stats, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 )
@@ -52,7 +53,7 @@ func (s *Server) openStore() error {
 		return nil
 	}
 	_, total := s.incoming()
-	st, err := material.OpenStore(filepath.Join(s.cfg.State, "material", fmt.Sprintf("%x", s.digest[:8])), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
+	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, "material", fmt.Sprintf("%x", s.digest[:8])), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
@@ -309,7 +310,7 @@ func (s *Server) setupHead() []byte {
 
 // saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
 func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
-	return plan.WriteAtomicTo(s.setupFile(), 0o600, func(f io.Writer) error {
+	return disk.Replace(s.files(), s.setupFile(), 0o600, func(f io.Writer) error {
 		h := sha256.New()
 		w := io.MultiWriter(f, h)
 		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(), epoch)); err != nil {
