@@ -210,6 +210,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if err != nil {
 		return nil, err
 	}
+	if err := accept(m.Name, p); err != nil {
+		return nil, err
+	}
 	c.Plan = p
 	c.Weights = map[string]*ir.Tensor{}
 	for _, w := range p.Manifest.Weights {

@@ -649,7 +649,7 @@ func (c *checker) signs(v value) value {
 		return v
 	}
 	for _, m := range v.form {
-		views, core := c.peel(m.t)
+		layers, core := c.peel(m.t)
 		x := t.terms[core]
 		if x.kind != kFn || t.params[x.par].op != fnLow {
 			continue
@@ -664,7 +664,7 @@ func (c *checker) signs(v value) value {
 		top := c.wholeValue(t.cut(t.values[num], low, 1))
 		found := true
 		for _, k := range top.form {
-			id := c.view(views, k.t)
+			id := c.view(layers, k.t)
 			take[id] = true
 			found = found && slices.ContainsFunc(v.form, func(m mono) bool { return m.t == id })
 		}
@@ -672,8 +672,8 @@ func (c *checker) signs(v value) value {
 		par := t.param(plan.StepBits, []int64{int64(low), 1}, nil)
 		sum, exact, count := []mono{}, true, 0
 		for _, k := range v.form {
-			vs, id := c.peelTo(k.t, par)
-			if id == none || take[k.t] || !slices.Equal(vs, views) || !t.terms[id].masked {
+			ls, id := c.peelTo(k.t, par)
+			if id == none || take[k.t] || !slices.Equal(ls, layers) || !t.terms[id].masked {
 				continue
 			}
 			y, u := t.terms[t.terms[id].a], t.single(t.terms[id].a)
@@ -692,7 +692,7 @@ func (c *checker) signs(v value) value {
 			continue
 		}
 		hidden.w, hidden.e = low+1, low+1
-		sign := c.view(views, c.fn(fnSign, []int64{int64(low + 1)}, 1, false, hidden))
+		sign := c.view(layers, c.fn(fnSign, []int64{int64(low + 1)}, 1, false, hidden))
 		rest := slices.DeleteFunc(slices.Clone(v.form), func(m mono) bool { return take[m.t] })
 		v.form = t.merge(rest, []mono{{sign, 1}}, 1, plan.Xor)
 		v.mode = plan.Xor
@@ -701,34 +701,53 @@ func (c *checker) signs(v value) value {
 	return v
 }
 
-// peel takes the views (copies and gathers) off a term.
-func (c *checker) peel(id termID) (views []int, core termID) {
+// A layer is one map that bits pass through one by one: a copy, a gather, or an AND with public bits.
+type layer struct {
+	par, n int
+	with   termID // public bits; none for maps of one operand
+}
+
+// peel takes the layers off a term, the outermost first. All of them are linear over bits, so that what holds for a sum of bits
+// holds for the sum of their images under equal layers.
+func (c *checker) peel(id termID) (layers []layer, core termID) {
+	t := c.table
 	for {
-		c.table.spend(1)
-		x := &c.table.terms[id]
-		if x.kind != kLin {
-			return views, id
+		t.spend(1)
+		x := &t.terms[id]
+		switch {
+		case x.kind == kLin:
+			if op := t.params[x.par].op; op != plan.StepCopy && op != plan.StepGather && op != fnKeep {
+				return layers, id
+			}
+			layers, id = append(layers, layer{x.par, x.n, none}), x.a
+		case x.kind == kBil && t.params[x.par].op == plan.StepAnd && t.terms[x.a].public:
+			layers, id = append(layers, layer{x.par, x.n, x.a}), x.b
+		case x.kind == kBil && t.params[x.par].op == plan.StepAnd && t.terms[x.b].public:
+			layers, id = append(layers, layer{x.par, x.n, x.b}), x.a
+		default:
+			return layers, id
 		}
-		if op := c.table.params[x.par].op; op != plan.StepCopy && op != plan.StepGather && op != fnKeep {
-			return views, id
-		}
-		views, id = append(views, x.par, x.n), x.a
 	}
 }
 
-// peelTo takes the views off a term down to a linear map of a kind, wherever it stands among them.
-func (c *checker) peelTo(id termID, par int) (views []int, core termID) {
-	views, core = c.peel(id)
+// peelTo takes the layers off a term down to a linear map of a kind, wherever it stands among them.
+func (c *checker) peelTo(id termID, par int) (layers []layer, core termID) {
+	layers, core = c.peel(id)
 	if x := &c.table.terms[core]; x.kind == kLin && x.par == par {
-		return views, core
+		return layers, core
 	}
 	return nil, none
 }
 
-// view puts views back on a term.
-func (c *checker) view(views []int, id termID) termID {
-	for i := len(views) - 2; i >= 0; i -= 2 {
-		id = c.table.lin(views[i], id, views[i+1], c.table.terms[id].e, both)
+// view puts layers back on a term.
+func (c *checker) view(layers []layer, id termID) termID {
+	t := c.table
+	for _, l := range slices.Backward(layers) {
+		if l.with == none {
+			id = t.lin(l.par, id, l.n, t.terms[id].e, both)
+		} else {
+			id = t.bil(l.par, min(id, l.with), max(id, l.with), l.n, plan.Xor)
+		}
 	}
 	return id
 }

@@ -233,14 +233,8 @@ It exits with 0 whatever it finds; with --fail-on-more it exits with 3 if the ne
 		}
 		var plans [2]*plan.Plan
 		for i, f := range args {
-			is, err := isPlan(f)
-			if err != nil {
-				return err
-			}
-			if !is {
-				return usagef("%s is not a plan; compile it first", f)
-			}
-			if plans[i], err = plan.ReadFile(f); err != nil {
+			var err error
+			if plans[i], err = readPlan(f); err != nil {
 				return err
 			}
 		}

@@ -28,7 +28,7 @@ stripes are owners, dashed boxes public, a red border is a reveal, and a ring ma
 	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
-		p, _, err := s.load(c, args[0], nil)
+		p, _, err := s.unverified(c, args[0], nil)
 		if err != nil {
 			return err
 		}

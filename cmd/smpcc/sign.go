@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smpcc"
 	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/disk"
@@ -56,6 +57,7 @@ func signCommand(use, short, long string, purpose attest.Purpose, done string) *
 	return c
 }
 
+// readPlan reads a plan, which verifies.
 func readPlan(path string) (*plan.Plan, error) {
 	is, err := isPlan(path)
 	if err != nil {
@@ -64,7 +66,11 @@ func readPlan(path string) (*plan.Plan, error) {
 	if !is {
 		return nil, usagef("%s is not a plan; compile it first", path)
 	}
-	return plan.ReadFile(path)
+	p, err := plan.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return p, smpcc.Accept(path, p)
 }
 
 func approveCommand() *cobra.Command {

@@ -290,8 +290,17 @@ func notFound(path string, err error) error {
 	return diag.Errorf(diag.Pos{File: path}, "%s", trimPath(path, err)).WithHint("give a model (.onnx), a program (.smp) or a plan")
 }
 
-// load compiles a model or program, or reads a plan. The compilation is nil for plans.
+// load compiles a model or program, or reads a plan, which verifies. The compilation is nil for plans.
 func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
+	p, comp, err := s.unverified(c, path, data)
+	if err != nil || comp != nil { // compiling ends with verification
+		return p, comp, err
+	}
+	return p, nil, smpcc.Accept(path, p)
+}
+
+// unverified is load for commands that also read plans which do not verify.
+func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
 	is, err := isPlan(path)
 	if err != nil {
 		return nil, nil, err
