@@ -55,11 +55,20 @@ func (c Contract) Compare(got *ir.Tensor, want *Tensor) (Difference, error) {
 // miss returns how far element i is from the exact one, and how far it may be.
 func (c Contract) miss(got *ir.Tensor, want *Tensor, i int) (miss, allowed float64) {
 	if want.Elem == ir.Real {
-		return math.Abs(got.F[i] - want.F[i]), c.Atol + c.Rtol*math.Abs(want.F[i])
+		allowed = c.Atol + c.Rtol*math.Abs(want.F[i])
 	}
-	difference := new(big.Int).Sub(big.NewInt(got.I[i]), want.Int(i))
-	miss, _ = new(big.Float).SetInt(difference.Abs(difference)).Float64()
-	return miss, 0
+	return want.Distance(got, i), allowed
+}
+
+// Distance returns the magnitude of the difference of element i to that of a result of the same kind and shape: exact for
+// integers up to the rounding of the magnitude, also where neither fits a float64.
+func (t *Tensor) Distance(got *ir.Tensor, i int) float64 {
+	if t.Elem == ir.Real || got.Elem == ir.Real {
+		return math.Abs(got.At(i) - t.At(i))
+	}
+	difference := new(big.Int).Sub(big.NewInt(got.I[i]), t.Int(i))
+	f, _ := new(big.Float).SetInt(difference.Abs(difference)).Float64()
+	return f
 }
 
 // String says the first wrong element of a difference, for messages.
