@@ -17,6 +17,7 @@ const rules = `
 ir/diag:
 ir: ir/diag
 ir/text: ir ir/diag
+ir/exact: ir ir/diag
 frontend/onnx: ir ir/diag frontend/onnx/onnxpb
 frontend/onnx/onnxpb:
 frontend/dsl: ir ir/diag
@@ -40,9 +41,9 @@ runtime/observe:
 runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe runtime/timeline
-.: ir ir/diag ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
+.: ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir

@@ -259,33 +259,56 @@ func readCSV(f io.Reader) (*ir.Tensor, error) {
 	return t, nil
 }
 
+// readJSON reads numbers or booleans, in lists of one depth.
 func readJSON(f io.Reader) (*ir.Tensor, error) {
 	var x any
+	if err := decodeJSON(f, &x); err != nil {
+		return nil, err
+	}
+	n, err := nest(x)
+	if err != nil {
+		return nil, err
+	}
+	return n.tensor()
+}
+
+// decodeJSON reads one value, whose numbers keep their digits.
+func decodeJSON(f io.Reader, x any) error {
 	d := json.NewDecoder(f)
 	d.UseNumber()
-	if err := d.Decode(&x); err != nil {
-		return nil, fmt.Errorf("not JSON: %v", err)
+	if err := d.Decode(x); err != nil {
+		return fmt.Errorf("not JSON: %v", err)
 	}
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("not JSON: more than one value")
+		return errors.New("not JSON: more than one value")
 	}
-	shape := ir.Shape{}
+	return nil
+}
+
+// A nested is the content of nested lists: numbers as they are written, or booleans as 0 and 1.
+type nested struct {
+	shape ir.Shape
+	words []string
+	bools bool
+}
+
+// nest flattens what a JSON value nests.
+func nest(x any) (nested, error) {
+	n := nested{shape: ir.Shape{}, bools: true}
 	for y := x; ; {
 		l, ok := y.([]any)
 		if !ok {
 			break
 		}
-		shape = append(shape, len(l))
+		n.shape = append(n.shape, len(l))
 		if len(l) == 0 {
 			break
 		}
 		y = l[0]
 	}
-	if err := ir.CheckShape(shape); err != nil {
-		return nil, err
+	if err := ir.CheckShape(n.shape); err != nil {
+		return n, err
 	}
-	var words []string
-	bools := true
 	var walk func(y any, s ir.Shape) error
 	walk = func(y any, s ir.Shape) error {
 		if l, ok := y.([]any); ok {
@@ -304,41 +327,44 @@ func readJSON(f io.Reader) (*ir.Tensor, error) {
 		}
 		switch v := y.(type) {
 		case json.Number:
-			bools = false
-			words = append(words, v.String())
+			n.bools = false
+			n.words = append(n.words, v.String())
 		case bool:
-			words = append(words, map[bool]string{false: "0", true: "1"}[v])
+			n.words = append(n.words, map[bool]string{false: "0", true: "1"}[v])
 		default:
 			return errors.New("want numbers or booleans, in lists")
 		}
 		return nil
 	}
-	if err := walk(x, shape); err != nil {
-		return nil, err
-	}
-	ints := ir.NewTensor(ir.Int, shape)
-	if bools {
+	err := walk(x, n.shape)
+	return n, err
+}
+
+// tensor returns booleans, integers if all are, or reals.
+func (n nested) tensor() (*ir.Tensor, error) {
+	ints := ir.NewTensor(ir.Int, n.shape)
+	if n.bools {
 		ints.Elem = ir.Bool
 	}
 	whole := true
-	for i, w := range words {
-		n, err := strconv.ParseInt(w, 10, 64)
+	for i, w := range n.words {
+		x, err := strconv.ParseInt(w, 10, 64)
 		if err != nil {
 			whole = false
 			break
 		}
-		ints.I[i] = n
+		ints.I[i] = x
 	}
 	if whole {
 		return ints, nil
 	}
-	t := ir.NewTensor(ir.Real, shape)
-	for i, w := range words {
-		n, err := strconv.ParseFloat(w, 64)
+	t := ir.NewTensor(ir.Real, n.shape)
+	for i, w := range n.words {
+		x, err := strconv.ParseFloat(w, 64)
 		if err != nil {
 			return nil, fmt.Errorf("element %d is out of range", i)
 		}
-		t.F[i] = n
+		t.F[i] = x
 	}
 	return t, nil
 }

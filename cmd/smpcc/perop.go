@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"smpcc/ir"
+	"smpcc/ir/exact"
 	"smpcc/ir/text"
 )
 
@@ -19,10 +20,10 @@ type opError struct {
 	Ratio float64 `json:"grown"` // error over the largest of the nodes it reads
 }
 
-// perOp computes the graph in reals and the plan's fixed-point level in integers, as the parties would together, and compares
+// perOp computes the graph exactly and the plan's fixed-point level in integers, as the parties would together, and compares
 // every node that both have. Nodes that passes have merged into others are not listed.
 func (j *job) perOp() ([]opError, error) {
-	exact, err := ir.Eval(j.comp.Graph.Main(), ir.Env{Inputs: j.inputs, Weights: j.comp.Graph.Weights})
+	real, err := exact.Eval(j.comp.Graph.Main(), j.inputs, j.comp.Graph.Weights)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +65,11 @@ func (j *job) perOp() ([]opError, error) {
 	var out []opError
 	for _, p := range order {
 		v, f := want[p], got[p]
-		if f == nil || exact[v] == nil || rounded[f] == nil {
+		if f == nil || real[v] == nil || rounded[f] == nil {
 			continue
 		}
 		e := opError{Node: p.pos, Shape: p.shape}
-		a, b := exact[v], rounded[f]
+		a, b := real[v], rounded[f]
 		for i := range a.Len() {
 			x := a.At(i)
 			d := math.Abs(math.Ldexp(b.At(i), -f.Type.Scale) - x)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -23,6 +22,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/exact"
 	"smpcc/runtime/local"
 	"smpcc/runtime/timeline"
 )
@@ -91,7 +91,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 			return err
 		}
 		if comp != nil {
-			if j.want, err = ir.Run(comp.Graph, data); err != nil {
+			if j.want, err = exact.Run(comp.Graph, data); err != nil {
 				return err
 			}
 		}
@@ -140,7 +140,7 @@ type job struct {
 	cpu     []float64                        // seconds of processors offline, by role
 	peaks   []int64                          // largest resident sizes of processes, by role
 	outputs map[string]map[string]*ir.Tensor // by receiver, then name
-	want    map[string]*ir.Tensor            // plaintext results by name; nil if unknown
+	want    map[string]*exact.Tensor         // exact results by name; nil if unknown
 }
 
 // bind encodes the inputs and refuses names the plan does not have.
@@ -274,7 +274,7 @@ func (j *job) collect(of func(role int) map[string][]uint64) {
 	}
 }
 
-// worst returns the largest difference of an output to the plaintext result, over all receivers.
+// worst returns the largest difference of an output to the exact result, over all receivers.
 func (j *job) worst(name string) float64 {
 	worst := 0.0
 	for _, got := range j.outputs {
@@ -283,7 +283,7 @@ func (j *job) worst(name string) float64 {
 			continue
 		}
 		for i := range g.Len() {
-			worst = max(worst, math.Abs(g.At(i)-w.At(i)))
+			worst = max(worst, w.Distance(g, i))
 		}
 	}
 	return worst
@@ -304,7 +304,7 @@ func (j *job) print(w io.Writer, float bool) error {
 		}
 		if j.want != nil {
 			if float {
-				fmt.Fprintf(w, "  in the clear: %s\n", render(j.want[p.Name]))
+				fmt.Fprintf(w, "  in the clear: %s\n", renderExact(j.want[p.Name]))
 			}
 			fmt.Fprintf(w, "  largest error against float: %.3g\n", j.worst(p.Name))
 		}
@@ -348,9 +348,11 @@ func classes(t *ir.Tensor) string {
 	return strings.Join(out, " ")
 }
 
+// shown bounds the elements of a tensor that are printed.
+const shown = 20
+
 // render prints a small tensor in full and a large one in part.
 func render(t *ir.Tensor) string {
-	const shown = 20
 	var parts []string
 	for i := range t.Len() {
 		if i == shown {
@@ -364,6 +366,25 @@ func render(t *ir.Tensor) string {
 		} else {
 			parts = append(parts, fmt.Sprint(t.I[i]))
 		}
+	}
+	if len(t.Shape) == 0 {
+		return parts[0]
+	}
+	return t.Shape.String() + " " + strings.Join(parts, " ")
+}
+
+// renderExact prints an exact result, whose integers may be of any size.
+func renderExact(t *exact.Tensor) string {
+	if t.Big == nil {
+		return render(&ir.Tensor{Elem: t.Elem, Shape: t.Shape, F: t.F, I: t.I})
+	}
+	var parts []string
+	for i := range t.Len() {
+		if i == shown {
+			parts = append(parts, fmt.Sprintf("... %d elements", t.Len()))
+			break
+		}
+		parts = append(parts, t.Text(i))
 	}
 	if len(t.Shape) == 0 {
 		return parts[0]

@@ -119,10 +119,7 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		return opt, err
 	}
 	opt.Public = public
-	opt.Shapes = map[string]ir.Shape{}
-	for k, t := range data {
-		opt.Shapes[k] = t.Shape
-	}
+	opt.Shapes = shapesOf(data)
 	if len(s.calibrate) > 0 {
 		args := slices.Clone(s.calibrate)
 		if arg := args[0]; len(args) == 1 && !strings.Contains(arg, "=") {
@@ -201,6 +198,15 @@ func (s *source) tolerances(opt *smpcc.Options) error {
 		}
 	}
 	return nil
+}
+
+// shapesOf returns the shapes of tensors by name.
+func shapesOf(data map[string]*ir.Tensor) map[string]ir.Shape {
+	out := map[string]ir.Shape{}
+	for k, t := range data {
+		out[k] = t.Shape
+	}
+	return out
 }
 
 // samples groups NAME=FILE into samples: a name that was given already starts the next one.

@@ -1,23 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"os"
+	"maps"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"smpcc"
 	"smpcc/backend/plan"
-	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/exact"
 	"smpcc/runtime/local"
 )
 
@@ -26,25 +25,32 @@ type testResult struct {
 	Dir    string   `json:"dir"`
 	Set    string   `json:"set"`
 	Status string   `json:"status"`         // passed, failed or skipped: the compiler refused
-	Kind   string   `json:"kind,omitempty"` // of what is refused for what it is, such as strings
+	Kind   string   `json:"kind,omitempty"` // of what is refused for what it is, such as strings; of others, refused
 	Why    string   `json:"why,omitempty"`
 	Ops    []string `json:"operators"`
 	Public []string `json:"public_inputs,omitempty"` // inputs that had to be public
-	Error  float64  `json:"max_abs_error"`
+	Ranges []string `json:"ranges,omitempty"`        // that come from the test's own data, NAME=LO..HI
+	Reals  int      `json:"reals"`                   // elements compared within the tolerance
+	Whole  int      `json:"integers"`                // integers and booleans compared exactly
+	Error  float64  `json:"max_abs_error"`           // of the reals
 	Rounds int      `json:"online_rounds"`
 	Bytes  int64    `json:"online_bytes_per_party"`
 }
 
 func testCommand() *cobra.Command {
 	var s source
+	var t tester
 	var file, report string
 	c := &cobra.Command{
 		Use:   "test DIR...",
-		Short: "Run ONNX test-data folders under secure execution",
-		Long: `Test takes folders with model.onnx and test_data_set_*/input_*.pb, output_*.pb, runs each set under secure execution and
-compares. A set fails if an element differs by more than atol + rtol * |expected|. All inputs and weights are secret; an
-input that a model needs as a public parameter, such as a shape or indices, becomes public, and if that is not enough all
-integers do. What the compiler refuses is skipped, with the reason. Every plan must also pass smpcc verify.`,
+		Short: "Run folders of tests under secure execution",
+		Long: `Test runs folders of two kinds under secure execution and compares: ONNX test data, model.onnx with
+test_data_set_*/input_*.pb and output_*.pb; and programs, program.smp with a JSON file for each input and want.json, an object of
+outputs. A set fails if a real differs by more than atol + rtol * |expected|, or an integer or boolean at all, whatever the
+tolerances are. All inputs and weights are secret; an input that a model needs as a public parameter, such as a shape or indices,
+becomes public, and if that is not enough all integers do. An input of a model without a declared range gets one from the data of
+its folder, both ends rounded outwards to powers of two. What the compiler refuses is skipped, with the reason, and counted by its
+kind. Every plan must also pass smpcc verify.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("smpcc test takes one or more folders")
@@ -53,27 +59,25 @@ integers do. What the compiler refuses is skipped, with the reason. Every plan m
 		},
 	}
 	s.flags(c)
+	c.Flags().BoolVar(&t.plain, "no-data-ranges", false, "give inputs no ranges from the test's own data")
 	c.Flags().StringVar(&report, "report", "", "`FILE` to write a summary by operator to, as Markdown")
 	c.Flags().StringVar(&file, "json", "", "`FILE` to write results to, as JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		t.source, t.command = &s, c
 		var asked smpcc.Options // the plan keeps the tolerance that the test compares with
 		if err := s.tolerances(&asked); err != nil {
 			return err
 		}
-		atol, rtol := asked.Tolerance.Atol, asked.Tolerance.Rtol
+		t.contract.Atol, t.contract.Rtol = asked.Tolerance.Atol, asked.Tolerance.Rtol
 		var all []testResult
-		count := map[string]int{}
 		for _, dir := range args {
-			for _, r := range s.testDir(c, dir, atol, rtol) {
+			results := t.folder(dir)
+			if len(results) > 0 && len(results[0].Ranges) > 0 {
+				fmt.Fprintf(c.ErrOrStderr(), "note: %s: ranges from the test's own data: %s\n", dir, strings.Join(results[0].Ranges, ", "))
+			}
+			for _, r := range results {
 				all = append(all, r)
-				count[r.Status]++
-				line := fmt.Sprintf("%-7s %s", r.Status, filepath.Join(r.Dir, r.Set))
-				if r.Status == "passed" {
-					line += fmt.Sprintf("  error %.2g, %d rounds, %s per party", r.Error, r.Rounds, bytesText(r.Bytes))
-				} else {
-					line += "  " + strings.ReplaceAll(r.Why, "\n", "\n        ")
-				}
-				fmt.Fprintln(c.OutOrStdout(), line)
+				fmt.Fprintln(c.OutOrStdout(), r.line())
 			}
 		}
 		if file != "" {
@@ -86,11 +90,12 @@ integers do. What the compiler refuses is skipped, with the reason. Every plan m
 			}
 		}
 		if report != "" {
-			if err := plan.WriteAtomic(report, []byte(testReport(all, atol, rtol)), 0o644); err != nil {
+			if err := plan.WriteAtomic(report, []byte(testReport(all, t.contract.Atol, t.contract.Rtol)), 0o644); err != nil {
 				return err
 			}
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%d passed, %d failed, %d skipped\n", count["passed"], count["failed"], count["skipped"])
+		count, summary := counts(all)
+		fmt.Fprintln(c.OutOrStdout(), summary)
 		switch {
 		case count["failed"] > 0:
 			return silentError{errors.New("tests failed")}
@@ -102,47 +107,91 @@ integers do. What the compiler refuses is skipped, with the reason. Every plan m
 	return c
 }
 
-// testDir runs all sets of a folder.
-func (s *source) testDir(c *cobra.Command, dir string, atol, rtol float64) []testResult {
-	fail := func(set, status string, err error) testResult {
-		return testResult{Dir: dir, Set: set, Status: status, Kind: refusalKind(err), Why: err.Error()}
+// line renders a result for people.
+func (r testResult) line() string {
+	at := fmt.Sprintf("%-7s %s", r.Status, filepath.Join(r.Dir, r.Set))
+	switch r.Status {
+	case "passed":
+		var compared []string
+		if r.Reals > 0 {
+			compared = append(compared, fmt.Sprintf("%d reals, error %.2g", r.Reals, r.Error))
+		}
+		if r.Whole > 0 {
+			compared = append(compared, fmt.Sprintf("%d integers or booleans, exactly", r.Whole))
+		}
+		if compared == nil {
+			compared = []string{"no elements"}
+		}
+		if len(r.Public) > 0 {
+			compared = append(compared, "public: "+strings.Join(r.Public, " "))
+		}
+		return fmt.Sprintf("%s  %s; %d rounds, %s per party", at, strings.Join(compared, ", "), r.Rounds, bytesText(r.Bytes))
+	case "skipped":
+		at += "  " + r.kind() + ":"
 	}
-	model := filepath.Join(dir, "model.onnx")
-	if _, err := os.Stat(model); err != nil {
-		return []testResult{fail("", "failed", errors.New("no model.onnx in this folder"))}
-	}
-	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
-	if err != nil || len(sets) == 0 {
-		return []testResult{fail("", "failed", errors.New("no test_data_set_* in this folder"))}
-	}
-	sort.Strings(sets)
-	ops, err := onnx.Uses(model)
-	if err != nil {
-		return []testResult{fail("", "skipped", err)}
-	}
-	ins, err := onnx.Inputs(model)
-	if err == nil {
-		var outs []onnx.InputInfo
-		if outs, err = onnx.Outputs(model); err == nil {
-			var results []testResult
-			for _, set := range sets {
-				r, err := s.testSet(c, model, set, ins, outs, atol, rtol)
-				r.Dir, r.Set, r.Ops = dir, filepath.Base(set), ops
-				if err != nil {
-					r.Status, r.Why = "failed", err.Error()
-					var refusal refused
-					if errors.As(err, &refusal) {
-						r.Status, r.Kind = "skipped", refusalKind(err)
-					}
-				}
-				results = append(results, r)
-			}
-			return results
+	return at + " " + strings.ReplaceAll(r.Why, "\n", "\n        ")
+}
+
+// kind says what a skipped test was refused for.
+func (r testResult) kind() string { return cmp.Or(r.Kind, "refused") }
+
+// counts returns how many results there are of each status, and the last line: skipped ones by kind.
+func counts(all []testResult) (count map[string]int, line string) {
+	count, kinds := map[string]int{}, map[string]int{}
+	for _, r := range all {
+		count[r.Status]++
+		if r.Status == "skipped" {
+			kinds[r.kind()]++
 		}
 	}
-	r := fail("", "skipped", err)
-	r.Ops = ops
-	return []testResult{r}
+	line = fmt.Sprintf("%d passed, %d failed, %d skipped", count["passed"], count["failed"], count["skipped"])
+	var parts []string
+	for _, k := range sortedKeys(kinds) {
+		parts = append(parts, fmt.Sprintf("%d %s", kinds[k], k))
+	}
+	if parts != nil {
+		line += " (" + strings.Join(parts, ", ") + ")"
+	}
+	return count, line
+}
+
+// A tester runs test folders.
+type tester struct {
+	source   *source
+	command  *cobra.Command
+	contract exact.Contract
+	plain    bool // no ranges from data
+}
+
+// folder runs all sets of a folder.
+func (t *tester) folder(dir string) []testResult {
+	f, err := readFolder(dir)
+	if err != nil {
+		r := testResult{Dir: dir, Status: "failed", Why: err.Error(), Ops: f.ops}
+		var refusal refused
+		if errors.As(err, &refusal) {
+			r.Status, r.Kind = "skipped", refusalKind(err)
+		}
+		return []testResult{r}
+	}
+	ranges := map[string][2]float64{}
+	if !t.plain && len(t.source.calibrate) == 0 && !smpcc.IsProgram(f.path) {
+		ranges = f.ranges()
+	}
+	var results []testResult
+	for _, set := range f.sets {
+		r, err := t.set(f, set, ranges)
+		r.Dir, r.Set, r.Ops = dir, set.name, f.ops
+		if err != nil {
+			r.Status, r.Why = "failed", err.Error()
+			var refusal refused
+			if errors.As(err, &refusal) {
+				r.Status, r.Kind = "skipped", refusalKind(err)
+			}
+		}
+		results = append(results, r)
+	}
+	return results
 }
 
 // refusalKind says what kind of thing an error refuses for what it is: the first one, if there are several; "" if it is none.
@@ -172,9 +221,9 @@ type refused struct{ error }
 
 func (r refused) Unwrap() error { return r.error }
 
-// compileTest compiles a model for a test: with all inputs secret, then with those public that the compiler asks for, then
-// with all integers public.
-func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.Tensor) (*smpcc.Compilation, []string, error) {
+// compile compiles a model for a test: with all inputs secret, then with those public that the compiler asks for, then
+// with all integers public. ranges are for inputs that have none by flag; those used are returned.
+func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[string][2]float64) (comp *smpcc.Compilation, publicInputs, used []string, err error) {
 	public := map[string]*ir.Tensor{}
 	var last error // what is left in the way after all that was asked for is there
 	for range len(in) + 3 {
@@ -184,14 +233,33 @@ func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.T
 				secret[k] = t
 			}
 		}
-		opt, err := s.options(c, model, secret)
+		opt, err := t.source.options(t.command, path, secret)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
+		}
+		used = nil
+		for _, k := range sortedKeys(secret) {
+			if r, ok := ranges[k]; ok {
+				if _, declared := opt.Ranges[k]; !declared {
+					opt.Ranges[k] = r
+					used = append(used, fmt.Sprintf("%s=%g..%g", k, r[0], r[1]))
+				}
+			}
 		}
 		opt.Public = public
-		comp, err := smpcc.Compile(model, opt)
+		if smpcc.IsProgram(path) {
+			opt.Shapes, opt.Public = nil, nil
+		}
+		comp, err := smpcc.Compile(path, opt)
 		if err == nil {
-			return comp, sortedKeys(public), nil
+			return comp, sortedKeys(public), used, nil
+		}
+		if diag.KindOf(err) == diag.Usage {
+			return nil, nil, nil, err
+		}
+		if strings.Contains(err.Error(), "internal error") || smpcc.IsProgram(path) {
+			last = err
+			break
 		}
 		last = err
 		had := len(public)
@@ -213,9 +281,9 @@ func (s *source) compileTest(c *cobra.Command, model string, in map[string]*ir.T
 		}
 	}
 	if strings.Contains(last.Error(), "internal error") {
-		return nil, nil, last
+		return nil, nil, used, last
 	}
-	return nil, nil, refused{last}
+	return nil, nil, used, refused{last}
 }
 
 // mustBePublic lists the inputs that the compiler says it needs as public parameters.
@@ -234,80 +302,74 @@ func mustBePublic(err error) []string {
 	return out
 }
 
-// readSet reads NAME_0.pb, NAME_1.pb, ... of a set, named by the tensors or by position.
-func readSet(set, kind string, infos []onnx.InputInfo) (map[string]*ir.Tensor, error) {
-	out := map[string]*ir.Tensor{}
-	for i, info := range infos {
-		t, name, err := onnx.ReadTensor(filepath.Join(set, fmt.Sprintf("%s_%d.pb", kind, i)))
-		if err != nil {
-			return nil, err
+// set runs one set. A panic is a failure of the test and not the end of the command.
+func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64) (r testResult, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
 		}
-		for _, other := range infos {
-			if other.Name == name {
-				info = other
-			}
-		}
-		out[info.Name] = info.Data(t)
+	}()
+	if set.err != nil {
+		return r, set.err
 	}
-	return out, nil
-}
-
-func (s *source) testSet(c *cobra.Command, model, set string, ins, outs []onnx.InputInfo, atol, rtol float64) (r testResult, err error) {
-	in, err := readSet(set, "input", ins)
-	if err != nil {
-		return r, refused{err}
-	}
-	want, err := readSet(set, "output", outs)
-	if err != nil {
-		return r, refused{err}
-	}
-	for _, k := range sortedKeys(want) {
-		for i := range want[k].Len() {
-			if x := want[k].At(i); math.IsNaN(x) || math.IsInf(x, 0) {
-				return r, extreme(fmt.Errorf("output %q: the expected element %d is not finite, and fixed point has nothing else", k, i))
-			}
-		}
-	}
-	comp, public, err := s.compileTest(c, model, in)
+	comp, public, used, err := t.compile(f.path, set.in, ranges)
+	r.Public, r.Ranges = public, used
 	if err != nil {
 		return r, err
 	}
 	r.Public = public
+	in := maps.Clone(set.in)
 	for _, k := range public {
 		delete(in, k)
 	}
-	j := &job{plan: comp.Plan, comp: comp, inputs: in, want: want}
+	j := &job{plan: comp.Plan, comp: comp, inputs: in}
 	if _, err := j.bind(); err != nil {
 		return r, extreme(err)
 	}
-	if err := j.runLocal(c.Context()); err != nil {
+	if err := j.runLocal(t.command.Context()); err != nil {
 		return r, err
 	}
 	r.Rounds = j.phases[plan.Online].Rounds
 	for _, n := range j.phases[plan.Online].Sent {
 		r.Bytes = max(r.Bytes, n)
 	}
-	rounding := map[string]float64{}
-	for _, o := range outs {
-		rounding[o.Name] = o.Rounding()
-	}
 	for _, p := range comp.Plan.Manifest.Outputs {
-		got, w := j.outputs[p.To[0]][p.Name], want[p.Name]
-		if !got.Shape.Equal(w.Shape) {
-			return r, fmt.Errorf("output %q has shape %v, want %v", p.Name, got.Shape, w.Shape)
+		if err := t.compare(&r, p.Name, j.outputs[p.To[0]][p.Name], set.want[p.Name], f.rounding[p.Name]); err != nil {
+			return r, err
 		}
-		for i := range w.Len() {
-			d := math.Abs(got.At(i) - w.At(i))
-			if !math.IsNaN(d) && !math.IsInf(d, 0) {
-				r.Error = max(r.Error, d)
-			}
-			if !(d <= atol+(rtol+rounding[p.Name])*math.Abs(w.At(i))) {
-				return r, fmt.Errorf("output %q: element %d is %.6g, want %.6g", p.Name, i, got.At(i), w.At(i))
-			}
-		}
+	}
+	if len(comp.Plan.Manifest.Outputs) < len(set.want) {
+		return r, fmt.Errorf("%d outputs are expected, the model has %d", len(set.want), len(comp.Plan.Manifest.Outputs))
 	}
 	r.Status = "passed"
 	return r, nil
+}
+
+// compare compares an output with what the folder expects, and counts what it compared.
+func (t *tester) compare(r *testResult, name string, got *ir.Tensor, expected expectation, rounding float64) error {
+	if expected == nil {
+		return fmt.Errorf("output %q has no expected value in the folder", name)
+	}
+	want, err := expected.as(got.Elem)
+	if err != nil {
+		return fmt.Errorf("output %q: %w", name, err)
+	}
+	c := t.contract
+	c.Rtol += rounding
+	d, err := c.Compare(got, want)
+	if err != nil {
+		return fmt.Errorf("output %q %w", name, err)
+	}
+	if want.Elem == ir.Real {
+		r.Reals += d.Elements
+		r.Error = max(r.Error, d.Worst)
+	} else {
+		r.Whole += d.Elements
+	}
+	if d.Wrong > 0 {
+		return fmt.Errorf("output %q: %s", name, d.Explain(got, want))
+	}
+	return nil
 }
 
 // runLocal runs the job in this process.
