@@ -142,7 +142,7 @@ func tooLarge(v *ir.Value, iv interval, lim float64) error {
 // publish rounds what derives from private data up to powers of two.
 func publish(v *ir.Value, iv interval) ir.Range {
 	r := ir.Range{Lo: iv.lo, Hi: iv.hi, Origin: iv.from}
-	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && v.Attrs.Has("lo") {
+	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (v.Attrs.Has("lo") || v.Attrs.Has("bounds")) {
 		return r
 	}
 	r.Lo, r.Hi = 0-powerUp(-iv.lo), powerUp(iv.hi)
@@ -235,10 +235,16 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 	if v.Type.Elem == ir.Real {
 		assumed.lo, assumed.hi = -opt.assume(), opt.assume()
 	}
+	if c := byColumn(m, v); c != nil && len(v.Args) > 0 {
+		return hullOf(c), nil
+	}
 	arg := func(i int) interval { return seen[v.Args[i]] }
 	zero := interval{0, 0, ir.Proved}
 	switch v.Op {
 	case ir.OpInput:
+		if c := inputColumns(v, true); c != nil {
+			return hullOf(c), nil
+		}
 		if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
 			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
 			if lo > hi || math.IsNaN(lo) || math.IsNaN(hi) {
