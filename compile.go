@@ -4,6 +4,7 @@ package smpcc
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -340,20 +341,28 @@ func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) {
 	if p.Elem != "real" && t.Elem == ir.Real {
 		return nil, fail("data is real, the plan wants %s", p.Elem)
 	}
-	for i := range t.Len() {
-		x := t.At(i)
-		if p.Elem == "bool" && x != 0 && x != 1 {
-			return nil, fail("element %d is not 0 or 1", i)
+	out := make([]uint64, t.Len())
+	for i := range out {
+		var err error
+		if p.Elem == "real" {
+			out[i], err = p.Word(i, t.At(i))
+		} else {
+			err = p.Check(i, t.At(i))
 		}
-		if p.Elem != "bool" && !(x >= p.Lo && x <= p.Hi) {
-			return nil, fail("element %d is outside the range %g..%g (%s) that the plan relies on", i, p.Lo, p.Hi, p.Origin)
+		if beyond := (*plan.RangeError)(nil); errors.As(err, &beyond) {
+			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", beyond.Hint())
+		}
+		if err != nil {
+			return nil, fail("%v", err)
 		}
 	}
-	e, err := ir.Encode(t, p.Scale)
+	if p.Elem == "real" {
+		return out, nil
+	}
+	e, err := ir.Encode(t, p.Scale) // integers may have more digits than a float64
 	if err != nil {
 		return nil, fail("%v", err)
 	}
-	out := make([]uint64, len(e.I))
 	for i, x := range e.I {
 		out[i] = uint64(x)
 	}

@@ -81,8 +81,16 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		} else if e := v.Attrs.Str("elem"); e != "" {
 			elem = e
 		}
+		lo, hi := v.Range.Lo, v.Range.Hi
+		columns := tableColumns(v)
+		for k, c := range columns { // as their owner sees them
+			if k == 0 {
+				lo, hi = c.Lo, c.Hi
+			}
+			lo, hi = min(lo, c.Lo), max(hi, c.Hi)
+		}
 		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
-			Shape: append([]int{}, t.Shape...), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String()}
+			Shape: append([]int{}, t.Shape...), Lo: lo, Hi: hi, Origin: v.Range.Origin.String(), Columns: columns}
 	}
 	for _, v := range f.Body {
 		m.RingBits = max(m.RingBits, secretBits(v))
@@ -116,6 +124,23 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		}
 	}
 	return m
+}
+
+// tableColumns returns the ranges of an input's columns and how they are scaled; nil if it has one range.
+func tableColumns(v *ir.Value) []plan.Column {
+	b := v.Attrs.Tensor("bounds")
+	if b == nil {
+		return nil
+	}
+	shift := v.Attrs.Ints("shift")
+	out := make([]plan.Column, b.Shape[0])
+	for k := range out {
+		out[k] = plan.Column{Lo: b.At(2 * k), Hi: b.At(2*k + 1)}
+		if shift != nil {
+			out[k].Shift = shift[k]
+		}
+	}
+	return out
 }
 
 func secretBits(v *ir.Value) int {

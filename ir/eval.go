@@ -149,6 +149,7 @@ func bind(v *Value, data map[string]*Tensor) (*Tensor, error) {
 			}
 		}
 	}
+	t = shifted(v, t)
 	if v.Type.Elem != Ring {
 		return t, nil
 	}
@@ -157,6 +158,19 @@ func bind(v *Value, data map[string]*Tensor) (*Tensor, error) {
 		return nil, fmt.Errorf("data for %q: %w", name, err)
 	}
 	return e, nil
+}
+
+// shifted returns the data of an input as it is bound: column k of a table times 2^-d_k, if the input says so.
+func shifted(v *Value, t *Tensor) *Tensor {
+	shift := v.Attrs.Ints("shift")
+	if shift == nil {
+		return t
+	}
+	z := NewTensor(Real, t.Shape)
+	for i, x := range t.F {
+		z.F[i] = math.Ldexp(x, -shift[i%len(shift)])
+	}
+	return z
 }
 
 // checkRead returns an error if v reads a ring value as a signed number of fewer bits than it has. Other ops compute modulo 2^bits, so that what

@@ -1,6 +1,10 @@
 package ir
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // Leaves and results.
 const (
@@ -53,9 +57,69 @@ var boundAttrs = []AttrSpec{
 	{"scale", AttrInt, false}, {"bits", AttrInt, false}, {"form", AttrString, false},
 }
 
+// inputAttrs are those of every leaf and what is said of the columns of a table, which lie along its last axis. As declared, columns lists some
+// of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
+// is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
+var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
+	AttrSpec{"origin", AttrString, false})
+
+// mostShift is the largest power of two by which a column is scaled.
+const mostShift = 64
+
+// inputType types an input and checks what is said of its columns.
+func inputType(v *Value) (Type, error) {
+	t, err := boundType(v)
+	if err != nil {
+		return Type{}, err
+	}
+	k := 0
+	if n := len(t.Shape); n > 0 {
+		k = t.Shape[n-1]
+	}
+	bounds, list, shift := v.Attrs.Tensor("bounds"), v.Attrs.Ints("columns"), v.Attrs.Ints("shift")
+	if bounds == nil {
+		if list != nil || shift != nil || v.Attrs.Has("origin") {
+			return Type{}, fmt.Errorf("columns, shift and origin go with bounds")
+		}
+		return t, nil
+	}
+	n := k
+	if list != nil {
+		n = len(list)
+	}
+	if err := bounds.Check(); err != nil {
+		return Type{}, fmt.Errorf("bounds: %w", err)
+	}
+	if v.Attrs.Str("elem") != "real" || k == 0 || bounds.Elem != Real || !bounds.Shape.Equal(Shape{n, 2}) {
+		return Type{}, fmt.Errorf("bounds are %v%v, want real%v for the columns of a table of reals", bounds.Elem, bounds.Shape, Shape{n, 2})
+	}
+	for i := range n {
+		if lo, hi := bounds.At(2*i), bounds.At(2*i+1); !(lo <= hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) {
+			return Type{}, fmt.Errorf("bounds %g..%g are not an interval", lo, hi)
+		}
+	}
+	for i, c := range list {
+		if c < 0 || c >= k || i > 0 && c <= list[i-1] {
+			return Type{}, fmt.Errorf("columns %v are not a rising list below %d", list, k)
+		}
+	}
+	if shift != nil && (list != nil || len(shift) != k) {
+		return Type{}, fmt.Errorf("shift has %d entries for %d columns", len(shift), k)
+	}
+	for _, d := range shift {
+		if d < -mostShift || d > mostShift {
+			return Type{}, fmt.Errorf("shift by %d is beyond %d", d, mostShift)
+		}
+	}
+	if o := v.Attrs.Str("origin"); o != "" && o != Assumed.String() && o != Calibrated.String() {
+		return Type{}, fmt.Errorf("origin=%q, want assumed or calibrated", o)
+	}
+	return t, nil
+}
+
 func init() {
 	register(
-		&Row{Op: OpInput, Doc: "A private input, bound when the plan runs; lo and hi are its declared range.", Attrs: boundAttrs, Type: boundType},
+		&Row{Op: OpInput, Doc: "A private input, bound when the plan runs; lo and hi are its declared range, bounds those of a table's columns.", Attrs: inputAttrs, Type: inputType},
 		&Row{Op: OpWeight, Doc: "A model weight, known to its owner before any session; its data is in no plan.", Attrs: boundAttrs, Type: boundType},
 		&Row{Op: OpConst, Doc: "A public constant.",
 			Attrs: []AttrSpec{{"data", AttrTensor, true}, {"scale", AttrInt, false}},

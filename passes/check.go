@@ -220,8 +220,15 @@ func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 			}
 		}
 	}
+	var columns []interval
+	if at != nil {
+		columns = inputColumns(at, false)
+	}
 	for i := range t.Len() {
 		x := 0.0
+		if columns != nil {
+			lo, hi = columns[i%len(columns)].lo, columns[i%len(columns)].hi
+		}
 		switch run % 4 {
 		case 1:
 			x = hi

@@ -21,7 +21,7 @@ type Options struct {
 	Exact       []string                // outputs whose last truncation is exact
 	Net         Network                 // rounds are traded for bytes as it asks for
 	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
-	Margin      float64                 // factor on observed magnitudes; 2 if below 1
+	Margin      float64                 // factor on observed magnitudes; by the number of samples if below 1
 	Assume      float64                 // magnitude of real inputs without range and samples, and of weights that are kept back; DefaultAssume if 0
 	Policies    []*Policy               // of the owners that have one
 	Default     *Policy                 // for owners without a policy of their own; nil refuses
@@ -74,6 +74,7 @@ func Pipeline() []Pass {
 		{Name: "visibility", Doc: "Derive for every value who knows it and whose data it contains.", Run: visibility, Required: true},
 		{Name: "permit", Doc: "Check every reveal against the policy of every owner whose data it derives from; what no rule allows is refused.", Run: permit, Ensures: ir.Permitted, Required: true},
 		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
+		{Name: "columns", Doc: "Give each column of a table of reals its range, declared or from 128 rows of samples, and scale columns of different size by powers of two where weights take them up.", Run: columns, Required: true},
 		{Name: "rewrite", Doc: "Replace what is dear under encryption by what is cheap: max-pool before ReLU, batch-norm into weights, arg-max without softmax, factors into weights.", Run: rewrite},
 		{Name: "decompose", Doc: "Replace composite ops by core ops.", Run: decompose, Required: true},
 		{Name: "approximate", Doc: "Replace smooth functions by comparisons and polynomials to the precision asked for, clamped outside their window.", Run: approximate, Ensures: ir.Core, Required: true},

@@ -148,6 +148,9 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 		scale = factorBits(q.f, v.Range.Abs())
 	case v.Type.Elem == ir.Real:
 		scale = fractionBits(q.f, v.Range.Abs())
+		for _, d := range v.Attrs.Ints("shift") { // each column keeps what its own magnitude asks for
+			scale = min(max(scale, fractionBits(q.f, math.Ldexp(1, d))+d), mostFraction)
+		}
 	}
 	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
 }

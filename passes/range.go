@@ -3,7 +3,6 @@ package passes
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"smpcc/ir"
@@ -143,7 +142,7 @@ func tooLarge(v *ir.Value, iv interval, lim float64) error {
 // publish rounds what derives from private data up to powers of two.
 func publish(v *ir.Value, iv interval) ir.Range {
 	r := ir.Range{Lo: iv.lo, Hi: iv.hi, Origin: iv.from}
-	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && v.Attrs.Has("lo") {
+	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (v.Attrs.Has("lo") || v.Attrs.Has("bounds")) {
 		return r
 	}
 	r.Lo, r.Hi = 0-powerUp(-iv.lo), powerUp(iv.hi)
@@ -175,43 +174,6 @@ func powerUp(x float64) float64 {
 		return 0
 	}
 	return math.Ldexp(1, binade(x))
-}
-
-// calibrate evaluates the samples and returns each value's observed interval, widened by the margin around zero.
-func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
-	if len(opt.Samples) == 0 {
-		return nil, nil
-	}
-	margin := opt.Margin
-	if margin < 1 {
-		margin = 2
-	}
-	out := map[*ir.Value]interval{}
-	for _, sample := range opt.Samples {
-		vals, err := ir.Eval(m.Main(), ir.Env{Inputs: sample, Weights: m.Weights})
-		if err != nil {
-			return nil, fmt.Errorf("calibration: %w", err)
-		}
-		for _, v := range m.Main().Body {
-			t := vals[v]
-			from := v.Type.Vis.Owners()
-			if v.Op == ir.OpReveal { // whose own owners are its receivers
-				from = v.Args[0].Type.Vis.Owners()
-			}
-			if t == nil || slices.ContainsFunc(from, opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight {
-				continue
-			}
-			iv, ok := out[v]
-			if !ok {
-				iv = interval{0, 0, ir.Calibrated}
-			}
-			for i := range t.Len() {
-				iv.lo, iv.hi = min(iv.lo, t.At(i)*margin), max(iv.hi, t.At(i)*margin)
-			}
-			out[v] = iv
-		}
-	}
-	return out, nil
 }
 
 // shown returns m without the weights of owners who keep ranges and formats back: for them the compiler reasons as if it
@@ -273,10 +235,16 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 	if v.Type.Elem == ir.Real {
 		assumed.lo, assumed.hi = -opt.assume(), opt.assume()
 	}
+	if c := byColumn(m, v); c != nil && len(v.Args) > 0 {
+		return hullOf(c), nil
+	}
 	arg := func(i int) interval { return seen[v.Args[i]] }
 	zero := interval{0, 0, ir.Proved}
 	switch v.Op {
 	case ir.OpInput:
+		if c := inputColumns(v, true); c != nil {
+			return hullOf(c), nil
+		}
 		if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
 			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
 			if lo > hi || math.IsNaN(lo) || math.IsNaN(hi) {

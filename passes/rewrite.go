@@ -110,6 +110,9 @@ func init() {
 		{"softmax is normalised behind the product it enters, which has fewer rows to divide", ir.OpMatMul, lateNorm},
 		{"batch-norm into the convolution before it, or a factor and an offset per channel", ir.OpBatchNorm, batchNorm},
 		{"a public factor goes into the weights of the product before it", ir.OpMul, factor},
+		{"what scales and moves an input goes into one factor and one offset", ir.OpMul, scaleInput},
+		{"division of an input by weights is a product with their reciprocals", ir.OpDiv, scaleInput},
+		{"what scales and moves an input goes into the weights of the product behind it", ir.OpMatMul, affineInput},
 	}
 }
 

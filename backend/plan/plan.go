@@ -87,6 +87,8 @@ type Port struct {
 	Hi     float64  `pb:"9"`
 	Origin string   `pb:"10"` // proved, calibrated or assumed
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
+
+	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
 }
 
 // Len returns the number of elements.

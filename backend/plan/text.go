@@ -22,6 +22,9 @@ func (p *Plan) Text(w io.Writer, role string) error {
 				who = "to " + strings.Join(t.To, ", ")
 			}
 			fmt.Fprintf(b, "%s %q %s %s%v, %d bits with %d of fraction, range %g..%g %s\n", what, t.Name, who, t.Elem, t.Shape, t.Bits, t.Scale, t.Lo, t.Hi, t.Origin)
+			for k, c := range t.Columns {
+				fmt.Fprintf(b, "  column %d: range %g..%g, with %d of fraction\n", k, c.Lo, c.Hi, t.ScaleOf(k))
+			}
 		}
 	}
 	ports("input", m.Inputs)

@@ -107,19 +107,13 @@ func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 		used++
 		words[i] = make([]uint64, len(x))
 		for k, v := range x {
-			switch {
-			case p.Elem == "bool" && v != 0 && v != 1:
-				return nil, fmt.Errorf("input %q: element %d is not 0 or 1", p.Name, k)
-			case p.Elem == "int" && v != math.Trunc(v):
-				return nil, fmt.Errorf("input %q: element %d is not a whole number", p.Name, k)
-			case p.Elem != "bool" && !(v >= p.Lo && v <= p.Hi):
-				return nil, fmt.Errorf("input %q: element %d is outside the range %g..%g that the plan relies on", p.Name, k, p.Lo, p.Hi)
+			var err error
+			if words[i][k], err = p.Word(k, v); err != nil {
+				if out := (*plan.RangeError)(nil); errors.As(err, &out) {
+					return nil, fmt.Errorf("input %q: %w; %s", p.Name, err, out.Hint())
+				}
+				return nil, fmt.Errorf("input %q: %w", p.Name, err)
 			}
-			scaled := math.Ldexp(v, p.Scale)
-			if !(math.Abs(scaled) < 1<<62) {
-				return nil, fmt.Errorf("input %q: element %d is too large", p.Name, k)
-			}
-			words[i][k] = uint64(int64(math.RoundToEven(scaled)))
 		}
 	}
 	if used != len(in) {

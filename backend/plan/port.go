@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// A Column is what a plan relies on of one column of a table, along the last axis of its port.
+type Column struct {
+	Lo    float64 `pb:"1"` // range, as the owner sees it
+	Hi    float64 `pb:"2"`
+	Shift int     `pb:"3"` // it enters as x * 2^-Shift
+}
+
+// mostShift is the largest power of two by which a column is scaled.
+const mostShift = 64
+
+// column returns what is said of the column of element i, nil if the port has no columns.
+func (p *Port) column(i int) *Column {
+	if len(p.Columns) == 0 {
+		return nil
+	}
+	return &p.Columns[i%len(p.Columns)]
+}
+
+// Range returns the range that element i has, as its owner sees it.
+func (p *Port) Range(i int) (lo, hi float64) {
+	if c := p.column(i); c != nil {
+		return c.Lo, c.Hi
+	}
+	return p.Lo, p.Hi
+}
+
+// ScaleOf returns s such that x, as element i, enters as round(x * 2^s).
+func (p *Port) ScaleOf(i int) int {
+	if c := p.column(i); c != nil {
+		return p.Scale - c.Shift
+	}
+	return p.Scale
+}
+
+// Check returns an error if x is nothing that element i may be. It does not tell x.
+func (p *Port) Check(i int, x float64) error {
+	switch lo, hi := p.Range(i); {
+	case p.Elem == "bool":
+		if x != 0 && x != 1 {
+			return fmt.Errorf("element %d is not 0 or 1", i)
+		}
+	case p.Elem == "int" && x != math.Trunc(x):
+		return fmt.Errorf("element %d is not a whole number", i)
+	case !(x >= lo && x <= hi):
+		return &RangeError{Port: p, Element: i}
+	}
+	return nil
+}
+
+// Word encodes x as element i: two's complement of round(x * 2^s), halves away from zero. It refuses what Check refuses.
+func (p *Port) Word(i int, x float64) (uint64, error) {
+	if err := p.Check(i, x); err != nil {
+		return 0, err
+	}
+	y := math.Round(math.Ldexp(x, p.ScaleOf(i)))
+	if !(math.Abs(y) < 1<<63) {
+		return 0, fmt.Errorf("element %d is too large for %d fraction bits", i, p.ScaleOf(i))
+	}
+	return uint64(int64(y)), nil
+}
+
+// A RangeError is an element that lies outside the range that a plan relies on.
+type RangeError struct {
+	Port    *Port
+	Element int
+}
+
+// Error says which element it is, and the range, but not the value.
+func (e *RangeError) Error() string {
+	lo, hi := e.Port.Range(e.Element)
+	at := fmt.Sprintf("element %d", e.Element)
+	if k := len(e.Port.Columns); k > 0 {
+		at += fmt.Sprintf(" (row %d, column %d)", e.Element/k, e.Element%k)
+	}
+	return fmt.Sprintf("%s is outside the range %g..%g (%s) that the plan relies on", at, lo, hi, e.Port.Origin)
+}
+
+// Hint says what to try.
+func (e *RangeError) Hint() string {
+	flag := fmt.Sprintf("--range %s=LO..HI", e.Port.Name)
+	if k := len(e.Port.Columns); k > 0 {
+		flag = fmt.Sprintf("--range %s[%s%d]=LO..HI", e.Port.Name, strings.Repeat(":,", max(len(e.Port.Shape)-1, 0)), e.Element%k)
+	}
+	switch e.Port.Origin {
+	case "assumed":
+		return fmt.Sprintf("no range was declared for it: compile with %s, with sample inputs (--calibrate FILE), or with a larger --assume", flag)
+	case "calibrated":
+		return fmt.Sprintf("the range comes from samples: compile with %s, or with more samples", flag)
+	}
+	return "compile with a wider " + flag
+}
+
+// validateColumns checks what a port says of its columns.
+func (p *Port) validateColumns(input bool) error {
+	if len(p.Columns) == 0 {
+		return nil
+	}
+	if n := len(p.Shape); !input || p.Elem != "real" || n == 0 || p.Shape[n-1] != len(p.Columns) {
+		return errors.New("has columns that are not those of an input of reals")
+	}
+	for k, c := range p.Columns {
+		if !(c.Lo <= c.Hi) || math.IsInf(c.Lo, 0) || math.IsInf(c.Hi, 0) || c.Lo < p.Lo || c.Hi > p.Hi {
+			return fmt.Errorf("range of column %d is not one within that of the table", k)
+		}
+		if c.Shift < -mostShift || c.Shift > mostShift {
+			return fmt.Errorf("column %d is scaled by 2^%d", k, -c.Shift)
+		}
+	}
+	return nil
+}
