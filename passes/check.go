@@ -10,9 +10,11 @@ import (
 
 // Runs that compare fixed point with the graph.
 const (
-	mostRuns   = 8
+	mostRuns   = 256
+	fewRuns    = 8 // as many where a run takes no more than fewBudget allows
 	leastRuns  = 2
-	runsBudget = 6e9  // multiply-adds of all runs together, as far as leastRuns allow
+	runsBudget = 2e8  // multiply-adds of all runs together
+	fewBudget  = 6e9  // of fewRuns
 	drawnOver  = 20   // drawn magnitudes go down to 2^-drawnOver of the largest
 	mostDiffer = 0.02 // part of the elements of a discrete output that rounding may change
 )
@@ -151,7 +153,8 @@ func (c *check) prepare(m *ir.Module) error {
 	}
 	c.tried = true
 	c.samples = len(c.opt.Samples) > 0
-	runs := max(leastRuns, min(mostRuns, int(runsBudget/2/max(1, multiplyAdds(c.graph.Main())))))
+	work := 2 * multiplyAdds(c.graph.Main())
+	runs := max(leastRuns, min(fewRuns, int(fewBudget/work)), min(mostRuns, int(runsBudget/work)))
 	var tries []map[string]*ir.Tensor
 	if c.samples {
 		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
@@ -208,7 +211,21 @@ func finite(out map[string]*ir.Tensor) bool {
 	return true
 }
 
-// draw returns data for input v, whose range is that of at: magnitudes drawn log-uniformly, or, in every fourth run, all at one end.
+// The ways in which inputs are drawn, one after the other in the runs. No single way finds what others find: magnitudes of all binades make
+// sums that one element decides, so that a function behind it is at its end; a single element shows how its own weight is rounded.
+const (
+	drawMagnitudes = iota // log-uniform
+	drawUniform
+	drawEnds   // each element at one end of its range, by chance
+	drawHigh   // all at the upper end
+	drawSingle // one of each line anywhere, the others as small as can be
+	drawScaled // uniform, all times the same power of two
+	drawLow    // all at the lower end
+	drawAgain  // log-uniform
+	drawWays
+)
+
+// draw returns data for input v, whose range is that of at, drawn in the way of the given run.
 func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
 	lo, hi := 0.0, 1.0
@@ -224,29 +241,58 @@ func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 	if at != nil {
 		columns = inputColumns(at, false)
 	}
+	line := 1
+	if s := v.Type.Shape; len(s) > 0 {
+		line = max(1, s[len(s)-1])
+	}
+	scale := math.Exp2(-drawnOver * r.Float64())
+	single := 0
 	for i := range t.Len() {
-		x := 0.0
+		a, b := lo, hi
 		if columns != nil {
-			lo, hi = columns[i%len(columns)].lo, columns[i%len(columns)].hi
+			a, b = columns[i%len(columns)].lo, columns[i%len(columns)].hi
 		}
-		switch run % 4 {
-		case 1:
-			x = hi
-		case 3:
-			x = lo
-		default:
-			x = logUniform(lo, hi, r)
+		if i%line == 0 {
+			single = r.IntN(line)
 		}
+		x := drawn(a, b, run%drawWays, i%line == single, scale, r)
 		switch v.Type.Elem {
 		case ir.Real:
 			t.F[i] = x
 		case ir.Bool:
 			t.I[i] = int64(math.Round(x))
 		default:
-			t.I[i] = int64(min(max(math.Round(x), lo), hi))
+			t.I[i] = int64(min(max(math.Round(x), a), b))
 		}
 	}
 	return t
+}
+
+// drawn returns a number of lo..hi.
+func drawn(lo, hi float64, way int, single bool, scale float64, r *rand.Rand) float64 {
+	uniform := lo + float64((hi-lo)*r.Float64())
+	smallest := min(max(0, lo), hi)
+	switch way {
+	case drawUniform:
+		return uniform
+	case drawEnds:
+		if r.Uint64()&1 == 0 {
+			return lo
+		}
+		return hi
+	case drawHigh:
+		return hi
+	case drawLow:
+		return lo
+	case drawSingle:
+		if single {
+			return uniform
+		}
+		return smallest
+	case drawScaled:
+		return min(max(uniform*scale, lo), hi)
+	}
+	return logUniform(lo, hi, r)
 }
 
 // logUniform draws a number of lo..hi whose magnitude is as likely in each binade.
