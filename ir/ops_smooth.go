@@ -124,8 +124,19 @@ func SoftmaxParts(b *Builder, v *Value) (below, e, sum *Value) {
 	x := v.Args[0]
 	line := Attrs{Dims("axes", []int{v.Attrs.Int("axis", 0)}), I("keep", 1)}
 	below = b.E(OpFormat, Attrs{F("hi", 1.0/1024)}, b.E(OpSub, nil, x, b.E(OpReduceMax, line, x)))
-	e = b.E(OpExp, nil, below)
+	terms := float64(x.Type.Shape[v.Attrs.Int("axis", 0)+len(x.Type.Shape)*btoi(v.Attrs.Int("axis", 0) < 0)])
+	var exp Attrs
+	if tight := int(math.Ceil(math.Log2(max(terms, 1)))) - 4; tight > 0 { // errors of many small terms add up
+		exp = Attrs{I("tight", int64(tight))}
+	}
+	e = b.E(OpExp, exp, below)
 	sum = b.E(OpReduceSum, line, e)
-	terms := float64(x.Type.Shape.Size()) / float64(max(1, sum.Type.Shape.Size()))
 	return below, e, b.E(OpFormat, Attrs{F("lo", 0.99), F("hi", 1.01*terms)}, sum)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

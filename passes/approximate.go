@@ -57,7 +57,13 @@ type scaled struct {
 	odd    bool // f(-x) = -f(x); otherwise negative arguments count as 0
 }
 
-// methods says how each smooth function is approximated, and on what window. Outside it results are clamped.
+// Octaves that arguments of scaled functions may have; ranges narrow them.
+const (
+	leastOctave = -28
+	mostOctave  = 40
+)
+
+// methods says how each smooth function is approximated, and on what window. What a range holds beyond it is refused by the check of outputs.
 var methods = map[ir.Op]method{
 	ir.OpSigmoid:  {bend: &bend{0, line{1, 0}, centred}},
 	ir.OpTanh:     {bend: &bend{-1, line{1, 0}, odd}},
@@ -67,10 +73,10 @@ var methods = map[ir.Op]method{
 	ir.OpSoftplus: {bend: &bend{0, line{0, 1}, even}},
 	ir.OpMish:     {bend: &bend{0, line{0, 1}, neither}},
 	ir.OpElu:      {bend: &bend{-1, line{0, 1}, neither}},
-	ir.OpRecip:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
-	ir.OpRsqrt:    {scale: &scaled{lo: -8, hi: 12, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
-	ir.OpSqrt:     {scale: &scaled{lo: -16, hi: 12, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
-	ir.OpLog:      {scale: &scaled{lo: -10, hi: 12, term: func(j float64) float64 { return j * math.Ln2 }}},
+	ir.OpRecip:    {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
+	ir.OpRsqrt:    {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
+	ir.OpSqrt:     {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
+	ir.OpLog:      {scale: &scaled{lo: leastOctave, hi: mostOctave, term: func(j float64) float64 { return j * math.Ln2 }}},
 	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}, even}},
 	ir.OpFloor:    {by: (*approximation).floor},
 	ir.OpExp:      {by: (*approximation).exp},
@@ -83,7 +89,8 @@ type approximation struct {
 	ir.Builder
 	known func(x *ir.Value) interval // range of a value made so far
 	eps   float64
-	frac  int // fraction bits of reals
+	frac  int // fraction bits of reals near 1
+	tight int // how many bits closer than usual the result is wanted
 
 	parties int
 	net     Network
@@ -133,7 +140,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 8)), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) {
 			args = a.loosen(args)
@@ -496,6 +503,25 @@ func (a *approximation) mantissa(x *ir.Value, lo, hi int) (m *ir.Value, lookup f
 	return a.within(a.mul(x, scale), a.mantissaBits(), 0, 2+1e-3), lookup, scale
 }
 
+// significantBits is how many bits the least argument of a scaled function has at least.
+const significantBits = 13
+
+// fine asks for as many fraction bits of x as give its least value significantBits, or as least asks for, as far as the ring has room, and returns the
+// octave in which its least value other than zero lies.
+func (a *approximation) fine(x *ir.Value, w *scaled, least int) (y *ir.Value, lo, hi int) {
+	iv := a.known(x)
+	frac := fractionBits(a.frac, max(-iv.lo, iv.hi))
+	lo = w.lo
+	if iv.lo > 0 {
+		lo = max(lo, int(math.Floor(math.Log2(iv.lo))))
+		frac = max(frac, significantBits-lo)
+	}
+	frac = min(max(frac, least), mostFraction, ringRoom-3-binade(max(-iv.lo, iv.hi)))
+	lo = max(lo, -frac)
+	lo, hi = a.exponents(x, lo, w.hi)
+	return a.within(x, max(frac, 0), math.Inf(-1), math.Inf(1)), lo, hi
+}
+
 // polynomial evaluates c at t with a tree of powers: every power is a product of two masked wires, and the sum is truncated
 // once. t lies in lo..hi and has frac fraction bits.
 func (a *approximation) polynomial(t *ir.Value, c []float64, frac int) *ir.Value {
@@ -544,19 +570,32 @@ func (a *approximation) scaled(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
 }
 
 func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
-	x = a.positive(x, w.hi)
-	least := w.lo
-	if op == ir.OpSqrt { // clamped at 2^least it is off by 2^(least/2), of which more fraction bits must make less; the ring holds 2^-least
-		least = min(least, max(-a.frac, int(math.Floor(2*math.Log2(a.eps)))))
-		least = max(least, -int(math.Log2(limit(ir.Real, a.frac))))
+	least := 0
+	if op == ir.OpSqrt && a.known(x).lo <= 0 { // near zero an error of x is one of sqrt(x)
+		least = 2 - 2*int(math.Floor(math.Log2(a.eps)))
 	}
-	lo, hi := a.exponents(x, least, w.hi)
+	x = a.positive(x, w.hi)
+	x, lo, hi := a.fine(x, w, least)
+	zero := op == ir.OpSqrt && a.known(x).lo < math.Ldexp(1, lo)
+	if zero { // an octave for what is less than a unit: zero
+		lo--
+	}
 	m, lookup, _ := a.mantissa(x, lo, hi)
 	y := a.onMantissa(ir.Smooth[op], m, 0.1*a.eps)
 	if w.term != nil {
-		return a.within(a.add(y, lookup(w.term, a.mantissaBits())), a.frac, -64, 64)
+		end := 1 + math.Ln2*float64(max(-lo, hi))
+		return a.within(a.add(y, lookup(w.term, a.mantissaBits())), keep, -end, end)
 	}
-	return a.within(a.mul(y, lookup(w.factor, max(a.frac, a.mantissaBits()))), a.frac, -1e6, 1e6)
+	factor := func(j float64) float64 {
+		if zero && j == float64(lo) {
+			return 0
+		}
+		return w.factor(j)
+	}
+	most := 2.01 * max(factor(float64(lo)), factor(float64(hi-1))) // f(m) is at most f(1) or f(2)
+	frac := fractionBits(a.frac, most)
+	f := lookup(factor, min(frac+3, mostFraction))
+	return a.within(a.mul(y, f), frac, 0, most)
 }
 
 // signed extends a function of positive arguments to an odd one.
@@ -579,10 +618,13 @@ func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
 		y = a.E(ir.OpMax, nil, y, a.E(ir.OpNeg, nil, y))
 	}
 	y = a.positive(y, w.hi)
-	lo, hi := a.exponents(y, w.lo, w.hi)
+	y, lo, hi := a.fine(y, w, 0)
 	m, _, scale := a.mantissa(y, lo, hi)
 	r := a.onMantissa(ir.Smooth[ir.OpRecip], m, 0.1*a.eps)
-	q := a.within(a.mul(a.within(a.mul(x, scale), a.frac, math.Inf(-1), math.Inf(1)), r), a.frac, math.Inf(-1), math.Inf(1))
+	iv := a.known(x)
+	most := max(-iv.lo, iv.hi) * math.Exp2(float64(-lo))
+	frac := fractionBits(a.frac, most)
+	q := a.within(a.mul(a.within(a.mul(x, scale), frac, -most, most), r), frac, -most, most)
 	if sign != nil {
 		q = a.E(ir.OpSelect, nil, sign, a.E(ir.OpNeg, nil, q), q)
 	}
@@ -592,7 +634,7 @@ func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
 // Below expFloor, exp is what it is there: 2e-9. Above expCeiling it stays.
 const (
 	expFloor   = -20.0
-	expCeiling = 10.0
+	expCeiling = 24.0
 	expReach   = 128.0 // what lies above -expReach is not limited where the result is at most a little above 1
 	squarings  = 5
 )
@@ -618,11 +660,12 @@ func (a *approximation) exp(x *ir.Value) *ir.Value {
 		z = a.within(a.polynomial(t, c, cbits), frac, 0, snug(math.Exp(hi)))
 	}
 	for k--; k >= 0; k-- {
-		f := frac
+		top := snug(math.Exp(iv.hi * math.Ldexp(1, -k)))
+		f := min(frac, (60-2*max(binade(top), 0))/2) // the next square must fit the ring
 		if k == 0 {
-			f = a.frac
+			f = fractionBits(a.frac, top)
 		}
-		z = a.within(a.mul(z, z), f, 0, snug(math.Exp(iv.hi*math.Ldexp(1, -k))))
+		z = a.within(a.mul(z, z), f, 0, top)
 	}
 	return z
 }
@@ -643,16 +686,24 @@ func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 	if less := math.Ldexp(1, reach-1); width*255/256 <= less { // a range of a power of two and its rounding
 		reach, shrink = reach-1, 255.0/256
 	}
-	k = max(reach-4, 0)
-	most := snug(math.Exp(iv.hi * math.Ldexp(1, -k)))
-	rate := math.Ldexp(1/shrink, -k)
-	bits := min(18, (widest-ir.ExpoSpan(math.Ldexp(rate, reach))-int(math.Ceil(math.Log2(most))))/2)
-	frac = bits
-	if k == 0 {
-		frac = a.frac
+	var most, rate float64
+	bits := 0
+	for k = max(reach-4, 0); k <= squarings; k++ {
+		most = snug(math.Exp(iv.hi * math.Ldexp(1, -k)))
+		rate = math.Ldexp(1/shrink, -k)
+		room := (widest - ir.ExpoSpan(math.Ldexp(rate, reach)) - int(math.Ceil(math.Log2(most)))) / 2
+		if bits = min(18, room); k == 0 {
+			bits = min(max(18, fractionBits(a.frac, most)), room)
+		}
+		if math.Ldexp(1, k-bits) <= a.eps/2 {
+			break
+		}
 	}
-	if iv.hi > 1 || iv.lo < -expReach || math.Ldexp(1, k-bits+2) > a.eps || a.frac > 24 {
+	if iv.lo < -expReach || k > squarings || a.frac > 24 {
 		return nil, 0, 0
+	}
+	if frac = bits; k == 0 {
+		frac = max(fractionBits(a.frac, most), min(bits, a.frac+a.tight))
 	}
 	y := a.sub(x, a.num(roundTo(top, 8)))
 	if shrink != 1 {
@@ -677,54 +728,26 @@ func snug(x float64) float64 {
 	return x
 }
 
-// waveLimit bounds the arguments of sine and cosine.
-const waveLimit = 100.0
+// mostWaveBits is how many fraction bits a sum of waves has at most.
+const mostWaveBits = 24
 
-// wave computes sine or cosine: whole turns are subtracted by comparison with public thresholds, then a polynomial in v^2 for
-// v = x / pi in [-1, 1].
+// turnBits is how many fraction bits of a turn sine and cosine are computed from, besides those that x loses by its size.
+const turnBits = 16
+
+// wave computes sine or cosine of any argument: x / (2 pi) counts turns, of which only what is below one matters, and the opening of a wave reads no
+// more. What lies above needs no comparison: a mask modulo a turn hides an angle modulo a turn. Error: 2^-turnBits turns, and |x| times what 1/(2 pi)
+// is rounded by.
 func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
-	x, _ = a.clip(x, -waveLimit, waveLimit)
 	iv := a.known(x)
-	turns := func(x float64) int { return int(math.Round(x / (2 * math.Pi))) }
-	first, last := turns(iv.lo), turns(iv.hi)
-	round := func(y float64) float64 { return roundTo(y, a.frac) }
-	u := x
-	if first != 0 || last != first {
-		base := round(2 * math.Pi * float64(first))
-		u = a.sub(x, a.num(base))
-		var t, w []float64
-		for k := first + 1; k <= last; k++ {
-			to := round(2 * math.Pi * float64(k))
-			t, w = append(t, round(2*math.Pi*(float64(k)-0.5))), append(w, to-base)
-			base = to
-		}
-		if len(t) > 0 {
-			u = a.sub(u, a.weigh(x, a.atLeast(x, t), w, a.frac))
-		}
-	}
-	const over = 1.001
-	u = a.within(u, keep, -over*math.Pi, over*math.Pi)
-	bits := a.mantissaBits()
-	v := a.within(a.mul(u, a.exact(20, ir.Shape{}, 1/math.Pi)), bits+2, -over, over)
-	s := a.within(a.mul(v, v), bits+2, 0, over*over)
-	f := func(s float64) float64 { return math.Cos(math.Pi * math.Sqrt(max(s, 0))) }
+	frac := min(max(binade(max(-iv.lo, iv.hi)), 0)+turnBits, mostFraction)
+	turns := a.mul(x, a.exact(frac, ir.Shape{}, 1/(2*math.Pi)))
+	turns = a.within(turns, max(turnBits, a.frac), -1, 1) // modulo a turn
+	rows := ir.Reals(ir.Shape{1, 3}, 1, 1, 0)
 	if sine {
-		f = func(s float64) float64 {
-			if s <= 0 {
-				return math.Pi
-			}
-			r := math.Sqrt(s)
-			return math.Sin(math.Pi*r) / r
-		}
+		rows = ir.Reals(ir.Shape{1, 3}, 1, 0, 1)
 	}
-	c := fitPolyTo(f, 0, over*over, 0.2*a.eps, bits)
-	_, least, most := polyError(f, c, 0, over*over)
-	unit := math.Ldexp(64, -bits)
-	y := a.within(a.polynomial(s, c, bits), bits, least-unit, most+unit)
-	if sine {
-		y = a.within(a.mul(y, v), a.frac, -1-a.eps, 1+a.eps)
-	}
-	return a.within(y, a.frac, -1-a.eps, 1+a.eps)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", rows), ir.I("period", 0), ir.I("frac", int64(min(a.frac, mostWaveBits)))}, turns)
+	return a.within(y, a.frac, -1, 1)
 }
 
 // floor returns the largest integer at or below x: exact, on x as it is held.

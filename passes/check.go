@@ -124,26 +124,23 @@ func discrete(o *Output, got, want *ir.Tensor) {
 	}
 }
 
-// roundedBefore reports whether something that v is computed from is rounded: a real that is not an exact number.
+// roundedBefore reports whether v is computed from an input or weight of reals, which is rounded when it is bound: a comparison of such values is
+// decided either way where they differ by no more than that.
 func roundedBefore(v *ir.Value) bool {
-	seen := map[*ir.Value]bool{}
-	var visit func(v *ir.Value) bool
-	visit = func(v *ir.Value) bool {
-		if seen[v] {
-			return false
-		}
-		seen[v] = true
-		if v.Type.Elem == ir.Real && v.Op != ir.OpCast && v.Op != ir.OpReveal && (len(v.Args) == 0 && v.Op != ir.OpConst || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv) {
+	seen := map[*ir.Value]bool{v: true}
+	for todo := []*ir.Value{v}; len(todo) > 0; {
+		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		if (v.Op == ir.OpInput || v.Op == ir.OpWeight) && v.Type.Elem == ir.Real {
 			return true
 		}
 		for _, a := range v.Args {
-			if visit(a) {
-				return true
+			if !seen[a] {
+				seen[a] = true
+				todo = append(todo, a)
 			}
 		}
-		return false
 	}
-	return visit(v)
+	return false
 }
 
 // prepare draws inputs within the ranges that m states, or takes the samples, and computes the graph on them.

@@ -44,7 +44,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}}
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main())}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
 		switch v.Op {
@@ -118,6 +118,7 @@ type quantiser struct {
 	nf      *ir.Func                // what it emits to
 	at      *ir.Value               // what it replaces
 	weights map[*ir.Value]*ir.Value // a weight as it was emitted first -> as its products read it
+	wish    map[*ir.Value]int       // fraction bits that what reads an input asks for
 }
 
 // emit emits op with the range of what it replaces.
@@ -148,11 +149,31 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 		scale = factorBits(q.f, v.Range.Abs())
 	case v.Type.Elem == ir.Real:
 		scale = fractionBits(q.f, v.Range.Abs())
+		scale = max(scale, min(q.wish[v], q.room(v.Range.Abs())))
 		for _, d := range v.Attrs.Ints("shift") { // each column keeps what its own magnitude asks for
 			scale = min(max(scale, fractionBits(q.f, math.Ldexp(1, d))+d), mostFraction)
 		}
 	}
 	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
+}
+
+// wishes returns the fraction bits that formats ask for of inputs, seen through views and sums with constants.
+func wishes(f *ir.Func) map[*ir.Value]int {
+	out := map[*ir.Value]int{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		want := out[v]
+		if v.Op == ir.OpFormat {
+			want = max(want, v.Attrs.Int("frac", 0))
+		}
+		for _, a := range v.Args {
+			public := a.Type.Vis.IsPublic()
+			if want > 0 && !public && (v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax) {
+				out[a] = max(out[a], want)
+			}
+		}
+	}
+	return out
 }
 
 // room returns the most fraction bits with which a value of the given magnitude fits the widest ring.
@@ -207,6 +228,13 @@ func (q *quantiser) format(v, x *ir.Value) (*ir.Value, error) {
 	}
 	if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
 		x.Range, x.Args[0].Range = v.Range, v.Range
+	}
+	if waits(x) && want > x.Type.Scale { // a product has them still
+		var err error
+		if x, err = q.lower(x.Args[0], want); err != nil {
+			return nil, err
+		}
+		x.Range = v.Range
 	}
 	firm := v.Attrs.Int("firm", 0) != 0
 	if by := x.Type.Scale - want; by > 0 || by == 0 && firm {

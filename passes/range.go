@@ -54,6 +54,7 @@ func rangePass(m *ir.Module, opt *Options) error {
 		return err
 	}
 	m = shown(m, opt)
+	stated := statedBounds(f)
 	var assumed []*ir.Value
 	for _, v := range f.Body {
 		if v.Type.Elem == ir.Bool {
@@ -80,6 +81,9 @@ func rangePass(m *ir.Module, opt *Options) error {
 		}
 		if math.IsNaN(iv.lo) || math.IsNaN(iv.hi) {
 			iv = interval{math.Inf(-1), math.Inf(1), ir.Assumed}
+		}
+		if x, ok := stated[v]; ok && x.lo <= iv.hi && x.hi >= iv.lo {
+			iv.lo, iv.hi = max(iv.lo, x.lo), min(iv.hi, x.hi)
 		}
 		wide := wideLimit(opt.FracBits)
 		switch {
@@ -119,6 +123,30 @@ func rangePass(m *ir.Module, opt *Options) error {
 		}
 	}
 	return errs.Err()
+}
+
+// statedBounds returns what formats say of values that nothing else reads: a product with what keeps it small is no larger than the format behind it
+// says.
+func statedBounds(f *ir.Func) map[*ir.Value]interval {
+	uses := map[*ir.Value]int{}
+	for _, v := range f.Body {
+		for _, a := range v.Args {
+			uses[a]++
+		}
+	}
+	out := map[*ir.Value]interval{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		if v.Op != ir.OpFormat || v.Attrs.Int("loose", 0) != 0 || uses[v.Args[0]] != 1 {
+			continue
+		}
+		x := interval{v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1)), ir.Proved}
+		if own, ok := out[v]; ok {
+			x.lo, x.hi = max(x.lo, own.lo), min(x.hi, own.hi)
+		}
+		out[v.Args[0]] = x
+	}
+	return out
 }
 
 // describe names a value for people: its op and where it stands.
