@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +25,7 @@ func inferCommand() *cobra.Command {
 	var inputs, images []string
 	var session uint64
 	var width int
+	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "infer --config FILE PLAN --input NAME=FILE ...",
 		Short: "Open sessions at the party servers, give inputs and print outputs",
@@ -37,7 +37,10 @@ outputs. It opens a session at the first party, or joins one that another client
   acts_for: [p1]
 
 Many requests go over one connection: give --input NAME=FILE once for each, or a file with several inputs along its first
-dimension. --concurrency of them are under way at once; an input that is given once serves all requests.`,
+dimension. --concurrency of them are under way at once; an input that is given once serves all requests.
+
+A server that is not reached within --timeout, or shows a certificate of another authority or name, ends the command with an error that says why. How long
+a session may take the servers decide.`,
 		Args: exactly(1, "one PLAN"),
 	}
 	f := c.Flags()
@@ -46,6 +49,7 @@ dimension. --concurrency of them are under way at once; an input that is given o
 	f.StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
 	f.Uint64Var(&session, "session", 0, "number of a session that is open")
 	f.IntVar(&width, "concurrency", 4, "requests under way at once")
+	timeoutFlag(c, &timeout)
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors, a folder for each request")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if config == "" {
@@ -56,6 +60,9 @@ dimension. --concurrency of them are under way at once; an input that is given o
 		}
 		cfg, err := server.ReadConfig(config)
 		if err != nil {
+			return err
+		}
+		if err := patience(cfg, timeout); err != nil {
 			return err
 		}
 		p, err := plan.ReadFile(args[0])
@@ -80,7 +87,10 @@ dimension. --concurrency of them are under way at once; an input that is given o
 			return fmt.Errorf("%s: %w", config, err)
 		}
 		defer cl.Close()
-		i := &inference{plan: p, cfg: cfg, w: c.OutOrStdout(), out: out}
+		bar := newProgress(c.ErrOrStderr())
+		defer bar.done()
+		cl.Waiting(bar.waiting)
+		i := &inference{plan: p, cfg: cfg, w: c.OutOrStdout(), out: out, bar: bar}
 		if len(requests) > 1 {
 			return i.many(c, cl, bound, width)
 		}
@@ -94,6 +104,7 @@ dimension. --concurrency of them are under way at once; an input that is given o
 		if err != nil {
 			return err
 		}
+		bar.done()
 		return i.print("", 0, r)
 	}
 	return c
@@ -105,12 +116,11 @@ type inference struct {
 	cfg  *server.Config
 	w    io.Writer
 	out  string
+	bar  *progress
 }
 
 // many runs requests and prints their results in order, each as soon as it and those before it are there.
 func (i *inference) many(c *cobra.Command, cl *client.Client, bound [][][]uint64, width int) error {
-	bar := newProgress(c.ErrOrStderr())
-	defer bar.done()
 	start := time.Now()
 	results := make([]*client.Result, len(bound))
 	var took []time.Duration
@@ -118,7 +128,7 @@ func (i *inference) many(c *cobra.Command, cl *client.Client, bound [][][]uint64
 	err := cl.Each(c.Context(), len(bound), width, func(k int) ([][]uint64, error) { return bound[k], nil }, func(k int, r *client.Result) error {
 		results[k] = r
 		took = append(took, r.Took)
-		bar.stage(fmt.Sprintf("%d of %d requests", len(took), len(bound)))
+		i.bar.stage(fmt.Sprintf("%d of %d requests", len(took), len(bound)))
 		for ; printed < len(results) && results[printed] != nil; printed++ {
 			if err := i.print(fmt.Sprintf("request %d, session %d: ", printed, results[printed].Session), printed, results[printed]); err != nil {
 				return err
@@ -290,10 +300,27 @@ error if anything would keep the server from working with the others.`,
 	return c
 }
 
+// timeoutFlag adds the flag of patience.
+func timeoutFlag(c *cobra.Command, to *time.Duration) {
+	c.Flags().DurationVar(to, "timeout", 0, "how long a server may take to be reached, and to answer what needs no computing, `D` such as 5s; by default timeout in the configuration, which is 30s if it is not there")
+}
+
+// patience puts the flag's value, if it was given, into a configuration.
+func patience(cfg *server.Config, d time.Duration) error {
+	if d < 0 {
+		return usagef("--timeout %v: want more than 0", d)
+	}
+	if d > 0 {
+		cfg.Timeout = d.String()
+	}
+	return nil
+}
+
 // An operator is what the material commands share: connections to the servers of a configuration, with its own certificate.
 type operator struct {
 	config, planFile string
 	worker           int
+	timeout          time.Duration
 
 	plan *plan.Plan
 	cfg  *server.Config
@@ -303,6 +330,7 @@ type operator struct {
 func (o *operator) flags(c *cobra.Command, whose string) {
 	c.Flags().StringVar(&o.config, "config", "", "configuration `FILE` of "+whose)
 	c.Flags().StringVar(&o.planFile, "plan", "", "plan `FILE`, if the configuration names none")
+	timeoutFlag(c, &o.timeout)
 	c.Flags().IntVar(&o.worker, "worker", -1, "which of the configuration's workers, `N` from 0 on; by default all")
 }
 
@@ -312,6 +340,9 @@ func (o *operator) each(f func(cl *server.Client, suffix string) error) (err err
 		return usagef("--config FILE is missing: the configuration of the server, or of a client")
 	}
 	if o.cfg, err = readConfig(o.config, o.worker); err != nil {
+		return err
+	}
+	if err := patience(o.cfg, o.timeout); err != nil {
 		return err
 	}
 	if o.planFile == "" {
@@ -360,9 +391,7 @@ func materialStatusCommand() *cobra.Command {
 				if o.cfg.Servers[party] == "" {
 					continue
 				}
-				ctx, cancel := context.WithTimeout(c.Context(), 10*time.Second)
-				k, err := cl.Stock(ctx, party)
-				cancel()
+				k, err := cl.Stock(c.Context(), party)
 				if err != nil { // the others' numbers are of use all the same
 					failed = errors.Join(failed, err)
 					t.row(party+suffix, "?", "-", "-", "-", "-")
@@ -401,6 +430,7 @@ func materialGenerateCommand() *cobra.Command {
 		bar := newProgress(c.ErrOrStderr())
 		defer bar.done()
 		return o.each(func(cl *server.Client, suffix string) error {
+			cl.Waiting(bar.waiting)
 			for left := sessions; left > 0; {
 				n := min(left, 16)
 				bar.stage(fmt.Sprintf("material for %d of %d sessions%s", sessions-left, sessions, suffix))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -41,6 +42,7 @@ func bytesText(n int64) string {
 type progress struct {
 	bar  *progressbar.ProgressBar
 	stop chan struct{}
+	mu   sync.Mutex // of what the bar shows, and whether it is there
 }
 
 func newProgress(w io.Writer) *progress {
@@ -48,7 +50,8 @@ func newProgress(w io.Writer) *progress {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &progress{}
 	}
-	p := &progress{bar: progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true)), stop: make(chan struct{})}
+	bar := progressbar.NewOptions(-1, progressbar.OptionSetWriter(w), progressbar.OptionClearOnFinish(), progressbar.OptionSetElapsedTime(true))
+	p := &progress{bar: bar, stop: make(chan struct{})}
 	go func() {
 		for t := time.NewTimer(time.Second); ; t.Reset(100 * time.Millisecond) {
 			select {
@@ -56,7 +59,7 @@ func newProgress(w io.Writer) *progress {
 				t.Stop()
 				return
 			case <-t.C:
-				_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to fail
+				_ = bar.Add(1) // a bar that cannot be drawn is no reason to fail
 			}
 		}
 	}()
@@ -65,13 +68,26 @@ func newProgress(w io.Writer) *progress {
 
 // stage says what is going on.
 func (p *progress) stage(what string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		p.bar.Describe(what)
 	}
 }
 
+// waiting says that a server is not reached yet.
+func (p *progress) waiting(name, addr, why string) {
+	text := fmt.Sprintf("waiting for %s at %s", name, addr)
+	if why, _, _ = strings.Cut(why, ";"); why != "" {
+		text += ": " + why
+	}
+	p.stage(text)
+}
+
 // done removes the bar.
 func (p *progress) done() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar == nil {
 		return
 	}

@@ -81,6 +81,14 @@ func New(cfg *server.Config, p *plan.Plan) (*Client, error) {
 	return c, nil
 }
 
+// Waiting has f told, again and again and from any goroutine, of a server that is not reached yet, and why, as far as that is known. It is set before the
+// client is used. A server that is not reached within the configuration's timeout is an error.
+func (c *Client) Waiting(f func(name, addr, why string)) {
+	for _, w := range c.workers {
+		w.Waiting(f)
+	}
+}
+
 // Close ends the connections.
 func (c *Client) Close() {
 	for _, w := range c.workers {

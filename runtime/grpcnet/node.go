@@ -33,12 +33,11 @@ const (
 	window     = 16 << 20  // flow control
 	buffer     = 256 << 10 // read and write buffers
 	maxFrame   = chunkSize + headerSize
-	maxControl = 64 << 20 // bytes of a control request or reply
-	maxWaiting = 512      // streams of one peer that wait for their sessions, or sessions for them
+	maxWaiting = 512 // streams of one peer that wait for their sessions, or sessions for them
 )
 
 // Protocol is the version of what nodes say to each other. Nodes of different versions do not talk.
-const Protocol = 2
+const Protocol = 3
 
 // The metadata of calls and streams carry Protocol and the number of the worker.
 const (
@@ -60,6 +59,14 @@ type Node struct {
 	// Worker is which of its organisation's servers this is. It talks to those of the same number only, since each keeps its
 	// own numbers and material. It is set before the node is used.
 	Worker int
+	// Known reports whether a name may call at all; everybody in the authority's name may if it is nil. Others are refused before their requests are read.
+	Known func(name string) bool
+	// Limits are the lengths of requests by method, and Replies those of what is answered to calls; those not named are short.
+	Limits, Replies map[string]int
+	// Patience is how long a call waits until its peer is reached; as long as its context lasts if it is 0.
+	Patience time.Duration
+	// Waiting, if not nil, is told again and again of a peer that is not reached yet, and why, as far as that is known.
+	Waiting func(name, addr, why string)
 
 	name     string
 	tls      *tls.Config
@@ -70,25 +77,29 @@ type Node struct {
 	mu      sync.Mutex
 	conns   map[string]*grpc.ClientConn // by name and address; nil once the node is closed
 	waiting map[string]chan *incoming   // by session key: streams and sessions meet here
+	away    map[string]bool             // by name and address: the last call did not reach it
 	closed  chan struct{}
 	once    sync.Once
+
+	requests pool          // memory of requests
+	within   time.Duration // for tests: how long a request may take to come
 }
 
 // NewNode returns the node of the role named in the certificate. handlers answer control requests by method; nil for a
 // node that only calls.
 func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
-	n := &Node{name: name, tls: conf, handlers: handlers, conns: map[string]*grpc.ClientConn{}, waiting: map[string]chan *incoming{}, closed: make(chan struct{})}
+	n := &Node{name: name, tls: conf, handlers: handlers, conns: map[string]*grpc.ClientConn{}, waiting: map[string]chan *incoming{}, away: map[string]bool{}, closed: make(chan struct{})}
 	if handlers != nil {
-		n.server = grpc.NewServer(grpc.Creds(credentials.NewTLS(conf)), grpc.ForceServerCodecV2(codec{}),
+		n.server = grpc.NewServer(grpc.Creds(porter{credentials.NewTLS(conf)}), grpc.ConnectionTimeout(handshakeTimeout), grpc.InTapHandle(n.admit), grpc.ForceServerCodecV2(codec{}),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
-			grpc.MaxRecvMsgSize(maxControl), grpc.MaxSendMsgSize(maxControl), grpc.MaxConcurrentStreams(1024), grpc.MaxHeaderListSize(16<<10),
+			grpc.MaxRecvMsgSize(maxFrame), grpc.MaxConcurrentStreams(1024), grpc.MaxHeaderListSize(16<<10),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
 			grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
 		n.server.RegisterService(&grpc.ServiceDesc{ServiceName: "smpcc.Mesh", HandlerType: (*any)(nil),
 			Streams: []grpc.StreamDesc{{StreamName: "Exchange", Handler: n.accept, ServerStreams: true, ClientStreams: true}}}, n)
 		control := &grpc.ServiceDesc{ServiceName: "smpcc.Control", HandlerType: (*any)(nil)}
 		for method, h := range handlers {
-			control.Methods = append(control.Methods, grpc.MethodDesc{MethodName: method, Handler: n.answer(h, method != "Status")})
+			control.Streams = append(control.Streams, grpc.StreamDesc{StreamName: method, Handler: n.answer(method, h, method != "Status"), ServerStreams: true, ClientStreams: true})
 		}
 		n.server.RegisterService(control, n)
 		n.health = health.NewServer()
@@ -101,7 +112,7 @@ func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 // Serve answers on l until Close, and returns nil then. After a Close it closes l and returns nil too: who starts Serve in a goroutine
 // cannot know which of them comes first.
 func (n *Node) Serve(l net.Listener) error {
-	if err := n.server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) {
+	if err := n.server.Serve(&door{Listener: l, known: func(name string) bool { return n.Known == nil || n.Known(name) }, inside: map[string]int{}}); !errors.Is(err, grpc.ErrServerStopped) {
 		return err
 	}
 	return nil
@@ -148,6 +159,11 @@ func (n *Node) Close() {
 	n.conns = nil
 }
 
+// ours reports whether a method is one of roles and clients, not of health checks and reflection.
+func ours(method string) bool {
+	return method == meshMethod || strings.HasPrefix(method, controlPrefix)
+}
+
 // peerName returns the name in the caller's certificate.
 func peerName(ctx context.Context) (string, error) {
 	p, ok := peer.FromContext(ctx)
@@ -177,30 +193,6 @@ func (n *Node) checkCaller(md metadata.MD, name string) error {
 	return nil
 }
 
-// answer adapts a Handler to gRPC. checked says that the caller must speak our version and mean this worker.
-func (n *Node) answer(h Handler, checked bool) func(srv any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-	return func(_ any, ctx context.Context, dec func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		name, err := peerName(ctx)
-		if err != nil {
-			return nil, status.Error(codes.Unauthenticated, err.Error())
-		}
-		if md, _ := metadata.FromIncomingContext(ctx); checked {
-			if err := n.checkCaller(md, name); err != nil {
-				return nil, err
-			}
-		}
-		var f frame
-		if err := dec(&f); err != nil {
-			return nil, err
-		}
-		out, err := h(ctx, name, f.bytes())
-		if err != nil {
-			return nil, status.Error(codes.FailedPrecondition, err.Error())
-		}
-		return &frame{out: out}, nil
-	}
-}
-
 // conn returns the connection to a named peer at an address, which must show a certificate of that name.
 func (n *Node) conn(name, addr string) (*grpc.ClientConn, error) {
 	n.mu.Lock()
@@ -214,7 +206,7 @@ func (n *Node) conn(name, addr string) (*grpc.ClientConn, error) {
 	}
 	conf := n.tls.Clone()
 	conf.ServerName = name
-	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxControl), grpc.MaxCallSendMsgSize(maxControl)),
+	c, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(credentials.NewTLS(conf)), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(maxFrame)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(buffer), grpc.WithWriteBufferSize(buffer),
 		// a peer that is back is found within a second, however long it was away
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}, MinConnectTimeout: 5 * time.Second}),
@@ -234,27 +226,6 @@ type RemoteError struct {
 
 // Error says who answered what.
 func (e *RemoteError) Error() string { return e.Peer + ": " + e.Msg }
-
-// Call sends a control request to a named peer and returns its reply.
-func (n *Node) Call(ctx context.Context, name, addr, method string, req []byte) ([]byte, error) {
-	c, err := n.conn(name, addr)
-	if err != nil {
-		return nil, err
-	}
-	var reply frame
-	ctx = metadata.NewOutgoingContext(ctx, n.outgoing())
-	if err := c.Invoke(ctx, controlPrefix+method, &frame{out: req}, &reply, grpc.WaitForReady(true)); err != nil {
-		s := status.Convert(err)
-		switch s.Code() {
-		case codes.FailedPrecondition:
-			return nil, &RemoteError{name, s.Message()}
-		case codes.Unavailable, codes.DeadlineExceeded:
-			return nil, fmt.Errorf("%s at %s cannot be reached: %s", name, addr, unreached(s.Message()))
-		}
-		return nil, fmt.Errorf("%s at %s: %s", name, addr, s.Message())
-	}
-	return reply.bytes(), nil
-}
 
 // wrapped is what gRPC puts around the reason for which a connection could not be made.
 var wrapped = regexp.MustCompile(`^(?:.*: )?connection error: desc = "(?:transport: |error reading server preface: )(?:Error while dialing: |authentication handshake failed: )?(.*)"$`)

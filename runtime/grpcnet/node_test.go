@@ -2,10 +2,14 @@ package grpcnet
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"math/big"
 	"net"
 	"strings"
 	"testing"
@@ -158,7 +162,7 @@ func TestOtherVersion(t *testing.T) {
 			ctx = metadata.AppendToOutgoingContext(ctx, versionKey, v)
 		}
 		var reply frame
-		err := c.Invoke(ctx, controlPrefix+"Echo", &frame{}, &reply, grpc.ForceCodecV2(codec{}))
+		err := c.Invoke(ctx, controlPrefix+"Echo", &frame{}, &reply, grpc.ForceCodecV2(codec{})) // one frame each way, as earlier versions call
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("speaks protocol version %d", Protocol)) {
 			t.Errorf("version %q: %v", v, err)
 		}
@@ -189,9 +193,9 @@ func (s *fakeStream) Context() context.Context { return s.ctx }
 // leaves nothing behind.
 func FuzzHandshake(f *testing.F) {
 	digest := strings.Repeat("ab", 32)
-	f.Add("2", "0", digest, "session", "7", "b", "a")
-	f.Add("2", "0", digest, "material", "18446744073709551615", "b", "")
-	f.Add("2", "-1", digest, "session", "7", "b", "a")
+	f.Add("3", "0", digest, "session", "7", "b", "a")
+	f.Add("3", "0", digest, "material", "18446744073709551615", "b", "")
+	f.Add("3", "-1", digest, "session", "7", "b", "a")
 	f.Add("", "", "zz", "setup", "-1", "", "a b")
 	f.Fuzz(func(t *testing.T, version, worker, plan, purpose, session, to, from string) {
 		n := NewNode(nil, "b", nil)
@@ -222,5 +226,54 @@ func TestOnePeerCannotFillTheNode(t *testing.T) {
 	}
 	if _, err := n.meet(sessionKey([32]byte{}, "session", 1, "c"), "c"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestExpired calls with a certificate that has ended, and a server whose certificate has: the call ends without a deadline and says so.
+func TestExpired(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ca"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	pool := x509.NewCertPool()
+	conf := func(name string, until time.Time) *tls.Config {
+		c := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: now.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}}
+		der, err := x509.CreateCertificate(rand.Reader, c, ca, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.AddCert(root)
+	for name, ends := range map[string]map[string]time.Time{
+		"the caller's": {"a": now.Add(-time.Minute), "b": now.Add(time.Hour)},
+		"the server's": {"a": now.Add(time.Hour), "b": now.Add(-time.Minute)},
+	} {
+		b := NewNode(conf("b", ends["b"]), "b", map[string]Handler{})
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- b.Serve(l) }()
+		a := NewNode(conf("a", ends["a"]), "a", nil)
+		if _, err := a.Call(t.Context(), "b", l.Addr().String(), "Echo", nil); err == nil || !strings.Contains(err.Error(), "cannot be reached") || !strings.Contains(err.Error(), "expired") || !strings.Contains(err.Error(), "; compare the clocks, and look at the end of both certificates") {
+			t.Errorf("%s certificate has ended: %v", name, err)
+		}
+		a.Close()
+		b.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 	}
 }

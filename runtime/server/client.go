@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/engine"
@@ -13,10 +14,9 @@ import (
 	"smpcc/runtime/material"
 )
 
-// An inputRequest carries a party's inputs: packed words by name.
-type inputRequest struct {
-	ID     uint64            `json:"id"`
-	Inputs map[string][]byte `json:"inputs"`
+// An inputHead says for which session the inputs behind it are: those of one party, packed, in the order of the manifest.
+type inputHead struct {
+	ID uint64 `json:"id"`
 }
 
 // input takes this party's inputs of a session from one of its clients.
@@ -24,25 +24,13 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not give inputs of %s: it is not among its clients", peer, s.name)
 	}
-	r, err := decode[inputRequest](req)
+	r, data, err := unseal[inputHead](req)
 	if err != nil {
 		return nil, err
 	}
-	words := make([][]uint64, len(s.plan.Manifest.Inputs))
-	for i, p := range s.plan.Manifest.Inputs {
-		if p.Owner != s.name {
-			continue
-		}
-		data, ok := r.Inputs[p.Name]
-		if !ok || len(data) != plan.PackedBytes(p.Len(), p.Bits) {
-			return nil, fmt.Errorf("input %q has %d bytes, want %d", p.Name, len(data), plan.PackedBytes(p.Len(), p.Bits))
-		}
-		words[i] = make([]uint64, p.Len())
-		plan.Unpack(words[i], data, p.Bits)
-		delete(r.Inputs, p.Name)
-	}
-	if len(r.Inputs) > 0 {
-		return nil, fmt.Errorf("%d inputs are not of %s", len(r.Inputs), s.name)
+	words, err := s.inputWords(data)
+	if err != nil {
+		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,12 +46,22 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 	return []byte("{}"), nil
 }
 
-// A resultReply carries what a party received, and what its role measured.
-type resultReply struct {
-	Outputs map[string][]byte `json:"outputs"`
-	Setup   engine.PhaseStats `json:"setup"`
-	Offline engine.PhaseStats `json:"offline"`
-	Online  engine.PhaseStats `json:"online"`
+// inputWords unpacks this party's inputs, nil for those of others.
+func (s *Server) inputWords(data []byte) ([][]uint64, error) {
+	if want := inputBytes(s.plan, s.name); len(data) != want {
+		return nil, fmt.Errorf("the inputs of %s have %d bytes, want %d", s.name, len(data), want)
+	}
+	words := make([][]uint64, len(s.plan.Manifest.Inputs))
+	for i, p := range s.plan.Manifest.Inputs {
+		if p.Owner != s.name {
+			continue
+		}
+		n := plan.PackedBytes(p.Len(), p.Bits)
+		words[i] = make([]uint64, p.Len())
+		plan.Unpack(words[i], data[:n], p.Bits)
+		data = data[n:]
+	}
+	return words, nil
 }
 
 // result answers with this party's outputs once a session has ended.
@@ -82,18 +80,18 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 	if j.err != nil {
 		return nil, j.err
 	}
-	out := resultReply{Outputs: map[string][]byte{}, Offline: j.offline, Online: j.online}
+	head, data := resultHead{Outputs: []int{}, Offline: j.offline, Online: j.online}, make([]byte, 0, outputBytes(s.plan))
 	s.mu.Lock()
 	if s.model != nil {
-		out.Setup = s.model.Stats
+		head.Setup = s.model.Stats
 	}
 	s.mu.Unlock()
-	for _, p := range s.plan.Manifest.Outputs {
+	for i, p := range s.plan.Manifest.Outputs {
 		if w, ok := j.outputs[p.Name]; ok {
-			out.Outputs[p.Name] = plan.Pack(nil, w, 64)
+			head.Outputs, data = append(head.Outputs, i), plan.Pack(data, w, 64)
 		}
 	}
-	return json.Marshal(out)
+	return seal(head, data)
 }
 
 // A Client acts for parties at their servers, those of one worker.
@@ -120,23 +118,43 @@ func NewClient(cfg *Config, p *plan.Plan) (*Client, error) {
 		}
 	}
 	c := &Client{cfg: cfg, plan: p, digest: p.Digest(), node: grpcnet.NewNode(conf, name, nil)}
-	c.node.Worker = cfg.Worker
+	c.node.Worker, c.node.Patience, c.node.Replies = cfg.Worker, cfg.timeout, longReplies(p)
 	return c, nil
 }
+
+// Waiting has f told again and again of a server that is not reached yet, and why.
+func (c *Client) Waiting(f func(name, addr, why string)) { c.node.Waiting = f }
 
 // Close ends the client's connections.
 func (c *Client) Close() { c.node.Close() }
 
-func (c *Client) call(ctx context.Context, role, method string, req, reply any) error {
+// Times that a client waits for answers, where its context ends later. Reaching a server takes the configuration's timeout at most.
+const (
+	promptly   = 0             // the configuration's timeout: what needs no other role
+	eventually = 2 * time.Hour // a session, its wait for room, and material: the servers' own limits end them much earlier
+)
+
+// exchange calls a method at a role and returns the reply.
+func (c *Client) exchange(ctx context.Context, role, method string, req []byte, within time.Duration) ([]byte, error) {
 	addr := c.cfg.Servers[role]
 	if addr == "" {
-		return fmt.Errorf("servers has no address of %q", role)
+		return nil, fmt.Errorf("servers has no address of %q", role)
 	}
+	if within == promptly {
+		within = c.cfg.timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return c.node.Call(ctx, role, addr, method, req)
+}
+
+// call is exchange with JSON both ways.
+func (c *Client) call(ctx context.Context, role, method string, req, reply any, within time.Duration) error {
 	data, err := json.Marshal(req)
 	if err != nil {
 		return err
 	}
-	out, err := c.node.Call(ctx, role, addr, method, data)
+	out, err := c.exchange(ctx, role, method, data, within)
 	if err != nil || reply == nil {
 		return err
 	}
@@ -146,7 +164,7 @@ func (c *Client) call(ctx context.Context, role, method string, req, reply any) 
 // Ready waits until a role's server answers, and checks that it runs the same plan.
 func (c *Client) Ready(ctx context.Context, role string) error {
 	var r statusReply
-	if err := c.call(ctx, role, "Status", struct{}{}, &r); err != nil {
+	if err := c.call(ctx, role, "Status", struct{}{}, &r, promptly); err != nil {
 		return err
 	}
 	if r.Plan != c.digest {
@@ -158,21 +176,21 @@ func (c *Client) Ready(ctx context.Context, role string) error {
 // Generate has material for more sessions made, at the first party, and returns what is in its store then.
 func (c *Client) Generate(ctx context.Context, sessions int) (*material.Stock, error) {
 	var k material.Stock
-	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", generateRequest{sessions}, &k)
+	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", generateRequest{sessions}, &k, eventually)
 	return &k, err
 }
 
 // Stock returns what a party has stored.
 func (c *Client) Stock(ctx context.Context, party string) (*material.Stock, error) {
 	var k material.Stock
-	err := c.call(ctx, party, "Material", struct{}{}, &k)
+	err := c.call(ctx, party, "Material", struct{}{}, &k, promptly)
 	return &k, err
 }
 
 // Open begins a session and returns its number.
 func (c *Client) Open(ctx context.Context) (uint64, error) {
 	var r openReply
-	if err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", jobRequest{Plan: c.digest}, &r); err != nil {
+	if err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", jobRequest{Plan: c.digest}, &r, eventually); err != nil {
 		return 0, err
 	}
 	if c.cfg.workerOf(r.Session) != c.cfg.Worker {
@@ -190,17 +208,25 @@ func (c *Client) OpenWithin(ctx context.Context) (uint64, error) {
 
 // Input gives the inputs of a party: words by the manifest's order, nil for those of others.
 func (c *Client) Input(ctx context.Context, session uint64, party string, words [][]uint64) error {
-	r := inputRequest{ID: session, Inputs: map[string][]byte{}}
+	data, own := make([]byte, 0, inputBytes(c.plan, party)), false
 	for i, p := range c.plan.Manifest.Inputs {
 		if p.Owner == party {
-			r.Inputs[p.Name] = plan.Pack(nil, words[i], p.Bits)
+			data, own = plan.Pack(data, words[i], p.Bits), true
 		}
 	}
-	if len(r.Inputs) == 0 {
+	if !own {
 		return nil
 	}
-	return c.call(ctx, party, "Input", r, nil)
+	req, err := seal(inputHead{ID: session}, data)
+	if err != nil {
+		return err
+	}
+	_, err = c.exchange(ctx, party, "Input", req, c.cfg.timeout+time.Duration(len(req)/slowest)*time.Second)
+	return err
 }
+
+// slowest is the speed, in bytes a second, at which inputs are expected to be sent.
+const slowest = 64 << 10
 
 // A RoleResult is what one role received and measured.
 type RoleResult struct {
@@ -210,22 +236,34 @@ type RoleResult struct {
 
 // Result waits for the end of a session at a role.
 func (c *Client) Result(ctx context.Context, session uint64, role string) (*RoleResult, error) {
-	var r resultReply
-	if err := c.call(ctx, role, "Result", jobRequest{ID: session}, &r); err != nil {
+	req, err := json.Marshal(jobRequest{ID: session})
+	if err != nil {
 		return nil, err
 	}
+	msg, err := c.exchange(ctx, role, "Result", req, eventually)
+	if err != nil {
+		return nil, err
+	}
+	r, data, err := unseal[resultHead](msg)
+	if err != nil {
+		return nil, fmt.Errorf("%s answered with a malformed result", role)
+	}
 	out := &RoleResult{Outputs: map[string][]uint64{}, Setup: r.Setup, Offline: r.Offline, Online: r.Online}
-	for _, p := range c.plan.Manifest.Outputs {
-		data, ok := r.Outputs[p.Name]
-		if !ok {
-			continue
+	for _, i := range r.Outputs {
+		if i < 0 || i >= len(c.plan.Manifest.Outputs) {
+			return nil, fmt.Errorf("%s answered with an output that the plan has not", role)
 		}
-		if len(data) != plan.PackedBytes(p.Len(), 64) {
+		p := c.plan.Manifest.Outputs[i]
+		n := plan.PackedBytes(p.Len(), 64)
+		if n > len(data) {
 			return nil, fmt.Errorf("%s: output %q has %d bytes", role, p.Name, len(data))
 		}
 		w := make([]uint64, p.Len())
-		plan.Unpack(w, data, 64)
-		out.Outputs[p.Name] = w
+		plan.Unpack(w, data[:n], 64)
+		out.Outputs[p.Name], data = w, data[n:]
+	}
+	if len(data) > 0 {
+		return nil, fmt.Errorf("%s answered with %d bytes too many", role, len(data))
 	}
 	return out, nil
 }

@@ -161,7 +161,8 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
 		"Generate": s.generateHandler, "Material": s.stockHandler,
 	})
-	s.node.Worker = cfg.Worker
+	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), longReplies(p)
+	s.node.Known = func(peer string) bool { return s.isRole(peer) || s.isClient(peer) }
 	return s, nil
 }
 
