@@ -93,6 +93,17 @@ func advance(v *Value, at map[*Value]progress) (p progress, ok bool) {
 	return p, true
 }
 
+// The operations that keep rows apart, with the degree of what they make of rows that are polynomials of degree d:
+//
+//	add, sub         the largest of the operands' degrees
+//	mul              their sum
+//	neg, reveal, cast of integers to reals and of booleans to numbers, reshape, transpose, slice of all rows, gather along
+//	another axis, expand, matmul and conv with what is the same for all rows, avgpool, sums and means along other axes: d
+//
+// Every other operation, and each of these under any other condition than the one below, ends the claim: a function that is no
+// polynomial of the row may pick rows, as x*int(x/9) does, which is 0 but for the one patient above 9. Rounding to a format's last
+// place is not counted; what it may tell is within the error that the compiler states.
+
 // rowsOf returns the dimension of v that runs over rows, -1 for none, with the degree of its elements; rows is how many rows
 // v has summed, 0 if it is no such sum.
 func rowsOf(v *Value, at map[*Value]progress) (axis, degree, rows int) {
@@ -145,8 +156,12 @@ func rowsOf(v *Value, at map[*Value]progress) (axis, degree, rows int) {
 	}
 	n := in[x.axis]
 	switch v.Op {
-	case OpNeg, OpCast, OpReveal:
+	case OpNeg, OpReveal:
 		return x.axis, x.degree, 0
+	case OpCast: // only where no number changes: a real that becomes an integer is cut off, and x*int(x/9) picks rows
+		if from, to := v.Args[0].Type.Elem, v.Type.Elem; from == to && to != Int || from == Int && to == Real || from == Bool && to != Bool && to != Ring {
+			return x.axis, x.degree, 0
+		}
 	case OpReshape:
 		before := in[:x.axis].Size()
 		for i := range shape {
@@ -203,15 +218,18 @@ func rowsOf(v *Value, at map[*Value]progress) (axis, degree, rows int) {
 	return none()
 }
 
-// ArgMaxBits bounds the information that v holds of src where all of it goes through arg-maxes: the sum, over the last
-// arg-maxes on the ways, of the bits of their results.
-func ArgMaxBits(v, src *Value) int {
+// ArgMaxBits bounds the information that values hold together of the sources where all of it goes through arg-maxes: the sum, over
+// the last arg-maxes on the ways, of the bits of their results. An arg-max on the ways to several values counts once.
+func ArgMaxBits(values, sources []*Value) int {
 	derives := map[*Value]bool{}
+	for _, s := range sources {
+		derives[s] = true
+	}
 	var from func(x *Value) bool
 	from = func(x *Value) bool {
 		d, seen := derives[x]
 		if !seen {
-			derives[x] = x == src
+			derives[x] = false
 			for _, a := range x.Args {
 				if from(a) {
 					derives[x] = true
@@ -241,6 +259,8 @@ func ArgMaxBits(v, src *Value) int {
 			walk(a)
 		}
 	}
-	walk(v)
+	for _, v := range values {
+		walk(v)
+	}
 	return bits
 }

@@ -52,7 +52,7 @@ func permit(m *ir.Module, opt *Options) error {
 			forms = forms || slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.As != AsAny })
 		}
 	}
-	traces := map[*ir.Value]map[*ir.Value]ir.Done{}
+	traces := &traces{f: f, done: map[*ir.Value]map[*ir.Value]ir.Done{}}
 	for _, v := range f.Reveals() {
 		output := v.Attrs.Str("name")
 		from := origins(v, nil)
@@ -65,23 +65,19 @@ func permit(m *ir.Module, opt *Options) error {
 					continue
 				}
 				var done ir.Done
-				bits := 0
 				if forms {
-					if traces[src[0]] == nil {
-						traces[src[0]] = ir.Trace(f, src[0])
-					}
-					if done = traces[src[0]][v]; done.ArgMax {
-						bits = ir.ArgMaxBits(v, src[0])
-					}
+					done = traces.of(src[0], v)
 				}
 				p := policies[owner]
 				i := -1
 				if p != nil {
-					i = slices.IndexFunc(p.Allow, func(r Rule) bool { return r.names(output, to, source) && r.admits(done, bits) })
+					i = slices.IndexFunc(p.Allow, func(r Rule) bool {
+						return r.names(output, to, source) && r.admits(done) && (r.MaxBits == 0 || traces.bits(p, r) <= r.MaxBits)
+					})
 				}
 				if i < 0 {
 					if refused[owner]++; refused[owner] == 1 {
-						errs.Add(v.Pos, refusal(src, v, to, p, done, bits))
+						errs.Add(v.Pos, refusal(src, v, to, p, done, traces))
 					}
 					continue
 				}
@@ -98,6 +94,46 @@ func permit(m *ir.Module, opt *Options) error {
 		}
 	}
 	return errs.Err()
+}
+
+// traces holds what has been done to the data of sources on the ways to values of a function.
+type traces struct {
+	f    *ir.Func
+	done map[*ir.Value]map[*ir.Value]ir.Done
+}
+
+// of returns what has been done to src on the ways to v.
+func (t *traces) of(src, v *ir.Value) ir.Done {
+	if t.done[src] == nil {
+		t.done[src] = ir.Trace(t.f, src)
+	}
+	return t.done[src][v]
+}
+
+// bits returns how many bits of arg-maxes of the owner's data a run gives to the receivers of a rule, taken together: they may
+// compare what they were given. Outputs count, whatever their names, that derive from data which the rule is about and reach one of its
+// receivers under no rule that sets no bound.
+func (t *traces) bits(p *Policy, r Rule) int {
+	var values, sources []*ir.Value
+	for _, x := range t.f.Body {
+		if (x.Op == ir.OpInput || x.Op == ir.OpWeight) && x.Attrs.Str("owner") == p.Owner && (len(r.From) == 0 || slices.Contains(r.From, x.Attrs.Str("name"))) {
+			sources = append(sources, x)
+		}
+	}
+	for _, v := range t.f.Reveals() {
+		bounded := slices.ContainsFunc(v.Attrs.Strings("to"), func(to string) bool {
+			return to != p.Owner && slices.Contains(r.To, to) && slices.ContainsFunc(sources, func(src *ir.Value) bool {
+				done := t.of(src, v)
+				return done.ArgMax && !slices.ContainsFunc(p.Allow, func(o Rule) bool {
+					return o.MaxBits == 0 && o.names(v.Attrs.Str("name"), to, src.Attrs.Str("name")) && o.admits(done)
+				})
+			})
+		})
+		if bounded {
+			values = append(values, v)
+		}
+	}
+	return ir.ArgMaxBits(values, sources)
 }
 
 // terms checks what a policy says about who computes and how, and records what it asks of every run.
@@ -183,7 +219,7 @@ func origins(v *ir.Value, closed func(*ir.Value) bool) [][]*ir.Value {
 const maxSteps = 12
 
 // refusal says what would reach whom, on which path, and which change would make it legal.
-func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.Done, bits int) *diag.Error {
+func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.Done, traces *traces) *diag.Error {
 	src := path[0]
 	output, source, owner := reveal.Attrs.Str("name"), src.Attrs.Str("name"), src.Attrs.Str("owner")
 	var why string
@@ -200,8 +236,8 @@ func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.D
 			}
 			switch {
 			case r.As == AsArgMax && done.ArgMax:
-				why = fmt.Sprintf("%s allows at most %d bits of arg-max, the arg-maxes here say up to %d", p.ruleAt(r), r.MaxBits, bits)
-				wanted.As, wanted.MaxBits = AsArgMax, bits
+				why = fmt.Sprintf("%s allows at most %d bits of arg-max a run, the arg-maxes that reach %s say up to %d together", p.ruleAt(r), r.MaxBits, strings.Join(r.To, ", "), traces.bits(p, r))
+				wanted.As, wanted.MaxBits = AsArgMax, traces.bits(p, wanted)
 				change = "reveal fewer or smaller arg-maxes; or, "
 			case r.As == AsArgMax:
 				why = fmt.Sprintf("%s allows only the arg-max, and this path has none", p.ruleAt(r))

@@ -60,6 +60,15 @@ func (s *sketch) reveal(v *ir.Value, name string, to ...string) *ir.Value {
 	return s.must(ir.OpReveal, ir.Attrs{ir.S("name", name), ir.Ss("to", to...)}, v)
 }
 
+// whole cuts off what stands behind the point.
+func (s *sketch) whole(v *ir.Value) *ir.Value {
+	n := s.try(ir.OpCast, ir.Attrs{ir.S("to", "int")}, v)
+	if n == nil {
+		return nil
+	}
+	return s.try(ir.OpCast, ir.Attrs{ir.S("to", "real")}, n)
+}
+
 // sum adds the rows up, argmax takes the largest column of each row, row picks the first row.
 func (s *sketch) sum(v *ir.Value) *ir.Value {
 	return s.try(ir.OpReduceSum, ir.Attrs{ir.Is("axes", 0), ir.I("keep", 1)}, v)
@@ -355,6 +364,9 @@ func TestLaundering(t *testing.T) {
 	sums := &Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []Rule{
 		{Output: "sum", To: []string{"b"}, As: AsAggregate, MinRows: testRows, Line: 4},
 		{Output: "class", To: []string{"b"}, As: AsArgMax, MaxBits: testRows * 2, Line: 5},
+		{Output: "second", To: []string{"b"}, As: AsArgMax, MaxBits: testRows * 2, Line: 6},
+		{Output: "pair", To: []string{"b", "c"}, As: AsArgMax, MaxBits: testRows * 2, Line: 7},
+		{Output: "pair of c", To: []string{"b", "c"}, As: AsArgMax, MaxBits: testRows * 2, Line: 8},
 	}}
 	other := &Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
 	for _, c := range []struct {
@@ -404,6 +416,23 @@ func TestLaundering(t *testing.T) {
 		{"the sum to another receiver", false, func(s *sketch, x, _ *ir.Value) { s.reveal(s.sum(x), "sum", "c") }},
 		{"the data times zero", false, func(s *sketch, x, _ *ir.Value) {
 			s.reveal(s.must(ir.OpMul, nil, x, s.constant(ir.Shape{1, 1}, 0)), "total", "b")
+		}},
+		{"a row picked by rounding towards zero", false, func(s *sketch, x, _ *ir.Value) {
+			s.reveal(s.sum(s.must(ir.OpMul, nil, x, s.whole(s.must(ir.OpMul, nil, x, s.constant(ir.Shape{1, 1}, 0.125))))), "sum", "b")
+		}},
+		{"rounded rows", false, func(s *sketch, x, _ *ir.Value) { s.reveal(s.sum(s.whole(x)), "sum", "b") }},
+		{"classes under other names, one bit each", false, func(s *sketch, x, _ *ir.Value) {
+			s.reveal(s.argmax(x), "class", "b")
+			s.reveal(s.argmax(s.must(ir.OpAdd, nil, x, s.constant(ir.Shape{1, testCols}, 1, 0, 0))), "second", "b")
+		}},
+		{"one class under two names", true, func(s *sketch, x, _ *ir.Value) {
+			k := s.argmax(x)
+			s.reveal(k, "class", "b")
+			s.reveal(s.must(ir.OpNeg, nil, k), "second", "b")
+		}},
+		{"a class to each of two receivers, who may compare", false, func(s *sketch, x, _ *ir.Value) {
+			s.reveal(s.argmax(x), "pair", "b")
+			s.reveal(s.argmax(s.must(ir.OpNeg, nil, x)), "pair of c", "c")
 		}},
 		{"the value at the class", false, func(s *sketch, x, y *ir.Value) {
 			k := s.argmax(x)

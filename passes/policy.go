@@ -31,7 +31,7 @@ const maxPolicy = 1 << 20
 //	    to: [clinic]
 //	    from: [scan]          # only as far as it derives from these inputs or weights; all if absent
 //	    as: argmax            # only what an arg-max says of it
-//	    max_bits: 4           # and no more than this many bits a run
+//	    max_bits: 4           # and no more than this many bits a run, over all outputs to these receivers
 //	  - output: mean_dose
 //	    to: [registry]
 //	    as: aggregate         # only sums and means over rows
@@ -81,7 +81,7 @@ type Rule struct {
 	To      []string
 	From    []string
 	As      As
-	MaxBits int // with AsArgMax: at most so many bits; 0 for any number
+	MaxBits int // with AsArgMax: at most so many bits a run to all of To together; 0 for any number
 	MinRows int // with AsAggregate
 	Line    int // in the policy's file; 0 if it has none
 }
@@ -128,11 +128,11 @@ func (r Rule) names(output, receiver, source string) bool {
 	return (r.Output == "*" || r.Output == output) && slices.Contains(r.To, receiver) && (len(r.From) == 0 || slices.Contains(r.From, source))
 }
 
-// admits reports whether the rule lets data pass of which done has been done; bits is what its arg-maxes say a run.
-func (r Rule) admits(done ir.Done, bits int) bool {
+// admits reports whether the rule lets data pass of which done has been done, its bits apart.
+func (r Rule) admits(done ir.Done) bool {
 	switch r.As {
 	case AsArgMax:
-		return done.ArgMax && (r.MaxBits == 0 || bits <= r.MaxBits)
+		return done.ArgMax
 	case AsAggregate:
 		return done.Rows >= r.MinRows
 	}

@@ -1,0 +1,196 @@
+package passes
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"math/rand/v2"
+
+	"smpcc/ir"
+)
+
+// What an aggregate may say is stated by its rule: sums and means of what is a linear or a square function of each row. Such
+// sums are functions of the sum of the rows and of the sum of the products of their columns, in pairs. The test searches for graphs
+// that say more: tables of different rows with equal sums and equal sums of products, of which an output that the policy allows is
+// not the same. Such an output is determined by rows, and no aggregate that the policy speaks of is.
+
+// mirrored returns a table of other rows with the same sums and sums of products of columns: (I - uu'/2) X for u = (1, -1, -1, 1),
+// which is orthogonal and leaves the sum of rows as it is. Numbers of x are even.
+func mirrored(x []float64) []float64 {
+	u := [testRows]float64{1, -1, -1, 1}
+	out := make([]float64, len(x))
+	for j := range testCols {
+		dot := 0.0
+		for i := range testRows {
+			dot += u[i] * x[i*testCols+j]
+		}
+		for i := range testRows {
+			out[i*testCols+j] = x[i*testCols+j] - u[i]*dot/2
+		}
+	}
+	return out
+}
+
+// A launderer draws graphs of all kinds of operations on a table of one owner and a vector of another.
+type launderer struct {
+	*sketch
+	r *rand.Rand
+}
+
+// pick returns a value that the source has come to, most often one of the last.
+func (l *launderer) pick() *ir.Value {
+	n := len(l.f.Body)
+	if l.r.IntN(3) > 0 {
+		return l.f.Body[n-1-l.r.IntN(min(n, 4))]
+	}
+	return l.f.Body[l.r.IntN(n)]
+}
+
+// number returns a public number, or one for each column or row; all are dyadic, so that sums of products are exact.
+func (l *launderer) number() *ir.Value {
+	draw := func() float64 { return []float64{-2, -1, 0.5, 0.125, 0.25, 1, 2, 3, 0}[l.r.IntN(9)] }
+	switch l.r.IntN(8) {
+	case 0:
+		return l.constant(ir.Shape{1, testCols}, draw(), draw(), draw())
+	case 1:
+		return l.constant(ir.Shape{testRows, 1}, draw(), draw(), draw(), draw())
+	}
+	return l.constant(ir.Shape{1, 1}, draw())
+}
+
+// grow adds an operation.
+func (l *launderer) grow() {
+	x := l.pick()
+	axis := ir.Is("axes", int64(l.r.IntN(2)))
+	switch l.r.IntN(20) {
+	case 0, 1:
+		l.try(ir.OpMul, nil, x, l.number())
+	case 2, 3:
+		l.try(ir.OpMul, nil, x, l.pick())
+	case 4:
+		l.try(ir.OpAdd, nil, x, l.pick())
+	case 5:
+		l.try(ir.OpSub, nil, x, l.number())
+	case 6, 7:
+		if x.Type.Elem == ir.Real {
+			l.whole(x)
+		}
+	case 8:
+		l.try([]ir.Op{ir.OpRelu, ir.OpAbs, ir.OpNeg, ir.OpNot}[l.r.IntN(4)], nil, x)
+	case 9:
+		if c := l.try([]ir.Op{ir.OpLt, ir.OpEq, ir.OpGe}[l.r.IntN(3)], nil, x, l.number()); c != nil {
+			l.try(ir.OpCast, ir.Attrs{ir.S("to", "real")}, c)
+		}
+	case 10:
+		l.try(ir.OpMax, nil, x, l.pick())
+	case 11:
+		l.try(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0)}, x)
+	case 12:
+		l.try(ir.OpGather, ir.Attrs{ir.I("axis", int64(l.r.IntN(2))), ir.Is("indices", int64(l.r.IntN(3)), 0)}, x)
+	case 13:
+		if len(x.Type.Shape) == 2 {
+			l.row(x)
+		}
+	case 14:
+		if s := x.Type.Shape; len(s) == 2 && s[1] == testCols {
+			l.try(ir.OpMatMul, nil, x, l.constant(ir.Shape{testCols, 2}, 1, 2, 3, -1, 0.5, 1))
+		}
+	case 15:
+		if s := x.Type.Shape; len(s) == 2 {
+			l.try(ir.OpReshape, ir.Attrs{ir.Is("shape", int64(s[1]), int64(s[0]))}, x)
+		}
+	case 16:
+		if s := x.Type.Shape; len(s) == 2 && s[0]&(s[0]-1) == 0 { // or the mean is rounded
+			l.try(ir.OpReduceMean, ir.Attrs{ir.Is("axes", 0), ir.I("keep", 1)}, x)
+		}
+	default:
+		l.try(ir.OpReduceSum, ir.Attrs{axis, ir.I("keep", int64(l.r.IntN(2)))}, x)
+	}
+}
+
+// said returns all that a graph computes from a table, by value.
+func said(t *testing.T, s *sketch, table []float64) map[*ir.Value]*ir.Tensor {
+	t.Helper()
+	out, err := ir.Eval(s.f, ir.Env{Inputs: map[string]*ir.Tensor{
+		"x": ir.Reals(ir.Shape{testRows, testCols}, table...), "y": ir.Reals(ir.Shape{testRows, testCols}, 1, 0, 2, -1, 3, 0.5, 0, 1, -2, 4, 1, 1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// apart reports whether a value differs between two tables.
+func apart(a, b *ir.Tensor) bool {
+	for i := range a.Len() {
+		if a.At(i) != b.At(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestNoAggregateTellsRows runs the search: thousands of graphs, tens of thousands under SMPCC_NIGHTLY.
+func TestNoAggregateTellsRows(t *testing.T) {
+	graphs := 6000
+	if n, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY")); err == nil {
+		graphs = max(200000, n)
+	}
+	policy := func(output string) []*Policy {
+		return []*Policy{
+			{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: output, To: []string{"b"}, As: AsAggregate, MinRows: testRows}}},
+			{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b"}}}},
+		}
+	}
+	r := rand.New(rand.NewPCG(7, 11))
+	allowed, refused, telling := 0, 0, 0
+	for k := range graphs {
+		s := newSketch("a", "b")
+		x := s.input("x", "a")
+		s.input("y", "b")
+		l := &launderer{s, r}
+		for range 2 + r.IntN(9) {
+			l.grow()
+		}
+		var pairs [][2]map[*ir.Value]*ir.Tensor
+		for range 3 {
+			table := make([]float64, testRows*testCols)
+			for i := range table {
+				table[i] = float64(2 * (r.IntN(21) - 10))
+			}
+			pairs = append(pairs, [2]map[*ir.Value]*ir.Tensor{said(t, s, table), said(t, s, mirrored(table))})
+		}
+		body := append([]*ir.Value{}, s.f.Body...)
+		for i, v := range body {
+			if len(paths(v, x)) == 0 || v.Op == ir.OpInput {
+				continue
+			}
+			differs := false
+			for _, p := range pairs {
+				differs = differs || apart(p[0][v], p[1][v])
+			}
+			out := fmt.Sprint("out", i)
+			n := len(s.f.Body)
+			if s.try(ir.OpReveal, ir.Attrs{ir.S("name", out), ir.Ss("to", "b")}, v) == nil {
+				continue
+			}
+			err := s.check(policy(out)...)
+			switch {
+			case err == nil && differs:
+				t.Fatalf("graph %d: the policy takes value %d, %s, for an aggregate over rows, and it tells tables apart whose aggregates are the same:\n%s", k, i, ir.Line(v), s.m)
+			case err == nil:
+				allowed++
+			case differs:
+				telling++
+			default:
+				refused++
+			}
+			s.f.Body = s.f.Body[:n]
+		}
+	}
+	t.Logf("%d graphs: %d values allowed, %d refused that tell more than aggregates do, %d refused besides", graphs, allowed, telling, refused)
+	if allowed < graphs/10 || telling < graphs/10 {
+		t.Errorf("of %d graphs, %d values are allowed and %d tell too much: the search tests nothing", graphs, allowed, telling)
+	}
+}
