@@ -45,7 +45,13 @@ func TestExports(t *testing.T) {
 			for name, x := range in {
 				shapes[name] = x.Shape
 			}
-			c, runner := compiled(t, path, smpcc.Options{Shapes: shapes, Net: net})
+			ranges := map[string][2]float64{}
+			for name, x := range in {
+				if x.Elem == ir.Real {
+					ranges[name] = [2]float64{-8, 8}
+				}
+			}
+			c, runner := compiled(t, path, smpcc.Options{Shapes: shapes, Ranges: ranges, Net: net})
 			var words [][]uint64
 			for _, p := range c.Plan.Manifest.Inputs {
 				x, err := smpcc.Bind(p, in[p.Name])

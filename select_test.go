@@ -183,7 +183,7 @@ func TestArgMaxOfPairs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, comp := secure(t, g, smpcc.Options{Net: c.net}, data)
+				got, comp := secure(t, g, smpcc.Options{Net: c.net, RevealBits: 40}, data)
 				rounds := c.rounds
 				if op == ir.OpMul {
 					rounds += 2 // of the factors and of the truncation

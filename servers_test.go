@@ -299,7 +299,7 @@ func TestServersRefuse(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		if _, err := client.Open(ctx); err == nil || !strings.Contains(err.Error(), "not among the clients") {
+		if _, err := client.Open(ctx); err == nil || !strings.Contains(err.Error(), "nor among the clients") {
 			t.Errorf("error %v", err)
 		}
 	})

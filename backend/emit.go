@@ -31,11 +31,7 @@ func Emit(m *ir.Module, opt Options) (p *plan.Plan, err error) {
 	l := &lowerer{builder: newBuilder(len(m.Parties)), mod: m, wires: map[*ir.Value]*wire{}, bound: map[string]int{}}
 	l.plan.Manifest = l.manifest(f, opt)
 	for _, v := range f.Body {
-		pos := v.Pos.String()
-		if pos == "" {
-			pos = string(v.Op)
-		}
-		l.at(pos)
+		l.at(placeOf(v))
 		low := lowerings[v.Op]
 		if low == nil {
 			ir.Bug("no lowering for op %s", v.Op)
@@ -111,8 +107,8 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	}
 	path, _ := CriticalPath(f)
 	for _, v := range path {
-		if n := len(m.Critical); n == 0 || m.Critical[n-1] != v.Pos.String() {
-			m.Critical = append(m.Critical, v.Pos.String())
+		if n := len(m.Critical); n == 0 || m.Critical[n-1] != placeOf(v) {
+			m.Critical = append(m.Critical, placeOf(v))
 		}
 	}
 	for _, v := range f.Body {
@@ -141,6 +137,14 @@ func tableColumns(v *ir.Value) []plan.Column {
 		}
 	}
 	return out
+}
+
+// placeOf says where a value stands in the source, or what it is if that is not known.
+func placeOf(v *ir.Value) string {
+	if pos := v.Pos.String(); pos != "" {
+		return pos
+	}
+	return string(v.Op)
 }
 
 func secretBits(v *ir.Value) int {

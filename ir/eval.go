@@ -32,7 +32,7 @@ func Eval(f *Func, env Env) (map[*Value]*Tensor, error) {
 		}
 		t, err := evalValue(v, args, env)
 		if err == nil && env.Check {
-			err = checkRead(v, args)
+			err = checkRead(v, args, t)
 		}
 		if err != nil {
 			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
@@ -65,7 +65,7 @@ func Results(f *Func, env Env) (map[string]*Tensor, error) {
 		}
 		t, err := evalValue(v, args, env)
 		if err == nil && env.Check {
-			err = checkRead(v, args)
+			err = checkRead(v, args, t)
 		}
 		if err != nil {
 			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
@@ -175,9 +175,11 @@ func shifted(v *Value, t *Tensor) *Tensor {
 
 // checkRead returns an error if v reads a ring value as a signed number of fewer bits than it has. Other ops compute modulo 2^bits, so that what
 // exceeds a ring on the way does no harm.
-func checkRead(v *Value, args []*Tensor) error {
+func checkRead(v *Value, args []*Tensor, out *Tensor) error {
 	bits := [2]int{v.Attrs.Int("n", 0)}
 	switch v.Op {
+	case OpInput, OpWeight:
+		return checkWidth(v, out)
 	case OpTrunc, OpRelu, OpLtz, OpEqz, OpExpo:
 	case OpMul:
 		bits = [2]int{v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0)}
@@ -212,6 +214,20 @@ func checkDifference(v *Value, args []*Tensor) error {
 	for i, x := range args[0].I {
 		if d := x - args[1].I[i]; d >= half || d < -half {
 			return fmt.Errorf("the difference of elements %d is %.6g, which is more than %d bits hold", i, math.Ldexp(float64(d), -v.Args[0].Type.Scale), n)
+		}
+	}
+	return nil
+}
+
+// checkWidth returns an error for the first element of a bound ring value at or beyond half its ring in magnitude.
+func checkWidth(v *Value, t *Tensor) error {
+	if v.Type.Elem != Ring || v.Type.Bits >= widest {
+		return nil
+	}
+	half := int64(1) << (v.Type.Bits - 1)
+	for i, x := range t.I {
+		if x >= half || x <= -half {
+			return fmt.Errorf("element %d is %d, outside the signed range of %d bits", i, x, v.Type.Bits)
 		}
 	}
 	return nil

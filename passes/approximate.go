@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -117,6 +118,9 @@ func approximate(m *ir.Module, opt *Options) error {
 	seen := map[*ir.Value]interval{}
 	done := 0
 	lim := limit(ir.Real, opt.FracBits)
+	if opt.wide {
+		lim = wideLimit(opt.FracBits)
+	}
 	visible := shown(m, opt)
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		known := func(x *ir.Value) interval {
@@ -145,6 +149,9 @@ func approximate(m *ir.Module, opt *Options) error {
 		if ok || v.Op == ir.OpDiv || rounds(v) {
 			args = a.loosen(args)
 		}
+		if err := domain(v, args, known, opt); err != nil {
+			return nil, err
+		}
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0], opt.revealBits(v.Attrs.Str("name"), ir.Range{})))
@@ -163,6 +170,30 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		return mt.by(a, args[0]), nil
 	})
+}
+
+// domain refuses arguments for which a function has no value, where an input's declared range holds them, and exponentials that no ring holds.
+// What is computed on the way to a function is not refused for its bound: the check of outputs decides.
+func domain(v *ir.Value, args []*ir.Value, known func(*ir.Value) interval, opt *Options) error {
+	refuse := func(what, hint string, iv interval) error {
+		return diag.Errorf(v.Pos, "%s at %g..%g: %s", v.Op, iv.lo, iv.hi, what).WithHint("%s", hint)
+	}
+	switch v.Op {
+	case ir.OpExp:
+		if iv := known(args[0]); iv.hi > expCeiling && !opt.wide {
+			return refuse(fmt.Sprintf("exp of up to %g fits a ring of 64 bits", expCeiling), "subtract the maximum first, Clip the argument, or declare a narrower input range (--range NAME=LO..HI)", iv)
+		}
+	case ir.OpRecip, ir.OpRsqrt, ir.OpLog, ir.OpDiv:
+		x := args[len(args)-1]
+		for x.Op == ir.OpFormat || ir.Rows[x.Op].View && len(x.Args) == 1 {
+			x = x.Args[0]
+		}
+		iv := known(x)
+		if bad := iv.lo <= 0 && (iv.hi >= 0 || v.Op == ir.OpRsqrt || v.Op == ir.OpLog); bad && x.Op == ir.OpInput && !x.Type.Vis.IsPublic() {
+			return refuse("the range of its argument holds numbers for which it has no value", "declare a range without them (--range NAME=LO..HI), add a small number, or Clip the argument", iv)
+		}
+	}
+	return nil
 }
 
 // loosen widens the ranges of arguments that derive from private data to powers of two. What is fitted to a range ends up in the
@@ -285,6 +316,12 @@ const (
 // asymptotes, the rest by what is between.
 func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *ir.Value {
 	first, last := w.window(f, 0.2*a.eps)
+	switch iv := a.known(x); { // where the whole range is an asymptote
+	case iv.lo >= last:
+		return a.add(a.mul(x, a.num(w.right.slope)), a.num(w.right.at0))
+	case iv.hi <= first:
+		return a.add(a.sub(x, x), a.num(w.left))
+	}
 	x, over := a.clip(x, first, last)
 	y := a.waves(x, f, w.part)
 	if y == nil {
@@ -642,6 +679,9 @@ const (
 // exp computes exp(x) as exp(x / 2^k)^(2^k), with more fraction bits on the way: the first factor by masks that are multiplied, or by a
 // polynomial where the result may be large.
 func (a *approximation) exp(x *ir.Value) *ir.Value {
+	if a.known(x).hi > expCeiling {
+		x, _ = a.clip(x, math.Inf(-1), expCeiling)
+	}
 	z, k, frac := a.decay(x)
 	if z == nil {
 		x, _ = a.clip(x, expFloor, expCeiling)

@@ -66,6 +66,7 @@ type Output struct {
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
+	wrong   bool    // it does not keep its tolerance, and not for how much it uses
 }
 
 // Numbers say which formats were chosen, and what is known of the outputs they give.
@@ -99,14 +100,64 @@ const mostUsed = 0.5
 // mostFracBits is how many fraction bits values near 1 have at most.
 const mostFracBits = 28
 
+// nearlyAll is what runs may use where no formats leave more room: the tolerance is kept all the same.
+const nearlyAll = 0.7
+
+// A choice is a module with its formats.
+type choice struct {
+	opt     Options
+	m       *ir.Module
+	numbers *Numbers
+}
+
+// worst returns the largest part of a tolerance that an output uses; more than 1 if an output is wrong.
+func (n *Numbers) worst() float64 {
+	worst := 0.0
+	for _, o := range n.Outputs {
+		worst = max(worst, o.Used)
+		if o.wrong {
+			worst = math.Inf(1)
+		}
+	}
+	return worst
+}
+
+// publish rounds what runs on private weights and samples have shown up to powers of two, because a plan is public, and leaves it out where an
+// owner lets nothing derive from its data.
+func (n *Numbers) publish(opt *Options) {
+	silent := opt.Default != nil && !opt.Default.Publishes()
+	for _, p := range opt.Policies {
+		silent = silent || !p.Publishes()
+	}
+	for i := range n.Outputs {
+		o := &n.Outputs[i]
+		if o.Used, o.Differ = powerUp(o.Used), int(powerUp(float64(o.Differ))); silent {
+			o.Used, o.Differ, o.Of = 0, 0, 0
+		}
+	}
+}
+
 // settle runs the passes that deal with numbers, with the fewest fraction bits that keep the tolerance of every output, and returns what was
 // chosen. graph is the module as it was written, of the same meaning as m.
 func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
 	var refused error
+	var best *choice
 	check := newCheck(graph, opt)
+	take := func(c *choice) (*Numbers, error) {
+		if opt.Observe != nil { // show what was chosen
+			o := c.opt
+			o.Observe, c.m = opt.Observe, copied(m)
+			if err := run(c.m, &o); err != nil {
+				return nil, err
+			}
+		}
+		*m = *c.m
+		c.numbers.publish(opt)
+		return c.numbers, nil
+	}
 	for _, a := range attempts() {
 		o := *opt
-		o.FracBits, o.wide = opt.FracBits+a.frac, a.wide
+		o.FracBits, o.wide, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 4
 		if o.Precision <= 0 {
 			o.Precision = DefaultPrecision
 		}
@@ -134,19 +185,19 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if err != nil {
 			return nil, err
 		}
+		c := &choice{o, try, n}
 		if bad == nil {
-			if opt.Observe != nil { // show what was chosen
-				o.Observe, try = opt.Observe, copied(m)
-				if err := run(try, &o); err != nil {
-					return nil, err
-				}
-			}
-			*m = *try
-			return n, nil
+			return take(c)
+		}
+		if n.worst() <= nearlyAll && (best == nil || n.worst() < best.numbers.worst()) {
+			best = c
 		}
 		if refused == nil {
 			refused = bad
 		}
+	}
+	if best != nil {
+		return take(best)
 	}
 	return nil, refused
 }

@@ -31,7 +31,8 @@ type Options struct {
 	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
 	Observe     func(pass string, m *ir.Module)
 
-	wide bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
+	closely bool // constants have as many bits as the product's last one asks for
+	wide    bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
 }
 
 // DefaultAssume is the magnitude that real inputs have at most where nothing is said of them. Their owner's encoder refuses what is beyond.

@@ -91,7 +91,13 @@ func quantise(m *ir.Module, opt *Options) error {
 			if by <= 0 || args[0].Type.Vis.IsPublic() {
 				break
 			}
-			x, err := q.emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(by)), ir.I("firm", 1)}, args[0])
+			var x *ir.Value
+			var err error
+			if encodable(v.Args[0], args[0]) {
+				x, err = q.encode(v.Args[0], args[0], args[0].Type.Scale-by)
+			} else {
+				x, err = q.emit(ir.OpTrunc, ir.Attrs{ir.I("drop", int64(by)), ir.I("firm", 1)}, args[0])
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -146,7 +152,9 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 	case v.Type.Elem == ir.Bool:
 		return q.emit(v.Op, v.Attrs)
 	case v.Type.Elem == ir.Real && v.Op == ir.OpWeight:
-		scale = factorBits(q.f, v.Range.Abs())
+		if scale = factorBits(q.f, v.Range.Abs()); v.Range.Origin == ir.Assumed { // kept back: nothing is known of its magnitude
+			scale = max(scale, q.f)
+		}
 	case v.Type.Elem == ir.Real:
 		scale = fractionBits(q.f, v.Range.Abs())
 		scale = max(scale, min(q.wish[v], q.room(v.Range.Abs())))
@@ -258,9 +266,7 @@ func (q *quantiser) align(v *ir.Value, args []*ir.Value) ([]*ir.Value, error) {
 		}
 	}
 	asked, scale := fractionBits(q.f, mag), 0
-	free := func(i int) bool { // may be encoded as wanted
-		return v.Args[i].Type.Elem == ir.Real && (args[i].Op == ir.OpConst || args[i].Op == ir.OpWeight)
-	}
+	free := func(i int) bool { return encodable(v.Args[i], args[i]) }
 	for i, a := range args {
 		switch {
 		case v.Args[i].Type.Elem == ir.Bool || free(i):
@@ -301,6 +307,11 @@ func (q *quantiser) align(v *ir.Value, args []*ir.Value) ([]*ir.Value, error) {
 	return args, nil
 }
 
+// encodable reports whether a stands for a weight or constant of reals whose format nobody has stated.
+func encodable(orig, a *ir.Value) bool {
+	return orig.Type.Elem == ir.Real && orig.Op == a.Op && (a.Op == ir.OpConst || a.Op == ir.OpWeight)
+}
+
 // waits reports whether a is a product whose truncation is still to come, and may take more.
 func waits(a *ir.Value) bool { return a.Op == ir.OpTrunc && a.Attrs.Int("firm", 0) == 0 }
 
@@ -328,11 +339,14 @@ func (q *quantiser) need(v *ir.Value, scale, want int) int {
 func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Value, error) {
 	args = slices.Clone(args)
 	for i, a := range args {
-		if v.Args[i].Type.Elem != ir.Real || a.Op != ir.OpConst && a.Op != ir.OpWeight {
+		if !encodable(v.Args[i], a) {
 			continue
 		}
 		s := q.snap(v, a, args[1-i].Type.Scale, want)
 		if a.Op == ir.OpConst {
+			if q.opt.closely {
+				s = min(max(s, want+binade(v.Range.Abs())-binade(a.Range.Abs())), mostFraction)
+			}
 			s = exactBits(known(q.m, v.Args[i]), s)
 		}
 		var err error
@@ -369,7 +383,7 @@ func (q *quantiser) rescale(orig, a *ir.Value, scale int) (*ir.Value, error) {
 	if a.Type.Scale <= scale {
 		return a, nil
 	}
-	if orig.Type.Elem == ir.Real && (a.Op == ir.OpConst || a.Op == ir.OpWeight) {
+	if encodable(orig, a) || a.Op == ir.OpConst && orig.Type.Elem == ir.Real {
 		return q.encode(orig, a, scale)
 	}
 	if waits(a) { // one truncation, not two
@@ -418,6 +432,9 @@ const (
 // snap returns the fraction bits of a weight or constant a that meets a factor with the given fraction bits.
 func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 	s := factorBits(q.f, a.Range.Abs())
+	if a.Range.Origin == ir.Assumed {
+		s = max(s, q.f)
+	}
 	ring := func(s int) int {
 		if r := roundWidth(q.need(v, s+other, want), q.opt.Ring); r > 0 {
 			return r

@@ -71,7 +71,10 @@ func (a Accuracy) String() string {
 	case a.Of > 0:
 		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
 	}
-	return fmt.Sprintf("measured %s in %d runs on %s (worst %.2g of it)", within, a.Runs, on, a.Used)
+	if a.Used == 0 { // kept back by an owner's policy
+		return fmt.Sprintf("measured %s in %d runs on %s", within, a.Runs, on)
+	}
+	return fmt.Sprintf("measured %s in %d runs on %s (at most %.2g of it)", within, a.Runs, on, a.Used)
 }
 
 // A Port is a named tensor that enters or leaves the computation.
