@@ -171,3 +171,51 @@ func TestServerMissesItsConditions(t *testing.T) {
 		t.Errorf("the log ends with %+v, %v", last, err)
 	}
 }
+
+// TestServersCompareConditions: runs are counted by the digest of a policy, so that a plan which carries conditions under another digest
+// would start a count of its own. Every server refuses it, the owner's also if the whole plan was edited to agree with itself.
+func TestServersCompareConditions(t *testing.T) {
+	cl, _, _ := guarded(t, "max_runs: 2\n", nil)
+	edited := func(policies bool) *plan.Plan {
+		p, err := plan.Decode(cl.plan.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p.Manifest.Guards {
+			p.Manifest.Guards[i].Policy = strings.Repeat("ab", 32)
+			for k := range p.Manifest.Policies {
+				if policies && p.Manifest.Policies[k].Owner == p.Manifest.Guards[i].Owner {
+					p.Manifest.Policies[k].Digest = p.Manifest.Guards[i].Policy
+				}
+			}
+		}
+		return p
+	}
+	twice := edited(false)
+	twice.Manifest.Guards[0].Policy = cl.plan.Manifest.Guards[0].Policy
+	twice.Manifest.Guards = append(twice.Manifest.Guards, twice.Manifest.Guards[0])
+	file := filepath.Join(t.TempDir(), "p1.policy.yaml") // what the owner has
+	if err := os.WriteFile(file, []byte("version: 1\nowner: p1\nallow:\n  - {output: output, to: [p1]}\nmax_runs: 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refuses := func(role string, p *plan.Plan, want string) {
+		t.Helper()
+		cfg := cl.config(role)
+		cfg.Listen, cfg.State = "127.0.0.1:0", t.TempDir()
+		for _, r := range cl.plan.Manifest.Policies {
+			if r.Owner == role {
+				cfg.PolicyDigest = r.Digest
+			}
+		}
+		if role == "p1" {
+			cfg.Policy, cfg.PolicyDigest = file, ""
+		}
+		_, err := server.New(cfg, p, nil, role == p.Manifest.Dealer, nil)
+		refusedWith(t, err, want)
+	}
+	for _, role := range cl.plan.Roles() {
+		refuses(role, edited(false), "its runs would be counted apart")
+		refuses(role, twice, "conditions of p1 twice")
+	}
+	refuses("p1", edited(true), "the plan counts runs under the policy")
+}

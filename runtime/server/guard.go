@@ -67,11 +67,39 @@ func (s *Server) conditions(purpose string) error {
 	return nil
 }
 
-// permit decides whether a job may begin here, counts it and writes the decision down. A run counts once it is begun,
-// however it ends: its outputs may have been seen. Calls for sessions do not overlap: joining and opening see to that.
-func (s *Server) permit(purpose string, id uint64) error {
+// guards refuses a plan whose conditions are not those of the policies it was compiled under: runs are counted by the digest of the
+// policy, so that another digest would begin a count of its own. Every server asks this, and an owner's server compares the
+// digest with its own policy besides.
+func (s *Server) guards() error {
+	m := &s.plan.Manifest
+	for i, g := range m.Guards {
+		if slices.ContainsFunc(m.Guards[:i], func(o plan.Guard) bool { return o.Owner == g.Owner }) {
+			return fmt.Errorf("refused: the plan carries conditions of %s twice; compile it again", g.Owner)
+		}
+		n := 0
+		for _, r := range m.Policies {
+			if r.Owner == g.Owner {
+				if n++; r.Digest != g.Policy {
+					return fmt.Errorf("refused: the plan carries conditions of the policy %.16s of %s and was compiled under %.16s: its runs would be counted apart; compile it again", g.Policy, g.Owner, r.Digest)
+				}
+			}
+		}
+		if n != 1 {
+			return fmt.Errorf("refused: the plan carries conditions of %s and names %d policies of it; compile it again", g.Owner, n)
+		}
+	}
+	return nil
+}
+
+// permit decides whether a job may begin here, has its number recorded by use, counts it and writes the decision down. The ledger
+// comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
+// outputs may have been seen. Calls for sessions do not overlap: joining and opening see to that.
+func (s *Server) permit(purpose string, id uint64, use func() error) error {
 	if err := s.conditions(purpose); err != nil {
 		return s.refused(purpose, id, err)
+	}
+	if err := use(); err != nil {
+		return err
 	}
 	if purpose == "session" {
 		for _, g := range s.plan.Manifest.Guards {
@@ -167,6 +195,13 @@ func (s *Server) ownGuard() error {
 		if g.Owner == s.name {
 			have = g
 		}
+	}
+	digest, err := s.cfg.policyDigest()
+	if err != nil {
+		return err
+	}
+	if have.Owner != "" && have.Policy != digest {
+		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, digest, s.cfg.Policy)
 	}
 	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || !slices.Equal(have.Approve, want.Approve) {
 		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)

@@ -190,6 +190,9 @@ func (s *Server) files() disk.Disk {
 // approve refuses a plan that was not compiled under this owner's policy. A server has no default: an owner of data without
 // a policy refuses every plan.
 func (s *Server) approve() error {
+	if err := s.guards(); err != nil {
+		return err
+	}
 	for _, g := range s.plan.Manifest.Guards {
 		if g.MaxRuns > 0 && s.cfg.Workers > 1 {
 			return fmt.Errorf("refused: the policy of %s allows %d runs in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, g.MaxRuns, s.cfg.Workers)
@@ -509,10 +512,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if err := s.permit(r.Purpose, r.ID); err != nil {
-		return err
-	}
-	if err := use(); err != nil {
+	if err := s.permit(r.Purpose, r.ID, use); err != nil {
 		return err
 	}
 	var record []byte
