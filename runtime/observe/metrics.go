@@ -20,6 +20,7 @@ type Metrics struct {
 	registry  *prometheus.Registry
 	ended     *prometheus.CounterVec
 	refused   *prometheus.CounterVec
+	failed    *prometheus.CounterVec
 	phases    *prometheus.HistogramVec
 	exchanges *prometheus.HistogramVec
 	computing *prometheus.CounterVec
@@ -35,6 +36,7 @@ func NewMetrics(role, plan, version string) *Metrics {
 		registry:  prometheus.NewRegistry(),
 		ended:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_sessions_total", Help: "Setups, material jobs and sessions that have ended, by result."}, []string{"purpose", "result"}),
 		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_refused_total", Help: "Requests refused before a session began, by reason."}, []string{"reason"}),
+		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_failures_total", Help: "Everything that failed, by what it was: setup, material, session, opening, join, key, input, generate."}, []string{"what"}),
 		phases:    prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_phase_seconds", Help: "Time of a phase of one session.", Buckets: seconds}, []string{"phase"}),
 		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_exchange_seconds", Help: "Time of one exchange of messages with all peers.", Buckets: seconds}, []string{"phase"}),
 		computing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_step_seconds_total", Help: "Time spent in local steps, that is outside exchanges."}, []string{"phase"}),
@@ -44,7 +46,7 @@ func NewMetrics(role, plan, version string) *Metrics {
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "smpcc_info", Help: "What this server is; always 1.", ConstLabels: prometheus.Labels{"role": role, "plan": plan, "version": version}})
 	info.Set(1)
-	m.registry.MustRegister(m.ended, m.refused, m.phases, m.exchanges, m.computing, m.rounds, m.bytes, m.queued, info,
+	m.registry.MustRegister(m.ended, m.refused, m.failed, m.phases, m.exchanges, m.computing, m.rounds, m.bytes, m.queued, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -65,6 +67,9 @@ func (m *Metrics) Ended(purpose string, err error) {
 
 // Refused counts a request that led to no session.
 func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc() }
+
+// Failed counts a failure of any kind: of a job, or of a request. Each has a line in the log.
+func (m *Metrics) Failed(what string) { m.failed.WithLabelValues(what).Inc() }
 
 // Queued counts a request's wait.
 func (m *Metrics) Queued(d time.Duration) { m.queued.Observe(d.Seconds()) }

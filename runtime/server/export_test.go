@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"smpcc/backend/plan"
-	"smpcc/runtime/grpcnet"
 )
 
 // Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses.
@@ -21,10 +20,7 @@ func (s *Server) Observe(f func(stream string, id uint64, ph plan.Phase, round i
 
 // Handle, for tests, answers a control request as if it had come from a peer.
 func (s *Server) Handle(ctx context.Context, method, peer string, req []byte) ([]byte, error) {
-	return map[string]grpcnet.Handler{
-		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
-		"Generate": s.generateHandler, "Material": s.stockHandler,
-	}[method](ctx, peer, req)
+	return s.handlers()[method](ctx, peer, req)
 }
 
 // Quit, for tests, ends a server that does not serve.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,22 @@ func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(b)
+}
+
+// with returns the lines that hold all of the texts.
+func (l *lines) with(texts ...string) (out []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+search:
+	for _, line := range strings.Split(l.b.String(), "\n") {
+		for _, text := range texts {
+			if !strings.Contains(line, text) {
+				continue search
+			}
+		}
+		out = append(out, line)
+	}
+	return out
 }
 
 // newHouse prepares the roles of a plan. Clients of every party are known at every server; more names get certificates too.

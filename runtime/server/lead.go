@@ -39,9 +39,9 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	for {
 		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
 			s.metrics.Refused("full")
-			return nil, err
+			return nil, s.held(err)
 		}
-		id, err := s.openSession(ctx)
+		id, err := s.openSession(ctx, start)
 		switch {
 		case errors.Is(err, errCrowded):
 			continue
@@ -54,19 +54,76 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	}
 }
 
+// held says of a request that found no room whom the sessions that take it wait for, if it is a role that does not answer.
+func (s *Server) held(full error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked != "" && time.Since(s.askedAt) > s.cfg.queue/2 {
+		return fmt.Errorf("no session can begin: %s has not answered for %v", s.asked, time.Since(s.askedAt).Round(time.Millisecond))
+	}
+	if s.outage != nil {
+		return s.outage
+	}
+	return full
+}
+
+// asking notes which role is being waited for; "" for none.
+func (s *Server) asking(role string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.askedAt = role, time.Now()
+}
+
+// opened notes how an opening ended: err, if not nil, because a role did not answer.
+func (s *Server) opened(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outage, s.outageAt = err, time.Now()
+}
+
+// sharedFate returns why an opening failed that ended while a request waited for its turn: no second one has to wait for the same role.
+func (s *Server) sharedFate(since time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.outage != nil && since.Before(s.outageAt) {
+		return s.outage
+	}
+	return nil
+}
+
+// A latch is a lock that nobody has to wait for longer than a context lasts.
+type latch chan struct{}
+
+func (l latch) lock(ctx context.Context) error {
+	select {
+	case l <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l latch) unlock() { <-l }
+
 // errCrowded sends a request back to the queue: it entered before another role said how little room it has.
 var errCrowded = errors.New("more sessions have entered than fit")
 
-// openSession starts a session that has entered the gate; start leaves it on failure.
-func (s *Server) openSession(ctx context.Context) (uint64, error) {
-	s.opening.Lock()
-	defer s.opening.Unlock()
+// openSession starts a session that has entered the gate, for a request that came at a time; start leaves the gate on failure.
+func (s *Server) openSession(ctx context.Context, since time.Time) (id uint64, err error) {
 	entered := true
 	defer func() {
 		if entered {
 			s.gate.leave()
 		}
 	}()
+	if err := s.opening.lock(ctx); err != nil {
+		return 0, fmt.Errorf("the session waited for others to be opened: %w", err)
+	}
+	defer s.opening.unlock()
+	if err := s.sharedFate(since); err != nil {
+		return 0, err
+	}
+	lacking := 0
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -78,33 +135,25 @@ func (s *Server) openSession(ctx context.Context) (uint64, error) {
 		if err != nil {
 			return 0, err
 		}
-		last, err := s.ledger.Last(s.ledgerKey("session"))
+		r, err := s.nextSession(epoch)
 		if err != nil {
 			return 0, err
 		}
-		r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
-		if st := s.stock(); st != nil {
-			used, err := s.ledger.Last(s.ledgerKey("stock"))
-			if err != nil {
-				return 0, err
-			}
-			if err := st.Expire(); err != nil {
-				s.log.Warn("material cannot be deleted", "error", err.Error())
-			}
-			r.Stock = st.Next(used)
-		}
-		// ids that others may have seen are never given again
-		err = s.startWith(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }, func() { entered = false })
-		select {
-		case s.used <- struct{}{}:
-		default:
+		err = s.startSession(ctx, r, func() { entered = false })
+		if !entered {
+			defer s.wakeRefill()
 		}
 		switch {
 		case needs(err, needMaterial):
-			s.log.Warn("a party lacks material that is stored here; it is given up", "material", r.Stock)
-			if err := s.stock().DropSegment(r.Stock); err != nil {
+			lacking++
+			if err := s.giveUp(r.Stock, lacking); err != nil {
 				return 0, err
 			}
+		case errors.Is(err, errUnreadable): // which has left the gate
+			if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+				return 0, err
+			}
+			entered = true
 		case needs(err, needSetup):
 			s.log.Info("a role has lost its setup; setting up again")
 			s.forgetSetup(epoch)
@@ -115,6 +164,73 @@ func (s *Server) openSession(ctx context.Context) (uint64, error) {
 		}
 	}
 }
+
+// nextSession returns the next number of a session, and of material if there is any.
+func (s *Server) nextSession(epoch uint64) (jobRequest, error) {
+	last, err := s.ledger.Last(s.ledgerKey("session"))
+	if err != nil {
+		return jobRequest{}, err
+	}
+	r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
+	st := s.stock()
+	if st == nil {
+		return r, nil
+	}
+	used, err := s.ledger.Last(s.ledgerKey("stock"))
+	if err != nil {
+		return jobRequest{}, err
+	}
+	if err := st.Expire(); err != nil {
+		s.log.Warn("material cannot be deleted", "error", err.Error())
+	}
+	r.Stock = st.Next(used)
+	return r, nil
+}
+
+// startSession begins a session at all roles. Its number is recorded first, since others may see it and it must not be given again; its material is
+// recorded here when the others have joined, so that a session which does not begin uses none.
+func (s *Server) startSession(ctx context.Context, r jobRequest, begun func()) error {
+	err := s.startWith(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("session"), r.ID) }, func() error {
+		if r.Stock == 0 {
+			return nil
+		}
+		return s.ledger.Use(s.ledgerKey("stock"), r.Stock)
+	}, begun)
+	var call unanswered
+	var remote *grpcnet.RemoteError
+	switch {
+	case err == nil:
+		s.opened(nil)
+	case errors.As(err, &call) && !errors.As(err, &remote) && ctx.Err() == nil:
+		s.opened(err)
+	}
+	return err
+}
+
+// wakeRefill has the store looked at: material may have been used.
+func (s *Server) wakeRefill() {
+	select {
+	case s.used <- struct{}{}:
+	default:
+	}
+}
+
+// giveUp leaves out material that another party lacks: the one number at first, since the party may have used it for a session that did not begin
+// here, and the whole segment if it lacks the next one too.
+func (s *Server) giveUp(stock uint64, times int) error {
+	s.log.Warn("a party lacks material that is stored here; it is given up", "material", stock)
+	s.wakeRefill()
+	if times > 1 {
+		return s.stock().DropSegment(stock)
+	}
+	return s.ledger.Use(s.ledgerKey("stock"), stock)
+}
+
+// unanswered is the failure of a call to another role, which is a RemoteError if the role has answered.
+type unanswered struct{ error }
+
+// Unwrap returns the cause.
+func (u unanswered) Unwrap() error { return u.error }
 
 // needs reports whether a role has answered that it lacks something.
 func needs(err error, what string) bool {
@@ -133,8 +249,10 @@ func (s *Server) forgetSetup(epoch uint64) {
 
 // ready returns the number of the setup, made now if there is none.
 func (s *Server) ready(ctx context.Context) (uint64, error) {
-	s.opening.Lock()
-	defer s.opening.Unlock()
+	if err := s.opening.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.opening.unlock()
 	return s.readyLocked(ctx)
 }
 
@@ -177,11 +295,11 @@ func (s *Server) await(ctx context.Context, r jobRequest) error {
 
 // start begins a job at all roles: use records it here first. The dealer joins first, because parties ask it for keys.
 func (s *Server) start(ctx context.Context, r jobRequest, use func() error) error {
-	return s.startWith(ctx, r, use, func() {})
+	return s.startWith(ctx, r, use, func() error { return nil }, func() {})
 }
 
-// startWith is start; begun is called when the job is about to begin here.
-func (s *Server) startWith(ctx context.Context, r jobRequest, use func() error, begun func()) error {
+// startWith is start; begun is called when the job is about to begin here, and records with join what it uses.
+func (s *Server) startWith(ctx context.Context, r jobRequest, use, join func() error, begun func()) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
 		return s.refused(r.Purpose, r.ID, err)
 	}
@@ -192,7 +310,7 @@ func (s *Server) startWith(ctx context.Context, r jobRequest, use func() error, 
 		return err
 	}
 	begun() // begin leaves the gate for a session
-	return s.begin(r, func() error { return nil })
+	return s.begin(r, join)
 }
 
 // learn takes from the answer of a role that has joined how many sessions it can run at once, which another start of its
@@ -219,10 +337,14 @@ func (s *Server) others(ctx context.Context, method string, r jobRequest, limit 
 	if r.Stock > 0 {
 		roles = s.plan.Manifest.Parties
 	}
+	defer s.asking("")
 	for i := len(roles) - 1; i > 0; i-- {
+		if method == "Join" {
+			s.asking(roles[i])
+		}
 		reply, err := s.node.Call(ctx, roles[i], s.cfg.Servers[roles[i]], method, req)
 		if err != nil {
-			return err
+			return unanswered{err}
 		}
 		if err := answered(roles[i], reply); err != nil {
 			return err

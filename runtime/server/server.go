@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,18 +62,22 @@ type Server struct {
 	// observer, for tests, is told of every exchange before its messages leave.
 	observer func(j *job, ph plan.Phase, round int, out [][]byte)
 
-	opening sync.Mutex // lead only: one session is opened at a time
+	opening latch      // lead only: one session is opened at a time
 	dealing sync.Mutex // lead only: one material job runs at a time
 	joining sync.Mutex // ids reach the ledger in order
 	saving  sync.Mutex // setups reach the disk in order
 
-	mu    sync.Mutex
-	model *engine.Model // of the setup with number epoch
-	epoch uint64
-	store *material.Store // of that setup; nil before the first, and at the dealer
-	side  int             // setups and material jobs that run
-	jobs  map[string]*job // by purpose and id
-	done  []string        // finished jobs, oldest first
+	mu       sync.Mutex
+	asked    string    // lead only: the role that an opening waits for
+	askedAt  time.Time // since when
+	outage   error     // lead only: why the last opening failed, if a role did not answer
+	outageAt time.Time
+	model    *engine.Model // of the setup with number epoch
+	epoch    uint64
+	store    *material.Store // of that setup; nil before the first, and at the dealer
+	side     int             // setups and material jobs that run
+	jobs     map[string]*job // by purpose and id
+	done     []string        // finished jobs, oldest first
 }
 
 // A job is a setup or a session at this role.
@@ -105,7 +110,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}}
+	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, opening: make(latch, 1)}
 	s.role = slices.Index(p.Roles(), name)
 	switch {
 	case s.role < 0:
@@ -157,13 +162,33 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		return nil, errors.Join(err, s.ledger.Close())
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.node = grpcnet.NewNode(conf, name, map[string]grpcnet.Handler{
-		"Status": s.status, "Open": s.open, "Join": s.join, "Wait": s.wait, "Key": s.key, "Input": s.input, "Result": s.result,
-		"Generate": s.generateHandler, "Material": s.stockHandler,
-	})
+	s.node = grpcnet.NewNode(conf, name, s.handlers())
 	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), longReplies(p)
 	s.node.Known = func(peer string) bool { return s.isRole(peer) || s.isClient(peer) }
 	return s, nil
+}
+
+// handlers returns what answers requests. A refusal leaves a line in the log, and is counted; Wait and Result tell of jobs that have left theirs.
+func (s *Server) handlers() map[string]grpcnet.Handler {
+	return map[string]grpcnet.Handler{
+		"Status": s.status, "Wait": s.wait, "Result": s.result, "Material": s.stockHandler,
+		"Open": s.noted("opening", s.open), "Join": s.noted("join", s.join), "Key": s.noted("key", s.key), "Input": s.noted("input", s.input), "Generate": s.noted("generate", s.generateHandler),
+	}
+}
+
+// noted has the failures of a handler logged and counted.
+func (s *Server) noted(what string, h grpcnet.Handler) grpcnet.Handler {
+	return func(ctx context.Context, peer string, req []byte) ([]byte, error) {
+		out, err := h(ctx, peer, req)
+		if err == nil || err.Error() == needSetup || err.Error() == needMaterial { // the lead sees to that
+			return out, err
+		}
+		s.metrics.Failed(what)
+		if !strings.HasPrefix(err.Error(), "refused: ") { // what a policy refuses has its line
+			s.log.Error("a request failed", "what", what, "from", peer, "error", err.Error())
+		}
+		return out, err
+	}
 }
 
 // readState reads what the state folder holds besides the ledger, which keeps other processes out of it.
@@ -505,7 +530,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		return errors.New(needSetup)
 	case r.Purpose != "session" && side >= maxSide:
 		return fmt.Errorf("%s runs %d setups and material jobs already", s.name, side)
-	case r.Stock > 0 && party && !store.Has(r.Stock):
+	case r.Stock > 0 && party && !s.holds(store, r.Stock):
 		return errors.New(needMaterial)
 	case r.Purpose == "material" && party:
 		if err := store.Room(r.Count); err != nil {
@@ -518,7 +543,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	var record []byte
 	if r.Stock > 0 && party { // in the order of numbers, since taking one kills those below it
 		if record, err = store.Take(r.Stock); record == nil {
-			return fmt.Errorf("%s: session %d: %w", s.name, r.ID, err)
+			return s.unreadable(store, r, err)
 		} else if err != nil { // the material is good, a file could not be deleted
 			s.log.Warn("material cannot be deleted", "error", err.Error())
 		}
@@ -544,6 +569,9 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		}
 		end(j.err)
 		s.metrics.Ended(j.purpose, j.err)
+		if j.err != nil {
+			s.metrics.Failed(j.purpose)
+		}
 		if j.purpose == "session" {
 			s.gate.leave()
 		}
@@ -561,6 +589,28 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		}
 	})
 	return nil
+}
+
+// holds reports whether material is stored here and has not been used.
+func (s *Server) holds(store *material.Store, stock uint64) bool {
+	used, err := s.ledger.Last(s.ledgerKey("stock"))
+	return err == nil && stock > used && store.Has(stock)
+}
+
+// errUnreadable is the failure of the lead to read its own material.
+var errUnreadable = errors.New("material cannot be read")
+
+// unreadable drops a segment that cannot be read, and returns what makes the lead go on with other material, or with none.
+func (s *Server) unreadable(store *material.Store, r jobRequest, why error) error {
+	s.log.Error("material cannot be read; its segment is dropped", "session", r.ID, "material", r.Stock, "error", why.Error())
+	s.metrics.Failed("material")
+	if err := store.DropSegment(r.Stock); err != nil {
+		return fmt.Errorf("%s: session %d: %w", s.name, r.ID, err)
+	}
+	if s.role == 0 {
+		return errUnreadable
+	}
+	return errors.New(needMaterial)
 }
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
