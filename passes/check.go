@@ -331,3 +331,15 @@ func multiplyAdds(f *ir.Func) float64 {
 	}
 	return n
 }
+
+// Draw returns inputs for a graph-level module, drawn over their declared ranges in the way of the given run; what nothing is said of lies within
+// DefaultAssume. The same run gives the same inputs on every machine.
+func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
+	in := map[string]*ir.Tensor{}
+	for j, v := range m.Main().Body {
+		if v.Op == ir.OpInput {
+			in[v.Attrs.Str("name")] = draw(v, nil, run, rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
+		}
+	}
+	return in
+}

@@ -72,9 +72,9 @@ func (a Accuracy) String() string {
 		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
 	}
 	if a.Used == 0 { // kept back by an owner's policy
-		return fmt.Sprintf("measured %s in %d runs on %s", within, a.Runs, on)
+		return fmt.Sprintf("measured %s in %d runs on %s; revealed with %d fraction bits", within, a.Runs, on, a.Frac)
 	}
-	return fmt.Sprintf("measured %s in %d runs on %s (at most %.2g of it)", within, a.Runs, on, a.Used)
+	return fmt.Sprintf("measured %s in %d runs on %s (at most %.2g of it); revealed with %d fraction bits", within, a.Runs, on, a.Used, a.Frac)
 }
 
 // A Port is a named tensor that enters or leaves the computation.

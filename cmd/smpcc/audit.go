@@ -267,7 +267,7 @@ func (a *audit) text(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "\nHow close the outputs are to the exact ones\n")
 	for _, x := range a.Accuracy {
-		fmt.Fprintf(w, "  %s: %s; revealed with %d fraction bits\n", x.Output, x.Words, x.Frac)
+		fmt.Fprintf(w, "  %s: %s\n", x.Output, x.Words)
 	}
 	fmt.Fprintf(w, "\nPolicies\n")
 	for _, p := range a.Policies {

@@ -110,7 +110,7 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 	"close": func(p *page, output string) string {
 		for _, x := range p.Accuracy {
 			if x.Output == output {
-				return fmt.Sprintf("%s; revealed with %d fraction bits", x.Words, x.Frac)
+				return x.Words
 			}
 		}
 		return ""

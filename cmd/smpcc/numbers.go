@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"smpcc"
+	"smpcc/backend/plan"
+	"smpcc/ir"
+	"smpcc/ir/text"
+	"smpcc/passes"
+)
+
+// numbersRuns is how many drawn inputs the errors of nodes are taken over.
+const numbersRuns = 4
+
+func numbersCommand() *cobra.Command {
+	var s source
+	c := &cobra.Command{
+		Use:   "numbers PLAN|MODEL|PROGRAM",
+		Short: "How close outputs are to the exact ones, and the range, format and error of every node",
+		Long: `Numbers says of each output what its tolerance is and how it is known to be kept. Below stand the nodes: the range that is relied on and where it comes
+from, fraction bits and ring bits. Of a model or a program, whose weights are at hand, it also computes each node on drawn inputs (or on the samples
+of --calibrate) exactly and in fixed point, and lists the nodes with the largest error for their size first; "grown by" is the error over that of what the
+node reads, so that a large number there names the node to change: by narrower ranges, by columns, or by --precision and --frac-bits.
+A plan holds no weights, so its nodes stand in the order of the graph without errors.`,
+		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
+	}
+	s.flags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		p, comp, err := s.load(c, args[0], nil)
+		if err != nil {
+			return err
+		}
+		w := c.OutOrStdout()
+		for _, a := range p.Manifest.Accuracy {
+			fmt.Fprintf(w, "output %s: %s\n", a.Output, a)
+		}
+		fmt.Fprintf(w, "values near 1 have %d fraction bits, functions are asked for %.2g\n\n", p.Manifest.FracBits, p.Manifest.Precision)
+		nodes, err := nodeFormats(args[0], p)
+		if err != nil {
+			return err
+		}
+		if comp != nil {
+			if err := measureNodes(args[0], p, comp, &s, c, nodes); err != nil {
+				return err
+			}
+		}
+		return printNodes(w, nodes, comp != nil)
+	}
+	return c
+}
+
+// A nodeFormat is the format of a node's result, and what it is off by.
+type nodeFormat struct {
+	node, shape string
+	value       *ir.Value
+	error       *opError // nil if it was not measured
+}
+
+// nodeFormats lists the last value of each place of the source at the fixed-point level of a plan.
+func nodeFormats(path string, p *plan.Plan) ([]*nodeFormat, error) {
+	var out []*nodeFormat
+	for _, d := range p.Manifest.Dumps {
+		if d.Level != "fixed" {
+			continue
+		}
+		m, err := text.Parse(path, []byte(d.Text))
+		if err != nil {
+			return nil, err
+		}
+		at := map[string]*nodeFormat{}
+		for _, v := range m.Main().Body {
+			if v.Type.Elem != ir.Ring || v.Type.Vis.IsPublic() || v.Op == ir.OpReveal {
+				continue
+			}
+			key := v.Pos.String() + " " + v.Type.Shape.String()
+			if at[key] == nil {
+				at[key] = &nodeFormat{node: v.Pos.String(), shape: v.Type.Shape.String()}
+				out = append(out, at[key])
+			}
+			at[key].value = v
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("the plan holds no fixed-point level")
+}
+
+// measureNodes adds errors on drawn inputs, or on samples, and puts the largest for their size first.
+func measureNodes(path string, p *plan.Plan, comp *smpcc.Compilation, s *source, c *cobra.Command, nodes []*nodeFormat) error {
+	opt, err := s.options(c, path, nil)
+	if err != nil {
+		return err
+	}
+	for run := range numbersRuns {
+		in := passes.Draw(comp.Graph, run)
+		if len(opt.Samples) > 0 {
+			if in = opt.Samples[run%len(opt.Samples)]; run >= len(opt.Samples) {
+				break
+			}
+		}
+		j := &job{path: path, plan: p, comp: comp, inputs: in}
+		list, err := j.perOp()
+		if err != nil {
+			return err
+		}
+		for _, e := range list {
+			for _, n := range nodes {
+				if n.node == e.Node && n.shape == e.Shape && !math.IsNaN(e.Error) && (n.error == nil || e.Error > n.error.Error) {
+					n.error = &e
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(nodes, func(a, b *nodeFormat) int { return cmp.Compare(b.relative(), a.relative()) })
+	return nil
+}
+
+// relative returns the error for the size of the largest value.
+func (n *nodeFormat) relative() float64 {
+	if n.error == nil {
+		return -1
+	}
+	return n.error.Error / max(n.error.Most, 1e-12)
+}
+
+func printNodes(w io.Writer, nodes []*nodeFormat, measured bool) error {
+	head := []string{"node", "shape", "range", "from", "fraction bits", "ring bits"}
+	if measured {
+		head = append(head, "largest value", "largest error", "of the value", "grown by")
+	}
+	t := newTable(w, head...)
+	for _, n := range nodes {
+		v := n.value
+		row := []string{n.node, n.shape, fmt.Sprintf("%.4g..%.4g", v.Range.Lo, v.Range.Hi), v.Range.Origin.String(), fmt.Sprint(v.Type.Scale), fmt.Sprint(v.Type.Bits)}
+		if e := n.error; e != nil {
+			grown := "-"
+			if e.Ratio > 0 {
+				grown = fmt.Sprintf("%.1f", e.Ratio)
+			}
+			row = append(row, fmt.Sprintf("%.3g", e.Most), fmt.Sprintf("%.1e", e.Error), fmt.Sprintf("%.1e", n.relative()), grown)
+		}
+		t.row(row...)
+	}
+	return t.flush()
+}
