@@ -33,26 +33,28 @@ const (
 
 // Options are what the user may choose when compiling.
 type Options struct {
-	Parties     int                         // number of computing parties of a model; 2 if 0
-	Dims        map[string]int              // symbolic dimensions of a model
-	Shapes      map[string]ir.Shape         // shapes of a model's inputs, from the user's data
-	Owners      map[string]string           // input or weight -> party
-	Reveal      map[string][]string         // output -> receivers
-	Public      map[string]*ir.Tensor       // inputs that are public, with their data
-	Ranges      map[string][2]float64       // declared ranges of a model's inputs
-	Policies    []string                    // policy files
-	FracBits    int                         // fraction bits of reals; 16 if 0
-	Exact       []string                    // outputs whose last truncation is exact
-	Net         passes.Network              // what the parties have between them; a LAN if zero
-	Precision   float64                     // largest error of an approximated function; 1e-3 if 0
-	Tolerance   passes.Tolerance            // largest error of outputs; passes.DefaultTolerance if zero
-	Outputs     map[string]passes.Tolerance // of single outputs
-	RevealBits  int                         // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
-	Assume      float64                     // magnitude of real inputs without range and samples; passes.DefaultAssume if 0
-	Ring        int                         // ring width of all values; 0 chooses per value
-	StrictRange bool                        // refuse ranges that are not proved
-	Samples     []map[string]*ir.Tensor     // sample inputs for calibration
-	Skip        []string                    // passes to leave out
+	Parties     int                           // number of computing parties of a model; 2 if 0
+	Dims        map[string]int                // symbolic dimensions of a model
+	Shapes      map[string]ir.Shape           // shapes of a model's inputs, from the user's data
+	Owners      map[string]string             // input or weight -> party
+	Reveal      map[string][]string           // output -> receivers
+	Public      map[string]*ir.Tensor         // inputs that are public, with their data
+	Ranges      map[string][2]float64         // declared ranges of a model's inputs
+	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
+	ColumnNames map[string][]string           // names of an input's columns, for messages
+	Policies    []string                      // policy files
+	FracBits    int                           // fraction bits of reals; 16 if 0
+	Exact       []string                      // outputs whose last truncation is exact
+	Net         passes.Network                // what the parties have between them; a LAN if zero
+	Precision   float64                       // largest error of an approximated function; 1e-3 if 0
+	Tolerance   passes.Tolerance              // largest error of outputs; passes.DefaultTolerance if zero
+	Outputs     map[string]passes.Tolerance   // of single outputs
+	RevealBits  int                           // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
+	Assume      float64                       // magnitude of real inputs without range and samples; passes.DefaultAssume if 0
+	Ring        int                           // ring width of all values; 0 chooses per value
+	StrictRange bool                          // refuse ranges that are not proved
+	Samples     []map[string]*ir.Tensor       // sample inputs for calibration
+	Skip        []string                      // passes to leave out
 	Observe     func(pass string, m *ir.Module)
 }
 
@@ -81,7 +83,7 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
@@ -113,7 +115,7 @@ func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 func modelOptions(opt Options) onnx.Options {
 	return onnx.Options{
 		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
-		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges,
+		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges, Columns: opt.Columns,
 	}
 }
 
@@ -194,7 +196,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if c.Numbers, err = passes.Run(m, popt); err != nil {
 		return nil, err
 	}
-	c.notes(m)
+	c.notes(m, popt, opt.ColumnNames)
 	relocate(m)
 	fixed := m.String()
 	if err := backend.AssignForms(m); err != nil {
@@ -261,31 +263,6 @@ func (c *Compilation) defaultPolicy(m *ir.Module, given []*passes.Policy, ownRev
 		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
 	}
 	return passes.NewPolicy("", passes.Rule{Output: "*", To: []string{receiver}})
-}
-
-// notes lists the ranges that are not proved.
-func (c *Compilation) notes(m *ir.Module) {
-	count := map[ir.Origin]int{}
-	var first *ir.Value
-	for _, v := range m.Main().Body {
-		if v.Type.Elem == ir.Bool || v.Type.Vis.IsPublic() {
-			continue
-		}
-		count[v.Range.Origin]++
-		if v.Range.Origin == ir.Assumed && first == nil {
-			first = v
-		}
-	}
-	if n := count[ir.Assumed]; n > 0 {
-		where := first.Pos.Node
-		if where == "" {
-			where = first.Pos.String()
-		}
-		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges are assumed, not proved, from %s on: magnitudes up to %g fit; declare input ranges (--range NAME=LO..HI), or refuse with --strict-range", n, where, first.Range.Hi))
-	}
-	if n := count[ir.Calibrated]; n > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from sample inputs with a margin, not from a proof", n))
-	}
 }
 
 // relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an

@@ -133,10 +133,10 @@ const (
 
 // A Tail is a tensor, or one column of a table, whose range comes from few samples though its magnitudes scatter.
 type Tail struct {
-	Name   string // the input's
-	Column int    // -1: all of it
-	Rows   int    // rows of samples that were seen
-	Ratio  float64
+	Name    string  // the input's
+	Column  int     // -1: all of it
+	Samples int     // or rows of them, that were seen
+	Ratio   float64 // the largest magnitude over the median
 }
 
 // Tails lists the inputs that are calibrated from few samples and have a heavy tail, the heaviest first, one entry for each input.
@@ -149,12 +149,12 @@ func Tails(f *ir.Func, opt *Options) (out []Tail) {
 		if len(table) == 0 || len(table[0]) >= tableRows && v.Attrs.Has("bounds") {
 			continue
 		}
-		worst := Tail{Name: name, Column: -1, Rows: len(opt.Samples)}
+		worst := Tail{Name: name, Column: -1, Samples: len(opt.Samples)}
 		var all []float64
 		for k, x := range table {
 			if x = magnitudes(x); len(v.Type.Shape) == 2 && len(x) > 2 {
 				if r := scatter(x); r > worst.Ratio {
-					worst.Ratio, worst.Column, worst.Rows = r, k, len(x)
+					worst.Ratio, worst.Column, worst.Samples = r, k, len(x)
 				}
 			}
 			all = append(all, x...)

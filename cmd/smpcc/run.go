@@ -64,6 +64,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		} else if is && float {
 			return usagef("--float: a plan holds no weights and no reals to compare with; run the model instead")
 		}
+		s.inputs = inputs
 		data, err := s.read(path, "input", inputs)
 		if err != nil {
 			return err

@@ -24,10 +24,10 @@ type source struct {
 	policies, skip, dumps, calibrate              []string
 	net, ring                                     string
 	frac, parties                                 int
-	precision                                     float64
+	precision, assume                             float64
 	atol, rtol                                    []string
 	revealBits                                    int
-	exact                                         []string
+	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
 }
 
@@ -38,14 +38,15 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
 	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
-	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`")
+	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
+	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
 	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
 	f.StringArrayVar(&s.policies, "policy", nil, "policy `FILE` of an owner; without one the default policy applies, which is printed")
 	f.StringArrayVar(&s.skip, "skip", nil, "leave a `PASS` out")
 	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
 	f.StringVar(&s.net, "net", "lan", "network profile: lan, wan or rtt=40ms,bw=100mbit; where a round takes a millisecond or more, two parties compare small tensors by keys, a round less for more material, and an arg-max compares all pairs")
 	f.StringVar(&s.ring, "ring", "auto", "ring width: auto, or 16 to 64 bits for all values")
-	f.StringArrayVar(&s.calibrate, "calibrate", nil, "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 2; again for each input, and for each further sample")
+	f.StringArrayVar(&s.calibrate, "calibrate", nil, "`FILE` or NAME=FILE with sample inputs, from which ranges come with a margin of 4 for one sample, 2 from 4 on, 1.5 from 32 on; rows of a .csv table are samples of their own; again for each input, and for each further sample")
 	f.IntVar(&s.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
 	f.StringArrayVar(&s.exact, "exact", nil, "output `NAME` whose last truncation is exact, by comparison, and not rounded at random")
 	f.Float64Var(&s.precision, "precision", passes.DefaultPrecision, "largest error of an approximated function, absolute or relative above 1")
@@ -58,9 +59,12 @@ func (s *source) flags(c *cobra.Command) {
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
 	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
 		return opt, usagef("--parties %d is out of range 2..64", s.parties)
+	}
+	if !(s.assume > 0) || s.assume > 1e12 {
+		return opt, usagef("--assume %g: want a positive number, of at most 1e12", s.assume)
 	}
 	if s.ring != "auto" {
 		n, err := strconv.Atoi(s.ring)
@@ -100,26 +104,13 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 	for k, v := range reveals {
 		opt.Reveal[k] = strings.Split(v, ",")
 	}
-	ranges, err := pairs("range", s.ranges)
-	if err != nil {
-		return opt, err
-	}
-	opt.Ranges = map[string][2]float64{}
-	for k, v := range ranges {
-		a, b, ok := strings.Cut(v, "..")
-		lo, err1 := strconv.ParseFloat(a, 64)
-		hi, err2 := strconv.ParseFloat(b, 64)
-		if !ok || err1 != nil || err2 != nil || !(lo <= hi) {
-			return opt, usagef("--range %s=%s: want NAME=LO..HI with LO <= HI", k, v)
-		}
-		opt.Ranges[k] = [2]float64{lo, hi}
-	}
 	public, err := s.read(path, "public", s.public)
 	if err != nil {
 		return opt, err
 	}
 	opt.Public = public
 	opt.Shapes = shapesOf(data)
+	files := slices.Clone(s.inputs)
 	if len(s.calibrate) > 0 {
 		args := slices.Clone(s.calibrate)
 		if arg := args[0]; len(args) == 1 && !strings.Contains(arg, "=") {
@@ -137,13 +128,23 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 			if err != nil {
 				return opt, err
 			}
-			opt.Samples = append(opt.Samples, sample)
 			for k, t := range sample {
 				if opt.Shapes[k] == nil {
 					opt.Shapes[k] = t.Shape
 				}
 			}
+			opt.Samples = append(opt.Samples, rowSamples(path, sample, opt)...)
 		}
+		for k, t := range opt.Samples[0] { // rows of a table may have been many
+			if data[k] == nil {
+				opt.Shapes[k] = t.Shape
+			}
+		}
+		files = append(files, args...)
+	}
+	opt.ColumnNames = columnNames(filesByName(files))
+	if err := s.rangeOptions(path, &opt); err != nil {
+		return opt, err
 	}
 	if len(s.dumps) > 0 {
 		out := c.OutOrStdout()
@@ -220,6 +221,60 @@ func samples(args []string) [][]string {
 		}
 		seen = append(seen, name)
 		out[len(out)-1] = append(out[len(out)-1], a)
+	}
+	return out
+}
+
+// rowSamples cuts a sample that is a table with more rows than the model takes into as many samples; other inputs stay the same in each.
+func rowSamples(path string, sample map[string]*ir.Tensor, opt smpcc.Options) []map[string]*ir.Tensor {
+	var infos []onnx.InputInfo
+	if filepath.Ext(path) == ".onnx" {
+		infos, _ = onnx.Inputs(path) // what is wrong with the model, loading it says
+	}
+	parts, n := map[string][]*ir.Tensor{}, 1
+	for _, i := range infos {
+		t := sample[i.Name]
+		if t == nil || len(t.Shape) != 2 || len(i.Dims) != 2 {
+			continue
+		}
+		rows, err := strconv.Atoi(i.Dims[0])
+		if d, ok := opt.Dims[i.Dims[0]]; err != nil && ok {
+			rows, err = d, nil
+		}
+		if s := opt.Shapes[i.Name]; err != nil && s != nil && !s.Equal(t.Shape) && len(s) == 2 {
+			rows, err = s[0], nil
+		}
+		if err != nil || rows < 1 || rows >= t.Shape[0] || rows*t.Shape[1] == 0 {
+			continue
+		}
+		for at := 0; at+rows <= t.Shape[0]; at += rows { // what is left over is no sample
+			part := ir.NewTensor(t.Elem, ir.Shape{rows, t.Shape[1]})
+			copy(part.F, t.F[min(len(t.F), at*t.Shape[1]):])
+			copy(part.I, t.I[min(len(t.I), at*t.Shape[1]):])
+			parts[i.Name] = append(parts[i.Name], part)
+		}
+		n = max(n, len(parts[i.Name]))
+	}
+	out := make([]map[string]*ir.Tensor, n)
+	for k := range out {
+		out[k] = map[string]*ir.Tensor{}
+		for name, t := range sample {
+			if p := parts[name]; len(p) > 0 {
+				t = p[k%len(p)]
+			}
+			out[k][name] = t
+		}
+	}
+	return out
+}
+
+// filesByName returns the last file of each NAME=FILE.
+func filesByName(list []string) map[string]string {
+	out := map[string]string{}
+	for _, a := range list {
+		if name, file, ok := strings.Cut(a, "="); ok {
+			out[name] = file
+		}
 	}
 	return out
 }
@@ -312,7 +367,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

@@ -2,6 +2,8 @@ package onnx
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -157,10 +159,38 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 	if rg, ok := r.opt.Ranges[name]; ok {
 		attrs = append(attrs, ir.F("lo", rg[0]), ir.F("hi", rg[1]))
 	}
+	if c := r.opt.Columns[name]; len(c) > 0 {
+		declared, err := r.columns(name, e, shape, c)
+		if err != nil {
+			fail(err)
+			return
+		}
+		attrs = append(attrs, declared...)
+	}
 	x, err := r.f.Emit(pos, ir.OpInput, attrs)
 	if err != nil {
 		fail(err)
 		return
 	}
 	r.vals[name] = x
+}
+
+// columns returns the attributes that declare ranges of some columns of an input.
+func (r *reader) columns(name string, e ir.Elem, shape ir.Shape, declared map[int][2]float64) (ir.Attrs, error) {
+	wrong := func(hint, format string, args ...any) error {
+		return &diag.Error{Kind: diag.Usage, Pos: r.pos(fmt.Sprintf("input %q", short(name))), Msg: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if e != ir.Real || len(shape) == 0 {
+		return nil, wrong(fmt.Sprintf("declare one range: --range %s=LO..HI", short(name)), "--range: columns are declared of tables of real numbers, and this input is %v%v", e, shape)
+	}
+	list := slices.Sorted(maps.Keys(declared))
+	k := shape[len(shape)-1]
+	bounds := ir.NewTensor(ir.Real, ir.Shape{len(list), 2})
+	for i, c := range list {
+		if c < 0 || c >= k {
+			return nil, wrong(fmt.Sprintf("columns count from 0 to %d", k-1), "--range: input %q has no column %d, its shape is %v", short(name), c, shape)
+		}
+		bounds.F[2*i], bounds.F[2*i+1] = declared[c][0], declared[c][1]
+	}
+	return ir.Attrs{ir.Dims("columns", list), ir.T("bounds", bounds)}, nil
 }

@@ -13,18 +13,19 @@ import (
 
 // Options say how a model's names map to parties and data.
 type Options struct {
-	Dims          map[string]int        // symbolic dimension -> value
-	Shapes        map[string]ir.Shape   // shapes of inputs given by the user's data; they bind symbolic dimensions too
-	Parties       []string              // computing parties; p0 and p1 if empty
-	Dealer        string                // d if empty
-	WeightOwner   string                // owner of float initialisers
-	InputOwner    string                // owner of inputs
-	Owners        map[string]string     // input or initialiser -> party
-	Reveal        map[string][]string   // output -> receivers
-	DefaultReveal []string              // receivers of other outputs
-	Public        map[string]*ir.Tensor // inputs that are public, with their data
-	PublicWeights bool                  // float initialisers are public constants
-	Ranges        map[string][2]float64 // declared ranges of inputs
+	Dims          map[string]int                // symbolic dimension -> value
+	Shapes        map[string]ir.Shape           // shapes of inputs given by the user's data; they bind symbolic dimensions too
+	Parties       []string                      // computing parties; p0 and p1 if empty
+	Dealer        string                        // d if empty
+	WeightOwner   string                        // owner of float initialisers
+	InputOwner    string                        // owner of inputs
+	Owners        map[string]string             // input or initialiser -> party
+	Reveal        map[string][]string           // output -> receivers
+	DefaultReveal []string                      // receivers of other outputs
+	Public        map[string]*ir.Tensor         // inputs that are public, with their data
+	PublicWeights bool                          // float initialisers are public constants
+	Ranges        map[string][2]float64         // declared ranges of inputs
+	Columns       map[string]map[int][2]float64 // declared ranges of columns, along an input's last axis
 }
 
 // mistake reports a wrong option.
@@ -87,6 +88,14 @@ func (r *reader) flags(inputs, outputs, symbols map[string]bool) {
 		check("--range", n, "input", inputs)
 		if x := r.opt.Ranges[n]; !(x[0] <= x[1]) || math.IsInf(x[0], 0) || math.IsInf(x[1], 0) {
 			r.mistake("write it as LO..HI with LO <= HI", "--range %s: %g..%g is not an interval", n, x[0], x[1])
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(r.opt.Columns)) {
+		check("--range", n, "input", inputs)
+		for _, k := range slices.Sorted(maps.Keys(r.opt.Columns[n])) {
+			if x := r.opt.Columns[n][k]; !(x[0] <= x[1]) || math.IsInf(x[0], 0) || math.IsInf(x[1], 0) {
+				r.mistake("write it as LO..HI with LO <= HI", "--range %s, column %d: %g..%g is not an interval", n, k, x[0], x[1])
+			}
 		}
 	}
 }
