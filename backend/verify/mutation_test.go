@@ -1,4 +1,4 @@
-package verify
+package verify_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	. "smpcc/backend/verify"
 	"smpcc/passes"
 	"smpcc/runtime/local"
 )
@@ -1347,7 +1348,7 @@ func TestMutations(t *testing.T) {
 		"roles":    func(c *plan.Cost) { c.Phases[plan.Setup].Sent = nil },
 	} {
 		t.Run("cost/"+name, func(t *testing.T) {
-			r := check(bases["mnist"], func(p *plan.Plan) *plan.Cost {
+			r := CheckCost(bases["mnist"], func(p *plan.Plan) *plan.Cost {
 				c := p.Cost()
 				lie(c)
 				return c

@@ -1,4 +1,4 @@
-package verify
+package verify_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	. "smpcc/backend/verify"
 )
 
 func compile(t testing.TB, path string, opt smpcc.Options) *plan.Plan {
@@ -240,37 +241,6 @@ func TestCodes(t *testing.T) {
 	for i, c := range Codes {
 		if c.ID != fmt.Sprintf("V%02d", i+1) || c.Name == "" || c.Doc == "" || strings.ToLower(c.Name) != c.Name {
 			t.Errorf("row %d is %+v", i, c)
-		}
-	}
-}
-
-// TestMemory compares the segment tree with words.
-func TestMemory(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	for range 200 {
-		var slots []plan.Slot
-		for range 1 + r.IntN(12) {
-			slots = append(slots, plan.Slot{Offset: r.IntN(20), Len: 1 + r.IntN(8)})
-		}
-		m := newMemory(slots, plan.Session)
-		words := [32]int{}
-		for id := 1; id < 30; id++ {
-			s := slots[r.IntN(len(slots))]
-			m.write(s, id)
-			for i := range s.Len {
-				words[s.Offset+i] = id
-			}
-			for _, s := range slots {
-				want := words[s.Offset]
-				for i := range s.Len {
-					if words[s.Offset+i] != want {
-						want = mixed
-					}
-				}
-				if got := m.read(s); got != want {
-					t.Fatalf("slot %+v holds write %d, want %d", s, got, want)
-				}
-			}
 		}
 	}
 }

@@ -1,0 +1,6 @@
+package verify
+
+import "smpcc/backend/plan"
+
+// CheckCost, for tests, verifies a plan and a claim of what it costs.
+func CheckCost(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) *Report { return check(p, cost) }
