@@ -174,13 +174,13 @@ func (t *tester) folder(dir string) []testResult {
 		}
 		return []testResult{r}
 	}
-	ranges := map[string][2]float64{}
+	ranges, columns := map[string][2]float64{}, map[string]map[int][2]float64{}
 	if !t.plain && len(t.source.calibrate) == 0 && !smpcc.IsProgram(f.path) {
-		ranges = f.ranges()
+		ranges, columns = f.ranges(), f.columnRanges()
 	}
 	var results []testResult
 	for _, set := range f.sets {
-		r, err := t.set(f, set, ranges)
+		r, err := t.set(f, set, ranges, columns)
 		r.Dir, r.Set, r.Ops = dir, set.name, f.ops
 		if err != nil {
 			r.Status, r.Why = "failed", err.Error()
@@ -223,7 +223,7 @@ func (r refused) Unwrap() error { return r.error }
 
 // compile compiles a model for a test: with all inputs secret, then with those public that the compiler asks for, then
 // with all integers public. ranges are for inputs that have none by flag; those used are returned.
-func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[string][2]float64) (comp *smpcc.Compilation, publicInputs, used []string, err error) {
+func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[string][2]float64, columns map[string]map[int][2]float64) (comp *smpcc.Compilation, publicInputs, used []string, err error) {
 	public := map[string]*ir.Tensor{}
 	var last error // what is left in the way after all that was asked for is there
 	for range len(in) + 3 {
@@ -242,7 +242,11 @@ func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[strin
 			if r, ok := ranges[k]; ok {
 				if _, declared := opt.Ranges[k]; !declared {
 					opt.Ranges[k] = r
-					used = append(used, fmt.Sprintf("%s=%g..%g", k, r[0], r[1]))
+					by := ""
+					if c := columns[k]; len(c) > 1 && opt.Columns[k] == nil {
+						opt.Columns[k], by = c, " by column"
+					}
+					used = append(used, fmt.Sprintf("%s=%g..%g%s", k, r[0], r[1], by))
 				}
 			}
 		}
@@ -303,7 +307,7 @@ func mustBePublic(err error) []string {
 }
 
 // set runs one set. A panic is a failure of the test and not the end of the command.
-func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64) (r testResult, err error) {
+func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64, columns map[string]map[int][2]float64) (r testResult, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -312,7 +316,7 @@ func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64) (r
 	if set.err != nil {
 		return r, set.err
 	}
-	comp, public, used, err := t.compile(f.path, set.in, ranges)
+	comp, public, used, err := t.compile(f.path, set.in, ranges, columns)
 	r.Public, r.Ranges = public, used
 	if err != nil {
 		return r, err

@@ -231,6 +231,40 @@ func (f testFolder) ranges() map[string][2]float64 {
 	return out
 }
 
+// mostDataColumns is up to how many columns a table has ranges by column from its data.
+const mostDataColumns = 4096
+
+// columnRanges returns ranges, like ranges, for the columns of each input that is a table of reals.
+func (f testFolder) columnRanges() map[string]map[int][2]float64 {
+	out := map[string]map[int][2]float64{}
+	for _, s := range f.sets {
+		for name, t := range s.in {
+			if t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] > mostDataColumns {
+				continue
+			}
+			if out[name] == nil {
+				out[name] = map[int][2]float64{}
+			}
+			for i := range t.Len() {
+				x, k := t.At(i), i%t.Shape[1]
+				r, ok := out[name][k]
+				if !ok {
+					r = [2]float64{x, x}
+				}
+				out[name][k] = [2]float64{min(r[0], x), max(r[1], x)}
+			}
+		}
+	}
+	for _, columns := range out {
+		for k, r := range columns {
+			if columns[k] = [2]float64{0 - outward(-r[0]), outward(r[1])}; r == [2]float64{} {
+				columns[k] = [2]float64{0, 1}
+			}
+		}
+	}
+	return out
+}
+
 // outward returns the least power of two at or above x, the greatest at or below |x| with x's sign if x is negative.
 func outward(x float64) float64 {
 	if x == 0 {
