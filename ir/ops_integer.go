@@ -43,7 +43,10 @@ func init() {
 				if b := v.Attrs.Int("bits", 0); b < 1 || b > mostWhole {
 					return Type{}, fmt.Errorf("bits=%d, want 1..%d", b, mostWhole)
 				}
-				return intOnly(v)
+				if e := v.Args[0].Type.Elem; e != Int {
+					return Type{}, fmt.Errorf("argument is %v, want int", e)
+				}
+				return v.Args[0].Type, nil
 			})},
 		&Row{Op: OpMulShift, Doc: "Elementwise x*y with keep fraction bits, rounded down, or up by chance, at most one unit for each party beyond the first; y has frac fraction bits, and the result lies in lo..hi by construction.",
 			Level: CoreOp, Args: 2, Eval: evalMulShift,
