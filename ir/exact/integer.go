@@ -45,8 +45,3 @@ func wrap(v *ir.Value, args []*Tensor) (*Tensor, error) {
 		return z
 	})(v, args)
 }
-
-// mulShift is the floor of x*y with keep fraction bits.
-func mulShift(v *ir.Value, args []*Tensor) (*Tensor, error) {
-	return nil, fmt.Errorf("is a step of a division, which has no meaning at the graph level")
-}
