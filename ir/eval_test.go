@@ -29,6 +29,13 @@ var evalCases = []evalCase{
 	{op: OpAdd, args: []*Tensor{Ints(Shape{}, math.MaxInt64), Ints(Shape{}, 1)}, want: Ints(Shape{}, math.MinInt64)},
 	{op: OpAdd, args: []*Tensor{Reals(Shape{0, 2}), Reals(Shape{1}, 5)}, want: Reals(Shape{0, 2})},
 	{op: OpSub, args: []*Tensor{Ints(Shape{2}, 5, 6), Ints(Shape{}, 7)}, want: Ints(Shape{2}, -2, -1)},
+	{op: OpIntDiv, args: []*Tensor{Ints(Shape{4}, 7, -7, 7, -7), Ints(Shape{4}, 2, 2, -2, -2)}, want: Ints(Shape{4}, 3, -3, -3, 3)},
+	{op: OpIntDiv, attrs: Attrs{I("down", 1)}, args: []*Tensor{Ints(Shape{4}, 7, -7, 7, -7), Ints(Shape{4}, 2, 2, -2, -2)}, want: Ints(Shape{4}, 3, -4, -4, 3)},
+	{op: OpIntMod, args: []*Tensor{Ints(Shape{4}, 7, -7, 7, -7), Ints(Shape{4}, 2, 2, -2, -2)}, want: Ints(Shape{4}, 1, -1, 1, -1)},
+	{op: OpIntMod, attrs: Attrs{I("down", 1)}, args: []*Tensor{Ints(Shape{4}, 7, -7, 7, -7), Ints(Shape{4}, 2, 2, -2, -2)}, want: Ints(Shape{4}, 1, 1, -1, -1)},
+	{op: OpWrap, attrs: Attrs{I("bits", 8)}, args: []*Tensor{Ints(Shape{3}, -3, 256, 255)}, want: Ints(Shape{3}, 253, 0, 255)},
+	{op: OpWrap, attrs: Attrs{I("bits", 8), I("signed", 1)}, args: []*Tensor{Ints(Shape{3}, -129, 128, 127)}, want: Ints(Shape{3}, 127, -128, 127)},
+	{op: OpMulShift, attrs: Attrs{I("frac", 2), I("keep", 0), S("to", "int"), F("lo", -9), F("hi", 9)}, args: []*Tensor{Ints(Shape{2}, 7, -7), Reals(Shape{}, 0.25)}, want: Ints(Shape{2}, 1, -2)},
 	{op: OpNeg, args: []*Tensor{Reals(Shape{2}, 1, -2)}, want: Reals(Shape{2}, -1, 2)},
 	{op: OpMul, args: []*Tensor{Ints(Shape{2}, 1<<62, 3), Ints(Shape{2}, 4, -5)}, want: Ints(Shape{2}, 0, -15)},
 	{op: OpMatMul, args: []*Tensor{Reals(Shape{2, 3}, 1, 2, 3, 4, 5, 6), Reals(Shape{3, 1}, 1, 0, -1)}, want: Reals(Shape{2, 1}, -2, -2)},
@@ -223,7 +230,7 @@ func TestRowsAreComplete(t *testing.T) {
 			t.Errorf("%s: every row but the leaves' has a plaintext meaning", r.Op)
 		}
 		// These are lowered by passes that need more than the row knows.
-		byPass := Smooth[r.Op] != nil || r.Op == OpBatchNorm || r.Op == OpDiv
+		byPass := Smooth[r.Op] != nil || r.Op == OpBatchNorm || r.Op == OpDiv || r.Op == OpIntDiv || r.Op == OpIntMod || r.Op == OpWrap
 		onBits := r.Op == OpSelect // has a protocol for numbers only
 		if (r.Lower != nil) != (r.Level == Composite && !byPass || onBits) {
 			t.Errorf("%s: composite rows have a lowering, others have none but for bits", r.Op)

@@ -28,6 +28,9 @@ func init() {
 				if f := v.Attrs.Int("frac", 0); f < 0 || f > 40 {
 					return Type{}, fmt.Errorf("frac=%d, want 0..40", f)
 				}
+				if v.Args[0].Type.Elem == Int && !v.Attrs.Has("frac") { // the range of an integer
+					return v.Args[0].Type, nil
+				}
 				return realOnly(v)
 			})},
 		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),

@@ -102,7 +102,7 @@ type approximation struct {
 func approximate(m *ir.Module, opt *Options) error {
 	need := len(opt.Exact) > 0
 	for _, v := range m.Main().Body {
-		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv || rounds(v)
+		need = need || ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil
 	}
 	if !need {
 		return nil
@@ -146,7 +146,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
 		mt, ok := methods[v.Op]
-		if ok || v.Op == ir.OpDiv || rounds(v) {
+		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
 		}
 		if err := domain(v, args, known, opt); err != nil {
@@ -157,6 +157,8 @@ func approximate(m *ir.Module, opt *Options) error {
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.truncated(args[0], opt.revealBits(v.Attrs.Str("name"), ir.Range{})))
 		case rounds(v) && !whole(v.Args[0]):
 			return nf.Emit(v.Pos, v.Op, v.Attrs, a.towardsZero(args[0]))
+		case integerMethods[v.Op] != nil:
+			return integerMethods[v.Op](a, v, args)
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
 		case !ok && ir.Smooth[v.Op] != nil:

@@ -61,6 +61,8 @@ func quantise(m *ir.Module, opt *Options) error {
 			return q.format(v, args[0])
 		case ir.OpMul, ir.OpMatMul, ir.OpConv:
 			return q.product(v, args)
+		case ir.OpMulShift:
+			return q.mulShift(v, args)
 		case ir.OpWave, ir.OpExpo:
 			w, err := q.emit(v.Op, v.Attrs, args...)
 			if err != nil {
@@ -233,6 +235,9 @@ func (q *quantiser) format(v, x *ir.Value) (*ir.Value, error) {
 	want := v.Attrs.Int("frac", x.Type.Scale)
 	if v.Args[0].Op == ir.OpConst {
 		return q.constant(v.Args[0].Attrs.Tensor("data"), want)
+	}
+	if v.Type.Elem == ir.Int && narrower(v.Range, x.Range) {
+		x.Range = v.Range
 	}
 	if x.Op == ir.OpTrunc && narrower(v.Range, x.Range) { // a bound of the quotient bounds the product
 		x.Range, x.Args[0].Range = v.Range, v.Range

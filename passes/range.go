@@ -310,6 +310,8 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 		return p, nil
 	case ir.OpMatMul, ir.OpConv:
 		return linearBound(m, v, seen)
+	case ir.OpMulShift:
+		return interval{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), min(arg(0).from, arg(1).from)}, nil
 	case ir.OpWave:
 		w, most := v.Attrs.Tensor("data"), 0.0
 		for i := range w.Shape[0] {

@@ -161,6 +161,11 @@ func init() {
 		}
 		return c.matmul(pos, args[0], args[1])
 	})
+	whole := func(op ir.Op) func(c *checker, pos diag.Pos, args []operand) (operand, error) {
+		return func(c *checker, pos diag.Pos, args []operand) (operand, error) { return c.apply(pos, op, nil, args...) }
+	}
+	add("div", "two tensors of integers", 2, 2, "Quotient of integers towards zero, exact; the divisor's range must not hold 0.", whole(ir.OpIntDiv))
+	add("mod", "two tensors of integers", 2, 2, "Remainder of integers, with the sign of the first: x - y*div(x, y), exact.", whole(ir.OpIntMod))
 	add("transpose", "a tensor", 1, 1, "Dimensions in reverse order.", func(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		var perm []int
 		for i := range args[0].shape() {

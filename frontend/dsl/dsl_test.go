@@ -71,6 +71,8 @@ func TestMeaning(t *testing.T) {
 		{"max(a, b)", "int[3] [3 2 2]"},
 		{"min(x)", "real[] [-1]"},
 		{"min(a, b)", "int[3] [2 -1 -5]"},
+		{"div(0 - 7, 2)", "int[] [-3]"},
+		{"mod(0 - 7, 2)", "int[] [-1]"},
 		{"argmax(a)", "int[] [0]"},
 		{"argmin(b)", "int[] [2]"},
 		{"argmax(b)", "int[] [0]"}, // the first of equal elements

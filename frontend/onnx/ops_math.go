@@ -195,11 +195,27 @@ func cast(n *node) ([]*ir.Value, error) {
 	if x.Op == ir.OpConst && x.Type.Elem == ir.Int && e == ir.Int {
 		return one(n.wrapped(x, pb.TensorProto_DataType(n.int("to", 0))))
 	}
-	return one(n.convert(x, e))
+	y, err := n.convert(x, e)
+	if err != nil || e != ir.Int || x.Type.Elem == ir.Bool {
+		return one(y, err)
+	}
+	return one(n.narrowed(y, pb.TensorProto_DataType(n.int("to", 0))))
 }
 
-// wrapped keeps the bits of constant integers that a type has, as ONNX says of casts between integers. Secret integers are taken to
-// fit.
+// narrowed keeps the low bits of integers that a type of fewer than 64 bits holds.
+func (n *node) narrowed(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, error) {
+	bits := 8 * width(typ)
+	if x.Op == ir.OpConst || bits > 32 {
+		return x, nil
+	}
+	attrs := ir.Attrs{ir.I("bits", int64(bits))}
+	if typ == pb.TensorProto_INT8 || typ == pb.TensorProto_INT16 || typ == pb.TensorProto_INT32 {
+		attrs = append(attrs, ir.I("signed", 1))
+	}
+	return n.e(ir.OpWrap, attrs, x)
+}
+
+// wrapped keeps the bits of constant integers that a type has, as ONNX says of casts between integers.
 func (n *node) wrapped(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, error) {
 	t, bits := x.Attrs.Tensor("data"), uint(64-8*width(typ))
 	unsigned := typ == pb.TensorProto_UINT8 || typ == pb.TensorProto_UINT16 || typ == pb.TensorProto_UINT32

@@ -26,9 +26,7 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 		if err := nonZeroData(t); err != nil {
 			return nil, err
 		}
-		c := n.calc()
-		q, _ := c.divmod(x, y, true)
-		return q, c.err
+		return n.e(ir.OpIntDiv, nil, x, n.divisor(y, t))
 	case t == nil:
 		return n.e(ir.OpDiv, nil, x, y)
 	}
@@ -37,6 +35,17 @@ func divide(n *node, x, y *ir.Value) (*ir.Value, error) {
 		return nil, err
 	}
 	return n.e(ir.OpMul, nil, x, inv)
+}
+
+// divisor returns a divisor as a constant where its data derives from constants alone.
+func (n *node) divisor(y *ir.Value, t *ir.Tensor) *ir.Value {
+	if t == nil || y.Op == ir.OpConst || !y.Type.Vis.IsPublic() {
+		return y
+	}
+	if c, err := n.constant(t); err == nil {
+		return c
+	}
+	return y
 }
 
 // nonZeroData refuses a divisor, if it is known, that has a zero.
@@ -140,6 +149,13 @@ func modulo(n *node) ([]*ir.Value, error) {
 	}
 	if err := nonZeroData(t); err != nil {
 		return nil, err
+	}
+	if x.Type.Elem == ir.Int {
+		var attrs ir.Attrs
+		if !fmod {
+			attrs = ir.Attrs{ir.I("down", 1)}
+		}
+		return one(n.e(ir.OpIntMod, attrs, x, n.divisor(y, t)))
 	}
 	_, r := c.divmod(x, y, fmod)
 	return c.one(r)

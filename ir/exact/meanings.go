@@ -26,6 +26,10 @@ var meanings = map[ir.Op]meaning{
 		large: func(z, x, y *big.Int) *big.Int { return z.Neg(greater(new(big.Int).Neg(x), new(big.Int).Neg(y))) }}),
 	ir.OpDiv: pairwise(binary{real: func(x, y float64) float64 { return x / y }}),
 
+	ir.OpIntDiv: quotient(func(q, r *big.Int) *big.Int { return q }),
+	ir.OpIntMod: quotient(func(q, r *big.Int) *big.Int { return r }),
+	ir.OpWrap:   wrap,
+
 	ir.OpNeg: single(func(x float64) float64 { return -x }, (*big.Int).Neg),
 	ir.OpAbs: single(math.Abs, (*big.Int).Abs),
 	ir.OpRelu: single(func(x float64) float64 { return math.Max(x, 0) }, func(z, x *big.Int) *big.Int {
