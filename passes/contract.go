@@ -2,6 +2,7 @@ package passes
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -226,6 +227,10 @@ func copied(m *ir.Module) *ir.Module {
 
 // offContract refuses an output that its tolerance is not kept for.
 func offContract(v *ir.Value, o Output, frac int, why string) error {
-	return diag.Errorf(v.Pos, "output %q would not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", o.Name, o.Atol, o.Rtol, frac, why).
+	name := fmt.Sprintf("output %q ", o.Name)
+	if v.Pos.Node != "" { // the position says so
+		name = ""
+	}
+	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
 		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
 }

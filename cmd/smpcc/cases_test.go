@@ -36,9 +36,9 @@ type answer struct {
 
 // answers lists all folders. Each failed in an earlier release: 36 of 52 printed a wrong number.
 var answers = []answer{
-	{folder: "int-div-timestamp", want: right, pending: "integer quotients"},
+	{folder: "int-div-timestamp", want: right},
 	{folder: "int-div-secret-divisor", want: right},
-	{folder: "int-mod-hash", want: right, pending: "integer quotients"},
+	{folder: "int-mod-hash", want: right},
 
 	{folder: "div-by-constant", want: right},
 	{folder: "logistic-raw-columns", want: right},
@@ -75,7 +75,7 @@ var answers = []answer{
 	{folder: "program-int-product-beyond-64-bits", want: either, says: "integers of that size"},
 
 	{folder: "program-half-cubed", want: right},
-	{folder: "cast-int-narrowing", want: right, pending: "casts to narrower integers", graph: true},
+	{folder: "cast-int-narrowing", want: right},
 	{folder: "mish-decomposed", want: right},
 	{folder: "program-and-with-constant", want: right},
 	{folder: "ecg-range-refused", want: right},

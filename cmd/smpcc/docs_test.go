@@ -157,7 +157,7 @@ func runDoc(t *testing.T, dir, command string) string {
 
 var (
 	seconds = regexp.MustCompile(`(?m)^((?:setup|offline|online) .* )[0-9.]+$`)
-	words   = regexp.MustCompile(`[^\s,()\[\]]+|[,()\[\]]`)
+	words   = regexp.MustCompile(`[^\s,;()\[\]]+|[,;()\[\]]`)
 )
 
 // alike reports whether two outputs are the same but for times, blanks and the last digits of decimals.
