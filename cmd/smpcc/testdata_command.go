@@ -176,11 +176,11 @@ func (t *tester) folder(dir string) []testResult {
 	}
 	ranges := map[string]dataRange{}
 	if !t.plain && len(t.source.calibrate) == 0 && !smpcc.IsProgram(f.path) {
-		ranges, columns = f.ranges(), f.columnRanges()
+		ranges = f.ranges()
 	}
 	var results []testResult
 	for _, set := range f.sets {
-		r, err := t.set(f, set, ranges, columns)
+		r, err := t.set(f, set, ranges)
 		r.Dir, r.Set, r.Ops = dir, set.name, f.ops
 		if err != nil {
 			r.Status, r.Why = "failed", err.Error()
@@ -316,7 +316,7 @@ func (t *tester) set(f testFolder, set testSet, ranges map[string]dataRange) (r 
 	if set.err != nil {
 		return r, set.err
 	}
-	comp, public, used, err := t.compile(f.path, set.in, ranges, columns)
+	comp, public, used, err := t.compile(f.path, set.in, ranges)
 	r.Public, r.Ranges = public, used
 	if err != nil {
 		return r, err
