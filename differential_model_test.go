@@ -104,6 +104,16 @@ func (s *sampler) weight(shape ir.Shape, lo, hi float64) *ir.Value {
 	return s.emit(ir.OpWeight, ir.Attrs{ir.S("name", name), ir.S("owner", "p0"), ir.S("elem", "real"), ir.Dims("shape", shape)})
 }
 
+// whole is a public integer.
+func (s *sampler) whole(x int64) *ir.Value {
+	return s.emit(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{}, x))})
+}
+
+// divided draws a quotient or a remainder, towards zero or down.
+func (s *sampler) divided(x, y *ir.Value) *ir.Value {
+	return s.emit([]ir.Op{ir.OpIntDiv, ir.OpIntMod}[s.int(0, 1)], ir.Attrs{ir.I("down", int64(s.int(0, 1)))}, x, y)
+}
+
 func (s *sampler) scalar(x float64) *ir.Value {
 	return s.emit(ir.OpConst, ir.Attrs{ir.T("data", ir.Reals(ir.Shape{}, x))})
 }
@@ -238,6 +248,14 @@ var steps = []step{
 		}
 		w := func(lo, hi float64) *ir.Value { return s.weight(ir.Shape{2}, lo, hi) }
 		return s.emit(ir.OpBatchNorm, ir.Attrs{ir.F("epsilon", 1e-5)}, y, w(-2, 2), w(-1, 1), w(-1, 1), w(1e-3, 100))
+	}},
+	{"quotients by a constant", func(s *sampler) *ir.Value { return s.divided(s.pick(ir.Int), s.whole(int64(1+s.int(0, 100000)))) }},
+	{"quotients by secrets", func(s *sampler) *ir.Value {
+		x := s.pick(ir.Int)
+		return s.divided(x, s.input(ir.Int, x.Type.Shape, float64(s.int(1, 9)), math.Round(math.Pow(10, float64(s.int(1, 5))))))
+	}},
+	{"wrap", func(s *sampler) *ir.Value {
+		return s.emit(ir.OpWrap, ir.Attrs{ir.I("bits", []int64{8, 16, 32}[s.int(0, 2)]), ir.I("signed", int64(s.int(0, 1)))}, s.pick(ir.Int))
 	}},
 	{"sum", func(s *sampler) *ir.Value { x := s.pick(ir.Real); return s.emit(ir.OpReduceSum, last(x), x) }},
 	{"int sum", func(s *sampler) *ir.Value { x := s.pick(ir.Int); return s.emit(ir.OpReduceSum, last(x), x) }},

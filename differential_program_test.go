@@ -211,7 +211,14 @@ var arithmetic = []struct {
 
 // integer draws an expression of integers.
 func (w *writer) integer(depth int) amount {
-	switch w.r.IntN(8) {
+	switch w.r.IntN(9) {
+	case 8:
+		x, c := w.expr(ir.Int, depth), big.NewInt(int64(w.int(1, 100000)))
+		name, f := "div", (*big.Int).Quo
+		if w.r.IntN(2) == 0 {
+			name, f = "mod", (*big.Int).Rem
+		}
+		return w.each(name, fmt.Sprintf("%s(%s, %s)", name, x.text, c), ir.Int, []amount{x}, func(s int, at func(int) int) any { return f(new(big.Int), x.whole[s][at(0)], c) })
 	case 0:
 		x := w.expr(ir.Int, depth)
 		return w.each("int abs", "abs("+x.text+")", ir.Int, []amount{x}, func(s int, at func(int) int) any { return new(big.Int).Abs(x.whole[s][at(0)]) })

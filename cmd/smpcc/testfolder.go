@@ -206,7 +206,7 @@ type dataRange struct {
 func (r dataRange) String() string {
 	s := fmt.Sprintf("%g..%g", r.all[0], r.all[1])
 	if len(r.columns) > 0 {
-		s += fmt.Sprintf(" and %d columns", len(r.columns))
+		s += " by column"
 	}
 	return s
 }

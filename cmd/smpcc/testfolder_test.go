@@ -50,7 +50,7 @@ func TestColumnRanges(t *testing.T) {
 			t.Errorf("%s has columns: %v", name, got[name].columns)
 		}
 	}
-	if s := got["x"].String(); s != "-0.125..131072 and 2 columns" {
+	if s := got["x"].String(); s != "-0.125..131072 by column" {
 		t.Errorf("got %q", s)
 	}
 }
