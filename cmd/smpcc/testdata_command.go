@@ -49,7 +49,7 @@ test_data_set_*/input_*.pb and output_*.pb; and programs, program.smp with a JSO
 outputs. A set fails if a real differs by more than atol + rtol * |expected|, or an integer or boolean at all, whatever the
 tolerances are. All inputs and weights are secret; an input that a model needs as a public parameter, such as a shape or indices,
 becomes public, and if that is not enough all integers do. An input of a model without a declared range gets one from the data of
-its folder, both ends rounded outwards to powers of two. What the compiler refuses is skipped, with the reason, and counted by its
+its folder, both ends rounded outwards to powers of two, and so does each column of a table of reals. What the compiler refuses is skipped, with the reason, and counted by its
 kind. Every plan must also pass smpcc verify.`,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -174,13 +174,13 @@ func (t *tester) folder(dir string) []testResult {
 		}
 		return []testResult{r}
 	}
-	ranges, columns := map[string][2]float64{}, map[string]map[int][2]float64{}
+	ranges := map[string]dataRange{}
 	if !t.plain && len(t.source.calibrate) == 0 && !smpcc.IsProgram(f.path) {
-		ranges, columns = f.ranges(), f.columnRanges()
+		ranges = f.ranges()
 	}
 	var results []testResult
 	for _, set := range f.sets {
-		r, err := t.set(f, set, ranges, columns)
+		r, err := t.set(f, set, ranges)
 		r.Dir, r.Set, r.Ops = dir, set.name, f.ops
 		if err != nil {
 			r.Status, r.Why = "failed", err.Error()
@@ -223,7 +223,7 @@ func (r refused) Unwrap() error { return r.error }
 
 // compile compiles a model for a test: with all inputs secret, then with those public that the compiler asks for, then
 // with all integers public. ranges are for inputs that have none by flag; those used are returned.
-func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[string][2]float64, columns map[string]map[int][2]float64) (comp *smpcc.Compilation, publicInputs, used []string, err error) {
+func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[string]dataRange) (comp *smpcc.Compilation, publicInputs, used []string, err error) {
 	public := map[string]*ir.Tensor{}
 	var last error // what is left in the way after all that was asked for is there
 	for range len(in) + 3 {
@@ -240,13 +240,13 @@ func (t *tester) compile(path string, in map[string]*ir.Tensor, ranges map[strin
 		used = nil
 		for _, k := range sortedKeys(secret) {
 			if r, ok := ranges[k]; ok {
-				if _, declared := opt.Ranges[k]; !declared {
-					opt.Ranges[k] = r
-					by := ""
-					if c := columns[k]; len(c) > 1 && opt.Columns[k] == nil {
-						opt.Columns[k], by = c, " by column"
+				if _, declared := opt.Ranges[k]; !declared && opt.Columns[k] == nil {
+					opt.Ranges[k] = r.all
+					if opt.Columns == nil {
+						opt.Columns = map[string]map[int][2]float64{}
 					}
-					used = append(used, fmt.Sprintf("%s=%g..%g%s", k, r[0], r[1], by))
+					opt.Columns[k] = r.columns
+					used = append(used, k+"="+r.String())
 				}
 			}
 		}
@@ -307,7 +307,7 @@ func mustBePublic(err error) []string {
 }
 
 // set runs one set. A panic is a failure of the test and not the end of the command.
-func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64, columns map[string]map[int][2]float64) (r testResult, err error) {
+func (t *tester) set(f testFolder, set testSet, ranges map[string]dataRange) (r testResult, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -316,7 +316,7 @@ func (t *tester) set(f testFolder, set testSet, ranges map[string][2]float64, co
 	if set.err != nil {
 		return r, set.err
 	}
-	comp, public, used, err := t.compile(f.path, set.in, ranges, columns)
+	comp, public, used, err := t.compile(f.path, set.in, ranges)
 	r.Public, r.Ranges = public, used
 	if err != nil {
 		return r, err

@@ -196,73 +196,89 @@ func (n nested) as(e ir.Elem) (*exact.Tensor, error) {
 	return t, nil
 }
 
+// A dataRange is the range that the data of an input gives it, and of a table of reals those of its columns.
+type dataRange struct {
+	all     [2]float64
+	columns map[int][2]float64
+}
+
+// String renders the range for people.
+func (r dataRange) String() string {
+	s := fmt.Sprintf("%g..%g", r.all[0], r.all[1])
+	if len(r.columns) > 0 {
+		s += " by column"
+	}
+	return s
+}
+
+// mostDataColumns bounds the columns that get ranges of their own.
+const mostDataColumns = 4096
+
 // ranges returns a range for each input of numbers, from the data of all sets: both ends rounded outwards to powers of two,
-// or zero. Inputs whose data is not finite have none.
-func (f testFolder) ranges() map[string][2]float64 {
-	out := map[string][2]float64{}
-	spoilt := map[string]bool{}
+// or zero; and of tables of reals for each column. Inputs whose data is not finite have none.
+func (f testFolder) ranges() map[string]dataRange {
+	data := map[string][]*ir.Tensor{}
 	for _, s := range f.sets {
 		for name, t := range s.in {
-			for i := range t.Len() {
-				x := t.At(i)
-				if math.IsNaN(x) || math.IsInf(x, 0) {
-					spoilt[name] = true
-				}
-				r, ok := out[name]
-				if !ok {
-					r = [2]float64{x, x}
-				}
-				out[name] = [2]float64{min(r[0], x), max(r[1], x)}
-			}
-			if t.Elem == ir.Bool {
-				spoilt[name] = true
-			}
+			data[name] = append(data[name], t)
 		}
 	}
-	for name, r := range out {
-		if spoilt[name] {
-			delete(out, name)
+	out := map[string]dataRange{}
+	for name, list := range data {
+		all, ok := spanOf(list, 0, 1)
+		if !ok {
 			continue
 		}
-		if out[name] = [2]float64{0 - outward(-r[0]), outward(r[1])}; r == [2]float64{} {
-			out[name] = [2]float64{0, 1}
+		r := dataRange{all: all}
+		k := columnsOf(list)
+		for c := range k {
+			if r.columns == nil {
+				r.columns = map[int][2]float64{}
+			}
+			r.columns[c], _ = spanOf(list, c, k)
 		}
+		out[name] = r
 	}
 	return out
 }
 
-// mostDataColumns is up to how many columns a table has ranges by column from its data.
-const mostDataColumns = 4096
+// columnsOf returns how many columns all tensors have, if they are tables of reals with few enough; 0 if not.
+func columnsOf(list []*ir.Tensor) int {
+	k := 0
+	for _, t := range list {
+		if t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] > mostDataColumns || k != 0 && t.Shape[1] != k {
+			return 0
+		}
+		k = t.Shape[1]
+	}
+	if k < 2 {
+		return 0
+	}
+	return k
+}
 
-// columnRanges returns ranges, like ranges, for the columns of each input that is a table of reals.
-func (f testFolder) columnRanges() map[string]map[int][2]float64 {
-	out := map[string]map[int][2]float64{}
-	for _, s := range f.sets {
-		for name, t := range s.in {
-			if t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] > mostDataColumns {
-				continue
+// spanOf returns the range of every step-th element from first on of some tensors; false if there is none, or one that is
+// no finite number.
+func spanOf(list []*ir.Tensor, first, step int) (r [2]float64, ok bool) {
+	for _, t := range list {
+		if t.Elem == ir.Bool {
+			return r, false
+		}
+		for i := first; i < t.Len(); i += step {
+			x := t.At(i)
+			if math.IsNaN(x) || math.IsInf(x, 0) {
+				return r, false
 			}
-			if out[name] == nil {
-				out[name] = map[int][2]float64{}
+			if !ok {
+				r, ok = [2]float64{x, x}, true
 			}
-			for i := range t.Len() {
-				x, k := t.At(i), i%t.Shape[1]
-				r, ok := out[name][k]
-				if !ok {
-					r = [2]float64{x, x}
-				}
-				out[name][k] = [2]float64{min(r[0], x), max(r[1], x)}
-			}
+			r = [2]float64{min(r[0], x), max(r[1], x)}
 		}
 	}
-	for _, columns := range out {
-		for k, r := range columns {
-			if columns[k] = [2]float64{0 - outward(-r[0]), outward(r[1])}; r == [2]float64{} {
-				columns[k] = [2]float64{0, 1}
-			}
-		}
+	if ok && r == [2]float64{} {
+		return [2]float64{0, 1}, true
 	}
-	return out
+	return [2]float64{0 - outward(-r[0]), outward(r[1])}, ok
 }
 
 // outward returns the least power of two at or above x, the greatest at or below |x| with x's sign if x is negative.

@@ -20,7 +20,10 @@ func TestDataRanges(t *testing.T) {
 		{in: map[string]*ir.Tensor{"income": reals(33000, 64000), "hole": reals(math.NaN())}},
 	}}
 	want := map[string][2]float64{"income": {32768, 65536}, "mixed": {-4, 8}, "zero": {0, 8}, "none": {0, 1}, "below": {-65536, -16384}, "power": {0.25, 4}, "id": {4, 16}}
-	got := f.ranges()
+	got := map[string][2]float64{}
+	for name, r := range f.ranges() {
+		got[name] = r.all
+	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
@@ -28,6 +31,27 @@ func TestDataRanges(t *testing.T) {
 		if math.Signbit(r[0]) && r[0] == 0 {
 			t.Errorf("%s begins at -0", name)
 		}
+	}
+}
+
+// TestColumnRanges checks that the columns of a table get ranges of their own, over all sets, and other tensors none.
+func TestColumnRanges(t *testing.T) {
+	table := func(rows int, x ...float64) *ir.Tensor { return ir.Reals(ir.Shape{rows, len(x) / rows}, x...) }
+	f := testFolder{sets: []testSet{
+		{in: map[string]*ir.Tensor{"x": table(2, 60000, 0.3, 33000, -0.1), "cube": ir.Reals(ir.Shape{1, 1, 2}, 1, 2), "ragged": table(1, 1, 2), "one": table(2, 1, 2)}},
+		{in: map[string]*ir.Tensor{"x": table(1, 70000, 0), "ragged": table(1, 1, 2, 3)}},
+	}}
+	got := f.ranges()
+	if want := map[int][2]float64{0: {32768, 131072}, 1: {-0.125, 0.5}}; !maps.Equal(got["x"].columns, want) {
+		t.Errorf("got %v, want %v", got["x"].columns, want)
+	}
+	for _, name := range []string{"cube", "ragged", "one"} {
+		if got[name].columns != nil {
+			t.Errorf("%s has columns: %v", name, got[name].columns)
+		}
+	}
+	if s := got["x"].String(); s != "-0.125..131072 by column" {
+		t.Errorf("got %q", s)
 	}
 }
 
@@ -40,7 +64,7 @@ func TestProgramFolders(t *testing.T) {
 		code             int
 		says             string
 	}{
-		{"right", "", "", exitDone, "passed  DIR  1 reals, error "},
+		{"right", "", "", exitDone, ", 3 integers or booleans, exactly; "},
 		{"integer", "want.json", `{"s": 16, "h": 1.5, "more": [false, true]}`, exitFailed, `failed  DIR output "s": element 0 is 15, want 16`},
 		{"large integer", "want.json", `{"s": 18446744073709551631, "h": 1.5, "more": [false, true]}`, exitFailed, `output "s": element 0 is 15, want 18446744073709551631`},
 		{"real", "want.json", `{"s": 15, "h": 9, "more": [false, true]}`, exitFailed, `output "h": element 0 is 1.5`},
