@@ -146,3 +146,22 @@ func TestTails(t *testing.T) {
 		t.Errorf("a declared input is warned of: %v", got)
 	}
 }
+
+// TestOneSignIsNoSign: a value that one sample shows above zero may be as far below it; one that cannot be below zero stays above.
+func TestOneSignIsNoSign(t *testing.T) {
+	m, opt := tableOf(t, ir.Shape{1, 3}, ir.Attrs{ir.F("lo", -100), ir.F("hi", 100)}, []float64{1, 2, 4})
+	if err := rangePass(m, opt); err != nil {
+		t.Fatal(err)
+	}
+	y := m.Main().Reveals()[0].Args[0]
+	if y.Range.Lo != -32 || y.Range.Hi != 32 || y.Range.Origin != ir.Calibrated {
+		t.Errorf("a sum of 7 in one sample has the range %v, want -32..32", y.Range)
+	}
+	m, opt = tableOf(t, ir.Shape{1, 3}, ir.Attrs{ir.F("lo", 0), ir.F("hi", 100)}, []float64{1, 2, 4})
+	if err := rangePass(m, opt); err != nil {
+		t.Fatal(err)
+	}
+	if y = m.Main().Reveals()[0].Args[0]; y.Range.Lo != 0 || y.Range.Hi != 32 {
+		t.Errorf("a sum of what is not negative has the range %v, want 0..32", y.Range)
+	}
+}
