@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -319,6 +320,19 @@ func TestServersRefuse(t *testing.T) {
 		defer cancel()
 		if err := client.Ready(short, "p0"); err == nil {
 			t.Error("a server with another authority was believed")
+		}
+	})
+	t.Run("inputs outside their range", func(t *testing.T) { // of a client that does not check
+		client := cl.client()
+		id, err := client.Open(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := c.Plan.Manifest.Inputs[0]
+		beyond := [][]uint64{slices.Clone(in[0])}
+		beyond[0][3] = uint64(int64(port.Hi+1) << port.Scale)
+		if err := client.Input(ctx, id, "p1", beyond); err == nil || !strings.Contains(err.Error(), "element 3 is outside the range") {
+			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("inputs twice", func(t *testing.T) {

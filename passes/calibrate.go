@@ -15,6 +15,9 @@ var margins = []struct {
 	margin  float64
 }{{32, 1.5}, {4, 2}, {2, 3}, {1, 4}}
 
+// fewValues is below how many values the sign that all of them have is not relied on: margins are of magnitudes.
+const fewValues = 32
+
 // marginFor returns the factor on magnitudes that n samples show.
 func (o *Options) marginFor(n int) float64 {
 	if o.Margin >= 1 {
@@ -61,9 +64,13 @@ func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
 		}
 	}
 	for v, iv := range out {
-		if v.Op == ir.OpInput && v.Type.Elem == ir.Real {
+		switch {
+		case v.Op == ir.OpInput && v.Type.Elem == ir.Real:
 			f := scatter(sampleMagnitudes(v, opt))
 			out[v] = interval{float64(iv.lo * f), float64(iv.hi * f), iv.from}
+		case v.Op != ir.OpInput && v.Type.Shape.Size()*len(opt.Samples) < fewValues: // that all have one sign is no sign
+			most := max(-iv.lo, iv.hi)
+			out[v] = interval{-most, most, iv.from}
 		}
 	}
 	return out, nil

@@ -68,6 +68,20 @@ func (p *Port) Word(i int, x float64) (uint64, error) {
 	return uint64(int64(y)), nil
 }
 
+// CheckWord returns an error if a word is the encoding of nothing that element i may be: for a server, which did not encode it.
+func (p *Port) CheckWord(i int, word uint64) error {
+	y := int64(word<<(64-p.Bits)) >> (64 - p.Bits)
+	if p.Elem == "bool" {
+		return p.Check(i, float64(word))
+	}
+	lo, hi := p.Range(i)
+	s := p.ScaleOf(i)
+	if x := float64(y); !(x >= math.Round(math.Ldexp(lo, s)) && x <= math.Round(math.Ldexp(hi, s))) {
+		return &RangeError{Port: p, Element: i}
+	}
+	return nil
+}
+
 // A RangeError is an element that lies outside the range that a plan relies on.
 type RangeError struct {
 	Port    *Port

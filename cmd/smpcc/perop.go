@@ -7,7 +7,6 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/exact"
-	"smpcc/ir/text"
 )
 
 // An opError is how far a node's result in fixed point is from its exact one.
@@ -27,16 +26,9 @@ func (j *job) perOp() ([]opError, error) {
 	if err != nil {
 		return nil, err
 	}
-	var fixed *ir.Module
-	for _, d := range j.plan.Manifest.Dumps {
-		if d.Level == "fixed" {
-			if fixed, err = text.Parse(j.path, []byte(d.Text)); err != nil {
-				return nil, err
-			}
-		}
-	}
-	if fixed == nil {
-		return nil, fmt.Errorf("the plan holds no fixed-point level")
+	fixed, err := j.fixedLevel()
+	if err != nil {
+		return nil, err
 	}
 	rounded, err := ir.Eval(fixed.Main(), ir.Env{Inputs: j.inputs, Weights: j.comp.Weights})
 	if err != nil {

@@ -49,7 +49,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 	f.StringVar(&stats, "stats", "", "`FILE` to write measurements to, as JSON")
 	f.StringVar(&profile, "cpuprofile", "", "`FILE` to write a CPU profile of setup and session to, with labels for role and phase; of this process")
 	f.StringVar(&lines, "timeline", "", "`FILE`.json to write what each role did and when to, for ui.perfetto.dev or chrome://tracing")
-	f.BoolVar(&float, "float", false, "also print the plaintext result")
+	f.BoolVar(&float, "float", false, "also print the plaintext result, and what left a range that is not proved")
 	f.BoolVar(&perOp, "per-op", false, "with --float: show the error of every node, computed on this machine from the plan's fixed-point level")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if transport != "memory" && transport != "grpc" {
@@ -98,6 +98,15 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		}
 		if err := j.print(c.OutOrStdout(), float); err != nil {
 			return err
+		}
+		if float && j.comp != nil {
+			left, err := j.departures()
+			if err == nil {
+				err = printDepartures(c.OutOrStdout(), left, perOp)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if perOp {
 			list, err := j.perOp()

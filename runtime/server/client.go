@@ -60,6 +60,11 @@ func (s *Server) inputWords(data []byte) ([][]uint64, error) {
 		words[i] = make([]uint64, p.Len())
 		plan.Unpack(words[i], data[:n], p.Bits)
 		data = data[n:]
+		for k, w := range words[i] { // a client's encoder refused it before; this one may not have been asked
+			if err := p.CheckWord(k, w); err != nil {
+				return nil, fmt.Errorf("input %q: %w", p.Name, err)
+			}
+		}
 	}
 	return words, nil
 }
