@@ -71,15 +71,21 @@ func (c *Compilation) assumedInputs(m *ir.Module, opt *passes.Options) {
 		name := v.Attrs.Str("name")
 		what, of := fmt.Sprintf("input %q", name), name
 		if b := v.Attrs.Tensor("bounds"); b != nil {
+			var columns []string
 			for k := range b.Shape[0] {
 				if b.At(2*k) == -assume && b.At(2*k+1) == assume {
-					what, of = fmt.Sprintf("column %d of input %q", k, name), fmt.Sprintf("%s[:,%d]", name, k)
-					list = append(list, what)
+					columns = append(columns, fmt.Sprint(k))
 				}
 			}
-		} else {
-			list = append(list, what)
+			if len(columns) == 0 {
+				continue
+			}
+			what, of = fmt.Sprintf("columns %s of input %q", strings.Join(columns, ", "), name), fmt.Sprintf("%s[:,%s]", name, columns[0])
+			if len(columns) == 1 {
+				what = what[:len("column")] + what[len("columns"):]
+			}
 		}
+		list = append(list, what)
 		if flag == "" {
 			flag = of
 		}

@@ -8,8 +8,8 @@ import (
 	"smpcc/ir"
 )
 
-// Margins on observed magnitudes, by the number of samples. Of trained networks for pictures and sequences, a new sample has some value
-// beyond margin * (the largest of n samples) at a rate below 1e-3 with these.
+// Margins on observed magnitudes, by the number of samples. A convolutional network and a transformer, trained on
+// digits, had some value beyond margin * (the largest of n samples) in fewer than one new sample of 10^4 with these; columns of tables leave more often.
 var margins = []struct {
 	samples int
 	margin  float64
@@ -149,7 +149,7 @@ type Tail struct {
 // Tails lists the inputs that are calibrated from few samples and have a heavy tail, the heaviest first, one entry for each input.
 func Tails(f *ir.Func, opt *Options) (out []Tail) {
 	for _, v := range f.Inputs() {
-		if v.Type.Elem != ir.Real || v.Range.Origin != ir.Calibrated || len(opt.Samples) >= fewSamples {
+		if v.Attrs.Str("elem") != "real" || v.Range.Origin != ir.Calibrated || len(opt.Samples) >= fewSamples {
 			continue
 		}
 		name, table := v.Attrs.Str("name"), sampleColumns(v, opt)
