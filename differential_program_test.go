@@ -410,5 +410,8 @@ func drawProgram(seed uint64) *computation {
 
 // TestDifferentialPrograms runs random programs: some hundreds, and 10^5 at night.
 func TestDifferentialPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	differ(t, 500, 100_000, drawProgram)
 }

@@ -57,6 +57,9 @@ func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tenso
 // TestFunctionsKeepTheTolerance computes every function over declared ranges from the tame to the wild, at arguments of all magnitudes and at the ends:
 // what comes out is within 1e-3 + 1e-3*|exact|, with float64's own functions as the reference.
 func TestFunctionsKeepTheTolerance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	both := [][2]float64{{-4, 4}, {-20, 20}, {-1000, 1000}, {0, 30}, {-30, -0.5}}
 	ranges := map[ir.Op][][2]float64{
 		ir.OpSigmoid: both, ir.OpTanh: both, ir.OpErf: both, ir.OpGelu: both, ir.OpGeluTanh: both, ir.OpSilu: both, ir.OpSoftplus: both, ir.OpMish: both, ir.OpElu: both,
@@ -133,6 +136,9 @@ func magnitudes(r *rand.Rand, rg [2]float64, n int) *ir.Tensor {
 
 // TestSoftmaxWithinPrecision covers one dominating entry, equal entries and many small ones, whose sum must not drift.
 func TestSoftmaxWithinPrecision(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, op := range []ir.Op{ir.OpSoftmax, ir.OpLogSoftmax} {
 		for _, n := range []int{2, 3, 10, 257, 4096} {
@@ -308,6 +314,9 @@ func TestNetworkChoosesRoundsOrBytes(t *testing.T) {
 // TestFunctionsTellNoMoreThanRanges compiles every function of a product with a secret weight for two weights that give the same
 // published ranges: the plan, with all that was fitted, must not tell them apart.
 func TestFunctionsTellNoMoreThanRanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	for _, f := range append(bench.Functions(), bench.Function{Op: ir.OpSoftmax}) {
 		var attrs ir.Attrs
 		if f.Op == ir.OpSoftmax {
@@ -365,6 +374,9 @@ func TestWavesTakeOneOpening(t *testing.T) {
 // TestExpAtTheEnds computes exp over ranges up to a power of two and beyond it, at their ends too, where a mask read wrong would give
 // something else altogether.
 func TestExpAtTheEnds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	for _, parties := range []int{2, 3, 5} {
 		for _, lo := range []float64{-0.5, -9, -15.5, -16, -31.99, -64, -100, -128, -500} {
 			for _, hi := range []float64{-90, 0, 1, 5} {

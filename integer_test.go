@@ -72,6 +72,9 @@ func abs64(x int64) int64 { return max(x, -x) }
 
 // TestIntegerDivision runs quotients and remainders for 2, 3 and 5 parties and compares them with integers of any size.
 func TestIntegerDivision(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of numbers alone")
+	}
 	for i, d := range divisions {
 		for j, op := range []ir.Op{ir.OpIntDiv, ir.OpIntDiv, ir.OpIntMod, ir.OpIntMod} {
 			n := []int{2, 3, 5, 2, 3}[(i+j)%5]

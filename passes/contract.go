@@ -86,13 +86,9 @@ type attempt struct {
 }
 
 // attempts lists what is tried, until an output's tolerance is kept: bounds that fit first, more bits and closer functions then.
-func attempts() (all []attempt) {
-	for _, wide := range []bool{false, true} {
-		for _, a := range []attempt{{0, 1, wide}, {1, 0.5, wide}, {2, 0.25, wide}, {4, 0.1, wide}, {6, 0.05, wide}, {8, 0.05, wide}, {10, 0.05, wide}, {12, 0.05, wide}} {
-			all = append(all, a)
-		}
-	}
-	return all
+var attempts = []attempt{
+	{0, 1, false}, {1, 0.5, false}, {2, 0.25, false}, {4, 0.1, false}, {6, 0.05, false}, {8, 0.05, false}, {10, 0.05, false}, {12, 0.05, false},
+	{0, 1, true}, {1, 0.5, true}, {2, 0.25, true}, {4, 0.1, true}, {6, 0.05, true}, {8, 0.05, true}, {10, 0.05, true}, {12, 0.05, true},
 }
 
 // mostUsed is the part of a tolerance that runs may use: what they leave is for inputs that were not drawn.
@@ -156,7 +152,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		c.numbers.publish(opt)
 		return c.numbers, nil
 	}
-	for _, a := range attempts() {
+	for _, a := range attempts {
 		o := *opt
 		o.FracBits, o.wide, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 4
 		if o.Precision <= 0 {
