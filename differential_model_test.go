@@ -309,6 +309,9 @@ var steps = []step{
 	}},
 	{"norm", func(s *sampler) *ir.Value {
 		x := s.pick(ir.Real)
+		if s.chance(2) { // of which the norm is away from zero
+			x = s.positive(s.shape())
+		}
 		n := s.emit(ir.OpSqrt, nil, s.emit(ir.OpReduceSum, last(x), s.emit(ir.OpMul, nil, x, x)))
 		return s.emit(ir.OpDiv, nil, x, s.emit(ir.OpMax, nil, n, s.scalar(1e-12)))
 	}},
