@@ -14,8 +14,9 @@ type Env struct {
 	// Check asks for an error if a ring value that is read as a signed number does not fit the bits that are read of it.
 	Check bool
 	// Dither, if set, returns uniform words: what drops low bits then rounds down or up by chance, without bias, as parties do together;
-	// otherwise it rounds down.
-	Dither func() uint64
+	// otherwise it rounds down. Among Parties parties, two if it is 0, it rounds up by Parties-1 units at most.
+	Dither  func() uint64
+	Parties int
 }
 
 // Eval computes every value of f in the clear: reals as float64, all else as int64 modulo 2^64. Ring values are not
@@ -101,17 +102,20 @@ func evalValue(v *Value, args []*Tensor, env Env) (*Tensor, error) {
 		return nil, fmt.Errorf("op has no plaintext meaning")
 	}
 	if drop := v.Attrs.Int("drop", 0); drop > 0 && env.Dither != nil && args[0].Elem == Ring {
-		args = append([]*Tensor{dithered(args[0], drop, env.Dither)}, args[1:]...)
+		args = append([]*Tensor{dithered(args[0], drop, max(env.Parties, 2)-1, env.Dither)}, args[1:]...)
 	}
 	return row.Eval(v, args)
 }
 
-// dithered adds a uniform number below 2^drop to each element: what then drops the low bits rounds by chance.
-func dithered(t *Tensor, drop int, word func() uint64) *Tensor {
+// dithered adds so many uniform numbers below 2^drop to each element: what then drops the low bits rounds by chance.
+func dithered(t *Tensor, drop, times int, word func() uint64) *Tensor {
 	out := NewTensor(Ring, t.Shape)
 	mask := uint64(1)<<drop - 1
 	for i, x := range t.I {
-		out.I[i] = x + int64(word()&mask)
+		for range times {
+			x += int64(word() & mask)
+		}
+		out.I[i] = x
 	}
 	return out
 }

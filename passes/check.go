@@ -62,7 +62,7 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 			defer func() { done <- i }()
 			defer ir.Recover(&failed[i])
 			word := rand.New(rand.NewPCG(uint64(i), 1)).Uint64
-			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Weights: m.Weights, Check: true, Dither: word})
+			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Weights: m.Weights, Check: true, Dither: word, Parties: len(m.Parties)})
 		}()
 	}
 	for range c.inputs {

@@ -10,6 +10,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/text"
+	"smpcc/passes"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/local"
 )
@@ -118,7 +119,7 @@ func TestModelOfFewBits(t *testing.T) {
 		few    bool
 		within float64
 	}{{8, true, 0.3}, {16, false, 0.01}} {
-		c, err := smpcc.Compile(dir+"model.onnx", smpcc.Options{FracBits: f.frac, Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}})
+		c, err := smpcc.Compile(dir+"model.onnx", smpcc.Options{FracBits: f.frac, Tolerance: passes.Tolerance{Atol: 2 * f.within, Rtol: 2 * f.within}, RevealBits: 13, Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}})
 		if err != nil {
 			t.Fatal(err)
 		}
