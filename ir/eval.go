@@ -25,22 +25,31 @@ type Env struct {
 func Eval(f *Func, env Env) (map[*Value]*Tensor, error) {
 	out := make(map[*Value]*Tensor, len(f.Body))
 	for _, v := range f.Body {
-		args := make([]*Tensor, len(v.Args))
-		for i, a := range v.Args {
-			if args[i] = out[a]; args[i] == nil {
-				return nil, diag.Errorf(v.Pos, "%s = %s: argument %s is not computed before", v, v.Op, a)
-			}
-		}
-		t, err := evalValue(v, args, env)
-		if err == nil && env.Check {
-			err = checkRead(v, args, t)
-		}
+		t, err := evalAt(v, out, env)
 		if err != nil {
-			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
+			return nil, err
 		}
 		out[v] = t
 	}
 	return out, nil
+}
+
+// evalAt computes v from its arguments' values, and checks what it reads if env asks for that.
+func evalAt(v *Value, vals map[*Value]*Tensor, env Env) (*Tensor, error) {
+	args := make([]*Tensor, len(v.Args))
+	for i, a := range v.Args {
+		if args[i] = vals[a]; args[i] == nil {
+			return nil, diag.Errorf(v.Pos, "%s = %s: argument %s is not computed before", v, v.Op, a)
+		}
+	}
+	t, err := evalValue(v, args, env)
+	if err == nil && env.Check {
+		err = checkRead(v, args, t)
+	}
+	if err != nil {
+		return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
+	}
+	return t, nil
 }
 
 // Run evaluates the entry function of m with the module's weights and returns its results by reveal name.
@@ -58,18 +67,9 @@ func Results(f *Func, env Env) (map[string]*Tensor, error) {
 	}
 	vals, out := map[*Value]*Tensor{}, map[string]*Tensor{}
 	for i, v := range f.Body {
-		args := make([]*Tensor, len(v.Args))
-		for j, a := range v.Args {
-			if args[j] = vals[a]; args[j] == nil {
-				return nil, diag.Errorf(v.Pos, "%s = %s: argument %s is not computed before", v, v.Op, a)
-			}
-		}
-		t, err := evalValue(v, args, env)
-		if err == nil && env.Check {
-			err = checkRead(v, args, t)
-		}
+		t, err := evalAt(v, vals, env)
 		if err != nil {
-			return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
+			return nil, err
 		}
 		if v.Op == OpReveal {
 			out[v.Attrs.Str("name")] = t
