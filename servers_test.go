@@ -281,7 +281,7 @@ func TestServersRefuse(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cl := startCluster(t, c.Plan, w, nil)
+	cl := startCluster(t, c.Plan, w, func(_ string, cfg *server.Config) { cfg.Drain = "2s" }) // a session is left that waits for its input
 	t.Run("another plan", func(t *testing.T) {
 		cfg := cl.config("p1-client")
 		client, err := server.NewClient(cfg, other.Plan)

@@ -89,7 +89,9 @@ func (t *Transport) start(ctx context.Context, ph plan.Phase, round int, out [][
 			}
 		}
 	}
+	f.mu.Lock() // the context may have ended, and then f.fail runs at once
 	f.settled = context.AfterFunc(ctx, func() { f.fail(ctx.Err()) })
+	f.mu.Unlock()
 	for _, o := range f.outgoing {
 		if o != nil {
 			mine, before := o.link.sends.take()

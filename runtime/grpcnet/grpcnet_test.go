@@ -276,6 +276,26 @@ func TestTransportFails(t *testing.T) {
 	}
 }
 
+// TestExchangeAfterEnd starts exchanges under a context that ends as they start: each fails with it, and none is left half made.
+func TestExchangeAfterEnd(t *testing.T) {
+	roles := []string{"a", "b"}
+	all, addrs := nodes(t, map[string]Handler{}, roles...)
+	ts := sessions(t, all, addrs, 5*time.Second, roles...)
+	defer ts[1].cut()
+	for round := range 50 {
+		ctx, cancel := context.WithCancel(t.Context())
+		if round%2 == 0 {
+			cancel()
+		} else {
+			go cancel()
+		}
+		if _, err := ts[0].Exchange(ctx, plan.Online, round, [][]byte{nil, nil}, []int{0, 4}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("round %d: %v, want that the context ended", round, err)
+		}
+	}
+	ts[0].cut()
+}
+
 func TestSessionFails(t *testing.T) {
 	roles := []string{"a", "b"}
 	all, addrs := nodes(t, map[string]Handler{}, roles...)
