@@ -185,7 +185,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	for _, v := range m.Main().Reveals() {
 		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
 	}
-	c.Graph = clone(m)
+	c.Graph = m.Clone()
 	relocate(c.Graph)
 	graph := c.Graph.String()
 	if opt.Observe != nil {
@@ -275,32 +275,6 @@ func relocate(m *ir.Module) {
 			}
 		}
 	}
-}
-
-// clone copies the structure of a module, so that passes on the original leave the copy as it is.
-func clone(m *ir.Module) *ir.Module {
-	c := *m
-	c.Funcs = nil
-	for _, f := range m.Funcs {
-		nf := ir.NewFunc(f.Name)
-		nf.Holds = f.Holds
-		to := map[*ir.Value]*ir.Value{}
-		for _, v := range f.Body {
-			n := *v
-			n.Args = make([]*ir.Value, len(v.Args))
-			for i, a := range v.Args {
-				n.Args[i] = to[a]
-			}
-			nf.AdoptNumbered(&n)
-			to[v] = &n
-		}
-		c.Funcs = append(c.Funcs, nf)
-	}
-	c.Weights = map[string]*ir.Tensor{}
-	for n, t := range m.Weights {
-		c.Weights[n] = t
-	}
-	return &c
 }
 
 // Bind encodes a tensor as the words of a port of the plan: two's complement fixed point mod 2^bits. It refuses other

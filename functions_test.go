@@ -198,6 +198,28 @@ func TestFunctionsOutOfReachAreRefused(t *testing.T) {
 	}
 }
 
+// TestInnerValuesOutOfTheDomain: where declared inputs give infinities or NaN, the compiler names the node and its argument, and compiles when the hint is
+// followed.
+func TestInnerValuesOutOfTheDomain(t *testing.T) {
+	for _, c := range []struct {
+		op   ir.Op
+		want string
+	}{{ir.OpRecip, "recip of 0 is +Inf for inputs drawn from their ranges"}, {ir.OpLog, "is NaN"}, {ir.OpRsqrt, "is NaN"}, {ir.OpSqrt, "is NaN"}} {
+		compile := func(lo float64) error {
+			g := newGraph(t, 2)
+			g.reveal("out", g.e(c.op, nil, g.e(ir.OpSub, nil, g.input("x", "p0", "real", lo, 10, 10), g.input("y", "p1", "real", 0, 5, 10))))
+			_, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
+			return err
+		}
+		if err := compile(0); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "hint: declare input ranges") {
+			t.Errorf("%s of a difference that may be 0 or less: %v", c.op, err)
+		}
+		if err := compile(6); err != nil {
+			t.Errorf("%s of 1..10: %v", c.op, err)
+		}
+	}
+}
+
 // TestQuotient divides numbers of very different sizes: the error is that of the quotient.
 func TestQuotient(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))

@@ -10,8 +10,9 @@ import (
 func Encode(t *Tensor, scale int) (*Tensor, error) {
 	out := NewTensor(Ring, t.Shape)
 	if t.Elem == Real {
+		unit := math.Ldexp(1, scale) // of scales in use it is a normal number, so that the product is as exact as Ldexp
 		for i, x := range t.F {
-			y := math.Round(math.Ldexp(x, scale))
+			y := math.Round(x * unit)
 			if !(math.Abs(y) < 1<<63) {
 				return nil, fmt.Errorf("element %d is %v, too large for %d fraction bits", i, x, scale)
 			}

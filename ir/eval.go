@@ -17,6 +17,24 @@ type Env struct {
 	// otherwise it rounds down. Among Parties parties, two if it is 0, it rounds up by Parties-1 units at most.
 	Dither  func() uint64
 	Parties int
+	// Known holds values that need not be computed again: weights as they are bound, for many runs.
+	Known map[*Value]*Tensor
+}
+
+// BindWeights returns f's weights as elements of their types, for Env.Known.
+func BindWeights(f *Func, weights map[string]*Tensor) (map[*Value]*Tensor, error) {
+	out := map[*Value]*Tensor{}
+	for _, v := range f.Body {
+		if v.Op != OpWeight {
+			continue
+		}
+		t, err := evalAt(v, nil, Env{Weights: weights, Check: true})
+		if err != nil {
+			return nil, err
+		}
+		out[v] = t
+	}
+	return out, nil
 }
 
 // Eval computes every value of f in the clear: reals as float64, all else as int64 modulo 2^64. Ring values are not
@@ -36,6 +54,9 @@ func Eval(f *Func, env Env) (map[*Value]*Tensor, error) {
 
 // evalAt computes v from its arguments' values, and checks what it reads if env asks for that.
 func evalAt(v *Value, vals map[*Value]*Tensor, env Env) (*Tensor, error) {
+	if t := env.Known[v]; t != nil {
+		return t, nil
+	}
 	args := make([]*Tensor, len(v.Args))
 	for i, a := range v.Args {
 		if args[i] = vals[a]; args[i] == nil {

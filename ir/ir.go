@@ -4,6 +4,7 @@ package ir
 
 import (
 	"fmt"
+	"maps"
 
 	"smpcc/ir/diag"
 )
@@ -22,6 +23,31 @@ type Module struct {
 	Allowed []Allowance
 	// Guards are the conditions that policies put on running, for the manifest; servers enforce them (filled by permit).
 	Guards []Guard
+}
+
+// Clone copies the structure of a module, so that passes on the original leave the copy as it is. Tensors are shared.
+func (m *Module) Clone() *Module {
+	c := *m
+	c.Funcs, c.Weights = nil, maps.Clone(m.Weights)
+	if c.Weights == nil {
+		c.Weights = map[string]*Tensor{}
+	}
+	for _, f := range m.Funcs {
+		nf := NewFunc(f.Name)
+		nf.Holds = f.Holds
+		to := map[*Value]*Value{}
+		for _, v := range f.Body {
+			n := *v
+			n.Args = make([]*Value, len(v.Args))
+			for i, a := range v.Args {
+				n.Args[i] = to[a]
+			}
+			nf.AdoptNumbered(&n)
+			to[v] = &n
+		}
+		c.Funcs = append(c.Funcs, nf)
+	}
+	return &c
 }
 
 // A Guard is what one owner's policy asks of every run.

@@ -2,10 +2,13 @@ package passes
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2" // what is drawn here is public test input, the same on every machine
+	"slices"
 
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // Runs that compare fixed point with the graph.
@@ -54,6 +57,7 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 	if err := c.prepare(m); err != nil {
 		return nil, err
 	}
+	weights, unbound := ir.BindWeights(m.Main(), m.Weights)
 	got := make([]map[string]*ir.Tensor, len(c.inputs))
 	failed := make([]error, len(c.inputs))
 	done := make(chan int)
@@ -61,8 +65,11 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 		go func() {
 			defer func() { done <- i }()
 			defer ir.Recover(&failed[i])
+			if failed[i] = unbound; unbound != nil {
+				return
+			}
 			word := rand.New(rand.NewPCG(uint64(i), 1)).Uint64
-			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Weights: m.Weights, Check: true, Dither: word, Parties: len(m.Parties)})
+			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Known: weights, Check: true, Dither: word, Parties: len(m.Parties)})
 		}()
 	}
 	for range c.inputs {
@@ -193,23 +200,73 @@ func (c *check) prepare(m *ir.Module) error {
 		if errs[i] != nil {
 			return errs[i]
 		}
-		if finite(want[i]) {
-			c.inputs, c.want, c.ways = append(c.inputs, tries[i]), append(c.want, want[i]), append(c.ways, i%drawWays)
+		if infinite(want[i]) != "" {
+			return c.outOfDomain(tries[i], infinite(want[i]), i)
 		}
+		c.ways = append(c.ways, i%drawWays)
 	}
+	c.inputs, c.want = tries, want
 	return nil
 }
 
-// finite reports whether all outputs are numbers: what is out of a function's domain has no exact value to compare with.
-func finite(out map[string]*ir.Tensor) bool {
-	for _, t := range out {
-		for i := range t.Len() {
-			if x := t.At(i); math.IsNaN(x) || math.IsInf(x, 0) {
-				return false
-			}
+// infinite returns the name of an output that is not a number everywhere, "" if there is none.
+func infinite(out map[string]*ir.Tensor) string {
+	for _, name := range slices.Sorted(maps.Keys(out)) {
+		if notNumber(out[name]) >= 0 {
+			return name
 		}
 	}
-	return true
+	return ""
+}
+
+// notNumber returns the first element that is infinite or NaN, -1 if there is none.
+func notNumber(t *ir.Tensor) int {
+	for i, x := range t.F {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			return i
+		}
+	}
+	return -1
+}
+
+// outOfDomain refuses a graph whose exact output is infinite or NaN for inputs that are declared to be possible: fixed point has no such value, so it
+// would give some other number. It names the first node that leaves the numbers on the way to the output.
+func (c *check) outOfDomain(in map[string]*ir.Tensor, output string, run int) error {
+	vals, err := ir.Eval(c.graph.Main(), ir.Env{Inputs: in, Weights: c.graph.Weights})
+	if err != nil {
+		return err
+	}
+	at, element := c.leaves(vals, output)
+	kind := "inputs drawn from their ranges"
+	if c.samples {
+		kind = fmt.Sprintf("sample %d", run+1)
+	}
+	what := string(at.Op)
+	for _, a := range at.Args {
+		if len(a.Type.Shape) == len(at.Type.Shape) && vals[a].Len() == vals[at].Len() {
+			what += fmt.Sprintf(" of %.6g", vals[a].At(element))
+			break
+		}
+	}
+	return diag.Errorf(at.Pos, "%s is %v for %s, and output %q with it; fixed point has no such number", what, vals[at].At(element), kind, output).
+		WithHint("declare input ranges that keep its argument inside the function's domain (--range NAME=LO..HI), or bound the argument in the model (Max, Clip, + epsilon)")
+}
+
+// leaves returns the first value on the way to an output that is no number although its arguments are, and an element of which that holds.
+func (c *check) leaves(vals map[*ir.Value]*ir.Tensor, output string) (*ir.Value, int) {
+	var at *ir.Value
+	for _, v := range c.graph.Main().Reveals() {
+		if v.Attrs.Str("name") == output {
+			at = v
+		}
+	}
+	for {
+		next := slices.IndexFunc(at.Args, func(a *ir.Value) bool { return notNumber(vals[a]) >= 0 })
+		if next < 0 {
+			return at, max(notNumber(vals[at]), 0)
+		}
+		at = at.Args[next]
+	}
 }
 
 // The ways in which inputs are drawn, one after the other in the runs. No single way finds what others find: magnitudes of all binades make

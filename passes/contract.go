@@ -3,9 +3,7 @@ package passes
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -143,7 +141,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 	take := func(c *choice) (*Numbers, error) {
 		if opt.Observe != nil { // show what was chosen
 			o := c.opt
-			o.Observe, c.m = opt.Observe, copied(m)
+			o.Observe, c.m = opt.Observe, m.Clone()
 			if err := run(c.m, &o); err != nil {
 				return nil, err
 			}
@@ -163,7 +161,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			continue
 		}
 		o.Observe = nil
-		try := copied(m)
+		try := m.Clone()
 		err := run(try, &o)
 		if errors.Is(err, errInternal) {
 			return nil, err
@@ -197,28 +195,6 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		return take(best)
 	}
 	return nil, refused
-}
-
-// copied returns a copy of a module whose main function and weights can be changed.
-func copied(m *ir.Module) *ir.Module {
-	c := *m
-	c.Funcs = slices.Clone(m.Funcs)
-	c.Weights = maps.Clone(m.Weights)
-	old := m.Main()
-	nf := ir.NewFunc(old.Name)
-	nf.Holds = old.Holds
-	to := map[*ir.Value]*ir.Value{}
-	for _, v := range old.Body {
-		n := *v
-		n.Args = make([]*ir.Value, len(v.Args))
-		for i, a := range v.Args {
-			n.Args[i] = to[a]
-		}
-		nf.AdoptNumbered(&n)
-		to[v] = &n
-	}
-	c.Funcs[0] = nf
-	return &c
 }
 
 // offContract refuses an output that its tolerance is not kept for.

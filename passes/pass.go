@@ -109,7 +109,7 @@ func Run(m *ir.Module, opt *Options) (n *Numbers, err error) {
 	if err := ir.Verify(m); err != nil {
 		return nil, err
 	}
-	graph := copied(m)
+	graph := m.Clone()
 	formats := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == "approximate" })
 	r := &runner{}
 	if err := r.run(m, opt, pipeline[:formats]); err != nil {
