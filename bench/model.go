@@ -68,24 +68,30 @@ type graph struct {
 	batch int
 }
 
-// Build generates a model and a sample input for calibration and for the run.
-func (b Model) Build() (m *ir.Module, input map[string]*ir.Tensor, err error) {
+// samples is how many inputs a model is calibrated on: as few as have a margin of 2.
+const samples = 4
+
+// Build generates a model and sample inputs for calibration, of which the first is run.
+func (b Model) Build() (m *ir.Module, inputs []map[string]*ir.Tensor, err error) {
 	defer ir.Recover(&err)
 	f := ir.NewFunc("main")
 	g := &graph{f: f, batch: max(1, b.Batch), r: rand.New(rand.NewPCG(1, uint64(len(b.Name)))),
 		m: &ir.Module{Name: b.Name, Parties: smpcc.PartyNames(2), Dealer: smpcc.DefaultDealer, Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}}
 	out := b.build(g)
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", "out"), ir.Ss("to", "p1")}, out)
-	input = map[string]*ir.Tensor{}
-	for _, v := range f.Inputs() {
-		t := ir.NewTensor(ir.Real, v.Type.Shape)
-		lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
-		for i := range t.F {
-			t.F[i] = lo + (hi-lo)*g.r.Float64()
+	for range samples {
+		input := map[string]*ir.Tensor{}
+		for _, v := range f.Inputs() {
+			t := ir.NewTensor(ir.Real, v.Type.Shape)
+			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
+			for i := range t.F {
+				t.F[i] = lo + (hi-lo)*g.r.Float64()
+			}
+			input[v.Attrs.Str("name")] = t
 		}
-		input[v.Attrs.Str("name")] = t
+		inputs = append(inputs, input)
 	}
-	return g.m, input, ir.Verify(g.m)
+	return g.m, inputs, ir.Verify(g.m)
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {

@@ -90,19 +90,19 @@ type Prepared struct {
 // wan is the slow network of the suite.
 var wan = memnet.Link{RTT: 40 * time.Millisecond, Bandwidth: 1e8}
 
-// Prepare generates and compiles a model, with ranges calibrated on its input, for the network of a transport.
+// Prepare generates and compiles a model, with ranges calibrated on samples, for the network of a transport.
 func Prepare(b Model, transport string) (*Prepared, error) {
 	m, in, err := b.Build()
 	if err != nil {
 		return nil, err
 	}
-	p := &Prepared{Model: b, Data: in}
-	want, err := ir.Run(m, in)
+	p := &Prepared{Model: b, Data: in[0]}
+	want, err := ir.Run(m, p.Data)
 	if err != nil {
 		return nil, err
 	}
 	p.Want = want["out"]
-	opt := smpcc.Options{Samples: []map[string]*ir.Tensor{in}}
+	opt := smpcc.Options{Samples: in}
 	if transport == "wan" {
 		opt.Net = passes.Network{RTT: wan.RTT.Seconds(), Bandwidth: wan.Bandwidth}
 	}

@@ -190,7 +190,7 @@ type waves struct {
 }
 
 // maxWaves is how many waves a function may take: each is two words of material for each element.
-const maxWaves = 20
+const maxWaves = 40
 
 // fitWaves returns waves within eps of f for |x| <= reach, or nil. f is even and runs into a corner |x|*c, or is odd and runs into a
 // step. Half a period further on it is continued by its mirror image, which joins it where both are their asymptotes: so it is
