@@ -45,6 +45,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
 	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main())}
+	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
 		switch v.Op {
@@ -126,7 +127,8 @@ type quantiser struct {
 	nf      *ir.Func                // what it emits to
 	at      *ir.Value               // what it replaces
 	weights map[*ir.Value]*ir.Value // a weight as it was emitted first -> as its products read it
-	wish    map[*ir.Value]int       // fraction bits that what reads an input asks for
+	wish    map[*ir.Value]int       // fraction bits that what reads a value asks for
+	meets   map[*ir.Value]int       // ring of the products of secrets that read a value, through views and sums
 }
 
 // emit emits op with the range of what it replaces.
@@ -158,8 +160,7 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 			scale = max(scale, q.f)
 		}
 	case v.Type.Elem == ir.Real:
-		scale = fractionBits(q.f, v.Range.Abs())
-		scale = max(scale, min(q.wish[v], q.room(v.Range.Abs())))
+		scale = q.asked(v, v.Range.Abs())
 		for _, d := range v.Attrs.Ints("shift") { // each column keeps what its own magnitude asks for
 			scale = min(max(scale, fractionBits(q.f, math.Ldexp(1, d))+d), mostFraction)
 		}
@@ -167,7 +168,8 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
 }
 
-// wishes returns the fraction bits that formats ask for of inputs, seen through views and sums with constants.
+// wishes returns the fraction bits that formats ask for of inputs, products and sums, seen through views, sums and maxima: bits that are dropped
+// there cannot be had again.
 func wishes(f *ir.Func) map[*ir.Value]int {
 	out := map[*ir.Value]int{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
@@ -189,6 +191,11 @@ func wishes(f *ir.Func) map[*ir.Value]int {
 // room returns the most fraction bits with which a value of the given magnitude fits the widest ring.
 func (q *quantiser) room(mag float64) int {
 	return ringRoom - 3 - binade(mag)
+}
+
+// asked returns the fraction bits that v's magnitude asks for, or what reads it if that is more.
+func (q *quantiser) asked(v *ir.Value, mag float64) int {
+	return max(fractionBits(q.f, mag), min(q.wish[v], q.room(mag)))
 }
 
 // raise gives x at least the wanted number of fraction bits.
@@ -233,6 +240,10 @@ func (q *quantiser) lower(x *ir.Value, scale int) (*ir.Value, error) {
 // format gives x the fraction bits that v asks for.
 func (q *quantiser) format(v, x *ir.Value) (*ir.Value, error) {
 	want := v.Attrs.Int("frac", x.Type.Scale)
+	firm := v.Attrs.Int("firm", 0) != 0
+	if !firm && waits(x) && v.Type.Elem == ir.Real { // a product that is known to be smaller than its factors, or than what the format was stated for
+		want = max(want, min(q.asked(v, v.Range.Abs()), x.Args[0].Type.Scale))
+	}
 	if v.Args[0].Op == ir.OpConst {
 		return q.constant(v.Args[0].Attrs.Tensor("data"), want)
 	}
@@ -249,7 +260,6 @@ func (q *quantiser) format(v, x *ir.Value) (*ir.Value, error) {
 		}
 		x.Range = v.Range
 	}
-	firm := v.Attrs.Int("firm", 0) != 0
 	if by := x.Type.Scale - want; by > 0 || by == 0 && firm {
 		attrs := ir.Attrs{ir.I("drop", int64(by))}
 		if firm {
@@ -270,7 +280,7 @@ func (q *quantiser) align(v *ir.Value, args []*ir.Value) ([]*ir.Value, error) {
 			mag = max(mag, a.Range.Abs())
 		}
 	}
-	asked, scale := fractionBits(q.f, mag), 0
+	asked, scale := q.asked(v, mag), 0
 	free := func(i int) bool { return encodable(v.Args[i], args[i]) }
 	for i, a := range args {
 		switch {
@@ -322,7 +332,7 @@ func waits(a *ir.Value) bool { return a.Op == ir.OpTrunc && a.Attrs.Int("firm", 
 
 // product multiplies two factors and truncates what is more than the product's magnitude asks for.
 func (q *quantiser) product(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
-	want := fractionBits(q.f, v.Range.Abs())
+	want := q.asked(v, v.Range.Abs())
 	args, err := q.factors(v, args, want)
 	if err != nil {
 		return nil, err
@@ -434,6 +444,30 @@ const (
 	snapUp   = 4
 )
 
+// meetings returns, of values that products of two secrets read through views and sums, the ring of the widest such product, as far as ranges tell.
+func (q *quantiser) meetings(f *ir.Func) map[*ir.Value]int {
+	out := map[*ir.Value]int{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		ring := 0
+		switch {
+		case (v.Op == ir.OpMatMul || v.Op == ir.OpConv || v.Op == ir.OpMul) && v.Type.Elem == ir.Real:
+			if a, b := v.Args[0], v.Args[1]; !a.Type.Vis.IsPublic() && !b.Type.Vis.IsPublic() {
+				scale := fractionBits(q.f, a.Range.Abs()) + fractionBits(q.f, b.Range.Abs())
+				ring = roundWidth(q.need(v, scale, fractionBits(q.f, v.Range.Abs())), 0)
+			}
+		case ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub:
+			ring = out[v]
+		}
+		for j, a := range v.Args {
+			if v.Op != ir.OpMul || !narrows(v, j) {
+				out[a] = max(out[a], ring)
+			}
+		}
+	}
+	return out
+}
+
 // snap returns the fraction bits of a weight or constant a that meets a factor with the given fraction bits.
 func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 	s := factorBits(q.f, a.Range.Abs())
@@ -445,6 +479,14 @@ func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 			return r
 		}
 		return sizes[len(sizes)-1] + 1
+	}
+	if out := q.meets[v]; out > 0 && q.opt.Ring == 0 && a.Op == ir.OpWeight { // what is left of the widest ring when it has been truncated is opened at once
+		for most := sizes[len(sizes)-1] - out + want - other; most >= s-snapDown; {
+			if s = min(s+snapUp, most); q.need(v, s+other, want) <= ringRoom {
+				return s
+			}
+			break
+		}
 	}
 	at := ring(s)
 	for d := 1; d <= snapDown && s-d >= 0; d++ {
