@@ -3,6 +3,7 @@
 package material
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,7 +16,6 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
-	"strings"
 
 	"smpcc/runtime/disk"
 )
@@ -31,11 +31,38 @@ var errEmpty = errors.New("empty key: make one with NewMaster or read one with R
 //
 // The content stands behind a function because fmt calls no methods on unexported fields: it would print a key inside
 // another struct byte by byte, and follows a pointer for some verbs. It prints a function as an address. It also makes keys
-// impossible to compare with ==, which would take a time that tells where they differ.
-type Key struct{ content func() *[keySize]byte }
+// impossible to compare with ==, which would take a time that tells where they differ. All copies of a key share one content, so that
+// Clear empties all of them.
+type Key struct {
+	content func(wipe bool) *[keySize]byte
+}
 
 // keyOf returns the key with content b, which becomes the key's own.
-func keyOf(b *[keySize]byte) Key { return Key{func() *[keySize]byte { return b }} }
+func keyOf(b *[keySize]byte) Key {
+	return Key{func(wipe bool) *[keySize]byte {
+		if wipe && b != nil {
+			clear(b[:])
+			b = nil
+		}
+		return b
+	}}
+}
+
+// secret returns the content itself, nil if the key is empty.
+func (k Key) secret() *[keySize]byte {
+	if k.content == nil {
+		return nil
+	}
+	return k.content(false)
+}
+
+// Clear overwrites the content of the key and of all its copies, which are empty from then on: nothing can be derived or expanded from
+// them. A Stream of the key stays as it is. Nobody may use the key meanwhile.
+func (k Key) Clear() {
+	if k.content != nil {
+		k.content(true)
+	}
+}
 
 const hidden = "material.Key(hidden)"
 
@@ -52,16 +79,24 @@ func (Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, hidden) }
 func (Key) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Bytes returns the content, nil for the empty key. It is the one place that exports the secret, and exists because a
-// dealer sends each party its key of a session over TLS. Nothing else may call it, and nobody may print or log the result.
+// dealer sends each party its key of a session over TLS. Nothing else may call it, and nobody may print or log the result. Who calls
+// it clears the result.
 func (k Key) Bytes() []byte {
-	if k.content == nil {
+	b := k.secret()
+	if b == nil {
 		return nil
 	}
-	return append([]byte(nil), k.content()[:]...)
+	return append([]byte(nil), b[:]...)
 }
 
 // Equal reports whether two keys have the same content, in a time that does not tell where they differ.
-func (k Key) Equal(other Key) bool { return subtle.ConstantTimeCompare(k.Bytes(), other.Bytes()) == 1 }
+func (k Key) Equal(other Key) bool {
+	a, b := k.secret(), other.secret()
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
 
 // KeyOf returns the key with the given content, of which it keeps a copy.
 func KeyOf(b []byte) (Key, error) {
@@ -84,14 +119,15 @@ func NewMaster() (Key, error) {
 // four as info. Every part of info has a fixed length or its length before it, so no two combinations share one. The key
 // derived from the empty key is empty.
 func Derive(master Key, purpose string, digest [32]byte, session uint64, role int) Key {
-	if master.content == nil {
+	secret := master.secret()
+	if secret == nil {
 		return Key{}
 	}
 	info := binary.LittleEndian.AppendUint64([]byte("smpcc material 1"), uint64(len(purpose)))
 	info = append(append(info, purpose...), digest[:]...)
 	info = binary.LittleEndian.AppendUint64(info, session)
 	info = binary.LittleEndian.AppendUint64(info, uint64(role))
-	out, err := hkdf.Key(sha256.New, master.content()[:], nil, string(info), keySize)
+	out, err := hkdf.Key(sha256.New, secret[:], nil, string(info), keySize)
 	if err != nil {
 		return Key{} // HKDF refuses only outputs above 8160 bytes
 	}
@@ -101,11 +137,14 @@ func Derive(master Key, purpose string, digest [32]byte, session uint64, role in
 // WriteMaster writes a key to a new file that only its owner may read. It never overwrites: an old key may be needed to
 // run what was dealt from it.
 func WriteMaster(d disk.Disk, path string, k Key) error {
-	if k.content == nil {
+	secret := k.secret()
+	if secret == nil {
 		return errEmpty
 	}
+	line := append(hex.AppendEncode(make([]byte, 0, 2*keySize+1), secret[:]), '\n')
+	defer clear(line)
 	err := disk.Create(d, path, 0o600, func(w io.Writer) error {
-		_, err := io.WriteString(w, hex.EncodeToString(k.content()[:])+"\n")
+		_, err := w.Write(line)
 		return err
 	})
 	if errors.Is(err, fs.ErrExist) {
@@ -137,15 +176,22 @@ func ReadMaster(path string) (Key, error) {
 	if perm := st.Mode().Perm(); perm&0o077 != 0 && runtime.GOOS != "windows" { // no such bits there
 		return Key{}, fmt.Errorf("%s: others may use this key (mode %#o): if nobody has read it, make it private with chmod 600 %s; otherwise make a new one", path, perm, path)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
-	if err != nil {
+	data := make([]byte, maxKeyFile) // one buffer, and no string, so that it can be cleared
+	defer clear(data)
+	n, err := io.ReadFull(f, data)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return Key{}, err
 	}
-	b, err := hex.DecodeString(strings.TrimSpace(string(data)))
-	if err != nil || len(b) != keySize {
+	line := bytes.TrimSpace(data[:n])
+	b := new([keySize]byte)
+	if len(line) != hex.EncodedLen(keySize) {
 		return Key{}, notKey(path)
 	}
-	return KeyOf(b)
+	if _, err := hex.Decode(b[:], line); err != nil {
+		clear(b[:])
+		return Key{}, notKey(path)
+	}
+	return keyOf(b), nil
 }
 
 func notKey(path string) error {

@@ -108,7 +108,7 @@ func TestKeyNeverPrints(t *testing.T) {
 func TestTraces(t *testing.T) {
 	k := testKey(t, 'a')
 	for _, verb := range []string{"%v", "%#v", "%s", "%x", "%X", "% x", "%b", "%o"} {
-		out, found := fmt.Sprintf(verb, struct{ b [keySize]byte }{*k.content()}), false
+		out, found := fmt.Sprintf(verb, struct{ b [keySize]byte }{*k.secret()}), false
 		for _, trace := range traces(k) {
 			found = found || strings.Contains(out, trace)
 		}

@@ -289,7 +289,8 @@ func (s *Store) Next(after uint64) uint64 {
 }
 
 // Take returns the record of a number and destroys it in the file. The caller has marked the number used in the ledger, on
-// disk, before: all numbers up to it are dead, and their files are deleted. So numbers are taken in order.
+// disk, before: all numbers up to it are dead, and their files are deleted. So numbers are taken in order. The caller clears the record
+// when it has been used.
 func (s *Store) Take(number uint64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -310,10 +311,12 @@ func (s *Store) read(g *segment, number uint64) ([]byte, error) {
 	b := make([]byte, s.size+sumSize)
 	at := s.bytes(int(number - g.first))
 	if _, err := f.ReadAt(b, at); err != nil {
+		clear(b) // of what a failing disk has given
 		return nil, fmt.Errorf("material %d: %w", number, err)
 	}
 	record := b[:s.size:s.size]
 	if sum := recordSum(&g.head, number, record); !bytes.Equal(sum[:], b[s.size:]) {
+		clear(b)
 		return nil, fmt.Errorf("material %d is damaged in %s: its checksum differs; the disk may fail", number, g.path)
 	}
 	_, err = f.WriteAt(make([]byte, s.size+sumSize), at)

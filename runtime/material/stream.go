@@ -18,14 +18,28 @@ type Stream struct {
 
 // NewStream returns the stream of a key.
 func NewStream(k Key) (*Stream, error) {
-	if k.content == nil {
+	secret := k.secret()
+	if secret == nil {
 		return nil, errEmpty
 	}
-	b, err := aes.NewCipher(k.content()[:])
+	b, err := aes.NewCipher(secret[:])
 	if err != nil {
 		return nil, err
 	}
-	return &Stream{b, schedule(k.content())}, nil
+	return &Stream{b, schedule(secret)}, nil
+}
+
+// Clear ends the use of a stream: it overwrites the round keys that it holds itself and lets go of those that crypto/aes holds, which
+// nobody can overwrite. Fill then panics, rather than give what is no key's stream. Nobody may use the stream meanwhile. Clear of nil does
+// nothing.
+func (s *Stream) Clear() {
+	if s == nil {
+		return
+	}
+	if s.keys != nil {
+		clear(s.keys[:])
+	}
+	s.block, s.keys = nil, nil
 }
 
 const hiddenStream = "material.Stream(hidden)"
@@ -50,6 +64,9 @@ var (
 // Fill sets dst[i] to the little-endian integer of width bytes (1, 2, 4 or 8) at byte offset + i*width of the keystream,
 // mod 2^bits, 1 <= bits <= 64. offset is a multiple of 16, the cipher's block, and not negative.
 func (s *Stream) Fill(dst []uint64, offset int64, width, bits int) {
+	if s.block == nil {
+		panic("material: a stream is read that was cleared")
+	}
 	mask := ^uint64(0) >> (64 - bits)
 	if s.keys != nil && offset%aes.BlockSize == 0 {
 		n := fillVector(dst, s.keys, uint64(offset)/aes.BlockSize, width, mask)
@@ -62,7 +79,8 @@ func (s *Stream) Fill(dst []uint64, offset int64, width, bits int) {
 	binary.BigEndian.PutUint64(iv[8:], uint64(offset)/aes.BlockSize) // an int64 of bytes never carries into the upper half
 	ctr := cipher.NewCTR(s.block, iv[:])
 	buf := chunks.Get().(*[chunk]byte)
-	defer chunks.Put(buf)
+	used := min(chunk, max(len(dst)*width, aes.BlockSize))
+	defer func() { clear(buf[:used]); chunks.Put(buf) }()
 	if skip := int(uint64(offset) % aes.BlockSize); skip != 0 {
 		ctr.XORKeyStream(buf[:skip], zeros[:skip]) // never give the bytes of another offset: they may mask another value
 	}
