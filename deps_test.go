@@ -40,7 +40,7 @@ runtime/client: backend/plan runtime/server
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/observe runtime/timeline
+runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline
 .: ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
 cmd/smpcc: . bench ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline

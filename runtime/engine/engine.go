@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/pprof"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,8 +90,16 @@ func New(p *plan.Plan, role int) (*Engine, error) {
 	return e, nil
 }
 
-// Streams are the material streams of one scope by party: a party has its own and nil for the others, the dealer has all.
+// Streams are the material streams of one scope by party: a party has its own and nil for the others, the dealer has all. They serve one
+// setup or one session: the engine clears them when it is over.
 type Streams []*material.Stream
+
+// Clear clears all of them.
+func (s Streams) Clear() {
+	for _, one := range s {
+		one.Clear()
+	}
+}
 
 // PhaseStats is what a role measured in one phase.
 type PhaseStats struct {
@@ -134,8 +143,9 @@ func (e *Engine) check(s Streams) error {
 }
 
 // Setup opens the masked weights, once per model. weights holds the words of the manifest's weights, nil for those of
-// other owners.
+// other owners. On return the streams are cleared.
 func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [][]uint64) (*Model, error) {
+	defer keys.Clear()
 	if err := e.check(keys); err != nil {
 		return nil, err
 	}
@@ -171,9 +181,10 @@ func (e *Engine) own(what string, ports []plan.Port, data [][]uint64) error {
 	return nil
 }
 
-// Offline prepares one session: everything that does not depend on inputs.
+// Offline prepares one session: everything that does not depend on inputs. The streams are the session's from here on.
 func (e *Engine) Offline(ctx context.Context, t Transport, m *Model, keys Streams) (*Session, error) {
 	if err := e.check(keys); err != nil {
+		keys.Clear()
 		return nil, err
 	}
 	s := &Session{x: &execution{e: e, model: m.words, session: e.slab(), outputs: e.outputs()}}
@@ -220,23 +231,29 @@ func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (m
 	for _, o := range s.x.outputs {
 		out[o.port.Name] = o.words
 	}
+	s.x.outputs = nil // the caller's
 	return out, nil
 }
 
-// Discard clears the memory of a session that will not run.
+// Discard clears the memory and the streams of a session that will not run.
 func (s *Session) Discard() {
 	s.used.Store(true)
 	s.wipe()
 }
 
-// wipe clears the session's memory, once, and keeps it for the engine's next session. Nobody waits for it but that one: clearing
-// takes as long as a good part of an online phase.
+// wipe clears the session's streams and memory, once, and keeps the memory for the engine's next session. Nobody waits for it but that
+// one: clearing takes as long as a good part of an online phase.
 func (s *Session) wipe() {
 	s.wiped.Do(func() { s.x.leave(); go s.x.clear() })
 }
 
-// leave says that the session's memory is about to be cleared.
+// leave clears what little a session has besides its memory, which it says is about to be cleared: its streams, and outputs of a run that failed.
 func (x *execution) leave() {
+	Streams(x.streams[plan.Session]).Clear()
+	for _, o := range x.outputs {
+		clear(o.words)
+	}
+	x.streams, x.outputs, x.bound = [2][]*material.Stream{}, nil, nil
 	x.e.mu.Lock()
 	defer x.e.mu.Unlock()
 	x.e.clearing++
@@ -383,7 +400,8 @@ func (x *execution) perform(ctx context.Context, t Transport, ph plan.Phase, sta
 	return nil
 }
 
-// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more.
+// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more. What hides something without the masks that
+// its session has cleared is cleared with its buffer: corrections and keys, which are shares of material, and the shares of outputs.
 func (x *execution) done(t *traffic) error {
 	if t.flow != nil {
 		began := x.watch.now()
@@ -393,7 +411,13 @@ func (x *execution) done(t *traffic) error {
 		x.watch.wait(began, timeline.Compute, t.round)
 		x.watch.streamed(t)
 	}
+	secret := slices.ContainsFunc(t.opens, func(o plan.Open) bool {
+		return o.Kind == plan.Correction || o.Kind == plan.Keys || o.Kind == plan.Reveal
+	})
 	for _, b := range t.data {
+		if secret {
+			clear(b)
+		}
 		message.Free(b)
 	}
 	return nil

@@ -124,8 +124,12 @@ func (r *Runner) streams(purpose string, role int) (engine.Streams, error) {
 		if role != i && role != len(r.masters) {
 			continue
 		}
+		k := material.Derive(m, purpose, r.digest, r.session, i)
 		var err error
-		if s[i], err = material.NewStream(material.Derive(m, purpose, r.digest, r.session, i)); err != nil {
+		s[i], err = material.NewStream(k)
+		k.Clear()
+		if err != nil {
+			s.Clear()
 			return nil, err
 		}
 	}

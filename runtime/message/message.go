@@ -1,5 +1,9 @@
 // Package message keeps the buffers of messages for messages to come: memory that is written for the first time costs more
 // than what is written to it.
+//
+// A buffer comes with whatever was in it, which may be a message of another session. Nothing of that is ever sent or read, because a
+// buffer is written in full before it is: an engine packs every byte of what it sends (TestMessagesAreWritten), and a transport hands over
+// messages that have arrived in full. Who frees a message that hides something by itself clears it before.
 package message
 
 import (
@@ -45,7 +49,8 @@ func Length(n int) int {
 	return length
 }
 
-// Free takes a buffer, whole, that nobody reads or writes any more. What New did not make is left to the garbage collector.
+// Free takes a buffer, whole, that nobody reads or writes any more: not a part of one, whose other parts somebody may still use. What New did
+// not make is left to the garbage collector, unless it has the size of a buffer.
 func Free(b []byte) {
 	if cap(b) < Kept || cap(b) > 1<<40 {
 		return

@@ -744,6 +744,7 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 			return engine.PhaseStats{}, s.makeMaterial(ctx, j, model, m)
 		})
 	}
+	defer func() { clear(j.record) }()
 	streams, offline, err := s.streams(ctx, j, m)
 	if err != nil {
 		return err
@@ -783,6 +784,9 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
 		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
+		for _, x := range inputs { // nobody needs them again
+			clear(x)
+		}
 		j.online = session.Stats[plan.Online]
 		j.online.CPU = s.processors() - used
 		return j.online, err
@@ -841,7 +845,11 @@ type keyReply struct {
 func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
 	out = make(engine.Streams, s.plan.NumParties())
 	for i := range out {
-		if out[i], err = material.NewStream(s.derive(purpose, id, i)); err != nil {
+		k := s.derive(purpose, id, i)
+		out[i], err = material.NewStream(k)
+		k.Clear()
+		if err != nil {
+			out.Clear()
 			return nil, err
 		}
 	}
@@ -872,15 +880,17 @@ func (s *Server) streams(ctx context.Context, j *job, t engine.Transport) (engin
 		return nil, nil, err
 	}
 	k, err := material.KeyOf(data[0])
+	clearAll(data)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer k.Clear()
 	out := make(engine.Streams, s.plan.NumParties())
 	out[s.role], err = material.NewStream(k)
 	return out, t, err
 }
 
-// fetchKeys asks the dealer for this party's keys of a job.
+// fetchKeys asks the dealer for this party's keys of a job. The caller clears them.
 func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 	dealer := s.plan.Manifest.Dealer
 	req, err := json.Marshal(jobRequest{Plan: s.planHex(), Purpose: j.purpose, ID: j.id})
@@ -894,6 +904,7 @@ func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 		return nil, fmt.Errorf("%s: asking for keys: %w", s.name, err)
 	}
 	r, err := decode[keyReply](data)
+	clear(data)
 	if err != nil || len(r.Keys) != max(1, j.count) {
 		return nil, fmt.Errorf("%s: asking for keys: %s answered with %d keys, want %d", s.name, dealer, len(r.Keys), max(1, j.count))
 	}
@@ -927,12 +938,16 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 		return nil, fmt.Errorf("%s has no key of %.40q for %s any more", s.name, k, peer)
 	}
 	j.issued[peer] = true
-	if j.purpose != "material" {
-		return json.Marshal(keyReply{[][]byte{s.derive(j.purpose, j.id, i).Bytes()}})
+	purpose, count := j.purpose, 1
+	if purpose == "material" {
+		purpose, count = "stock", j.count
 	}
 	out := keyReply{}
-	for n := range uint64(j.count) {
-		out.Keys = append(out.Keys, s.derive("stock", j.id+n, i).Bytes())
+	defer func() { clearAll(out.Keys) }()
+	for n := range uint64(count) {
+		k := s.derive(purpose, j.id+n, i)
+		out.Keys = append(out.Keys, k.Bytes())
+		k.Clear()
 	}
 	return json.Marshal(out)
 }

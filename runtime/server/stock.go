@@ -18,6 +18,7 @@ import (
 	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
+	"smpcc/runtime/message"
 )
 
 // Material made ahead: in a job of purpose "material" the dealer runs its offline program for sessions to come, and each
@@ -93,6 +94,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 	if err != nil {
 		return err
 	}
+	defer clearAll(keys)
 	rounds, total := s.incoming()
 	add, err := j.store.Add(j.id, j.count)
 	if err != nil {
@@ -100,8 +102,10 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 	}
 	defer add.Discard()
 	none := make([][]byte, len(s.plan.Programs))
+	record := make([]byte, keyBytes+total)
+	defer clear(record)
 	for i := range j.count {
-		record := append(make([]byte, 0, keyBytes+total), keys[i]...)
+		record = append(record[:0], keys[i]...)
 		for r, want := range rounds {
 			sum := 0
 			for _, n := range want {
@@ -116,14 +120,22 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 			}
 			for _, msg := range in {
 				record = append(record, msg...)
+				clear(msg)
+				message.Free(msg)
 			}
 		}
 		if err := add.Put(record); err != nil {
 			return err
 		}
-		clear(record)
 	}
 	return add.Commit()
+}
+
+// clearAll overwrites secrets.
+func clearAll(secrets [][]byte) {
+	for _, b := range secrets {
+		clear(b)
+	}
 }
 
 // shifted numbers the exchanges of several sessions on one transport.
@@ -142,7 +154,8 @@ func (t *shifted) Start(ctx context.Context, ph plan.Phase, round int, out [][]b
 	return t.Streamer.Start(ctx, ph, round+t.by, out, want)
 }
 
-// stored is the transport of an offline phase whose messages came earlier.
+// stored is the transport of an offline phase whose messages came earlier. It hands over copies, as an engine gives what it has read to messages to
+// come, and clears what it has handed over.
 type stored struct{ left []byte }
 
 // Exchange implements engine.Transport.
@@ -152,7 +165,13 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 		if len(out[from]) > 0 || n > len(t.left) {
 			return nil, errors.New("stored material does not fit the plan")
 		}
-		in[from], t.left = t.left[:n:n], t.left[n:]
+		if n == 0 {
+			continue
+		}
+		in[from] = message.New(n)
+		copy(in[from], t.left)
+		clear(t.left[:n])
+		t.left = t.left[n:]
 	}
 	return in, nil
 }
@@ -163,6 +182,7 @@ func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	defer k.Clear()
 	streams := make(engine.Streams, s.plan.NumParties())
 	streams[s.role], err = material.NewStream(k)
 	return streams, &stored{j.record[keyBytes:]}, err
