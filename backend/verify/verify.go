@@ -2,7 +2,7 @@
 // each party and under which mask. It reads the steps on its own; of the rest of the project it knows the plan format only.
 //
 // The argument it checks, for one honest party against all the others (semi-honest, the dealer apart): every message of the
-// party is f + r mod 2^b with r drawn from its own stream, uniform in b bits, in no other message, and f depends on no
+// party is f + r mod 2^b with r drawn from its own stream, uniform in b bits, masking no other message, and f depends on no
 // mask that has not been opened in an earlier round. Then, for any inputs, the map from the party's masks to its messages is one to one,
 // round after round, so the messages are uniform and say nothing. The dealer's correction is masked in the same way by the
 // honest party's share of it. What a receiver learns is the sum of the shares of an output, and the verifier shows, with
@@ -359,9 +359,9 @@ func (c *checker) cost(claim *plan.Cost) {
 
 // The facts.
 const (
-	factSent    = "messages of parties, each masked by fresh uniform bits of their sender that are used for nothing else"
+	factSent    = "messages of parties, each under fresh uniform bits of their sender that mask no other message"
 	factOpened  = "values opened masked, each the sum of what all parties hold"
-	factReveal  = "outputs revealed, to the receivers of the manifest only, re-randomised by shares of zero, with no mask left in them"
+	factReveal  = "outputs revealed, to the receivers of the manifest only, re-randomised by shares of zero, with no mask left in them but by rounding"
 	factDealt   = "corrections of the dealer, each the last party's share of one item, masked by the other parties' streams"
 	factKeys    = "sets of keys of comparisons, each under fresh roots of both parties that are used for nothing else"
 	factIsolate = "inputs read by the dealer and messages received by it"

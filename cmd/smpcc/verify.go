@@ -19,8 +19,8 @@ func verifyCommand() *cobra.Command {
 		Use:   "verify PLAN|MODEL|PROGRAM",
 		Short: "Prove on the plan alone what leaves each party, and under which mask",
 		Long: `Verify reads the programs of all roles without the compiler and proves that every message of a party is covered by fresh
-uniform bits of its own that are used for nothing else, that no mask is left in an output, that outputs go to the receivers
-of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
+uniform bits of its own that mask no other message, that no mask is left in an output but by rounding, that outputs go to the
+receivers of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
 parties that follow their programs (semi-honest). Findings have stable codes; with any, the exit code is 1 and the plan must
 not be run.
 
@@ -74,7 +74,7 @@ func findings(r *verify.Report) string {
 }
 
 // verified is what an audit says of its plan: load lets no other plan through.
-const verified = "yes, every message is masked and no mask is left in an output; smpcc verify says what is proved and what is assumed"
+const verified = "yes, every message is masked and no mask is left in an output but by rounding; smpcc verify says what is proved and what is assumed"
 
 // verifyText writes a report for a person.
 func verifyText(w io.Writer, p *plan.Plan, r *verify.Report) error {
