@@ -46,7 +46,7 @@ func Terms(k, kind int) (lt, eq []uint16) {
 
 // Monomials lists the sets of two or more mask bits whose products a merge needs, in the order of the material:
 // every subset of a term, ascending as numbers, without repetition.
-// For KindLt that is 2^k - 1 - k + 2^(k-1) - k sets: 5, 15, 37, 83, 177 for k = 3..7 (PROTOCOLS section 3).
+// For KindLt that is 2^k - 1 - k + 2^(k-1) - k sets: 5, 15, 37, 83, 177 for k = 3..7 (docs/protocols.md).
 func Monomials(k, kind int) []uint16 {
 	var out []uint16
 	lt, eq := Terms(k, kind)
