@@ -2,8 +2,8 @@
 // than what is written to it.
 //
 // A buffer comes with whatever was in it, which may be a message of another session. Nothing of that is ever sent or read, because a
-// buffer is written in full before it is: an engine packs every byte of what it sends (TestMessagesAreWritten), and a transport hands over
-// messages that have arrived in full. Who frees a message that hides something by itself clears it before.
+// byte is written before it is: an engine packs every byte of what it sends (TestMessagesAreWritten), and a transport hands over
+// what has arrived. Who frees a message that hides something by itself clears it before.
 package message
 
 import (

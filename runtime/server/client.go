@@ -24,6 +24,7 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not give inputs of %s: it is not among its clients", peer, s.name)
 	}
+	defer clear(req)
 	r, data, err := unseal[inputHead](req)
 	if err != nil {
 		return nil, err

@@ -836,11 +836,6 @@ func (s *Server) ownsInputs() bool {
 	return slices.ContainsFunc(s.plan.Manifest.Inputs, func(p plan.Port) bool { return p.Owner == s.name })
 }
 
-// A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
-type keyReply struct {
-	Keys [][]byte `json:"keys"`
-}
-
 // dealerStreams derives the streams of all parties.
 func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
 	out = make(engine.Streams, s.plan.NumParties())
@@ -903,17 +898,11 @@ func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: asking for keys: %w", s.name, err)
 	}
-	r, err := decode[keyReply](data)
-	clear(data)
-	if err != nil || len(r.Keys) != max(1, j.count) {
-		return nil, fmt.Errorf("%s: asking for keys: %s answered with %d keys, want %d", s.name, dealer, len(r.Keys), max(1, j.count))
+	keys, err := readKeys(data, max(1, j.count))
+	if err != nil {
+		return nil, fmt.Errorf("%s: asking for keys: %s %w", s.name, dealer, err)
 	}
-	for _, k := range r.Keys {
-		if len(k) != keyBytes {
-			return nil, fmt.Errorf("%s: asking for keys: %s answered with a key of %d bytes", s.name, dealer, len(k))
-		}
-	}
-	return r.Keys, nil
+	return keys, nil
 }
 
 // key gives a party its keys of a job: its own, once. The dealer's part of a job may be over by then: it sends nothing in
@@ -942,14 +931,13 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 	if purpose == "material" {
 		purpose, count = "stock", j.count
 	}
-	out := keyReply{}
-	defer func() { clearAll(out.Keys) }()
+	var keys [][]byte
 	for n := range uint64(count) {
 		k := s.derive(purpose, j.id+n, i)
-		out.Keys = append(out.Keys, k.Bytes())
+		keys = append(keys, k.Bytes())
 		k.Clear()
 	}
-	return json.Marshal(out)
+	return writeKeys(keys)
 }
 
 // wait answers when a job at this role has ended, for the lead.

@@ -131,13 +131,6 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 	return add.Commit()
 }
 
-// clearAll overwrites secrets.
-func clearAll(secrets [][]byte) {
-	for _, b := range secrets {
-		clear(b)
-	}
-}
-
 // shifted numbers the exchanges of several sessions on one transport.
 type shifted struct {
 	engine.Streamer

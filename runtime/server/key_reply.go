@@ -1,0 +1,43 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
+type keyReply struct {
+	Keys [][]byte `json:"keys"`
+}
+
+// writeKeys encodes a reply, and clears the keys.
+func writeKeys(keys [][]byte) ([]byte, error) {
+	defer clearAll(keys)
+	return json.Marshal(keyReply{keys})
+}
+
+// readKeys reads a reply that must carry n keys, and clears it. The caller clears the keys.
+func readKeys(reply []byte, n int) ([][]byte, error) {
+	defer clear(reply)
+	r, err := decode[keyReply](reply)
+	if err == nil && len(r.Keys) != n {
+		err = fmt.Errorf("answered with %d keys, want %d", len(r.Keys), n)
+	}
+	for i := 0; err == nil && i < n; i++ {
+		if len(r.Keys[i]) != keyBytes {
+			err = fmt.Errorf("answered with a key of %d bytes", len(r.Keys[i]))
+		}
+	}
+	if err != nil {
+		clearAll(r.Keys)
+		return nil, err
+	}
+	return r.Keys, nil
+}
+
+// clearAll overwrites secrets.
+func clearAll(secrets [][]byte) {
+	for _, b := range secrets {
+		clear(b)
+	}
+}
