@@ -177,12 +177,25 @@ func newAudit(p *plan.Plan) *audit {
 		"semi-honest: every role follows its program; a role that deviates can spoil results and may learn more",
 		fmt.Sprintf("the dealer %s sees no input, no weight and no message of the online phase; it must not collude with a party", m.Dealer),
 		fmt.Sprintf("up to %d of the %d parties may collude without learning more than their own data and outputs say", len(m.Parties)-1, len(m.Parties)),
-		"truncation rounds at random by at most one unit in the last place (more with more parties), and the rounding depends on a share's low bits",
+		"truncation rounds by chance, by at most one unit in the last place (n-1 with n parties); how it rounds depends on low bits of shares, which each of two parties knows",
+	}
+	if rounded(p) {
+		a.Trust = append(a.Trust, "outputs made of waves or exponentials tell a part of a bit of their argument beyond the function, in every run anew: bound the number of runs (max_runs)")
 	}
 	if a.dealt != onlyCorrections {
 		a.Trust = append(a.Trust, "keys of comparisons hide what they are for if AES-128 under a public key is as good as a random permutation; masks need AES as a cipher only")
 	}
 	return a
+}
+
+// rounded reports whether functions of masks are material that was rounded, so that results depend on masks in their lowest bits.
+func rounded(p *plan.Plan) bool {
+	for _, r := range p.Programs[0].Online {
+		if slices.ContainsFunc(r.Steps, func(s plan.Step) bool { return s.Op == plan.StepWave || s.Op == plan.StepExpo }) {
+			return true
+		}
+	}
+	return false
 }
 
 func auditCommand() *cobra.Command {

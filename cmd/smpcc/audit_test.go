@@ -7,6 +7,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -197,5 +199,21 @@ func TestLayout(t *testing.T) {
 	}
 	if len(layout(ir.NewFunc("empty")).Boxes) != 0 {
 		t.Error("an empty function has boxes")
+	}
+}
+
+// TestAuditTellsOfNoise checks that the audit of a plan with rounded material, and of no other, says what its outputs tell.
+func TestAuditTellsOfNoise(t *testing.T) {
+	const line = "tell a part of a bit of their argument beyond the function"
+	dir := t.TempDir()
+	for f, want := range map[string]bool{"sin": true, "exp": true, "abs": false} {
+		file := filepath.Join(dir, f+".smp")
+		program := "parties alice, bob\n\ninput x: real[4] from alice in -4..4\ninput y: real[4] from bob in -4..4\n\nreveal " + f + "(x + y) to bob as z\n"
+		if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(auditOf(t, file), line); got != want {
+			t.Errorf("%s: the audit speaks of noise: %v, want %v", f, got, want)
+		}
 	}
 }
