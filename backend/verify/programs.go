@@ -308,8 +308,12 @@ func (c *checker) constant(x uint64, n int) value {
 	return value{form: []mono{{one, x}}, w: 64, e: bits.Len64(x), n: n, free: x == 1}
 }
 
-// itemReady returns when the last mask that an item depends on is opened.
+// itemReady returns when the last mask that an item depends on is opened. Nothing tells shares of zero: they stand in the one message that
+// they mask, as they were drawn, and in no other.
 func (c *checker) itemReady(item int) moment {
+	if c.revealed[item] {
+		return never
+	}
 	if !c.p.Items[item].Dealt {
 		return c.openedAt[item]
 	}
