@@ -1,0 +1,120 @@
+package oracle
+
+import "fmt"
+
+// What a coalition sees has too many values to be compared as a whole where worlds are sampled. Then single words of it are compared, and sums,
+// differences and XORs of two: that is where masks that are missing, used twice or cut show.
+
+// views are the words of what a coalition sees, in the worlds that were sampled.
+type views struct {
+	words   [][]uint64
+	reveals []bool
+	spans   []int
+}
+
+// take appends the worlds that a machine has run.
+func (v *views) take(m *machine) {
+	if v.words == nil {
+		v.words, v.reveals, v.spans = make([][]uint64, len(m.view)), m.reveals, m.spans
+	}
+	for i, w := range m.view {
+		v.words[i] = append(v.words[i], w...)
+	}
+}
+
+// maxPairs bounds the pairs of words that are compared.
+const maxPairs = 400
+
+// far is the chi-square of 15 degrees of freedom which one in 10^12 samples of one distribution exceeds.
+const far = 90
+
+// A statistic is a function of two words of a view.
+var statistics = []struct {
+	name string
+	of   func(a, b uint64) uint64
+}{
+	{"sum", func(a, b uint64) uint64 { return a + b }},
+	{"difference", func(a, b uint64) uint64 { return a - b }},
+	{"XOR", func(a, b uint64) uint64 { return a ^ b }},
+}
+
+// compareViews compares what runs have shown with the first run, and, if outputs are functions of the inputs, including outputs with the first one that had
+// the same.
+func compareViews(runs []*run, exact bool) string {
+	groups := map[sum]*run{}
+	for _, r := range runs {
+		first := groups[r.told]
+		if first == nil {
+			groups[r.told], first = r, r
+		}
+		for _, with := range []struct {
+			run     *run
+			reveals bool
+		}{{runs[0], false}, {first, true}} {
+			if with.run == r || with.reveals && !exact {
+				continue
+			}
+			if what := compareTwo(r.views, with.run.views, with.reveals); what != "" {
+				return fmt.Sprintf("%s is distributed differently for inputs %s and %s", what, show(with.run.inputs), show(r.inputs))
+			}
+		}
+	}
+	return ""
+}
+
+func compareTwo(a, b *views, reveals bool) string {
+	var words []int
+	for i := range a.words {
+		if reveals || !a.reveals[i] {
+			words = append(words, i)
+		}
+	}
+	for _, i := range words {
+		if differs(a, b, i, i, func(x, _ uint64) uint64 { return x }) {
+			return fmt.Sprintf("word %d of what is received", i)
+		}
+	}
+	pairs := len(words) * (len(words) - 1) / 2
+	count := uint64(0)
+	for k, i := range words {
+		for _, j := range words[:k] {
+			if count++; pairs > maxPairs && hash(count)%uint64(pairs) >= maxPairs {
+				continue
+			}
+			for _, s := range statistics {
+				if differs(a, b, i, j, s.of) {
+					return fmt.Sprintf("the %s of words %d and %d of what is received", s.name, j, i)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// differs compares the lowest and the highest four bits of a function of two words.
+func differs(a, b *views, i, j int, of func(x, y uint64) uint64) bool {
+	span := min(a.spans[i], a.spans[j])
+	shifts := []int{0}
+	if span > 4 {
+		shifts = append(shifts, span-4)
+	}
+	for _, by := range shifts {
+		var count [2][16]float64
+		for k, v := range []*views{a, b} {
+			for w, x := range v.words[i] {
+				count[k][of(x, v.words[j][w])>>by&15]++
+			}
+		}
+		chi := 0.0
+		for bin := range 16 {
+			if n := count[0][bin] + count[1][bin]; n > 0 {
+				d := count[0][bin] - count[1][bin]
+				chi += d * d / n
+			}
+		}
+		if chi > far {
+			return true
+		}
+	}
+	return false
+}
