@@ -157,7 +157,7 @@ func (c *coalition) run(in [][]uint64, seed uint64) (*run, string) {
 	m.inputs, m.seed = in, seed
 	total := uint64(1) << min(m.bits, c.opt.Bits)
 	if m.sample = m.bits > c.opt.Bits; m.sample {
-		r.views = &views{}
+		r.views, total = &views{}, 1<<sampleBits
 	}
 	c.v.Runs++
 	constant, first := true, uint64(0)

@@ -1,74 +1,75 @@
 package oracle
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"smpcc"
-	"smpcc/backend"
-	"smpcc/backend/plan"
 	"smpcc/backend/verify"
-	"smpcc/passes"
 )
 
-// compile compiles a program over a ring of a few bits, which the command line does not offer.
-func compile(t testing.TB, src string, ring int, net passes.Network) (*plan.Plan, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "p.smp")
-	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m, err := smpcc.Load(path, smpcc.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rules []passes.Rule
-	elems := map[string]string{}
-	for _, v := range m.Main().Reveals() {
-		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
-		rules = append(rules, passes.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
-	}
-	opt := &passes.Options{FracBits: 4, Ring: ring, Net: net, Default: passes.NewPolicy("", rules...)}
-	numbers, err := passes.Run(m, opt)
-	if err != nil {
-		return nil, err
-	}
-	if err := backend.AssignForms(m); err != nil {
-		return nil, err
-	}
-	choices, err := backend.Select(m, backend.Network(net))
-	if err != nil {
-		return nil, err
-	}
-	return backend.Emit(m, backend.Options{Choices: choices, FracBits: numbers.FracBits, Elems: elems})
-}
-
-func TestTry(t *testing.T) {
-	for _, c := range []struct {
-		src  string
-		ring int
-	}{
-		{"parties a, b\ninput x: int from a in -1..1\ninput y: int from b in -1..1\nreveal x * y to a as out\n", 4},
-		{"parties a, b\ninput x: int from a in -1..1\ninput y: int from b in -1..1\nreveal x < y to b as less\n", 4},
-		{"parties a, b\ninput x: int from a in -1..1\ninput y: int from b in -1..1\nreveal max(x,y) to b as less\n", 4},
-		{"parties a, b\ninput x: int from a in -1..1\ninput y: int from b in -1..1\nreveal x*y*x to b as less\n", 4},
-		{"parties a, b, c\ninput x: int from a in -1..1\ninput y: int from b in -1..1\ninput z: int from c in -1..1\nreveal x+y+z to b as less\n", 4},
-	} {
-		for _, net := range []passes.Network{{}, {RTT: 10, Bandwidth: 1e12}} {
-			p, err := compile(t, c.src, c.ring, net)
-			if err != nil {
-				t.Error(err)
+// TestMutants: what the verifier accepts is private: random programs, and what random edits make of their plans.
+func TestMutants(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	programs, each := 60, 40
+	mutants, accepted, leaks, unsupported, sampled, rounded, same := 0, 0, 0, 0, 0, 0, 0
+	var tc, td time.Duration
+	kinds := map[string]int{}
+	for range programs {
+		src, p := random(t, r)
+		base := copyOf(p)
+		loosen(base)
+		decide := func(what string, m *mutator) {
+			t0 := time.Now()
+			v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: r.Uint64()})
+			td += time.Since(t0)
+			switch {
+			case err != nil:
+				unsupported++
+				t.Log(err)
+			case v.Leak != "":
+				leaks++
+				var text strings.Builder
+				if err := m.p.Text(&text, ""); err != nil {
+					t.Error(err)
+				}
+				if leaks < 5 {
+					t.Errorf("%s, %q: %s\n%s\n%s", what, m.edits, v.Leak, src, text.String())
+				}
+			case v.Sampled > 0:
+				sampled++
+			case v.Rounded:
+				rounded++
+			}
+		}
+		if err := verify.Check(base).Err(); err != nil {
+			t.Errorf("%v:\n%s", err, src)
+		}
+		decide("as compiled", &mutator{p: p})
+		for range each {
+			m := &mutator{Rand: r, p: copyOf(base)}
+			for range 1 + r.IntN(2) {
+				m.mutate()
+			}
+			if m.p.Digest() == base.Digest() {
+				same++
 				continue
 			}
-			if testing.Verbose() {
-				//p.Text(os.Stdout, "")
-			}
-			v, err := Decide(p, Options{})
-			t.Logf("%s %+v %v", c.src, v, err)
-			if err := verify.Check(p).Err(); err != nil {
-				t.Error(err)
+			mutants++
+			t0 := time.Now()
+			ok := verify.Check(m.p).OK
+			tc += time.Since(t0)
+			if ok {
+				accepted++
+				kinds[m.edits[0]]++
+				decide("mutant", m)
 			}
 		}
 	}
+	t.Logf("%d mutants of %d programs (%d edits changed nothing), %d accepted, of those %d leak, %d unsupported, %d sampled, %d rounded; %v %v %v", mutants, programs, same, accepted, leaks, unsupported, sampled, rounded, kinds, tc, td)
+	_ = os.Stdout
+	_ = fmt.Sprint
 }

@@ -23,7 +23,10 @@ func (v *views) take(m *machine) {
 }
 
 // maxPairs bounds the pairs of words that are compared.
-const maxPairs = 400
+const maxPairs = 160
+
+// sampleBits says how many worlds are sampled.
+const sampleBits = 10
 
 // far is the chi-square of 15 degrees of freedom which one in 10^12 samples of one distribution exceeds.
 const far = 90
@@ -47,16 +50,15 @@ func compareViews(runs []*run, exact bool) string {
 		if first == nil {
 			groups[r.told], first = r, r
 		}
-		for _, with := range []struct {
-			run     *run
-			reveals bool
-		}{{runs[0], false}, {first, true}} {
-			if with.run == r || with.reveals && !exact {
-				continue
-			}
-			if what := compareTwo(r.views, with.run.views, with.reveals); what != "" {
-				return fmt.Sprintf("%s is distributed differently for inputs %s and %s", what, show(with.run.inputs), show(r.inputs))
-			}
+		with, reveals := runs[0], false
+		if exact && first != r {
+			with, reveals = first, true
+		}
+		if with == r {
+			continue
+		}
+		if what := compareTwo(r.views, with.views, reveals); what != "" {
+			return fmt.Sprintf("%s is distributed differently for inputs %s and %s", what, show(with.inputs), show(r.inputs))
 		}
 	}
 	return ""
@@ -99,17 +101,19 @@ func differs(a, b *views, i, j int, of func(x, y uint64) uint64) bool {
 		shifts = append(shifts, span-4)
 	}
 	for _, by := range shifts {
-		var count [2][16]float64
+		var sum, diff [16]int
 		for k, v := range []*views{a, b} {
+			second := v.words[j]
 			for w, x := range v.words[i] {
-				count[k][of(x, v.words[j][w])>>by&15]++
+				bin := of(x, second[w]) >> by & 15
+				sum[bin]++
+				diff[bin] += 1 - 2*k
 			}
 		}
 		chi := 0.0
-		for bin := range 16 {
-			if n := count[0][bin] + count[1][bin]; n > 0 {
-				d := count[0][bin] - count[1][bin]
-				chi += d * d / n
+		for bin, n := range sum {
+			if n > 0 {
+				chi += float64(diff[bin]*diff[bin]) / float64(n)
 			}
 		}
 		if chi > far {
