@@ -741,6 +741,17 @@ var mutationsOfAll = []mutation{
 		m.at(d).Src[0] = sum
 	}},
 	{"a mask unwrapped at the wrong bit", "mnist", WrongMaterial, func(m *mutant) { m.step(2, plan.StepUnwrap).Args[0]-- }},
+	{"a one-hot that is cut", "mnist", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepLeaf)[0], 1, plan.StepBits, 0, 15)
+		}
+	}},
+	{"a wave that is dealt cut", "curves", WrongMaterial, func(m *mutant) { m.then(m.dealtAs("wave of mask"), 0, plan.StepBits, 0, 8) }},
+	{"a group's result that is cut", "wide", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepGroup)[0], 0, plan.StepBits, 0, 1)
+		}
+	}},
 	{"the number of another bit's mask", "mnist", WrongMaterial, func(m *mutant) {
 		m.otherMask(m.dealtAs("mask of bit as a number"), 0)
 	}},
@@ -1162,6 +1173,16 @@ var mutationsOfAll = []mutation{
 		}
 		m.t.Fatal("nothing is cut")
 	}},
+	{"roots that are cut", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepDPF)[0], 1, plan.StepBits, 0, 63)
+		}
+	}},
+	{"correction words that are cut", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepDPF)[0], 2, plan.StepBits, 0, 63)
+		}
+	}},
 	{"roots that mask a message", "keys", KeyReused, func(m *mutant) {
 		item := m.open(m.shared(0, plan.OpenBits)).Item - 1
 		m.recast(item, 64, plan.Xor)
@@ -1408,6 +1429,12 @@ input y: int[4] from b in -1000..1000
 let z = x * 2 - y
 reveal sum(relu(reshape(z, [4, 1]) - [-7, 0, 99])) to a, b as out
 `,
+	"wide": `parties a, b
+input x: int[4] from a in -100000000000000000..100000000000000000
+input y: int[4] from b in -100000000000000000..100000000000000000
+reveal x < y to b as less
+reveal x == y to b as same
+`,
 	"sums": `parties a, b, c
 input x: int[4] from a in -1000..1000
 input y: int[4] from b in -1000..1000
@@ -1551,7 +1578,8 @@ func (m *mutant) recast(item, bits int, mode plan.Mode) {
 	}
 }
 
-// TestMaterialFits deals every item of real plans in the other mode, and every item of keys cut: nothing of that is accepted.
+// TestMaterialFits deals every item of real plans in the other mode, every one of bits a bit narrower, and every item of keys cut: nothing of that is
+// accepted. Numbers may be a bit narrower where nobody needs the highest one.
 func TestMaterialFits(t *testing.T) {
 	for name, base := range plans(t) {
 		t.Run(name, func(t *testing.T) {
@@ -1571,6 +1599,13 @@ func TestMaterialFits(t *testing.T) {
 					if kind := fmt.Sprint(strings.TrimRight(it.What, "0123456789"), it.Mode, it.Bits, it.Dealt); !kinds[kind] || name != "mnist" {
 						kinds[kind] = true
 						refused(i, "in the other mode", func(m *mutant, it plan.Item) { m.recast(i, it.Bits, plan.Add+plan.Xor-it.Mode) })
+					}
+				}
+				if it.Bits > 1 && it.Mode == plan.Xor {
+					kind := fmt.Sprint("narrow", strings.TrimRight(it.What, "0123456789"), it.Mode, it.Bits, it.Dealt)
+					if !kinds[kind] || name != "mnist" {
+						kinds[kind] = true
+						refused(i, "a bit narrower", func(m *mutant, it plan.Item) { m.recast(i, it.Bits-1, it.Mode) })
 					}
 				}
 				if roots := it.Mode == plan.Xor && it.Bits == 64 && !it.Dealt; it.Mode == plan.Common || roots {

@@ -258,7 +258,7 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 	case plan.StepB2A:
 		return c.share(role, s, src, []int{0}, nil, plan.Add, 64, n, where)
 	case plan.StepDPF, plan.StepDCF:
-		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || t.terms[x.form[0].t].kind != kCommon {
+		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || x.w < 64 || t.terms[x.form[0].t].kind != kCommon {
 			c.find(WrongMaterial, where(), "operand 2 of %s is not correction words that the dealer has sent", plan.Steps[s.Op].Name)
 			return value{}, false
 		}

@@ -184,7 +184,7 @@ func (c *checker) material(num int) (value, int, bool) {
 	if !c.p.Items[item].Dealt || c.p.Items[item].Mode != plan.Add || d == nil {
 		return value{}, 0, false
 	}
-	return *d, c.p.Items[item].Bits, true
+	return *d, min(c.p.Items[item].Bits, v.w), true
 }
 
 // fn returns the term of a function of values.
@@ -223,7 +223,7 @@ func (c *checker) anyFn(v value, op plan.StepOp) (under value, args []int64, ok 
 		return value{}, nil, false
 	}
 	p := t.params[t.terms[v.form[0].t].par]
-	if p.op != op || len(p.kids) != 1 {
+	if p.op != op || len(p.kids) != 1 || v.w < t.terms[v.form[0].t].e { // all of its bits
 		return value{}, nil, false
 	}
 	return t.values[p.kids[0]], p.args, true
@@ -291,7 +291,7 @@ func (c *checker) rule(x term) value {
 		var parts []value
 		for i, kid := range p.kids {
 			v := c.operand(kid, plan.Xor)
-			if len(v.form) != 1 || !c.isPart(v.form[0].t) {
+			if len(v.form) != 1 || !c.isPart(v.form[0].t) || v.w < t.terms[v.form[0].t].e {
 				wrong("operand %d is not the comparison of a group of chunks", i)
 			}
 			parts = append(parts, v)
@@ -467,7 +467,7 @@ func (c *checker) keys(p param, op plan.StepOp, wrong func(string, ...any)) para
 		wrong("its correction words are of %s", plan.Steps[key.op].Name)
 	}
 	root := t.values[p.kids[1]]
-	if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
+	if len(root.form) != 1 || root.form[0].c != 1 || root.w < 64 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
 		wrong("its roots are not those of the keys")
 	}
 	return key
@@ -530,7 +530,7 @@ func repeats(c plan.Copy, n int) int {
 func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value, w int, mask value) {
 	t := c.table
 	all := c.wholeValue(t.values[open])
-	if all.e > 1 || all.mode != plan.Xor && !all.free {
+	if all.e > 1 || all.w < 1 || all.mode != plan.Xor && !all.free {
 		wrong("the opened bit is not one bit")
 	}
 	truth, mask = c.split(all)
@@ -590,8 +590,9 @@ func (c *checker) merged(k, kind int, truth value) termID {
 	if len(truth.form) != 1 || truth.form[0].c != 1 || t.terms[truth.form[0].t].kind != kTrue {
 		return plain()
 	}
-	def := c.opened[t.terms[truth.form[0].t].par].def
-	if len(def.form) != 1 || t.terms[def.form[0].t].kind != kFn {
+	opened := c.opened[t.terms[truth.form[0].t].par]
+	def := opened.def
+	if opened.bits < plan.Vars(k, kind) || len(def.form) != 1 || t.terms[def.form[0].t].kind != kFn {
 		return plain()
 	}
 	fn := t.params[t.terms[def.form[0].t].par]
