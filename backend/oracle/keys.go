@@ -24,7 +24,7 @@ func (m *machine) makeKeys(s *plan.Step) {
 		k := &key{dcf: s.Op == plan.StepDCFKey, bits: s.Args[1], by: s.Args[2], mask: masks.at(j)}
 		for party := range 2 {
 			for h := range 2 {
-				k.roots[party][h] = m.draw(site{party, int(s.Args[0]), h*n + j})
+				k.roots[party][h] = m.draw(m.site(party, int(s.Args[0]), h*n+j))
 			}
 		}
 		for i := range planes {

@@ -7,8 +7,8 @@ import (
 	"smpcc/backend/plan"
 )
 
-// A site is one element of a party's stream: its part of an item.
-type site struct{ party, item, element int }
+// A site is one element of a party's stream in a session: its part of an item. What is drawn for the model counts as of the first session.
+type site struct{ session, party, item, element int }
 
 // nobody is the party of what the dealer chooses.
 const nobody = -1
@@ -31,11 +31,13 @@ type machine struct {
 	bits    int
 	loose   map[int]bool // dealt items whose correction the coalition does not see as it is made
 
-	inputs [][]uint64
-	seed   uint64              // of what is fixed
-	base   uint64              // number of the first world
-	sample bool                // worlds are drawn, not counted
-	source func(s site) uint64 // where randomness comes from instead, in one world
+	inputs  [][]uint64
+	later   [][]uint64          // of a second session, where the plan has a model that sessions share; its weights are not read
+	session int                 // that is run
+	seed    uint64              // of what is fixed
+	base    uint64              // number of the first world
+	sample  bool                // worlds are drawn, not counted
+	source  func(s site) uint64 // where randomness comes from instead, in one world
 
 	drawn   map[site][]uint64
 	sent    map[int][]uint64 // corrections chosen, by item
@@ -102,6 +104,9 @@ func (m *machine) explore(seed uint64) error {
 	for _, p := range ports(m.p) {
 		m.inputs = append(m.inputs, make([]uint64, p.Len()))
 	}
+	if slices.ContainsFunc(m.p.Items, func(it plan.Item) bool { return it.Scope == plan.Model }) {
+		m.later = m.inputs
+	}
 	for {
 		before := len(m.loose)
 		m.offset, m.bits = map[site]int{}, 0
@@ -162,7 +167,7 @@ func (m *machine) draw(s site) []uint64 {
 		d[0] = m.source(s)
 		return d
 	}
-	name := hash(uint64(s.party), uint64(s.item), uint64(s.element))
+	name := hash(uint64(s.session), uint64(s.party), uint64(s.item), uint64(s.element))
 	if m.corrupt[s.party] || m.roots[s.item] {
 		fixed := hash(m.seed, name) & mask
 		for w := range d {
@@ -178,7 +183,7 @@ func (m *machine) draw(s site) []uint64 {
 	}
 	for w := range d {
 		if m.sample {
-			d[w] = hash(m.seed, 88, name, m.base+uint64(w), hashInputs(m.inputs)) & mask
+			d[w] = hash(m.seed, 88, name, m.base+uint64(w), hashInputs(m.inputs), hashInputs(m.later)) & mask
 		} else {
 			d[w] = (m.base + uint64(w)) >> at & mask
 		}
@@ -201,11 +206,11 @@ func (m *machine) deal(d, value []uint64, item, element int) {
 	sum := slices.Clone(value)
 	chosen := nobody
 	for i := range last {
-		if s := (site{i, item, element}); chosen == nobody && m.source == nil && m.corrupt[last] && !m.corrupt[i] && !m.loose[item] && m.drawn[s] == nil {
+		if s := m.site(i, item, element); chosen == nobody && m.source == nil && m.corrupt[last] && !m.corrupt[i] && !m.loose[item] && m.drawn[s] == nil {
 			chosen = i
 			continue
 		}
-		for w, x := range m.draw(site{i, item, element}) {
+		for w, x := range m.draw(m.site(i, item, element)) {
 			if it.Mode == plan.Xor {
 				sum[w] ^= x
 			} else {
@@ -220,7 +225,7 @@ func (m *machine) deal(d, value []uint64, item, element int) {
 		}
 		return
 	}
-	c := hash(m.seed, 77, uint64(item), uint64(element)) & mask
+	c := hash(m.seed, 77, uint64(m.session), uint64(item), uint64(element)) & mask
 	share := make([]uint64, m.worlds)
 	for w := range d {
 		if d[w] = c; it.Mode == plan.Xor {
@@ -229,7 +234,7 @@ func (m *machine) deal(d, value []uint64, item, element int) {
 			share[w] = (sum[w] - c) & mask
 		}
 	}
-	m.drawn[site{chosen, item, element}] = share
+	m.drawn[m.site(chosen, item, element)] = share
 	m.sent[item] = append(m.sent[item], c)
 }
 
@@ -241,27 +246,48 @@ func (m *machine) run(base uint64) {
 	clear(m.seen)
 	clear(m.all)
 	clear(m.dropped)
-	for ph := plan.Setup; ph <= plan.Online; ph++ {
-		var before []map[int]buffer
-		rounds := len(m.p.Programs[0].Rounds(ph))
-		for r := range rounds + 1 {
-			m.wire = make([]map[int]buffer, len(m.p.Programs))
-			for k := range m.p.Programs { // the dealer first: it waits for nobody
-				role := (m.n + k) % (m.n + 1)
-				m.wire[role] = map[int]buffer{}
-				for i := range m.stages[role][ph][r] {
-					m.stage(role, ph, r, &m.stages[role][ph][r][i], before)
-				}
-			}
-			before = m.wire
-			if r < rounds {
-				m.look(ph, r)
+	m.phase(plan.Setup)
+	sessions := 1
+	if m.later != nil {
+		sessions = 2
+	}
+	for m.session = range sessions {
+		m.phase(plan.Offline)
+		m.phase(plan.Online)
+		for item := range m.sent { // chosen and not sent
+			m.loose[item] = true
+		}
+		clear(m.sent)
+	}
+	m.session = 0
+}
+
+// phase runs all rounds of a phase.
+func (m *machine) phase(ph plan.Phase) {
+	var before []map[int]buffer
+	rounds := len(m.p.Programs[0].Rounds(ph))
+	for r := range rounds + 1 {
+		m.wire = make([]map[int]buffer, len(m.p.Programs))
+		for k := range m.p.Programs { // the dealer first: it waits for nobody
+			role := (m.n + k) % (m.n + 1)
+			m.wire[role] = map[int]buffer{}
+			for i := range m.stages[role][ph][r] {
+				m.stage(role, ph, r, &m.stages[role][ph][r][i], before)
 			}
 		}
+		before = m.wire
+		if r < rounds {
+			m.look(ph, r)
+		}
 	}
-	for item := range m.sent { // chosen and not sent
-		m.loose[item] = true
+}
+
+// site returns where a party draws in this session.
+func (m *machine) site(party, item, element int) site {
+	if m.p.Items[item].Scope == plan.Model {
+		return site{0, party, item, element}
 	}
+	return site{m.session, party, item, element}
 }
 
 // memory returns a role's slots: those of the model where the plan has them, over each other if it says so, the others each for itself.
@@ -374,6 +400,9 @@ func (m *machine) output(role int, o *plan.Open, e int, words []uint64) {
 			continue
 		}
 		name := t.Name + "\x00" + m.p.Programs[role].Role
+		if m.session > 0 {
+			name += "\x00again"
+		}
 		res := m.outputs[name]
 		if res == nil {
 			res = &result{words: make([][]uint64, m.worlds), told: m.corrupt[role] && slices.Contains(t.To, m.p.Programs[role].Role)}
@@ -467,15 +496,19 @@ func (m *machine) step(role int, s *plan.Step, lo, hi int) {
 		to := d.at(e)
 		switch s.Op {
 		case plan.StepInput:
+			in := m.inputs
+			if m.session > 0 {
+				in = m.later
+			}
 			for w := range to {
-				to[w] = m.inputs[s.Args[0]][e]
+				to[w] = in[s.Args[0]][e]
 			}
 		case plan.StepConst:
 			for w := range to {
 				to[w] = s.Data[min(e, len(s.Data)-1)]
 			}
 		case plan.StepPRG:
-			copy(to, m.draw(site{role, int(s.Args[0]), e}))
+			copy(to, m.draw(m.site(role, int(s.Args[0]), e)))
 		case plan.StepPRGSum:
 			m.prgSum(to, int(s.Args[0]), e)
 		case plan.StepDeal:
@@ -503,7 +536,7 @@ func (m *machine) prgSum(d []uint64, item, e int) {
 		if it.Holder != 0 && it.Holder != i+1 {
 			continue
 		}
-		for w, x := range m.draw(site{i, item, e}) {
+		for w, x := range m.draw(m.site(i, item, e)) {
 			if it.Mode == plan.Xor {
 				d[w] ^= x
 			} else {

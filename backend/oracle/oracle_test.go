@@ -49,7 +49,7 @@ func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edit
 // random edits make of them.
 func TestMutants(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	programs, each := 50, 40
+	programs, each := 30, 40
 	if nightly {
 		programs = 5000
 	}
