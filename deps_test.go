@@ -24,6 +24,7 @@ frontend/dsl: ir ir/diag
 passes: ir ir/diag
 backend/plan:
 backend/verify: backend/plan
+backend/oracle: backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/disk:

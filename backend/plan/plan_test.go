@@ -198,6 +198,19 @@ func TestValidateKeys(t *testing.T) {
 		{"common words of the model", "mode 2", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Scope = plan.Model }},
 		{"keys that are shares", "does not fit the opening", func(t *testing.T, p *plan.Plan) { p.Items[open(t, p, 2, plan.Keys).Item-1].Mode = plan.Xor }},
 		{"keys for one party", "is not allowed", func(t *testing.T, p *plan.Plan) { open(t, p, 2, plan.Keys).To = []int{1} }},
+		{"keys that are cut", "is not allowed", func(t *testing.T, p *plan.Plan) {
+			o := open(t, p, 2, plan.Keys)
+			for role := range p.Programs {
+				for _, r := range p.Programs[role].Offline {
+					for i := range r.Opens {
+						if r.Opens[i].Item == o.Item {
+							r.Opens[i].Bits = 40
+						}
+					}
+				}
+			}
+			p.Items[o.Item-1].Bits = 40
+		}},
 		{"keys from a party", "is not allowed", func(t *testing.T, p *plan.Plan) { open(t, p, 0, plan.Keys).From = []int{0} }},
 		{"a wire that is common", "mode 2", func(t *testing.T, p *plan.Plan) { open(t, p, 0, plan.OpenWire).Mode = plan.Common }},
 		{"common words that are drawn", "is drawn by nobody", func(t *testing.T, p *plan.Plan) {
@@ -261,6 +274,16 @@ func TestValidateRefuses(t *testing.T) {
 		{"slot scope", "slot 0 has scope 9", func(t *testing.T, p *plan.Plan) { p.Programs[0].Slots[0].Scope = 9 }},
 		{"slot outside memory", "is outside the memory", func(t *testing.T, p *plan.Plan) { p.Programs[0].Slots[0].Offset = 1 << 30 }},
 		{"slot length", "is outside the memory", func(t *testing.T, p *plan.Plan) { p.Programs[0].Slots[0].Len = -1 }},
+		{"slots of a model share memory", "of the model share memory", func(t *testing.T, p *plan.Plan) {
+			g := &p.Programs[0]
+			var of []*plan.Slot
+			for i := range g.Slots {
+				if g.Slots[i].Scope == plan.Model && g.Slots[i].Len > 0 {
+					of = append(of, &g.Slots[i])
+				}
+			}
+			of[1].Offset = of[0].Offset + of[0].Len - 1
+		}},
 		{"memory", "is more than its slots need", func(t *testing.T, p *plan.Plan) { p.Programs[0].Words = 1 << 40 }},
 		{"round missing", "rounds, p0 has", func(t *testing.T, p *plan.Plan) { p.Programs[1].Online = p.Programs[1].Online[1:] }},
 

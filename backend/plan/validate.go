@@ -171,6 +171,9 @@ func (p *Plan) validateProgram(role int) error {
 	if g.Words < 0 || g.Model < 0 || int64(g.Words) > min(total[Session], maxWords) || int64(g.Model) > min(total[Model], maxWords) {
 		return fmt.Errorf("memory of %d and %d words is more than its slots need", g.Words, g.Model)
 	}
+	if a, b, clash := g.shared(); clash {
+		return fmt.Errorf("slots %d and %d of the model share memory, which is not given out twice", a, b)
+	}
 	for ph := Setup; ph <= Online; ph++ {
 		rounds := g.Rounds(ph)
 		if len(rounds) != len(p.Programs[0].Rounds(ph)) || len(rounds) > maxRounds {
@@ -190,6 +193,25 @@ func (p *Plan) validateProgram(role int) error {
 		}
 	}
 	return nil
+}
+
+// shared returns two slots of the model that have a word in common, if there are any. Engines place slots of sessions on their own, and those of
+// the model where the plan has them; steps go through them block by block, so that a slot which overlaps with another in part would be read after
+// some of it was written over.
+func (g *Program) shared() (a, b int, clash bool) {
+	var order []int
+	for i, s := range g.Slots {
+		if s.Scope == Model && s.Len > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(i, j int) int { return g.Slots[i].Offset - g.Slots[j].Offset })
+	for k := range len(order) - 1 {
+		if s := g.Slots[order[k]]; g.Slots[order[k+1]].Offset < s.Offset+s.Len {
+			return order[k], order[k+1], true
+		}
+	}
+	return 0, 0, false
 }
 
 // target checks a slot that is written in a phase: model memory is written in setup only, and setup writes nothing else.
@@ -342,8 +364,8 @@ func (p *Plan) validateOpen(role int, ph Phase, o *Open) error {
 		ok = all(o.To) && !it.Dealt && (it.Holder == 0 && all(o.From) || it.Holder > 0 && len(o.From) == 1 && o.From[0] == it.Holder-1)
 	case Correction:
 		ok = it.Dealt && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && len(o.To) == 1 && o.To[0] == parties-1
-	case Keys:
-		ok = it.Dealt && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && all(o.To)
+	case Keys: // in whole words
+		ok = it.Dealt && it.Bits == 64 && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && all(o.To)
 	case Reveal:
 		ok = it.Dealt && ph == Online && all(o.From) && !slices.Contains(o.To, dealer) && slices.ContainsFunc(p.Manifest.Outputs, func(t Port) bool { return t.Item == o.Item-1 })
 	}

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -187,6 +188,60 @@ func (m *mutant) item(it plan.Item) int {
 func (m *mutant) value(s site) int {
 	at, operand := m.masking(s)
 	return m.keep(s.role, m.at(at).Src[1-operand])
+}
+
+// zero returns the slot with role's shares of zero of an output, there before every online step.
+func (m *mutant) zero(role, item int) int {
+	if role < m.NumParties()-1 {
+		return m.keep(role, m.drawn(role, item))
+	}
+	for _, s := range m.opens(role, plan.Correction) {
+		if o := m.open(s); o.Item == item+1 {
+			return m.keep(role, o.Dst)
+		}
+	}
+	m.t.Fatalf("item %d is not dealt", item)
+	return 0
+}
+
+// unmask takes the shares of zero off the first output again, at every party, after a step on them that changes nothing.
+func (m *mutant) unmask(same func(role, z, n int) plan.Step) {
+	for role := range m.NumParties() {
+		s := m.shared(role, plan.Reveal)
+		n := m.open(s).Len
+		copied, plain := m.slot(role, n), m.slot(role, n)
+		step := same(role, m.zero(role, m.open(s).Item-1), n)
+		step.Dst = copied
+		at, operand := m.masking(s)
+		m.insert(at, step)
+		at.index++
+		m.insert(at, plan.Step{Op: plan.StepSub, Dst: plain, Src: []int{m.at(at).Src[1-operand], copied}})
+		at.index++
+		m.at(at).Src[1-operand] = plain
+	}
+}
+
+// constant returns a slot of n words of a role that are x each.
+func (m *mutant) constant(role, n int, x uint64) int {
+	c := m.slot(role, n)
+	m.insert(site{role, plan.Offline, 0, 0}, plan.Step{Op: plan.StepConst, Dst: c, Data: slices.Repeat([]uint64{x}, n)})
+	return c
+}
+
+// models returns two slots of a role's model.
+func (m *mutant) models(role int) (a, b int) {
+	a = -1
+	for i, s := range m.Programs[role].Slots {
+		switch {
+		case s.Scope != plan.Model || s.Len == 0:
+		case a < 0:
+			a = i
+		default:
+			return a, i
+		}
+	}
+	m.t.Fatalf("role %d has no two slots of the model", role)
+	return
 }
 
 // then passes an operand of a step through another step.
@@ -686,6 +741,17 @@ var mutationsOfAll = []mutation{
 		m.at(d).Src[0] = sum
 	}},
 	{"a mask unwrapped at the wrong bit", "mnist", WrongMaterial, func(m *mutant) { m.step(2, plan.StepUnwrap).Args[0]-- }},
+	{"a one-hot that is cut", "mnist", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepLeaf)[0], 1, plan.StepBits, 0, 15)
+		}
+	}},
+	{"a wave that is dealt cut", "curves", WrongMaterial, func(m *mutant) { m.then(m.dealtAs("wave of mask"), 0, plan.StepBits, 0, 8) }},
+	{"a group's result that is cut", "wide", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepGroup)[0], 0, plan.StepBits, 0, 1)
+		}
+	}},
 	{"the number of another bit's mask", "mnist", WrongMaterial, func(m *mutant) {
 		m.otherMask(m.dealtAs("mask of bit as a number"), 0)
 	}},
@@ -839,6 +905,106 @@ var mutationsOfAll = []mutation{
 	}},
 	{"permission of an owner is not recorded", "credit", NotAllowed, func(m *mutant) {
 		m.Manifest.Allowed = slices.DeleteFunc(m.Manifest.Allowed, func(a plan.Allowance) bool { return a.Owner == "p0" })
+	}},
+
+	// shares of zero: each masks the one message of its reveal, as it was drawn, and is used nowhere else
+	{"shares of zero in an earlier message", "auction", MaskEarly, func(m *mutant) {
+		zero := m.Manifest.Outputs[0].Item
+		for role := range m.NumParties() {
+			for _, s := range m.opens(role, plan.OpenWire) {
+				if o := m.open(s); len(o.From) == m.NumParties() && o.Len == m.Items[zero].Len {
+					at, _ := m.masking(s)
+					high := m.slot(role, o.Len) // above the bits in which it is valid
+					m.insert(at, plan.Step{Op: plan.StepShl, Dst: high, Src: []int{m.zero(role, zero)}, Args: []int64{16}})
+					m.plus(s, high)
+					break
+				}
+			}
+		}
+	}},
+	{"shares of zero are taken off again by a sum of one", "sums", MaskEarly, func(m *mutant) {
+		m.unmask(func(_, z, n int) plan.Step {
+			return plan.Step{Op: plan.StepSum, Src: []int{z}, Args: []int64{int64(n), 1, 1}}
+		})
+	}},
+	{"shares of zero are taken off again by a product with ones", "sums", MaskEarly, func(m *mutant) {
+		m.unmask(func(role, z, n int) plan.Step {
+			return plan.Step{Op: plan.StepMul, Src: []int{z, m.constant(role, n, 1)}}
+		})
+	}},
+	{"shares of zero are taken off again by a product of matrices", "sums", MaskEarly, func(m *mutant) {
+		m.unmask(func(role, z, n int) plan.Step {
+			return plan.Step{Op: plan.StepMatMul, Src: []int{z, m.constant(role, 1, 1)}, Args: []int64{1, int64(n), 1, 1, 0, 0}}
+		})
+	}},
+	{"shares of zero are taken off again by a shift of no bits", "sums", MaskEarly, func(m *mutant) {
+		m.unmask(func(_, z, n int) plan.Step {
+			return plan.Step{Op: plan.StepDrop, Src: []int{z}, Args: []int64{64, 0, 0}}
+		})
+	}},
+	{"shares of zero are taken off again by an AND", "sums", MaskScaled, func(m *mutant) {
+		m.unmask(func(role, z, n int) plan.Step {
+			return plan.Step{Op: plan.StepAnd, Src: []int{z, m.constant(role, n, ^uint64(0))}}
+		})
+	}},
+	{"two outputs under the sum of both shares of zero", "sums", MaskEarly, func(m *mutant) {
+		for role := range m.NumParties() {
+			list := m.opens(role, plan.Reveal)
+			for k, s := range list {
+				m.plus(s, m.zero(role, m.open(list[1-k]).Item-1))
+			}
+		}
+	}},
+
+	// shares that are shifted
+	{"shifted shares of a mask are revealed, by a coefficient", "small", NotShares, func(m *mutant) {
+		m.Manifest.Allowed = slices.DeleteFunc(m.Manifest.Allowed, func(a plan.Allowance) bool { return a.Output == "square" })
+		for role := range m.NumParties() {
+			s := m.opens(role, plan.Reveal)[0]
+			for _, k := range m.opens(role, plan.OpenWire) {
+				o := m.open(k)
+				if len(o.From) != m.NumParties() || o.Len != m.open(s).Len {
+					continue
+				}
+				r := m.keep(role, m.drawn(role, o.Item-1))
+				at, operand := m.masking(s)
+				cut, two, three := m.slot(role, o.Len), m.slot(role, o.Len), m.slot(role, o.Len)
+				for _, step := range []plan.Step{
+					{Op: plan.StepDrop, Dst: cut, Src: []int{r}, Args: []int64{32, 0, 0}},
+					{Op: plan.StepAdd, Dst: two, Src: []int{cut, cut}},
+					{Op: plan.StepAdd, Dst: three, Src: []int{two, cut}},
+				} {
+					m.insert(at, step)
+					at.index++
+				}
+				m.at(at).Src[1-operand] = three
+				break
+			}
+		}
+	}},
+	{"shifted shares of the roots of keys are revealed", "keys", NotShares, func(m *mutant) {
+		root := int(m.step(2, plan.StepDPFKey).Args[0])
+		for role := range m.NumParties() {
+			s := m.opens(role, plan.Reveal)[0]
+			n := m.open(s).Len
+			at, _ := m.masking(s)
+			from, cut, moved := m.keep(role, m.drawn(role, root)), m.slot(role, m.Items[root].Len), m.slot(role, n)
+			m.insert(at, plan.Step{Op: plan.StepDrop, Dst: cut, Src: []int{from}, Args: []int64{64, 1, 0}})
+			at.index++
+			c := plan.Copy{Dims: []int64{int64(n)}, SrcStrides: []int64{1}, DstStrides: []int64{1}}
+			m.insert(at, c.Step(moved, cut))
+			m.plus(s, moved)
+		}
+	}},
+
+	// memory of the model, which steps go through block by block
+	{"slots of a model overlap in part", "credit", Malformed, func(m *mutant) {
+		a, b := m.models(0)
+		m.Programs[0].Slots[b].Offset = m.Programs[0].Slots[a].Offset + m.Programs[0].Slots[a].Len - 1
+	}},
+	{"slots of a model take one place", "credit", Malformed, func(m *mutant) {
+		a, b := m.models(0)
+		m.Programs[0].Slots[b].Offset = m.Programs[0].Slots[a].Offset
 	}},
 
 	// messages
@@ -1007,8 +1173,20 @@ var mutationsOfAll = []mutation{
 		}
 		m.t.Fatal("nothing is cut")
 	}},
+	{"roots that are cut", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepDPF)[0], 1, plan.StepBits, 0, 63)
+		}
+	}},
+	{"correction words that are cut", "keys", WrongMaterial, func(m *mutant) {
+		for role := range 2 {
+			m.then(m.steps(role, plan.StepDPF)[0], 2, plan.StepBits, 0, 63)
+		}
+	}},
 	{"roots that mask a message", "keys", KeyReused, func(m *mutant) {
-		m.step(2, plan.StepDPFKey).Args[0] = int64(m.open(m.shared(0, plan.OpenBits)).Item - 1)
+		item := m.open(m.shared(0, plan.OpenBits)).Item - 1
+		m.recast(item, 64, plan.Xor)
+		m.step(2, plan.StepDPFKey).Args[0] = int64(item)
 	}},
 	{"roots are added to a message", "keys", MaskLeft, func(m *mutant) {
 		root := int(m.step(2, plan.StepDPFKey).Args[0])
@@ -1251,6 +1429,19 @@ input y: int[4] from b in -1000..1000
 let z = x * 2 - y
 reveal sum(relu(reshape(z, [4, 1]) - [-7, 0, 99])) to a, b as out
 `,
+	"wide": `parties a, b
+input x: int[4] from a in -100000000000000000..100000000000000000
+input y: int[4] from b in -100000000000000000..100000000000000000
+reveal x < y to b as less
+reveal x == y to b as same
+`,
+	"sums": `parties a, b, c
+input x: int[4] from a in -1000..1000
+input y: int[4] from b in -1000..1000
+input z: int[4] from c in -1000..1000
+reveal x + y + z to a as first
+reveal x - y + 2 * z to a as second
+`,
 	"views": `parties a, b, c
 input x: int from a in -1000..1000
 input y: int from b in -1000..1000
@@ -1363,6 +1554,67 @@ func TestMutations(t *testing.T) {
 		if ran == len(mutations) && !caught[c.ID] {
 			t.Errorf("no mutation shows %v", c)
 		}
+	}
+}
+
+// recast changes an item's bits and mode, and those of its openings.
+func (m *mutant) recast(item, bits int, mode plan.Mode) {
+	if m.Items[item].Bits < bits { // behind it
+		for i := range m.Items[item+1:] {
+			m.Items[item+1+i].Offset += 1 << 20
+		}
+	}
+	m.Items[item].Bits, m.Items[item].Mode = bits, mode
+	for role := range m.Programs {
+		for ph := plan.Setup; ph <= plan.Online; ph++ {
+			for _, round := range *m.rounds(role, ph) {
+				for i := range round.Opens {
+					if o := &round.Opens[i]; o.Item == item+1 {
+						o.Bits, o.Mode = bits, mode
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestMaterialFits deals every item of real plans in the other mode, every one of bits a bit narrower, and every item of keys cut: nothing of that is
+// accepted. Numbers may be a bit narrower where nobody needs the highest one.
+func TestMaterialFits(t *testing.T) {
+	for name, base := range plans(t) {
+		t.Run(name, func(t *testing.T) {
+			data := base.Encode()
+			refused := func(item int, what string, edit func(m *mutant, it plan.Item)) {
+				p, err := plan.Decode(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if edit(&mutant{t, p}, p.Items[item]); Check(p).OK {
+					t.Errorf("item %d (%s) %s is accepted", item, p.Items[item].What, what)
+				}
+			}
+			kinds := map[string]bool{}
+			for i, it := range base.Items {
+				if it.Mode != plan.Common {
+					if kind := fmt.Sprint(strings.TrimRight(it.What, "0123456789"), it.Mode, it.Bits, it.Dealt); !kinds[kind] || name != "mnist" {
+						kinds[kind] = true
+						refused(i, "in the other mode", func(m *mutant, it plan.Item) { m.recast(i, it.Bits, plan.Add+plan.Xor-it.Mode) })
+					}
+				}
+				if it.Bits > 1 && it.Mode == plan.Xor {
+					kind := fmt.Sprint("narrow", strings.TrimRight(it.What, "0123456789"), it.Mode, it.Bits, it.Dealt)
+					if !kinds[kind] || name != "mnist" {
+						kinds[kind] = true
+						refused(i, "a bit narrower", func(m *mutant, it plan.Item) { m.recast(i, it.Bits-1, it.Mode) })
+					}
+				}
+				if roots := it.Mode == plan.Xor && it.Bits == 64 && !it.Dealt; it.Mode == plan.Common || roots {
+					for _, bits := range []int{1, 40, 63} {
+						refused(i, fmt.Sprintf("cut to %d bits", bits), func(m *mutant, it plan.Item) { m.recast(i, bits, it.Mode) })
+					}
+				}
+			}
+		})
 	}
 }
 

@@ -258,7 +258,7 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 	case plan.StepB2A:
 		return c.share(role, s, src, []int{0}, nil, plan.Add, 64, n, where)
 	case plan.StepDPF, plan.StepDCF:
-		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || t.terms[x.form[0].t].kind != kCommon {
+		if x := src[2]; len(x.form) != 1 || x.form[0].c != 1 || x.w < 64 || t.terms[x.form[0].t].kind != kCommon {
 			c.find(WrongMaterial, where(), "operand 2 of %s is not correction words that the dealer has sent", plan.Steps[s.Op].Name)
 			return value{}, false
 		}
@@ -308,8 +308,12 @@ func (c *checker) constant(x uint64, n int) value {
 	return value{form: []mono{{one, x}}, w: 64, e: bits.Len64(x), n: n, free: x == 1}
 }
 
-// itemReady returns when the last mask that an item depends on is opened.
+// itemReady returns when the last mask that an item depends on is opened. Nothing tells shares of zero: they stand in the one message that
+// they mask, as they were drawn, and in no other.
 func (c *checker) itemReady(item int) moment {
+	if c.revealed[item] {
+		return never
+	}
 	if !c.p.Items[item].Dealt {
 		return c.openedAt[item]
 	}

@@ -59,6 +59,8 @@ func (c *checker) whole(id termID) value {
 		}
 	case kRule:
 		v = c.rule(x)
+	case kDrop: // sum reads it, where it stands alone in a message: there its parties' shifts add up to one of the value
+		panic(clash{NotShares, "a share is shifted, and what comes of it is more than masked"})
 	default:
 		v = t.single(id)
 	}
@@ -162,20 +164,16 @@ func (c *checker) split(v value) (truth, mask value) {
 	return truth, mask
 }
 
-// operand returns the value of an operand that must be shares, the same combination at every party.
-func (c *checker) operand(num int) value {
-	v := c.table.values[num]
-	if len(v.form) > 0 && v.free { // the same under both additions: it is shared as its term is
-		v.mode = c.table.terms[v.form[0].t].smode
-	}
-	out, bad := c.joint(slices.Repeat([]value{v}, c.n), v.mode, true)
+// operand returns the value of an operand that must be shares which combine by mode, the same combination at every party.
+func (c *checker) operand(num int, mode plan.Mode) value {
+	out, bad := c.joint(slices.Repeat([]value{c.table.values[num]}, c.n), mode, true)
 	if bad != nil {
 		panic(*bad)
 	}
 	return out
 }
 
-// material returns what was dealt for an operand that must be the shares of one item, and the item's width.
+// material returns what was dealt for an operand that must be the additive shares of one item, and the item's width.
 func (c *checker) material(num int) (value, int, bool) {
 	v := c.table.values[num]
 	if len(v.form) != 1 || v.form[0].c != 1 || c.table.terms[v.form[0].t].kind != kShare {
@@ -183,10 +181,10 @@ func (c *checker) material(num int) (value, int, bool) {
 	}
 	item := c.table.terms[v.form[0].t].par
 	d := c.dealt[item]
-	if !c.p.Items[item].Dealt || d == nil {
+	if !c.p.Items[item].Dealt || c.p.Items[item].Mode != plan.Add || d == nil {
 		return value{}, 0, false
 	}
-	return *d, c.p.Items[item].Bits, true
+	return *d, min(c.p.Items[item].Bits, v.w), true
 }
 
 // fn returns the term of a function of values.
@@ -225,7 +223,7 @@ func (c *checker) anyFn(v value, op plan.StepOp) (under value, args []int64, ok 
 		return value{}, nil, false
 	}
 	p := t.params[t.terms[v.form[0].t].par]
-	if p.op != op || len(p.kids) != 1 {
+	if p.op != op || len(p.kids) != 1 || v.w < t.terms[v.form[0].t].e { // all of its bits
 		return value{}, nil, false
 	}
 	return t.values[p.kids[0]], p.args, true
@@ -253,7 +251,7 @@ func (c *checker) rule(x term) value {
 			wrong("compares %d bits of a value of %d", n, all.w)
 		}
 		for i, hot := range plan.HotWords(n, chunk, from, k) {
-			d, ok := c.isFn(c.operand(p.kids[1+i]), plan.StepOneHot, int64(n), int64(chunk), int64(hot.First), int64(hot.Count), int64(hot.Base))
+			d, ok := c.isFn(c.operand(p.kids[1+i], plan.Xor), plan.StepOneHot, int64(n), int64(chunk), int64(hot.First), int64(hot.Count), int64(hot.Base))
 			if !ok || d.w < n || !same(t.as(d, mask.mode).form, mask.form, n) {
 				wrong("word %d is not the one-hot of the mask of the opened value", i)
 			}
@@ -292,8 +290,8 @@ func (c *checker) rule(x term) value {
 	case plan.StepGroup:
 		var parts []value
 		for i, kid := range p.kids {
-			v := c.operand(kid)
-			if len(v.form) != 1 || !c.isPart(v.form[0].t) {
+			v := c.operand(kid, plan.Xor)
+			if len(v.form) != 1 || !c.isPart(v.form[0].t) || v.w < t.terms[v.form[0].t].e {
 				wrong("operand %d is not the comparison of a group of chunks", i)
 			}
 			parts = append(parts, v)
@@ -303,13 +301,13 @@ func (c *checker) rule(x term) value {
 		k, kind := p.args[0], p.args[1]
 		all, truth, mask := opened(0)
 		mask = t.as(mask, plan.Xor)
-		a := t.as(c.operand(p.kids[1]), plan.Xor)
+		a := c.operand(p.kids[1], plan.Xor)
 		nb := plan.Vars(int(k), int(kind))
 		if all.mode != plan.Xor && !all.free || all.w < nb || a.w < nb || !same(a.form, mask.form, 64) {
 			wrong("its second operand is not the mask of the opened bits")
 		}
 		for i, kid := range p.kids[2:] {
-			d, ok := c.isFn(c.operand(kid), plan.StepMono, k, kind, int64(i))
+			d, ok := c.isFn(c.operand(kid, plan.Xor), plan.StepMono, k, kind, int64(i))
 			if !ok || d.w < nb || !same(t.as(d, plan.Xor).form, mask.form, 64) {
 				wrong("word %d is not the products of the masks of the opened bits", i)
 			}
@@ -356,7 +354,7 @@ func (c *checker) rule(x term) value {
 			all, truth, mask := opened(at)
 			if n == 0 {
 				for i := range r {
-					r[i] = c.operand(p.kids[at+1+i])
+					r[i] = c.operand(p.kids[at+1+i], plan.Add)
 					w = min(w, all.w, r[i].w)
 					if !same(t.as(r[i], plan.Add).form, t.as(mask, plan.Add).form, min(all.w, r[i].w)) {
 						wrong("a share of a mask is not that of the opened value")
@@ -439,7 +437,7 @@ func (c *checker) rule(x term) value {
 	case plan.StepMulBit:
 		all, truth, mask := opened(0)
 		delta, w, s := c.bit(p.kids[1], p.kids[2], wrong)
-		r := c.operand(p.kids[3])
+		r := c.operand(p.kids[3], plan.Add)
 		w = min(w, all.w, r.w)
 		if !same(t.as(r, plan.Add).form, t.as(mask, plan.Add).form, w) {
 			wrong("[r] is not the mask of the opened value")
@@ -469,7 +467,7 @@ func (c *checker) keys(p param, op plan.StepOp, wrong func(string, ...any)) para
 		wrong("its correction words are of %s", plan.Steps[key.op].Name)
 	}
 	root := t.values[p.kids[1]]
-	if len(root.form) != 1 || root.form[0].c != 1 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
+	if len(root.form) != 1 || root.form[0].c != 1 || root.w < 64 || t.terms[root.form[0].t].kind != kShare || int64(t.terms[root.form[0].t].par) != key.args[0] {
 		wrong("its roots are not those of the keys")
 	}
 	return key
@@ -532,12 +530,12 @@ func repeats(c plan.Copy, n int) int {
 func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value, w int, mask value) {
 	t := c.table
 	all := c.wholeValue(t.values[open])
-	if all.e > 1 || all.mode != plan.Xor && !all.free {
+	if all.e > 1 || all.w < 1 || all.mode != plan.Xor && !all.free {
 		wrong("the opened bit is not one bit")
 	}
 	truth, mask = c.split(all)
 	mask.free = len(mask.form) == 1 || all.free // what is the same under both additions
-	s := c.operand(share)
+	s := c.operand(share, plan.Add)
 	if len(mask.form) > 1 && !t.values[open].free {
 		wrong("the mask of the opened bit has several parts")
 	}
@@ -592,8 +590,9 @@ func (c *checker) merged(k, kind int, truth value) termID {
 	if len(truth.form) != 1 || truth.form[0].c != 1 || t.terms[truth.form[0].t].kind != kTrue {
 		return plain()
 	}
-	def := c.opened[t.terms[truth.form[0].t].par].def
-	if len(def.form) != 1 || t.terms[def.form[0].t].kind != kFn {
+	opened := c.opened[t.terms[truth.form[0].t].par]
+	def := opened.def
+	if opened.bits < plan.Vars(k, kind) || len(def.form) != 1 || t.terms[def.form[0].t].kind != kFn {
 		return plain()
 	}
 	fn := t.params[t.terms[def.form[0].t].par]

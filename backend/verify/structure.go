@@ -170,7 +170,7 @@ func (c *checker) stepStructure(role int, ph plan.Phase, r int, s *plan.Step) {
 		}
 	}
 	if isKeys(s.Op) {
-		if it, ok := item(); ok && (it.Dealt || it.Holder != 0 || it.Mode != plan.Xor || it.Scope != plan.Session || ph != plan.Offline) {
+		if it, ok := item(); ok && (it.Dealt || it.Holder != 0 || it.Mode != plan.Xor || it.Bits != 64 || it.Scope != plan.Session || ph != plan.Offline) {
 			c.find(MaterialForeign, where(), "item %d (%s) is not random words of both parties for a session", s.Args[0], it.What)
 		} else if ok && c.roots[int(s.Args[0])] {
 			c.find(KeyReused, where(), "item %d (%s) is the root of other keys", s.Args[0], it.What)
@@ -213,6 +213,9 @@ func (c *checker) openStructure(role int, ph plan.Phase, r int, o *plan.Open) {
 		return
 	}
 	if o.Kind == plan.Keys {
+		if it.Bits != 64 {
+			c.find(MaskWidth, where, "item %d (%s) has words of %d bits, keys are read in words of 64", o.Item-1, it.What, it.Bits)
+		}
 		if !it.Dealt || it.Mode != plan.Common || it.Scope != plan.Session || ph != plan.Offline || !slices.Equal(o.From, []int{c.n}) || !slices.Equal(o.To, []int{0, 1}) || c.n != 2 {
 			c.find(WrongCorrection, where, "keys go from the dealer to both parties of two, offline, for a dealt item of their own")
 		}

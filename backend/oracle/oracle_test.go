@@ -1,0 +1,120 @@
+package oracle
+
+import (
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"smpcc/backend/plan"
+	"smpcc/backend/verify"
+)
+
+// nightly is set for the long runs.
+var nightly = os.Getenv("SMPCC_NIGHTLY") != ""
+
+// A tally counts decisions.
+type tally struct {
+	programs, mutants, accepted, leaks, unsupported, sampled, rounded, noisy int
+}
+
+// decide asks the oracle about an accepted plan.
+func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edits []string) {
+	v, err := Decide(p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: seed})
+	switch {
+	case err != nil:
+		c.unsupported++
+		t.Errorf("%v:\n%s", err, src)
+		return
+	case v.Leak != "":
+		if c.leaks++; c.leaks < 6 {
+			var text strings.Builder
+			if err := p.Text(&text, ""); err != nil {
+				t.Error(err)
+			}
+			t.Errorf("accepted and not private: %s\nafter edits %q of\n%s\n%s", v.Leak, edits, src, text.String())
+		}
+	}
+	for _, x := range []struct {
+		n  *int
+		is bool
+	}{{&c.sampled, v.Sampled > 0}, {&c.rounded, v.Rounded}, {&c.noisy, v.Noisy}} {
+		if x.is {
+			*x.n++
+		}
+	}
+}
+
+// TestMutants: what the compiler makes of random programs is accepted, and everything that is accepted is private: plans as they are compiled, and what
+// random edits make of them.
+func TestMutants(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	programs, each := 30, 40
+	if nightly {
+		programs = 5000
+	}
+	c := tally{programs: programs}
+	for range programs {
+		src, p := random(t, r)
+		if err := verify.Check(p).Err(); err != nil {
+			t.Errorf("what was compiled is refused: %v:\n%s", err, src)
+		}
+		c.decide(t, p, r.Uint64(), src, nil)
+		base := copyOf(p)
+		if loosen(base); !verify.Check(base).OK {
+			t.Errorf("refused with memory for all slots: %v:\n%s", verify.Check(base).Err(), src)
+		}
+		digest := base.Digest()
+		for range each {
+			m := &mutator{Rand: r, p: copyOf(base)}
+			for range 1 + r.IntN(2) {
+				m.mutate()
+			}
+			if m.p.Digest() == digest {
+				continue
+			}
+			c.mutants++
+			if verify.Check(m.p).OK {
+				c.accepted++
+				c.decide(t, m.p, r.Uint64(), src, m.edits)
+			}
+		}
+	}
+	t.Logf("%d programs, all accepted; %d mutants, %d of them accepted; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
+		c.programs, c.mutants, c.accepted, c.leaks, c.unsupported, c.sampled, c.rounded, c.noisy)
+	if c.accepted*20 < c.mutants {
+		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
+	}
+}
+
+// TestPower: the oracle sees what is wrong with plans that the verifier refuses. Not all of them leak: to be refused it is enough to do what cannot be
+// followed.
+func TestPower(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	refused, leaks := 0, 0
+	codes := map[string]bool{}
+	for range 20 {
+		_, p := random(t, r)
+		base := copyOf(p)
+		loosen(base)
+		for range 20 {
+			m := &mutator{Rand: r, p: copyOf(base)}
+			if m.mutate(); m.p.Validate() != nil {
+				continue
+			}
+			report := verify.Check(m.p)
+			if report.OK {
+				continue
+			}
+			refused++
+			if v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: r.Uint64()}); err == nil && v.Leak != "" {
+				leaks++
+				codes[report.Findings[0].Code] = true
+			}
+		}
+	}
+	t.Logf("%d mutants refused, %d of them leak, by %d codes", refused, leaks, len(codes))
+	if leaks*4 < refused || len(codes) < 10 {
+		t.Errorf("of %d refused mutants the oracle finds %d that leak, with %d codes", refused, leaks, len(codes))
+	}
+}
