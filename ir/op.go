@@ -46,6 +46,9 @@ type Row struct {
 	// Eval is the plaintext meaning: float64 for reals, exact for integers and ring elements (mod 2^64).
 	// Nil for leaves, which have no arguments to compute from.
 	Eval func(v *Value, args []*Tensor) (*Tensor, error)
+	// Range bounds the result's elements as real numbers. Rows have one whose values are not leaves and not bits once composite ops are gone, up to where
+	// they are quantised.
+	Range RangeRule
 	// Lower replaces a composite op, or a core op on bits, by simpler ones and returns the replacement. It emits through b.
 	Lower func(b *Builder, v *Value) *Value
 	// Linear says that the op is a linear map of its secret arguments when at most one is secret (views, sums).

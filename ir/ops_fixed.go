@@ -15,7 +15,7 @@ const (
 
 func init() {
 	register(
-		&Row{Op: OpFormat, Doc: "x rounded to frac fraction bits, which lies in lo..hi by construction; firm if the rounding is wanted itself, loose if the range is to be taken as no narrower.", Level: CoreOp, Args: 1,
+		&Row{Op: OpFormat, Doc: "x rounded to frac fraction bits, which lies in lo..hi by construction; firm if the rounding is wanted itself, loose if the range is to be taken as no narrower.", Level: CoreOp, Args: 1, Range: rangeFormat,
 			Attrs: []AttrSpec{{"frac", AttrInt, false}, {"lo", AttrFloat, false}, {"hi", AttrFloat, false}, {"firm", AttrInt, false}, {"loose", AttrInt, false}},
 			Eval: func(v *Value, args []*Tensor) (*Tensor, error) {
 				if !v.Attrs.Has("frac") {

@@ -49,7 +49,7 @@ func init() {
 				return v.Args[0].Type, nil
 			})},
 		&Row{Op: OpMulShift, Doc: "Elementwise x*y with keep fraction bits, rounded down, or up by chance, at most one unit for each party beyond the first; y has frac fraction bits, and the result lies in lo..hi by construction.",
-			Level: CoreOp, Args: 2, Eval: evalMulShift,
+			Level: CoreOp, Args: 2, Range: rangeStated, Eval: evalMulShift,
 			Attrs: []AttrSpec{{"frac", AttrInt, true}, {"keep", AttrInt, true}, {"to", AttrString, true}, {"lo", AttrFloat, true}, {"hi", AttrFloat, true}},
 			Type:  noForm(mulShiftType)},
 	)

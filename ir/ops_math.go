@@ -125,10 +125,10 @@ func init() {
 		}
 	}
 	register(
-		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(plus[float64], plus[int64]), Type: broadcast, Linear: true},
-		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
-		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Eval: evalNeg, Type: unary, Linear: true},
-		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Eval: each2(times[float64], times[int64]), Linear: true,
+		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return x[0] + x[1] }), Eval: each2(plus[float64], plus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Range: rangeDiff, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Range: rangeNegated, Eval: evalNeg, Type: unary, Linear: true},
+		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Range: rangeProduct, Eval: each2(times[float64], times[int64]), Linear: true,
 			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
@@ -137,7 +137,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Eval: evalMatMul, Linear: true,
+		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Range: rangeMatMul, Eval: evalMatMul, Linear: true,
 			Type: func(v *Value) (Type, error) {
 				s, err := MatMulShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -145,7 +145,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Eval: evalConv, Linear: true,
+		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Range: rangeConv, Eval: evalConv, Linear: true,
 			Attrs: []AttrSpec{{"strides", AttrInts, false}, {"pads", AttrInts, false}, {"dilations", AttrInts, false}, {"group", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				g, err := ConvWindow(v)
@@ -154,7 +154,7 @@ func init() {
 				}
 				return product(v, Shape{g.N, g.OC, g.OH, g.OW})
 			}},
-		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
+		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], x[1]) }), Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t, err := broadcast(v)
 				if err != nil || t.Elem != Ring {
@@ -167,7 +167,7 @@ func init() {
 			Lower: func(b *Builder, v *Value) *Value { // -max(-x, -y)
 				return b.E(OpNeg, nil, b.E(OpMax, nil, b.E(OpNeg, nil, v.Args[0]), b.E(OpNeg, nil, v.Args[1])))
 			}},
-		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Eval: evalRelu, Attrs: dropBits, Type: noForm(dropping)},
+		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], 0) }), Eval: evalRelu, Attrs: dropBits, Type: noForm(dropping)},
 		&Row{Op: OpLeaky, Doc: "Elementwise x if x > 0, alpha*x otherwise.", Level: Composite, Args: 1, Eval: evalLeaky, Attrs: []AttrSpec{{"alpha", AttrFloat, true}}, Type: noForm(realOnly),
 			Lower: func(b *Builder, v *Value) *Value { // alpha*x + (1-alpha)*relu(x)
 				a := v.Attrs.Float("alpha", 0)
@@ -233,7 +233,7 @@ func init() {
 			Lower: func(b *Builder, v *Value) *Value { // not(not x and not y)
 				return b.E(OpNot, nil, b.E(OpAnd, nil, b.E(OpNot, nil, v.Args[0]), b.E(OpNot, nil, v.Args[1])))
 			}},
-		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Range: hullFrom(1), Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
 			Lower: func(b *Builder, v *Value) *Value { // of bits: c*(x XOR y) XOR y
 				c, x, y := v.Args[0], v.Args[1], v.Args[2]
 				return b.E(OpXor, nil, b.E(OpAnd, nil, c, b.E(OpXor, nil, x, y)), y)
@@ -259,7 +259,7 @@ func init() {
 				}
 				return t, err
 			})},
-		&Row{Op: OpCast, Doc: "Convert elements: int to real, real to int towards zero, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Eval: evalCast,
+		&Row{Op: OpCast, Doc: "Convert elements: int to real, real to int towards zero, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Range: monotone(castWhole), Eval: evalCast,
 			Attrs: []AttrSpec{{"to", AttrString, true}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t := v.Args[0].Type
