@@ -33,7 +33,7 @@ func init() {
 				}
 				return realOnly(v)
 			})},
-		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),
+		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Opens: opensWhole, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),
 			Type: noForm(func(v *Value) (Type, error) {
 				if v.Args[0].Type.Elem != Ring {
 					return Type{}, fmt.Errorf("needs a ring value, got %v", v.Args[0].Type)

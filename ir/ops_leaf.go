@@ -134,7 +134,7 @@ func init() {
 				}
 				return t, nil
 			}},
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility.", Args: 1, Range: rangeKept,
+		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility.", Args: 1, Range: rangeKept, Scale: ScaleKept,
 			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
