@@ -395,6 +395,10 @@ func (a *approximation) wrap(v, x *ir.Value) (*ir.Value, error) {
 	if iv.lo >= lo && iv.hi <= hi {
 		return x, nil
 	}
+	if v.Attrs.Int("bits", 0) == 64 {
+		return nil, diag.Errorf(v.Pos, "the result lies in %.6g..%.6g, and 64 bits without sign hold no negative number", iv.lo, iv.hi).
+			WithHint("declare ranges in which it is not negative (--range NAME=LO..HI), or cast to a type with a sign before")
+	}
 	span := int64(1) << v.Attrs.Int("bits", 0)
 	t := ir.Ints(ir.Shape{}, span)
 	from := x

@@ -170,7 +170,7 @@ func tooLarge(v *ir.Value, iv interval, lim float64) error {
 // publish rounds what derives from private data up to powers of two.
 func publish(v *ir.Value, iv interval) ir.Range {
 	r := ir.Range{Lo: iv.lo, Hi: iv.hi, Origin: iv.from}
-	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (v.Attrs.Has("lo") || v.Attrs.Has("bounds")) {
+	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (iv.from == ir.Proved || v.Attrs.Has("lo") || v.Attrs.Has("bounds")) { // declared, or by its type
 		return r
 	}
 	r.Lo, r.Hi = 0-powerUp(-iv.lo), powerUp(iv.hi)
@@ -271,15 +271,14 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 		if c := inputColumns(v, true); c != nil {
 			return hullOf(c), nil
 		}
-		if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
-			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
-			if lo > hi || math.IsNaN(lo) || math.IsNaN(hi) {
-				return interval{}, fmt.Errorf("declared range %g..%g is empty", lo, hi)
+		if r, _, ok := ir.Declared(v); ok {
+			if r.Lo > r.Hi || math.IsNaN(r.Lo) || math.IsNaN(r.Hi) {
+				return interval{}, fmt.Errorf("declared range %g..%g is empty", r.Lo, r.Hi)
 			}
-			if a := max(-lo, hi); a > lim {
-				return interval{}, fmt.Errorf("declared range %g..%g exceeds what a 64-bit ring holds, %g", lo, hi, lim)
+			if r.Abs() > lim {
+				return interval{}, fmt.Errorf("declared range %g..%g exceeds what a 64-bit ring holds, %g", r.Lo, r.Hi, lim)
 			}
-			return interval{lo, hi, ir.Proved}, nil
+			return interval{r.Lo, r.Hi, ir.Proved}, nil
 		}
 		return assumed, nil
 	case ir.OpConst, ir.OpWeight:

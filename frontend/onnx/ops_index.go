@@ -107,6 +107,7 @@ func gather(n *node) ([]*ir.Value, error) {
 	// one-hot [I, K] times x [K, rest]
 	perm := append([]int{a}, rest(len(in), a)...)
 	flat := c.reshape(c.transpose(x, perm...), in[a], in.Size()/max(1, in[a]))
+	n.names(at, in[a])
 	y := c.e(ir.OpMatMul, nil, c.oneHot(c.reshape(at, at.Type.Shape.Size()), in[a], x.Type.Elem), flat)
 	y = c.reshape(y, append(append(slices.Clone(at.Type.Shape), in[:a]...), in[a+1:]...)...)
 	r := len(at.Type.Shape)
@@ -187,6 +188,7 @@ func gatherElements(n *node) ([]*ir.Value, error) {
 			}
 		}
 		perm, back := toLast(len(in), a)
+		n.names(n.in(1), in[a])
 		hot := c.oneHot(c.transpose(n.in(1), perm...), in[a], x.Type.Elem) // [..., I, K]
 		if x = c.transpose(x, perm...); c.err != nil {
 			return nil, c.err
