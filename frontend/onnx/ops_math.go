@@ -156,8 +156,14 @@ func parametricRelu(n *node) ([]*ir.Value, error) {
 	return one(n.e(ir.OpAdd, nil, r, u))
 }
 
+// clip bounds x by public numbers, or by what is computed.
 func clip(n *node) ([]*ir.Value, error) {
 	var attrs ir.Attrs
+	for i := 1; i <= 2; i++ {
+		if n.given(i) && n.data(i) == nil && n.in(i).Type.Shape.Size() == 1 {
+			return n.clipBetween()
+		}
+	}
 	for i, name := range []string{"min", "max"} {
 		x, ok, err := n.scalar(i+1, name)
 		if err != nil {
@@ -168,6 +174,17 @@ func clip(n *node) ([]*ir.Value, error) {
 		}
 	}
 	return one(n.e(ir.OpClip, attrs, n.in(0)))
+}
+
+// clipBetween returns min(max(x, lo), hi) for bounds that are not all known when compiling.
+func (n *node) clipBetween() ([]*ir.Value, error) {
+	c, x := n.calc(), n.in(0)
+	for i, op := range []ir.Op{ir.OpMax, ir.OpMin} {
+		if n.given(i + 1) {
+			x = c.e(op, nil, x, c.reshape(n.in(i+1)))
+		}
+	}
+	return c.one(x)
 }
 
 // hardSigmoid returns alpha*x + beta bounded to 0..1.
@@ -363,7 +380,7 @@ func init() {
 		return func(x, y float64) float64 { return math.Ldexp(x, int(y)) }
 	}), version{since: 11, in: 2, max: 2, attrs: "direction:s!"})
 	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 6, in: 2, max: 2})
-	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
+	add("Clip", "Elementwise bounds, public ones or computed.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
 	add("Cast", "Conversion: int to real, real to int towards zero (exact), numbers to bool, bool to number.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
