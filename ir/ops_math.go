@@ -180,6 +180,12 @@ func init() {
 				x := v.Args[0]
 				lo, hasLo := v.Attrs.Get("lo")
 				hi, hasHi := v.Attrs.Get("hi")
+				stated := func(y *Value) *Value { // sums of a relu forget what bounds the result
+					if y.Type.Elem != Int {
+						return y
+					}
+					return b.E(OpFormat, v.Attrs, y)
+				}
 				above := func(t float64) *Value { return b.E(OpRelu, nil, b.E(OpSub, nil, x, b.Scalar(x, t))) }
 				switch {
 				case hasLo && hasHi && lo.Float >= hi.Float: // everything is hi
@@ -198,11 +204,11 @@ func init() {
 					}
 					r := b.E(OpRelu, nil, b.E(OpSub, nil, b.E(OpExpand, Attrs{Dims("shape", two)}, x), b.Const(t)))
 					half := func(i int) *Value { return b.E(OpReshape, Attrs{Dims("shape", s)}, axisSlice(b, r, 0, i, i+1, 1)) }
-					return b.E(OpAdd, nil, b.E(OpSub, nil, half(0), half(1)), b.Scalar(x, lo.Float))
+					return stated(b.E(OpAdd, nil, b.E(OpSub, nil, half(0), half(1)), b.Scalar(x, lo.Float)))
 				case hasLo:
 					return b.E(OpAdd, nil, above(lo.Float), b.Scalar(x, lo.Float))
 				case hasHi:
-					return b.E(OpSub, nil, x, above(hi.Float))
+					return stated(b.E(OpSub, nil, x, above(hi.Float)))
 				}
 				return x
 			}},

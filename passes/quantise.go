@@ -372,6 +372,9 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 		}
 	}
 	s := [2]int{args[0].Type.Scale, args[1].Type.Scale}
+	if v.Type.Elem == ir.Int { // nothing is truncated behind it, and its range is known to fit
+		return args, nil
+	}
 	for q.need(v, s[0]+s[1], want) > ringRoom {
 		i := -1
 		for j, a := range args {
