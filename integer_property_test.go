@@ -277,6 +277,71 @@ func (c *integerOp) check(t *testing.T, g *graph, n int, xr, yr [2]float64, seed
 	}
 }
 
+// TestStepsAreExactAsHeld rounds reals of every magnitude down, and towards zero, for 2, 3 and 5 parties: exact on the numbers as inputs hold them.
+func TestStepsAreExactAsHeld(t *testing.T) {
+	for i, most := range []float64{1e-9, 6e-6, 0.01, 0.3, 0.99, 1, 1.5, 7, 1000, 1e6} {
+		for j, n := range []int{2, 3, 5, 2, 3, 5} {
+			lo := []float64{-most, 0, -most / 3, -most}[(i+j)%4]
+			t.Run(fmt.Sprintf("%g..%g/%d parties/cast %v", lo, most, n, j > 2), func(t *testing.T) { stepsAsHeld(t, lo, most, n, j > 2, uint64(6*i+j)) })
+		}
+	}
+}
+
+func stepsAsHeld(t *testing.T, lo, hi float64, n int, cast bool, seed uint64) {
+	const size = 512
+	g := newGraph(t, n)
+	x := g.input("x", "p0", "real", lo, hi, size)
+	if cast {
+		g.reveal("out", g.e(ir.OpCast, ir.Attrs{ir.S("to", "int")}, x))
+	} else {
+		g.reveal("out", g.e(ir.OpFloor, nil, x))
+	}
+	p, err := smpcc.CompileModule(g.m, smpcc.Options{StrictRange: true}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(seed, 78))
+	data := ir.NewTensor(ir.Real, ir.Shape{size})
+	port := p.Plan.Manifest.Inputs[0]
+	held := make([]float64, size)
+	for i := range data.F {
+		y := hi * math.Exp2(-40*r.Float64())
+		switch r.IntN(4) {
+		case 0:
+			y = math.Round(lo + (hi-lo)*r.Float64())
+		case 1:
+			y = math.Round(lo+(hi-lo)*r.Float64()) + []float64{-1, 1}[r.IntN(2)]*math.Ldexp(1, -port.Scale)
+		}
+		if r.IntN(2) == 0 {
+			y = -y
+		}
+		data.F[i] = min(max(y, lo), hi)
+		held[i] = math.Ldexp(math.Round(math.Ldexp(data.F[i], port.Scale)), -port.Scale)
+	}
+	w, err := smpcc.Bind(port, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner, err := local.New(context.Background(), p.Plan, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := runner.Run(context.Background(), [][]uint64{w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := smpcc.Read(p.Plan.Manifest.Outputs[0], res.Outputs[0]["out"])
+	for i, x := range held {
+		want := math.Floor(x)
+		if cast {
+			want = math.Trunc(x)
+		}
+		if got.At(i) != want {
+			t.Fatalf("seed %d: %g, held as %g, becomes %g, want %g", seed, data.F[i], x, got.At(i), want)
+		}
+	}
+}
+
 // TestIntegerOpsAreAll asks that every op that has a meaning on integers alone is in the table, or says why it is tested elsewhere.
 func TestIntegerOpsAreAll(t *testing.T) {
 	elsewhere := map[ir.Op]string{

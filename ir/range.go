@@ -105,11 +105,12 @@ func rangeWave(v *Value, _ Operands) Range {
 	return Range{-most, most, Proved}
 }
 
-// rangeFormat narrows the range of a format's argument by what it states, or takes what it states if it is loose.
+// rangeFormat narrows the range of a format's argument by what it states, or takes what it states if it is loose, or firm: rounding leaves the range of
+// the argument by a unit for each party.
 func rangeFormat(v *Value, in Operands) Range {
 	a, lo, hi := in.Range(v.Args[0]), v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
 	switch {
-	case v.Attrs.Int("loose", 0) != 0:
+	case v.Attrs.Int("loose", 0) != 0 || v.Attrs.Int("firm", 0) != 0 && v.Attrs.Has("lo") && v.Attrs.Has("hi"):
 		return Range{lo, hi, a.Origin}
 	case a.Lo > hi || a.Hi < lo: // contradicts what is known of the argument, which wins
 		return a

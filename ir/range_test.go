@@ -110,6 +110,7 @@ func TestRangesAreTight(t *testing.T) {
 		{OpFormat, Attrs{F("lo", 0), F("hi", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Assumed}}, 0, Range{0, 1, Proved}},
 		{OpFormat, Attrs{F("hi", -7)}, []*Tensor{real(1)}, []Range{{-1, 5, Proved}}, 0, Range{-1, 5, Proved}},
 		{OpFormat, Attrs{F("lo", -9), F("hi", 9), I("loose", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Calibrated}}, 0, Range{-9, 9, Calibrated}},
+		{OpFormat, Attrs{F("lo", -3), F("hi", 8), I("frac", 0), I("firm", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Calibrated}}, 0, Range{-3, 8, Calibrated}},
 		{OpMulShift, Attrs{I("frac", 2), I("keep", 0), S("to", "int"), F("lo", -9), F("hi", 9)}, []*Tensor{NewTensor(Int, Shape{1}), real(1)}, []Range{one, {0, 1, Calibrated}}, 0, Range{-9, 9, Calibrated}},
 		{OpExpo, Attrs{F("rate", 2), F("offset", 1), I("reach", 3), I("frac", 10)}, []*Tensor{real(1)}, []Range{{-1, 1, Proved}}, 0, Range{math.Exp(-1), math.Exp(3), Proved}},
 	} {

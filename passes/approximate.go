@@ -865,7 +865,7 @@ func (a *approximation) truncated(x *ir.Value, frac int) *ir.Value {
 func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
 	iv := a.known(x)
 	unit := math.Ldexp(1, -frac)
-	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.F("lo", iv.lo-2*unit), ir.F("hi", iv.hi+2*unit), ir.I("firm", 1)}, x)
+	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.F("lo", iv.lo-2*unit), ir.F("hi", iv.hi+float64(a.parties)*unit), ir.I("firm", 1)}, x)
 	k, one := make([]float64, a.parties-1), make([]float64, a.parties-1)
 	for i := range k {
 		k[i], one[i] = float64(i)*unit, unit
