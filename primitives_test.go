@@ -162,6 +162,22 @@ var primitives = []primitive{
 		t := g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{1, 3}, -7, 0, 99))})
 		return g.e(ir.OpReduceSum, ir.Attrs{ir.Is("axes", 1)}, g.e(ir.OpRelu, nil, g.e(ir.OpSub, nil, c, t)))
 	}},
+	{"quotient by a constant", 0, func(g *graph) *ir.Value {
+		x, _ := g.xy("int", -1e6, 1e6)
+		return g.e(ir.OpIntDiv, ir.Attrs{ir.I("down", 1)}, x, g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Ints(ir.Shape{}, -77))}))
+	}},
+	{"remainder by a secret", 0, func(g *graph) *ir.Value {
+		x, y := g.xy("int", -1e6, 1e6)
+		return g.e(ir.OpIntMod, nil, x, g.e(ir.OpClip, ir.Attrs{ir.F("lo", 1), ir.F("hi", 999)}, y))
+	}},
+	{"low bits", 0, func(g *graph) *ir.Value {
+		x, y := g.xy("int", -1e6, 1e6)
+		return g.e(ir.OpWrap, ir.Attrs{ir.I("bits", 8), ir.I("signed", 1)}, g.e(ir.OpAdd, nil, x, y))
+	}},
+	{"product of a stated range", 0, func(g *graph) *ir.Value {
+		x, y := g.xy("int", -1e6, 1e6)
+		return g.e(ir.OpMulShift, ir.Attrs{ir.I("frac", 0), ir.I("keep", 0), ir.S("to", "int"), ir.F("lo", -1e12), ir.F("hi", 1e12)}, x, y)
+	}},
 	{"relu, widest", 0, func(g *graph) *ir.Value { x, _ := g.xy("int", -1e18, 1e18); return g.e(ir.OpRelu, nil, x) }},
 	{"clip", 0, func(g *graph) *ir.Value {
 		x, _ := g.xy("int", -100, 100)

@@ -128,13 +128,14 @@ func evalValue(v *Value, args []*Tensor, env Env) (*Tensor, error) {
 	return row.Eval(v, args)
 }
 
-// dithered adds so many uniform numbers below 2^drop to each element: what then drops the low bits rounds by chance.
+// dithered adds so many uniform numbers of 1..2^drop to each element: what then drops the low bits rounds as parties do, who each drop those of their
+// share and add a unit for each party beyond the first. With two, x = k*2^drop + t becomes k+1 with probability (t+1) / 2^drop, so also where t is 0.
 func dithered(t *Tensor, drop, times int, word func() uint64) *Tensor {
 	out := NewTensor(Ring, t.Shape)
 	mask := uint64(1)<<drop - 1
 	for i, x := range t.I {
 		for range times {
-			x += int64(word() & mask)
+			x += int64(word()&mask) + 1
 		}
 		out.I[i] = x
 	}

@@ -229,6 +229,11 @@ func TestRowsAreComplete(t *testing.T) {
 		if (r.Eval == nil) != (r.Level == Leaf) {
 			t.Errorf("%s: every row but the leaves' has a plaintext meaning", r.Op)
 		}
+		// What is left between decompose and quantise, and is a number, has a range; leaves have one by what is declared of them.
+		onlyBits := r.Op == OpLtz || r.Op == OpEqz || r.Op == OpNot || r.Op == OpXor || r.Op == OpAnd
+		if (r.Range != nil) != (r.Level == CoreOp && !onlyBits || r.Op == OpReveal) {
+			t.Errorf("%s: a row of numbers that composite ops leave has a range, others have none", r.Op)
+		}
 		// These are lowered by passes that need more than the row knows.
 		byPass := Smooth[r.Op] != nil || r.Op == OpBatchNorm || r.Op == OpDiv || r.Op == OpIntDiv || r.Op == OpIntMod || r.Op == OpWrap
 		onBits := r.Op == OpSelect // has a protocol for numbers only

@@ -33,6 +33,17 @@ type AttrSpec struct {
 	Required bool
 }
 
+// A ScaleRule says how the fraction bits of a result follow from those of the arguments.
+type ScaleRule uint8
+
+// The rules.
+const (
+	ScaleOwn     ScaleRule = iota // by attributes, or of no concern: leaves, bits, what changes the format
+	ScaleKept                     // as many as its argument has
+	ScaleAligned                  // all numbers among the arguments have the same, and so has the result
+	ScaleSummed                   // as many as both arguments together
+)
+
 // A Row is the one place that describes an op.
 type Row struct {
 	Op    Op
@@ -46,6 +57,14 @@ type Row struct {
 	// Eval is the plaintext meaning: float64 for reals, exact for integers and ring elements (mod 2^64).
 	// Nil for leaves, which have no arguments to compute from.
 	Eval func(v *Value, args []*Tensor) (*Tensor, error)
+	// Range bounds the result's elements as real numbers. Rows have one whose values are not leaves and not bits once composite ops are gone, up to where
+	// they are quantised.
+	Range RangeRule
+	// Scale says how the fraction bits of the result follow from those of the arguments.
+	Scale ScaleRule
+	// Opens returns the bits in which the op opens its arguments, which are wires of ring values with ranges; nil of what opens none, or whose opening
+	// depends on more than its arguments.
+	Opens func(v *Value, parties int) int
 	// Lower replaces a composite op, or a core op on bits, by simpler ones and returns the replacement. It emits through b.
 	Lower func(b *Builder, v *Value) *Value
 	// Linear says that the op is a linear map of its secret arguments when at most one is secret (views, sums).

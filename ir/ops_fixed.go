@@ -15,7 +15,7 @@ const (
 
 func init() {
 	register(
-		&Row{Op: OpFormat, Doc: "x rounded to frac fraction bits, which lies in lo..hi by construction; firm if the rounding is wanted itself, loose if the range is to be taken as no narrower.", Level: CoreOp, Args: 1,
+		&Row{Op: OpFormat, Doc: "x rounded to frac fraction bits, which lies in lo..hi by construction; firm if the rounding is wanted itself, loose if the range is to be taken as no narrower.", Level: CoreOp, Args: 1, Range: rangeFormat,
 			Attrs: []AttrSpec{{"frac", AttrInt, false}, {"lo", AttrFloat, false}, {"hi", AttrFloat, false}, {"firm", AttrInt, false}, {"loose", AttrInt, false}},
 			Eval: func(v *Value, args []*Tensor) (*Tensor, error) {
 				if !v.Attrs.Has("frac") {
@@ -33,7 +33,7 @@ func init() {
 				}
 				return realOnly(v)
 			})},
-		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),
+		&Row{Op: OpTrunc, Doc: "x / 2^drop rounded to floor or floor+1, in a ring of the stated width; drop 0 only widens.", Level: Fixed, Args: 1, Opens: opensWhole, Eval: evalTrunc, Attrs: append(slices.Clone(dropBits), AttrSpec{"firm", AttrInt, false}),
 			Type: noForm(func(v *Value) (Type, error) {
 				if v.Args[0].Type.Elem != Ring {
 					return Type{}, fmt.Errorf("needs a ring value, got %v", v.Args[0].Type)

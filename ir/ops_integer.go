@@ -27,7 +27,7 @@ func intOnly(v *Value) (Type, error) {
 	return broadcast(v)
 }
 
-// mostWhole is the number of bits that a wrap keeps at most.
+// mostWhole is the number of bits that a wrap keeps at most, but for all 64, which keep what is not negative.
 const mostWhole = 61
 
 func init() {
@@ -40,8 +40,8 @@ func init() {
 		&Row{Op: OpWrap, Doc: "Elementwise the low bits of an integer, read as an unsigned number or a signed one: what an integer type keeps.", Level: Composite, Args: 1,
 			Attrs: []AttrSpec{{"bits", AttrInt, true}, {"signed", AttrInt, false}}, Eval: evalWrap,
 			Type: noForm(func(v *Value) (Type, error) {
-				if b := v.Attrs.Int("bits", 0); b < 1 || b > mostWhole {
-					return Type{}, fmt.Errorf("bits=%d, want 1..%d", b, mostWhole)
+				if b := v.Attrs.Int("bits", 0); b < 1 || b > mostWhole && (b != 64 || v.Attrs.Int("signed", 0) != 0) {
+					return Type{}, fmt.Errorf("bits=%d, want 1..%d, or 64 of numbers without sign", b, mostWhole)
 				}
 				if e := v.Args[0].Type.Elem; e != Int {
 					return Type{}, fmt.Errorf("argument is %v, want int", e)
@@ -49,7 +49,7 @@ func init() {
 				return v.Args[0].Type, nil
 			})},
 		&Row{Op: OpMulShift, Doc: "Elementwise x*y with keep fraction bits, rounded down, or up by chance, at most one unit for each party beyond the first; y has frac fraction bits, and the result lies in lo..hi by construction.",
-			Level: CoreOp, Args: 2, Eval: evalMulShift,
+			Level: CoreOp, Args: 2, Range: rangeStated, Eval: evalMulShift,
 			Attrs: []AttrSpec{{"frac", AttrInt, true}, {"keep", AttrInt, true}, {"to", AttrString, true}, {"lo", AttrFloat, true}, {"hi", AttrFloat, true}},
 			Type:  noForm(mulShiftType)},
 	)
@@ -111,6 +111,13 @@ func divided(zero, down func(x, y int64) int64) evalFunc {
 func evalWrap(v *Value, args []*Tensor) (*Tensor, error) {
 	by := 64 - v.Attrs.Int("bits", 64)
 	signed := v.Attrs.Int("signed", 0) != 0
+	if by == 0 {
+		for i, x := range args[0].I {
+			if x < 0 {
+				return nil, fmt.Errorf("element %d is %d, and 64 bits without sign hold no negative number", i, x)
+			}
+		}
+	}
 	return each(v, args[0], nil, func(x int64) int64 {
 		if signed {
 			return x << by >> by

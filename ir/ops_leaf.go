@@ -61,7 +61,26 @@ var boundAttrs = []AttrSpec{
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
 // is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
 var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
-	AttrSpec{"origin", AttrString, false})
+	AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false})
+
+// wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
+var wholeTypes = map[string]Range{
+	"int8": {-1 << 7, 1<<7 - 1, Proved}, "int16": {-1 << 15, 1<<15 - 1, Proved}, "int32": {-1 << 31, 1<<31 - 1, Proved},
+	"uint8": {0, 1<<8 - 1, Proved}, "uint16": {0, 1<<16 - 1, Proved}, "uint32": {0, 1<<32 - 1, Proved},
+}
+
+// narrowType is the magnitude up to which a type's range is narrow enough to be relied on where samples show less.
+const narrowType = 1 << 16
+
+// Declared returns the range of an input's data that is stated: declared, or else that of its type. firm says that samples do not narrow it; they
+// do where nothing but a wide type bounds the data.
+func Declared(v *Value) (r Range, firm, ok bool) {
+	if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
+		return Range{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), Proved}, true, true
+	}
+	r, ok = wholeTypes[v.Attrs.Str("type")]
+	return r, ok && r.Hi < narrowType, ok
+}
 
 // mostShift is the largest power of two by which a column is scaled.
 const mostShift = 64
@@ -71,6 +90,9 @@ func inputType(v *Value) (Type, error) {
 	t, err := boundType(v)
 	if err != nil {
 		return Type{}, err
+	}
+	if w := v.Attrs.Str("type"); v.Attrs.Has("type") && (v.Attrs.Str("elem") != "int" || wholeTypes[w] == Range{}) {
+		return Type{}, fmt.Errorf("type=%q, want int8, int16, int32, uint8, uint16 or uint32 for integers", w)
 	}
 	k := 0
 	if n := len(t.Shape); n > 0 {
@@ -119,7 +141,7 @@ func inputType(v *Value) (Type, error) {
 
 func init() {
 	register(
-		&Row{Op: OpInput, Doc: "A private input, bound when the plan runs; lo and hi are its declared range, bounds those of a table's columns.", Attrs: inputAttrs, Type: inputType},
+		&Row{Op: OpInput, Doc: "A private input, bound when the plan runs; lo and hi are its declared range, bounds those of a table's columns, type the integer type of its data.", Attrs: inputAttrs, Type: inputType},
 		&Row{Op: OpWeight, Doc: "A model weight, known to its owner before any session; its data is in no plan.", Attrs: boundAttrs, Type: boundType},
 		&Row{Op: OpConst, Doc: "A public constant.",
 			Attrs: []AttrSpec{{"data", AttrTensor, true}, {"scale", AttrInt, false}},
@@ -134,7 +156,7 @@ func init() {
 				}
 				return t, nil
 			}},
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility.", Args: 1,
+		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility.", Args: 1, Range: rangeKept, Scale: ScaleKept,
 			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {

@@ -125,10 +125,10 @@ func init() {
 		}
 	}
 	register(
-		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(plus[float64], plus[int64]), Type: broadcast, Linear: true},
-		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
-		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Eval: evalNeg, Type: unary, Linear: true},
-		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Eval: each2(times[float64], times[int64]), Linear: true,
+		&Row{Op: OpAdd, Doc: "Elementwise x + y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return x[0] + x[1] }), Scale: ScaleAligned, Eval: each2(plus[float64], plus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Range: rangeDiff, Scale: ScaleAligned, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
+		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Range: rangeNegated, Scale: ScaleKept, Eval: evalNeg, Type: unary, Linear: true},
+		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Range: rangeProduct, Scale: ScaleSummed, Eval: each2(times[float64], times[int64]), Linear: true,
 			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
@@ -137,7 +137,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Eval: evalMatMul, Linear: true,
+		&Row{Op: OpMatMul, Doc: "Matrix product over the last two dimensions; batch dimensions broadcast; scales add.", Level: CoreOp, Args: 2, Range: rangeMatMul, Scale: ScaleSummed, Eval: evalMatMul, Linear: true,
 			Type: func(v *Value) (Type, error) {
 				s, err := MatMulShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -145,7 +145,7 @@ func init() {
 				}
 				return product(v, s)
 			}},
-		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Eval: evalConv, Linear: true,
+		&Row{Op: OpConv, Doc: "2-D convolution of x [N,C,H,W] with w [O,C/group,KH,KW]; zero padding; scales add.", Level: CoreOp, Args: 2, Range: rangeConv, Scale: ScaleSummed, Eval: evalConv, Linear: true,
 			Attrs: []AttrSpec{{"strides", AttrInts, false}, {"pads", AttrInts, false}, {"dilations", AttrInts, false}, {"group", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				g, err := ConvWindow(v)
@@ -154,7 +154,7 @@ func init() {
 				}
 				return product(v, Shape{g.N, g.OC, g.OH, g.OW})
 			}},
-		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
+		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], x[1]) }), Opens: opensDifference, Scale: ScaleAligned, Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t, err := broadcast(v)
 				if err != nil || t.Elem != Ring {
@@ -167,7 +167,7 @@ func init() {
 			Lower: func(b *Builder, v *Value) *Value { // -max(-x, -y)
 				return b.E(OpNeg, nil, b.E(OpMax, nil, b.E(OpNeg, nil, v.Args[0]), b.E(OpNeg, nil, v.Args[1])))
 			}},
-		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Eval: evalRelu, Attrs: dropBits, Type: noForm(dropping)},
+		&Row{Op: OpRelu, Doc: "Elementwise max(x / 2^drop, 0), in a ring of the stated width.", Level: CoreOp, Args: 1, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], 0) }), Opens: opensSign, Eval: evalRelu, Attrs: dropBits, Type: noForm(dropping)},
 		&Row{Op: OpLeaky, Doc: "Elementwise x if x > 0, alpha*x otherwise.", Level: Composite, Args: 1, Eval: evalLeaky, Attrs: []AttrSpec{{"alpha", AttrFloat, true}}, Type: noForm(realOnly),
 			Lower: func(b *Builder, v *Value) *Value { // alpha*x + (1-alpha)*relu(x)
 				a := v.Attrs.Float("alpha", 0)
@@ -180,6 +180,12 @@ func init() {
 				x := v.Args[0]
 				lo, hasLo := v.Attrs.Get("lo")
 				hi, hasHi := v.Attrs.Get("hi")
+				stated := func(y *Value) *Value { // sums of a relu forget what bounds the result
+					if y.Type.Elem != Int {
+						return y
+					}
+					return b.E(OpFormat, v.Attrs, y)
+				}
 				above := func(t float64) *Value { return b.E(OpRelu, nil, b.E(OpSub, nil, x, b.Scalar(x, t))) }
 				switch {
 				case hasLo && hasHi && lo.Float >= hi.Float: // everything is hi
@@ -198,11 +204,11 @@ func init() {
 					}
 					r := b.E(OpRelu, nil, b.E(OpSub, nil, b.E(OpExpand, Attrs{Dims("shape", two)}, x), b.Const(t)))
 					half := func(i int) *Value { return b.E(OpReshape, Attrs{Dims("shape", s)}, axisSlice(b, r, 0, i, i+1, 1)) }
-					return b.E(OpAdd, nil, b.E(OpSub, nil, half(0), half(1)), b.Scalar(x, lo.Float))
+					return stated(b.E(OpAdd, nil, b.E(OpSub, nil, half(0), half(1)), b.Scalar(x, lo.Float)))
 				case hasLo:
 					return b.E(OpAdd, nil, above(lo.Float), b.Scalar(x, lo.Float))
 				case hasHi:
-					return b.E(OpSub, nil, x, above(hi.Float))
+					return stated(b.E(OpSub, nil, x, above(hi.Float)))
 				}
 				return x
 			}},
@@ -217,8 +223,8 @@ func init() {
 		&Row{Op: OpGe, Doc: "Elementwise x >= y.", Level: Composite, Args: 2, Eval: evalCompare(atLeast[float64], atLeast[int64]), Type: noForm(compare), Lower: diff(OpLtz, false, true)},
 		&Row{Op: OpEq, Doc: "Elementwise x == y.", Level: Composite, Args: 2, Eval: evalCompare(isSame[float64], isSame[int64]), Type: noForm(compare), Lower: diff(OpEqz, false, false)},
 		&Row{Op: OpNe, Doc: "Elementwise x != y.", Level: Composite, Args: 2, Eval: evalCompare(isOther[float64], isOther[int64]), Type: noForm(compare), Lower: diff(OpEqz, false, true)},
-		&Row{Op: OpLtz, Doc: "Elementwise x / 2^drop < 0: the sign bit.", Level: CoreOp, Args: 1, Eval: evalLtz, Attrs: []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}, {"by", AttrString, false}}, Type: compareZero},
-		&Row{Op: OpEqz, Doc: "Elementwise x == 0.", Level: CoreOp, Args: 1, Eval: evalEqz, Attrs: []AttrSpec{{"n", AttrInt, false}, {"by", AttrString, false}}, Type: compareZero},
+		&Row{Op: OpLtz, Doc: "Elementwise x / 2^drop < 0: the sign bit.", Level: CoreOp, Args: 1, Opens: opensSign, Eval: evalLtz, Attrs: []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}, {"by", AttrString, false}}, Type: compareZero},
+		&Row{Op: OpEqz, Doc: "Elementwise x == 0.", Level: CoreOp, Args: 1, Opens: opensSign, Eval: evalEqz, Attrs: []AttrSpec{{"n", AttrInt, false}, {"by", AttrString, false}}, Type: compareZero},
 		&Row{Op: OpNot, Doc: "Elementwise logical negation.", Level: CoreOp, Args: 1, Eval: evalNot, Type: logic, Linear: true},
 		&Row{Op: OpXor, Doc: "Elementwise exclusive or, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(nil, exclusiveBit), Type: logic, Linear: true},
 		&Row{Op: OpAnd, Doc: "Elementwise logical and, broadcasting.", Level: CoreOp, Args: 2, Eval: each2(nil, bothBits),
@@ -233,7 +239,7 @@ func init() {
 			Lower: func(b *Builder, v *Value) *Value { // not(not x and not y)
 				return b.E(OpNot, nil, b.E(OpAnd, nil, b.E(OpNot, nil, v.Args[0]), b.E(OpNot, nil, v.Args[1])))
 			}},
-		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
+		&Row{Op: OpSelect, Doc: "Elementwise c ? x : y, broadcasting, in a ring of the stated width.", Level: CoreOp, Args: 3, Range: hullFrom(1), Scale: ScaleAligned, Eval: evalSelect, Attrs: []AttrSpec{{"bits", AttrInt, false}},
 			Lower: func(b *Builder, v *Value) *Value { // of bits: c*(x XOR y) XOR y
 				c, x, y := v.Args[0], v.Args[1], v.Args[2]
 				return b.E(OpXor, nil, b.E(OpAnd, nil, c, b.E(OpXor, nil, x, y)), y)
@@ -259,7 +265,7 @@ func init() {
 				}
 				return t, err
 			})},
-		&Row{Op: OpCast, Doc: "Convert elements: int to real, real to int towards zero, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Eval: evalCast,
+		&Row{Op: OpCast, Doc: "Convert elements: int to real, real to int towards zero, bool to int or real (in a ring of the stated width).", Level: CoreOp, Args: 1, Range: monotone(castWhole), Eval: evalCast,
 			Attrs: []AttrSpec{{"to", AttrString, true}, {"bits", AttrInt, false}},
 			Type: noForm(func(v *Value) (Type, error) {
 				t := v.Args[0].Type

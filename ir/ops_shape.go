@@ -159,7 +159,7 @@ func poolAxis(b *Builder, x *Value, axis, in, out, k, stride, pad, dil int) *Val
 
 func init() {
 	register(
-		&Row{Op: OpReshape, Doc: "The same elements in another shape.", Level: CoreOp, Args: 1, Eval: same, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpReshape, Doc: "The same elements in another shape.", Level: CoreOp, Args: 1, Range: rangeKept, Scale: ScaleKept, Eval: same, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				s := Shape(v.Attrs.Ints("shape"))
 				if err := CheckShape(s); err != nil {
@@ -170,7 +170,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpTranspose, Doc: "Dimensions permuted: result dimension i is argument dimension perm[i].", Level: CoreOp, Args: 1, Eval: evalTranspose, Attrs: []AttrSpec{{"perm", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpTranspose, Doc: "Dimensions permuted: result dimension i is argument dimension perm[i].", Level: CoreOp, Args: 1, Range: rangeKept, Scale: ScaleKept, Eval: evalTranspose, Attrs: []AttrSpec{{"perm", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, p := v.Args[0].Type.Shape, v.Attrs.Ints("perm")
 				if len(p) != len(in) {
@@ -188,7 +188,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpSlice, Doc: "Every step-th element from start to end in each dimension.", Level: CoreOp, Args: 1, Eval: evalSlice, Linear: true, View: true,
+		&Row{Op: OpSlice, Doc: "Every step-th element from start to end in each dimension.", Level: CoreOp, Args: 1, Range: rangeKept, Scale: ScaleKept, Eval: evalSlice, Linear: true, View: true,
 			Attrs: []AttrSpec{{"starts", AttrInts, true}, {"ends", AttrInts, true}, {"steps", AttrInts, true}},
 			Type: func(v *Value) (Type, error) {
 				_, _, s, err := SliceDims(v)
@@ -197,7 +197,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpConcat, Doc: "Arguments joined along an axis.", Level: CoreOp, Args: 1, Var: true, Eval: evalConcat, Attrs: []AttrSpec{{"axis", AttrInt, true}}, Linear: true, View: true,
+		&Row{Op: OpConcat, Doc: "Arguments joined along an axis.", Level: CoreOp, Args: 1, Var: true, Range: hullFrom(0), Scale: ScaleAligned, Eval: evalConcat, Attrs: []AttrSpec{{"axis", AttrInt, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				t := v.Args[0].Type
 				if err := sameElem(v.Args); err != nil {
@@ -226,7 +226,7 @@ func init() {
 				}
 				return finish(v, Type{Elem: t.Elem, Scale: t.Scale, Shape: s, Form: f})
 			}},
-		&Row{Op: OpPad, Doc: "Zeros added before (first half of pads) and after (second half) each dimension.", Level: CoreOp, Args: 1, Eval: evalPad, Attrs: []AttrSpec{{"pads", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpPad, Doc: "Zeros added before (first half of pads) and after (second half) each dimension.", Level: CoreOp, Args: 1, Range: rangePadded, Scale: ScaleKept, Eval: evalPad, Attrs: []AttrSpec{{"pads", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, p := v.Args[0].Type.Shape, v.Attrs.Ints("pads")
 				if len(p) != 2*len(in) {
@@ -241,7 +241,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpGather, Doc: "Elements along axis at public indices.", Level: CoreOp, Args: 1, Eval: evalGather, Attrs: []AttrSpec{{"axis", AttrInt, true}, {"indices", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpGather, Doc: "Elements along axis at public indices.", Level: CoreOp, Args: 1, Range: rangeKept, Scale: ScaleKept, Eval: evalGather, Attrs: []AttrSpec{{"axis", AttrInt, true}, {"indices", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				in, axis := v.Args[0].Type.Shape, v.Attrs.Int("axis", 0)
 				if axis < 0 || axis >= len(in) {
@@ -257,7 +257,7 @@ func init() {
 				s[axis] = len(idx)
 				return like(v, s)
 			}},
-		&Row{Op: OpExpand, Doc: "Broadcast to a shape.", Level: CoreOp, Args: 1, Eval: evalExpand, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
+		&Row{Op: OpExpand, Doc: "Broadcast to a shape.", Level: CoreOp, Args: 1, Range: rangeKept, Scale: ScaleKept, Eval: evalExpand, Attrs: []AttrSpec{{"shape", AttrInts, true}}, Linear: true, View: true,
 			Type: func(v *Value) (Type, error) {
 				want := Shape(v.Attrs.Ints("shape"))
 				if err := CheckShape(want); err != nil {
@@ -272,7 +272,7 @@ func init() {
 				}
 				return like(v, s)
 			}},
-		&Row{Op: OpReduceSum, Doc: "Sum over axes.", Level: CoreOp, Args: 1, Eval: evalReduceSum, Attrs: reduceAttrs, Type: reduce, Linear: true},
+		&Row{Op: OpReduceSum, Doc: "Sum over axes.", Level: CoreOp, Args: 1, Range: rangeSum, Scale: ScaleKept, Eval: evalReduceSum, Attrs: reduceAttrs, Type: reduce, Linear: true},
 		&Row{Op: OpReduceMean, Doc: "Mean over axes.", Level: Composite, Args: 1, Eval: evalReduceMean, Attrs: reduceAttrs,
 			Type: noForm(func(v *Value) (Type, error) {
 				if _, err := realOnly(v); err != nil {

@@ -14,7 +14,7 @@ const (
 
 func init() {
 	register(
-		&Row{Op: OpWave, Doc: "Elementwise sum over rows k, a, b of data of a*cos(k*t) + b*sin(k*t), t = 2*pi*x / 2^period; of a ring value with 2*frac fraction bits.", Level: CoreOp, Args: 1, Eval: evalWave,
+		&Row{Op: OpWave, Doc: "Elementwise sum over rows k, a, b of data of a*cos(k*t) + b*sin(k*t), t = 2*pi*x / 2^period; of a ring value with 2*frac fraction bits.", Level: CoreOp, Args: 1, Range: rangeWave, Opens: opensPeriod, Eval: evalWave,
 			Attrs: append([]AttrSpec{{"data", AttrTensor, true}, {"period", AttrInt, true}, {"frac", AttrInt, true}}, dropBits...),
 			Type: func(v *Value) (Type, error) {
 				w := v.Attrs.Tensor("data")
@@ -32,7 +32,7 @@ func init() {
 				}
 				return ofWire(v, 2*frac, v.Attrs.Int("period", 0))
 			}},
-		&Row{Op: OpExpo, Doc: "Elementwise exp(rate*x + offset) for |x| < 2^(reach-1); of a ring value with 2*frac fraction bits and as many as the least result is below 1.", Level: CoreOp, Args: 1, Eval: evalExpo,
+		&Row{Op: OpExpo, Doc: "Elementwise exp(rate*x + offset) for |x| < 2^(reach-1); of a ring value with 2*frac fraction bits and as many as the least result is below 1.", Level: CoreOp, Args: 1, Range: monotone(func(v *Value, x []float64) float64 { return exponential(v, x[0]) }), Opens: opensPeriod, Eval: evalExpo,
 			Attrs: append([]AttrSpec{{"rate", AttrFloat, true}, {"offset", AttrFloat, true}, {"reach", AttrInt, true}, {"frac", AttrInt, true}}, dropBits...),
 			Type: func(v *Value) (Type, error) {
 				rate, reach, frac := v.Attrs.Float("rate", 0), v.Attrs.Int("reach", 0), v.Attrs.Int("frac", 0)
@@ -49,8 +49,12 @@ func init() {
 func ExpoSpan(exponents float64) int { return int(math.Ceil(exponents * math.Log2E)) }
 
 func evalExpo(v *Value, args []*Tensor) (*Tensor, error) {
-	rate, offset := v.Attrs.Float("rate", 0), v.Attrs.Float("offset", 0)
-	return evalOfWire(v, args[0], func(x float64) float64 { return math.Exp(float64(rate*x) + offset) })
+	return evalOfWire(v, args[0], func(x float64) float64 { return exponential(v, x) })
+}
+
+// exponential is what an expo computes of one element.
+func exponential(v *Value, x float64) float64 {
+	return math.Exp(float64(v.Attrs.Float("rate", 0)*x) + v.Attrs.Float("offset", 0))
 }
 
 // evalOfWire evaluates a function of a real, or of a ring value that stands for one.

@@ -117,15 +117,18 @@ func approximate(m *ir.Module, opt *Options) error {
 	}
 	seen := map[*ir.Value]interval{}
 	done := 0
-	lim := limit(ir.Real, opt.FracBits)
-	if opt.wide {
-		lim = wideLimit(opt.FracBits)
+	most := func(e ir.Elem) float64 {
+		if e == ir.Real && opt.wide {
+			return wideLimit(opt.FracBits)
+		}
+		return limit(e, opt.FracBits)
 	}
 	visible := shown(m, opt)
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
+				lim := most(n.Type.Elem)
 				iv, err := bound(visible, n, seen, opt)
 				if err != nil || n.Type.Elem == ir.Bool {
 					iv = interval{0, 1, ir.Proved}
@@ -862,7 +865,7 @@ func (a *approximation) truncated(x *ir.Value, frac int) *ir.Value {
 func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
 	iv := a.known(x)
 	unit := math.Ldexp(1, -frac)
-	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.F("lo", iv.lo-2*unit), ir.F("hi", iv.hi+2*unit), ir.I("firm", 1)}, x)
+	y := a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac)), ir.F("lo", iv.lo-2*unit), ir.F("hi", iv.hi+float64(a.parties)*unit), ir.I("firm", 1)}, x)
 	k, one := make([]float64, a.parties-1), make([]float64, a.parties-1)
 	for i := range k {
 		k[i], one[i] = float64(i)*unit, unit

@@ -50,7 +50,8 @@ func calibrate(m *ir.Module, opt *Options) (map[*ir.Value]interval, error) {
 			if v.Op == ir.OpReveal { // whose own owners are its receivers
 				from = v.Args[0].Type.Vis.Owners()
 			}
-			if t == nil || slices.ContainsFunc(from, opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight || v.Op == ir.OpInput && (v.Attrs.Has("lo") || v.Attrs.Has("bounds")) {
+			_, firm, _ := ir.Declared(v)
+			if t == nil || slices.ContainsFunc(from, opt.silent) || v.Type.Elem == ir.Bool || v.Op == ir.OpConst || v.Op == ir.OpWeight || v.Op == ir.OpInput && (firm || v.Attrs.Has("bounds")) {
 				continue
 			}
 			iv, ok := out[v]

@@ -288,7 +288,8 @@ func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
 	lo, hi := 0.0, 1.0
 	if v.Type.Elem != ir.Bool {
-		if lo, hi = v.Attrs.Float("lo", math.NaN()), v.Attrs.Float("hi", math.NaN()); math.IsNaN(lo) || math.IsNaN(hi) {
+		r, _, ok := ir.Declared(v)
+		if lo, hi = r.Lo, r.Hi; !ok {
 			lo, hi = -DefaultAssume, DefaultAssume
 			if at != nil {
 				lo, hi = at.Range.Lo, at.Range.Hi

@@ -29,6 +29,7 @@ var integerMethods = map[ir.Op]func(a *approximation, v *ir.Value, args []*ir.Va
 const (
 	productRoom = 61.0 // log2 of what a product to be rounded may reach
 	divideSteps = 12   // quotients that are added up at most
+	mostUnits   = 64   // multiples of the divisor with which what is left is compared at most
 )
 
 // integer is a public integer.
@@ -279,6 +280,9 @@ func (a *approximation) byConstant(v *ir.Value, l *leftover, d *ir.Value, t *ir.
 		dq := a.rounded(l.rest, a.Const(m), k, 0, ir.Int, -far, far)
 		lo, hi := -up-off, 1+off
 		if far := max(-lo, hi) * most; far >= l.most {
+			if l.enough(least, mostUnits) { // another quotient would say no more than comparisons do
+				return nil
+			}
 			return tooWide(v, fmt.Sprintf("a dividend of %.0f bits by %.0f..%.0f", math.Ceil(bits), least, most), a.known(l.rest))
 		}
 		l.add(a, dq, d, lo, hi, max(-lo, hi)*most)
@@ -394,6 +398,10 @@ func (a *approximation) wrap(v, x *ir.Value) (*ir.Value, error) {
 	iv := a.known(x)
 	if iv.lo >= lo && iv.hi <= hi {
 		return x, nil
+	}
+	if v.Attrs.Int("bits", 0) == 64 {
+		return nil, diag.Errorf(v.Pos, "the result lies in %.6g..%.6g, and 64 bits without sign hold no negative number", iv.lo, iv.hi).
+			WithHint("declare ranges in which it is not negative (--range NAME=LO..HI), or cast to a type with a sign before")
 	}
 	span := int64(1) << v.Attrs.Int("bits", 0)
 	t := ir.Ints(ir.Shape{}, span)

@@ -48,6 +48,16 @@ func quantise(m *ir.Module, opt *Options) error {
 	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
+		switch ir.Rows[v.Op].Scale {
+		case ir.ScaleSummed:
+			return q.product(v, args)
+		case ir.ScaleAligned:
+			args, err := q.align(v, args)
+			if err != nil {
+				return nil, err
+			}
+			return q.emit(v.Op, v.Attrs, args...)
+		}
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight:
 			return q.leaf(v)
@@ -60,8 +70,6 @@ func quantise(m *ir.Module, opt *Options) error {
 			}
 		case ir.OpFormat:
 			return q.format(v, args[0])
-		case ir.OpMul, ir.OpMatMul, ir.OpConv:
-			return q.product(v, args)
 		case ir.OpMulShift:
 			return q.mulShift(v, args)
 		case ir.OpWave, ir.OpExpo:
@@ -80,12 +88,6 @@ func quantise(m *ir.Module, opt *Options) error {
 					WithHint("do not skip the pass approximate")
 			}
 			return x, nil
-		case ir.OpAdd, ir.OpSub, ir.OpMax, ir.OpSelect, ir.OpConcat:
-			args, err := q.align(v, args)
-			if err != nil {
-				return nil, err
-			}
-			return q.emit(v.Op, v.Attrs, args...)
 		case ir.OpReveal:
 			if v.Type.Elem != ir.Real {
 				break
@@ -346,7 +348,7 @@ func (q *quantiser) product(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 
 // need returns the bits that a product takes in its ring, with the given fraction bits and those that are kept.
 func (q *quantiser) need(v *ir.Value, scale, want int) int {
-	return 1 + signedBits(v.Range.Abs(), scale, float64(len(q.m.Parties))*math.Ldexp(1, max(scale-want, 0)))
+	return 1 + ir.SignedBits(v.Range.Abs(), scale, float64(len(q.m.Parties))*math.Ldexp(1, max(scale-want, 0)))
 }
 
 // factors chooses the fraction bits of a product's factors: those of weights and constants by the room in the ring; what does not fit then is
@@ -370,6 +372,9 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 		}
 	}
 	s := [2]int{args[0].Type.Scale, args[1].Type.Scale}
+	if v.Type.Elem == ir.Int { // nothing is truncated behind it, and its range is known to fit
+		return args, nil
+	}
 	for q.need(v, s[0]+s[1], want) > ringRoom {
 		i := -1
 		for j, a := range args {

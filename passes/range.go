@@ -170,7 +170,7 @@ func tooLarge(v *ir.Value, iv interval, lim float64) error {
 // publish rounds what derives from private data up to powers of two.
 func publish(v *ir.Value, iv interval) ir.Range {
 	r := ir.Range{Lo: iv.lo, Hi: iv.hi, Origin: iv.from}
-	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (v.Attrs.Has("lo") || v.Attrs.Has("bounds")) {
+	if v.Type.Vis.IsPublic() || v.Op == ir.OpInput && (iv.from == ir.Proved || v.Attrs.Has("lo") || v.Attrs.Has("bounds")) { // declared, or by its type
 		return r
 	}
 	r.Lo, r.Hi = 0-powerUp(-iv.lo), powerUp(iv.hi)
@@ -266,22 +266,19 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 	if c := byColumn(m, v); c != nil && len(v.Args) > 0 {
 		return hullOf(c), nil
 	}
-	arg := func(i int) interval { return seen[v.Args[i]] }
-	zero := interval{0, 0, ir.Proved}
 	switch v.Op {
 	case ir.OpInput:
 		if c := inputColumns(v, true); c != nil {
 			return hullOf(c), nil
 		}
-		if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
-			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
-			if lo > hi || math.IsNaN(lo) || math.IsNaN(hi) {
-				return interval{}, fmt.Errorf("declared range %g..%g is empty", lo, hi)
+		if r, _, ok := ir.Declared(v); ok {
+			if r.Lo > r.Hi || math.IsNaN(r.Lo) || math.IsNaN(r.Hi) {
+				return interval{}, fmt.Errorf("declared range %g..%g is empty", r.Lo, r.Hi)
 			}
-			if a := max(-lo, hi); a > lim {
-				return interval{}, fmt.Errorf("declared range %g..%g exceeds what a 64-bit ring holds, %g", lo, hi, lim)
+			if r.Abs() > lim {
+				return interval{}, fmt.Errorf("declared range %g..%g exceeds what a 64-bit ring holds, %g", r.Lo, r.Hi, lim)
 			}
-			return interval{lo, hi, ir.Proved}, nil
+			return interval{r.Lo, r.Hi, ir.Proved}, nil
 		}
 		return assumed, nil
 	case ir.OpConst, ir.OpWeight:
@@ -293,131 +290,14 @@ func bound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval, opt *Options)
 			return iv, err
 		}
 		return assumed, nil
-	case ir.OpAdd:
-		a, b := arg(0), arg(1)
-		return interval{a.lo + b.lo, a.hi + b.hi, min(a.from, b.from)}, nil
-	case ir.OpSub:
-		a, b := arg(0), arg(1)
-		return interval{a.lo - b.hi, a.hi - b.lo, min(a.from, b.from)}, nil
-	case ir.OpNeg:
-		a := arg(0)
-		return interval{-a.hi, -a.lo, a.from}, nil
-	case ir.OpMul:
-		p := timesInterval(arg(0), arg(1))
-		if v.Args[0] == v.Args[1] {
-			p.lo = max(p.lo, 0)
-		}
-		return p, nil
-	case ir.OpMatMul, ir.OpConv:
-		return linearBound(m, v, seen)
-	case ir.OpMulShift:
-		return interval{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), min(arg(0).from, arg(1).from)}, nil
-	case ir.OpWave:
-		w, most := v.Attrs.Tensor("data"), 0.0
-		for i := range w.Shape[0] {
-			most += math.Abs(w.At(3*i+1)) + math.Abs(w.At(3*i+2))
-		}
-		return interval{-most, most, ir.Proved}, nil
-	case ir.OpExpo:
-		rate, offset, a := v.Attrs.Float("rate", 0), v.Attrs.Float("offset", 0), arg(0)
-		return interval{math.Exp(float64(rate*a.lo) + offset), math.Exp(float64(rate*a.hi) + offset), a.from}, nil
-	case ir.OpRelu:
-		a := arg(0)
-		return interval{max(a.lo, 0), max(a.hi, 0), a.from}, nil
-	case ir.OpMax:
-		a, b := arg(0), arg(1)
-		return interval{max(a.lo, b.lo), max(a.hi, b.hi), min(a.from, b.from)}, nil
-	case ir.OpSelect:
-		return hull(arg(1), arg(2)), nil
-	case ir.OpCast:
-		return arg(0), nil
-	case ir.OpReduceSum:
-		n := float64(v.Args[0].Type.Shape.Size()) / float64(max(1, v.Type.Shape.Size()))
-		a := arg(0)
-		return interval{a.lo * n, a.hi * n, a.from}, nil
-	case ir.OpPad:
-		return hull(arg(0), zero), nil
-	case ir.OpConcat:
-		iv := arg(0)
-		for i := range v.Args[1:] {
-			iv = hull(iv, arg(i+1))
-		}
-		return iv, nil
-	case ir.OpFormat:
-		return formatted(v, arg(0)), nil
-	case ir.OpReshape, ir.OpTranspose, ir.OpSlice, ir.OpGather, ir.OpExpand, ir.OpReveal:
-		return arg(0), nil
 	}
-	return interval{}, fmt.Errorf("no range rule for op %s", v.Op)
-}
-
-// formatted narrows the range of a format's argument by what it states, or takes what it states if it is loose.
-func formatted(v *ir.Value, a interval) interval {
-	lo, hi := v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
-	switch {
-	case v.Attrs.Int("loose", 0) != 0:
-		return interval{lo, hi, a.from}
-	case a.lo > hi || a.hi < lo: // contradicts what is known of the argument, which wins
-		return a
-	case a.lo < lo && a.hi > hi:
-		return interval{lo, hi, ir.Proved}
+	rule := ir.Rows[v.Op].Range
+	if rule == nil {
+		return interval{}, fmt.Errorf("no range rule for op %s", v.Op)
 	}
-	return interval{max(a.lo, lo), min(a.hi, hi), a.from}
-}
-
-// linearBound bounds a matrix product or convolution: with one known factor, by the sums of its positive and negative
-// entries that meet in one output element; otherwise by the number of terms.
-func linearBound(m *ir.Module, v *ir.Value, seen map[*ir.Value]interval) (interval, error) {
-	x, w := v.Args[0], v.Args[1]
-	terms := float64(x.Type.Shape[len(x.Type.Shape)-1])
-	if v.Op == ir.OpConv {
-		terms = float64(w.Type.Shape[1:].Size())
-	}
-	if d := known(m, w); d != nil {
-		groups, per := d.Shape[0], d.Shape.Size()/max(1, d.Shape[0]) // conv: one output channel each
-		at := func(g, k int) float64 { return d.At(g*per + k) }
-		if v.Op == ir.OpMatMul {
-			r := len(d.Shape)
-			k, n := d.Shape[r-2], d.Shape[r-1]
-			groups, per = d.Shape.Size()/max(1, k), k
-			at = func(g, i int) float64 { return d.At((g/n)*k*n + i*n + g%n) }
-		}
-		iv := seen[x]
-		if v.Op == ir.OpConv { // padding contributes zeros
-			iv.lo, iv.hi = min(iv.lo, 0), max(iv.hi, 0)
-		}
-		return normBound(groups, per, at, iv, seen[w].from), nil
-	}
-	if d := known(m, x); d != nil && v.Op == ir.OpMatMul {
-		k := d.Shape[len(d.Shape)-1]
-		return normBound(d.Shape.Size()/max(1, k), k, func(g, i int) float64 { return d.At(g*k + i) }, seen[w], seen[x].from), nil
-	}
-	p := timesInterval(seen[x], seen[w])
-	if v.Op == ir.OpConv {
-		p.lo, p.hi = min(p.lo, 0), max(p.hi, 0)
-	}
-	return interval{p.lo * terms, p.hi * terms, p.from}, nil
-}
-
-// normBound returns the hull over groups g of sum_k at(g,k)*x with x anywhere in iv.
-func normBound(groups, per int, at func(g, k int) float64, iv interval, from ir.Origin) interval {
-	out := interval{0, 0, min(iv.from, from)}
-	for g := range groups {
-		lo, hi := 0.0, 0.0
-		for k := range per {
-			w := at(g, k)
-			if w >= 0 {
-				lo += float64(w * iv.lo)
-				hi += float64(w * iv.hi)
-			} else {
-				lo += float64(w * iv.hi)
-				hi += float64(w * iv.lo)
-			}
-		}
-		if g == 0 {
-			out.lo, out.hi = lo, hi
-		}
-		out.lo, out.hi = min(out.lo, lo), max(out.hi, hi)
-	}
-	return out
+	r := rule(v, ir.Operands{
+		Range: func(a *ir.Value) ir.Range { return ir.Range{Lo: seen[a].lo, Hi: seen[a].hi, Origin: seen[a].from} },
+		Data:  func(a *ir.Value) *ir.Tensor { return known(m, a) },
+	})
+	return interval{r.Lo, r.Hi, r.Origin}, nil
 }

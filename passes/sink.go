@@ -97,7 +97,7 @@ func sink(m *ir.Module, opt *Options) error {
 			return hold(u, d), nil
 		case ir.OpNeg, ir.OpReshape, ir.OpTranspose, ir.OpReduceSum:
 			u, d := raw(args[0])
-			if d > 0 && (v.Op != ir.OpReduceSum || 1+signedBits(v.Range.Abs(), u.Type.Scale, 1) <= ringRoom) { // a sum must still fit
+			if d > 0 && (v.Op != ir.OpReduceSum || 1+ir.SignedBits(v.Range.Abs(), u.Type.Scale, 1) <= ringRoom) { // a sum must still fit
 				n, err := emit(v.Op, v.Attrs, u)
 				if err != nil {
 					return nil, err
@@ -124,7 +124,7 @@ func sink(m *ir.Module, opt *Options) error {
 			// behind a sum it would widen the ring of everything that is summed
 			sum := u.Op == ir.OpMatMul || u.Op == ir.OpConv || u.Op == ir.OpReduceSum
 			if d > 0 && c.Op == ir.OpConst && (!sum || c.Type.Scale <= 4) && v.Type.Shape.Size() == u.Type.Shape.Size() &&
-				1+signedBits(v.Range.Abs(), u.Type.Scale+c.Type.Scale, 1) <= 62 {
+				1+ir.SignedBits(v.Range.Abs(), u.Type.Scale+c.Type.Scale, 1) <= 62 {
 				n, err := emit(v.Op, v.Attrs, u, c)
 				if err != nil {
 					return nil, err
@@ -143,7 +143,7 @@ func sink(m *ir.Module, opt *Options) error {
 			d := max(da, db)
 			// raising the one that waits for less must fit the ring, or else the other is truncated first
 			fits := func(x *ir.Value, by int) bool {
-				return by == 0 || 1+signedBits(x.Range.Abs(), x.Type.Scale+by, 1) <= 63
+				return by == 0 || 1+ir.SignedBits(x.Range.Abs(), x.Type.Scale+by, 1) <= 63
 			}
 			fit := da == db || fits(a, d-da) && fits(b, d-db)
 			if d > 0 && fit && (v.Op != ir.OpSelect || da == db) {

@@ -1,8 +1,6 @@
 package passes
 
 import (
-	"math"
-
 	"smpcc/ir"
 	"smpcc/ir/diag"
 )
@@ -24,12 +22,6 @@ func roundWidth(n, ring int) int {
 		}
 	}
 	return 0
-}
-
-// signedBits returns the least n with |x| * 2^scale + slack < 2^(n-1) for |x| <= mag.
-func signedBits(mag float64, scale int, slack float64) int {
-	_, e := math.Frexp(math.Ldexp(mag, scale) + slack) // value < 2^e
-	return max(e+1, 2)
 }
 
 // width chooses the ring width of every value, from its consumers back to the inputs: a comparison or truncation needs
@@ -68,20 +60,21 @@ func width(m *ir.Module, opt *Options) error {
 		if len(v.Args) > 0 {
 			scale = v.Args[0].Type.Scale
 		}
+		opens := ir.Rows[v.Op].Opens
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight: // also where less is needed of it, data must fit its port
 			if v.Type.Elem == ir.Ring {
-				want(v, size(v, signedBits(v.Range.Abs(), v.Type.Scale, 1)))
+				want(v, size(v, ir.SignedBits(v.Range.Abs(), v.Type.Scale, 1)))
 			}
 		case ir.OpConst:
 		case ir.OpReveal:
 			x := v.Args[0]
 			if x.Type.Elem == ir.Ring {
-				want(x, size(v, signedBits(x.Range.Abs(), scale, 1)))
+				want(x, size(v, ir.SignedBits(x.Range.Abs(), scale, 1)))
 			}
 		case ir.OpTrunc:
 			x, d := v.Args[0], v.Attrs.Int("drop", 0)
-			n := 1 + signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d))
+			n := opens(v, len(m.Parties))
 			if k := masked[v]; k > 0 {
 				n = max(n, k+d)
 			} else if m := need[v] + d; m > n && wide[v] && roundWidth(m, opt.Ring) > 0 {
@@ -92,20 +85,12 @@ func width(m *ir.Module, opt *Options) error {
 				}
 			}
 			reads(v, x, n)
-		case ir.OpRelu, ir.OpLtz, ir.OpEqz:
-			x, d := v.Args[0], v.Attrs.Int("drop", 0)
-			n := signedBits(x.Range.Abs(), scale, parties*math.Ldexp(1, d))
-			reads(v, x, n)
-			masked[x] = max(masked[x], n-d)
-		case ir.OpWave, ir.OpExpo:
-			x, d := v.Args[0], v.Attrs.Int("drop", 0)
-			n := v.Attrs.Int("period", v.Attrs.Int("reach", 0)+1) + scale
-			reads(v, x, n)
-			masked[x] = max(masked[x], n-d)
+		case ir.OpRelu, ir.OpLtz, ir.OpEqz, ir.OpWave, ir.OpExpo:
+			n := opens(v, len(m.Parties))
+			reads(v, v.Args[0], n)
+			masked[v.Args[0]] = max(masked[v.Args[0]], n-v.Attrs.Int("drop", 0))
 		case ir.OpMax:
-			a, b := v.Args[0], v.Args[1]
-			mag := max(a.Range.Hi-b.Range.Lo, b.Range.Hi-a.Range.Lo, 0)
-			n := signedBits(mag, scale, 2*parties)
+			n := opens(v, len(m.Parties))
 			for _, x := range v.Args {
 				reads(v, x, n)
 				want(x, need[v])
@@ -119,7 +104,7 @@ func width(m *ir.Module, opt *Options) error {
 			for j, x := range v.Args {
 				secret := !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
 				// not rounded up: a wire says no more than the range, which is public
-				if k := 1 + signedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
+				if k := 1 + ir.SignedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
 					n[j] = k
 					masked[x] = max(masked[x], k)
 				}
@@ -240,7 +225,7 @@ func (w widening) bits(x *ir.Value, from, to int) float64 {
 			size := float64(base.Type.Shape.Size())
 			cost := float64(to-had) * size
 			if d := base.Attrs.Int("drop", 0); base.Op == ir.OpTrunc && roundWidth(had+d, w.ring) > 0 && roundWidth(to+d, w.ring) == 0 {
-				cost += w.again(float64(signedBits(base.Range.Abs(), base.Type.Scale, 1)+1) * size) // it cannot be opened in full at once
+				cost += w.again(float64(ir.SignedBits(base.Range.Abs(), base.Type.Scale, 1)+1) * size) // it cannot be opened in full at once
 			}
 			return cost
 		}

@@ -212,7 +212,11 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	if bad {
 		return nil, errReported
 	}
-	return row.lower(n)
+	out, err := row.lower(n)
+	if err != nil {
+		return nil, err
+	}
+	return n.typed(out)
 }
 
 // count says how many inputs a version takes.
@@ -234,6 +238,8 @@ func (n *node) branch(g *pb.GraphProto) ([]*ir.Value, error) {
 	if len(g.Output) != len(n.p.Output) {
 		return nil, fmt.Errorf("branch has %d outputs, the node %d", len(g.Output), len(n.p.Output))
 	}
+	n.r.branches++
+	defer func() { n.r.branches-- }()
 	return n.r.nested(g, len(g.Output), func() error { return nil })
 }
 

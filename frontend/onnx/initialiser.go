@@ -27,6 +27,9 @@ func (r *reader) initialisers(g *pb.GraphProto) {
 			continue
 		}
 		r.inits[name] = d
+		if d.Elem == ir.Int {
+			r.initTypes[d] = pb.TensorProto_DataType(t.GetDataType())
+		}
 	}
 	for _, t := range g.SparseInitializer {
 		name := t.GetValues().GetName()
@@ -64,6 +67,9 @@ func (r *reader) value(name string) *ir.Value {
 	}
 	if err != nil {
 		ir.Bug("%v: %v", pos, err) // names, owners and shapes have been checked
+	}
+	if typ, ok := r.initTypes[t]; ok && typ != pb.TensorProto_INT64 {
+		r.types[v] = typ
 	}
 	r.vals[name] = v
 	return v

@@ -153,10 +153,20 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 			return
 		}
 		r.vals[name] = c
+		if e == ir.Int {
+			r.types[c] = pb.TensorProto_DataType(t.GetElemType())
+		}
 		return
 	}
 	attrs := ir.Attrs{ir.S("name", name), ir.S("owner", r.owner(name, r.opt.InputOwner)), ir.S("elem", e.String()), ir.Dims("shape", shape)}
+	typ := pb.TensorProto_DataType(t.GetElemType())
 	if rg, ok := r.opt.Ranges[name]; ok {
+		if e == ir.Int {
+			if rg, err = r.within(name, typ, rg); err != nil {
+				fail(err)
+				return
+			}
+		}
 		attrs = append(attrs, ir.F("lo", rg[0]), ir.F("hi", rg[1]))
 	}
 	if c := r.opt.Columns[name]; len(c) > 0 {
@@ -167,12 +177,18 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		}
 		attrs = append(attrs, declared...)
 	}
+	if w := wholeType(typ); e == ir.Int && w != "" {
+		attrs = append(attrs, ir.S("type", w))
+	}
 	x, err := r.f.Emit(pos, ir.OpInput, attrs)
 	if err != nil {
 		fail(err)
 		return
 	}
 	r.vals[name] = x
+	if e == ir.Int {
+		r.types[x] = typ
+	}
 }
 
 // columns returns the attributes that declare ranges of some columns of an input.

@@ -186,6 +186,10 @@ type reader struct {
 	copies    map[string]int                // how many weights share a base name
 	scope     []string                      // names defined in the branches being read
 	errs      diag.List
+	types     map[*ir.Value]pb.TensorProto_DataType // of integers that do not have 64 bits
+	initTypes map[*ir.Tensor]pb.TensorProto_DataType
+	indices   []index // values that name places of tables, outside of branches
+	branches  int     // conditional graphs that are being read
 	left      budget
 	held      float64 // tensor elements in the file
 	nodes     int
@@ -219,7 +223,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	base := filepath.Base(name)
 	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]int64{},
 		vals: map[string]*ir.Value{}, inits: map[string]*ir.Tensor{}, broken: map[string]bool{}, absent: map[string]error{},
-		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, left: budget{cells: spareCells, work: maxWork}}
+		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, types: map[*ir.Value]pb.TensorProto_DataType{}, initTypes: map[*ir.Tensor]pb.TensorProto_DataType{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, left: budget{cells: spareCells, work: maxWork}}
 	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Weights: map[string]*ir.Tensor{}}
 	r.f = ir.NewFunc("main")
 	r.m.Funcs = []*ir.Func{r.f}
@@ -241,6 +245,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.functionTable(model.Functions)
 	r.model(model.Graph)
 	r.boundMasks()
+	r.boundIndices()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"smpcc/ir"
@@ -107,6 +108,7 @@ func gather(n *node) ([]*ir.Value, error) {
 	// one-hot [I, K] times x [K, rest]
 	perm := append([]int{a}, rest(len(in), a)...)
 	flat := c.reshape(c.transpose(x, perm...), in[a], in.Size()/max(1, in[a]))
+	n.names(at, in[a])
 	y := c.e(ir.OpMatMul, nil, c.oneHot(c.reshape(at, at.Type.Shape.Size()), in[a], x.Type.Elem), flat)
 	y = c.reshape(y, append(append(slices.Clone(at.Type.Shape), in[:a]...), in[a+1:]...)...)
 	r := len(at.Type.Shape)
@@ -187,6 +189,7 @@ func gatherElements(n *node) ([]*ir.Value, error) {
 			}
 		}
 		perm, back := toLast(len(in), a)
+		n.names(n.in(1), in[a])
 		hot := c.oneHot(c.transpose(n.in(1), perm...), in[a], x.Type.Elem) // [..., I, K]
 		if x = c.transpose(x, perm...); c.err != nil {
 			return nil, c.err
@@ -452,7 +455,11 @@ func trilu(n *node) ([]*ir.Value, error) {
 		return one(x, nil)
 	}
 	zero := c.cut(c.reshape(x, s.Size()), 0, 0, 1)
-	zero = c.sub(zero, zero)
+	if x.Type.Elem == ir.Bool {
+		zero = c.e(ir.OpXor, nil, zero, zero)
+	} else {
+		zero = c.sub(zero, zero)
+	}
 	src, err := n.indices(s.Size())
 	if err != nil {
 		return nil, err
@@ -495,6 +502,9 @@ func eyeLike(n *node) ([]*ir.Value, error) {
 	return one(n.constant(t))
 }
 
+// longSum is the length from which on a running sum is made of those of blocks: a triangle of all of it would be too large.
+const longSum = 1 << 10
+
 // cumSum multiplies with a triangle of ones, which is local.
 func cumSum(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
@@ -507,23 +517,52 @@ func cumSum(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := axes[0]
-	size := in[a]
-	if size > 1<<12 {
-		return nil, fmt.Errorf("dimension %d of %v is too long", a, in)
-	}
-	t := c.table(x.Type.Elem, size, size) // x [.., j] times t [j, i]
-	if t == nil {
+	perm, back := toLast(len(in), axes[0])
+	y := c.transpose(x, perm...)
+	size := in[axes[0]]
+	flat := c.running(c.reshape(y, in.Size()/max(1, size), size), n.int("exclusive", 0) != 0, n.int("reverse", 0) != 0)
+	if c.err != nil {
 		return nil, c.err
+	}
+	return c.one(c.transpose(c.reshape(flat, y.Type.Shape...), back...))
+}
+
+// running sums the rows of x [rows, size] up to each element, without it if exclusive, from the end if reverse. A long row is cut into blocks: within
+// each, and over the sums of those before.
+func (c *calc) running(x *ir.Value, exclusive, reverse bool) *ir.Value {
+	if c.err != nil {
+		return nil
+	}
+	rows, size := x.Type.Shape[0], x.Type.Shape[1]
+	if size <= longSum {
+		return c.e(ir.OpMatMul, nil, x, c.triangle(x.Type.Elem, size, exclusive, reverse))
+	}
+	block := int(math.Ceil(math.Sqrt(float64(size))))
+	count := (size + block - 1) / block
+	whole := x
+	if more := count*block - size; more > 0 { // zeros at the end add nothing
+		whole = c.e(ir.OpPad, ir.Attrs{ir.Is("pads", 0, 0, 0, int64(more))}, x)
+	}
+	whole = c.reshape(whole, rows, count, block)
+	within := c.e(ir.OpMatMul, nil, whole, c.triangle(x.Type.Elem, block, exclusive, reverse))
+	before := c.running(c.reshape(c.reduce(ir.OpReduceSum, whole, 2), rows, count), true, reverse)
+	return c.cut(c.reshape(c.add(within, c.reshape(before, rows, count, 1)), rows, count*block), 1, 0, size)
+}
+
+// triangle is t [j, i] of ones where element j counts for sum i.
+func (c *calc) triangle(e ir.Elem, size int, exclusive, reverse bool) *ir.Value {
+	t := c.table(e, size, size)
+	if t == nil {
+		return nil
 	}
 	for j := range size {
 		for i := range size {
 			d := i - j
-			if n.int("reverse", 0) != 0 {
+			if reverse {
 				d = -d
 			}
-			if d > 0 || d == 0 && n.int("exclusive", 0) == 0 {
-				if t.Elem == ir.Real {
+			if d > 0 || d == 0 && !exclusive {
+				if e == ir.Real {
 					t.F[j*size+i] = 1
 				} else {
 					t.I[j*size+i] = 1
@@ -531,10 +570,7 @@ func cumSum(n *node) ([]*ir.Value, error) {
 			}
 		}
 	}
-	perm, back := toLast(len(in), a)
-	y := c.transpose(x, perm...)
-	flat := c.e(ir.OpMatMul, nil, c.reshape(y, in.Size()/max(1, size), size), c.data(t, true))
-	return c.one(c.transpose(c.reshape(flat, y.Type.Shape...), back...))
+	return c.data(t, true)
 }
 
 // reverseSequence turns around the first lengths[b] entries of each sequence.

@@ -156,8 +156,14 @@ func parametricRelu(n *node) ([]*ir.Value, error) {
 	return one(n.e(ir.OpAdd, nil, r, u))
 }
 
+// clip bounds x by public numbers, or by what is computed.
 func clip(n *node) ([]*ir.Value, error) {
 	var attrs ir.Attrs
+	for i := 1; i <= 2; i++ {
+		if n.given(i) && n.data(i) == nil && n.in(i).Type.Shape.Size() == 1 {
+			return n.clipBetween()
+		}
+	}
 	for i, name := range []string{"min", "max"} {
 		x, ok, err := n.scalar(i+1, name)
 		if err != nil {
@@ -168,6 +174,17 @@ func clip(n *node) ([]*ir.Value, error) {
 		}
 	}
 	return one(n.e(ir.OpClip, attrs, n.in(0)))
+}
+
+// clipBetween returns min(max(x, lo), hi) for bounds that are not all known when compiling.
+func (n *node) clipBetween() ([]*ir.Value, error) {
+	c, x := n.calc(), n.in(0)
+	for i, op := range []ir.Op{ir.OpMax, ir.OpMin} {
+		if n.given(i + 1) {
+			x = c.e(op, nil, x, c.reshape(n.in(i+1)))
+		}
+	}
+	return c.one(x)
 }
 
 // hardSigmoid returns alpha*x + beta bounded to 0..1.
@@ -192,9 +209,6 @@ func cast(n *node) ([]*ir.Value, error) {
 		return nil, err
 	}
 	x := n.in(0)
-	if x.Op == ir.OpConst && x.Type.Elem == ir.Int && e == ir.Int {
-		return one(n.wrapped(x, pb.TensorProto_DataType(n.int("to", 0))))
-	}
 	y, err := n.convert(x, e)
 	if err != nil || e != ir.Int || x.Type.Elem == ir.Bool {
 		return one(y, err)
@@ -202,14 +216,17 @@ func cast(n *node) ([]*ir.Value, error) {
 	return one(n.narrowed(y, pb.TensorProto_DataType(n.int("to", 0))))
 }
 
-// narrowed keeps the low bits of integers that a type of fewer than 64 bits holds.
+// narrowed keeps the low bits of integers that a type has.
 func (n *node) narrowed(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, error) {
-	bits := 8 * width(typ)
-	if x.Op == ir.OpConst || bits > 32 {
+	bits, signed := bitsOf(typ)
+	switch {
+	case x.Op == ir.OpConst:
+		return n.wrapped(x, typ)
+	case bits == 64 && signed:
 		return x, nil
 	}
 	attrs := ir.Attrs{ir.I("bits", int64(bits))}
-	if typ == pb.TensorProto_INT8 || typ == pb.TensorProto_INT16 || typ == pb.TensorProto_INT32 {
+	if signed {
 		attrs = append(attrs, ir.I("signed", 1))
 	}
 	return n.e(ir.OpWrap, attrs, x)
@@ -217,10 +234,11 @@ func (n *node) narrowed(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, er
 
 // wrapped keeps the bits of constant integers that a type has, as ONNX says of casts between integers.
 func (n *node) wrapped(x *ir.Value, typ pb.TensorProto_DataType) (*ir.Value, error) {
-	t, bits := x.Attrs.Tensor("data"), uint(64-8*width(typ))
-	unsigned := typ == pb.TensorProto_UINT8 || typ == pb.TensorProto_UINT16 || typ == pb.TensorProto_UINT32
+	t := x.Attrs.Tensor("data")
+	bits, signed := bitsOf(typ)
+	bits = 64 - bits
 	of := func(k int64) int64 {
-		if unsigned {
+		if !signed && bits > 0 {
 			return int64(uint64(k) << bits >> bits)
 		}
 		return k << bits >> bits
@@ -362,7 +380,7 @@ func init() {
 		return func(x, y float64) float64 { return math.Ldexp(x, int(y)) }
 	}), version{since: 11, in: 2, max: 2, attrs: "direction:s!"})
 	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 6, in: 2, max: 2})
-	add("Clip", "Elementwise bounds, which are public.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
+	add("Clip", "Elementwise bounds, public ones or computed.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
 	add("Cast", "Conversion: int to real, real to int towards zero (exact), numbers to bool, bool to number.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
@@ -383,7 +401,11 @@ func init() {
 	add("ThresholdedRelu", "Elementwise x if x > alpha, 0 otherwise.", thresholdedRelu, version{since: 10, in: 1, max: 1, attrs: "alpha:f"})
 	add("Sign", "Elementwise -1, 0 or 1.", sign, version{since: 9, in: 1, max: 1})
 	add("CastLike", "Conversion to the kind of the second input's elements, as Cast does.", func(n *node) ([]*ir.Value, error) {
-		return one(n.convert(n.in(0), n.in(1).Type.Elem))
+		y, err := n.convert(n.in(0), n.in(1).Type.Elem)
+		if err != nil || y.Type.Elem != ir.Int || n.in(0).Type.Elem == ir.Bool {
+			return one(y, err)
+		}
+		return one(n.narrowed(y, n.r.typeOf(n.in(1))))
 	}, version{since: 15, in: 2, max: 2}, version{since: 19, in: 2, max: 2, attrs: "saturate:i"}, version{since: 24, in: 2, max: 2, attrs: "saturate:i round_mode:s"})
 	for _, r := range []struct {
 		name  string

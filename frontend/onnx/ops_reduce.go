@@ -57,6 +57,22 @@ func (c *calc) logSumExp(x *ir.Value, axes []int) *ir.Value {
 	return c.add(top, c.fn(ir.OpLog, sum))
 }
 
+// mean is the sum over axes by the number of its terms. That of integers is their exact sum, whatever their type, by an integer, towards zero.
+func (c *calc) mean(x *ir.Value, axes []int) *ir.Value {
+	if c.err != nil || x.Type.Elem != ir.Int || len(axes) == 0 {
+		return c.reduce(ir.OpReduceMean, x, axes...)
+	}
+	terms := 1
+	for _, a := range axes {
+		terms *= x.Type.Shape[a]
+	}
+	if terms == 0 {
+		return c.fail("mean of nothing along dimensions %v of %v", axes, x.Type.Shape)
+	}
+	sum := c.reduce(ir.OpReduceSum, x, axes...)
+	return c.e(ir.OpIntDiv, nil, sum, c.num(x, float64(terms)))
+}
+
 func argMax(negate bool) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
 		x := n.in(0)
@@ -111,7 +127,7 @@ func init() {
 		{"ReduceSumSquare", "Sum of squares over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
 			return c.reduce(ir.OpReduceSum, c.mul(x, x), axes...)
 		})},
-		{"ReduceMean", "Mean over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceMean, x, axes...) })},
+		{"ReduceMean", "Mean over axes; of integers towards zero, exactly.", 18, reduction((*calc).mean)},
 		{"ReduceMax", "Largest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceMax, x, axes...) })},
 		{"ReduceMin", "Smallest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
 			return c.neg(c.reduce(ir.OpReduceMax, c.neg(x), axes...))
