@@ -30,10 +30,10 @@ var methods = map[ir.Op]method{
 	ir.OpSoftplus: {bend: &bend{0, line{0, 1}, even}},
 	ir.OpMish:     {bend: &bend{0, line{0, 1}, neither}},
 	ir.OpElu:      {bend: &bend{-1, line{0, 1}, neither}},
-	ir.OpRecip:    {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
-	ir.OpRsqrt:    {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
-	ir.OpSqrt:     {scale: &scaled{lo: leastOctave, hi: mostOctave, factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
-	ir.OpLog:      {scale: &scaled{lo: leastOctave, hi: mostOctave, term: func(j float64) float64 { return j * math.Ln2 }}},
+	ir.OpRecip:    {scale: &scaled{factor: func(j float64) float64 { return math.Exp2(-j) }, odd: true}},
+	ir.OpRsqrt:    {scale: &scaled{factor: func(j float64) float64 { return math.Exp2(-j / 2) }}},
+	ir.OpSqrt:     {scale: &scaled{factor: func(j float64) float64 { return math.Exp2(j / 2) }}},
+	ir.OpLog:      {scale: &scaled{term: func(j float64) float64 { return j * math.Ln2 }}},
 	ir.OpGeluTanh: {bend: &bend{0, line{0, 1}, even}},
 	ir.OpFloor:    {by: (*approximation).floor},
 	ir.OpExp:      {by: (*approximation).exp},
@@ -49,8 +49,11 @@ type approximation struct {
 	frac  int // fraction bits of reals near 1
 	tight int // how many bits closer than usual the result is wanted
 
+	fine    bool // arguments keep their leading digits, however small they are
 	parties int
 	net     Network
+	roots   map[*ir.Value]*root     // reciprocal roots made so far
+	rooted  map[*ir.Value]*ir.Value // roots made so far, and what they are roots of
 }
 
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
@@ -72,6 +75,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		eps = DefaultPrecision
 	}
 	seen := map[*ir.Value]interval{}
+	roots, rooted := map[*ir.Value]*root{}, map[*ir.Value]*ir.Value{}
 	done := 0
 	lim := limit(ir.Real, opt.FracBits)
 	if opt.wide {
@@ -100,7 +104,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, parties: len(m.Parties), net: opt.Net}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
@@ -117,6 +121,11 @@ func approximate(m *ir.Module, opt *Options) error {
 			return integerMethods[v.Op](a, v, args)
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
+		case v.Op == ir.OpMul:
+			if y := a.overRoot(args[0], args[1]); y != nil {
+				return y, nil
+			}
+			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
 		case !ok && ir.Smooth[v.Op] != nil:
 			return nil, diag.Errorf(v.Pos, "%s has no approximation", v.Op)
 		case !ok:

@@ -44,7 +44,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main())}
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine)}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
 		switch v.Op {
@@ -126,7 +126,7 @@ type quantiser struct {
 	nf      *ir.Func                // what it emits to
 	at      *ir.Value               // what it replaces
 	weights map[*ir.Value]*ir.Value // a weight as it was emitted first -> as its products read it
-	wish    map[*ir.Value]int       // fraction bits that what reads an input asks for
+	wish    map[*ir.Value]int       // fraction bits that what reads a value asks for
 }
 
 // emit emits op with the range of what it replaces.
@@ -167,20 +167,31 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
 }
 
-// wishes returns the fraction bits that formats ask for of inputs, seen through views and sums with constants.
-func wishes(f *ir.Func) map[*ir.Value]int {
+// wishes returns the fraction bits that formats ask for of values before them: of inputs, seen through views and sums, and where deep is set of
+// products too, also through sums of many and constant factors.
+func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
 	out := map[*ir.Value]int{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
 		want := out[v]
-		if v.Op == ir.OpFormat {
+		if v.Op == ir.OpFormat && v.Type.Elem == ir.Real {
 			want = max(want, v.Attrs.Int("frac", 0))
 		}
-		for _, a := range v.Args {
-			public := a.Type.Vis.IsPublic()
-			if want > 0 && !public && (v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax) {
-				out[a] = max(out[a], want)
+		if want <= 0 {
+			continue
+		}
+		for i, a := range v.Args {
+			ask := 0
+			switch {
+			case a.Type.Vis.IsPublic():
+			case v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax:
+				ask = want
+			case deep && v.Op == ir.OpReduceSum:
+				ask = want
+			case deep && v.Op == ir.OpMul && plain(v.Args[1-i]).Op == ir.OpConst:
+				ask = want + binade(magnitude(plain(v.Args[1-i]).Attrs.Tensor("data")))
 			}
+			out[a] = max(out[a], ask)
 		}
 	}
 	return out
@@ -323,6 +334,9 @@ func waits(a *ir.Value) bool { return a.Op == ir.OpTrunc && a.Attrs.Int("firm", 
 // product multiplies two factors and truncates what is more than the product's magnitude asks for.
 func (q *quantiser) product(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 	want := fractionBits(q.f, v.Range.Abs())
+	if q.opt.fine {
+		want = max(want, min(q.wish[v], mostFraction, q.room(v.Range.Abs())))
+	}
 	args, err := q.factors(v, args, want)
 	if err != nil {
 		return nil, err
