@@ -152,7 +152,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 	}
 	for _, a := range attempts {
 		o := *opt
-		o.FracBits, o.wide, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 4
+		o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1, a.frac >= 4
 		if o.Precision <= 0 {
 			o.Precision = DefaultPrecision
 		}

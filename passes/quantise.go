@@ -44,7 +44,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main())}
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine)}
 	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
@@ -170,21 +170,31 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 	return q.emit(v.Op, v.Attrs.With(ir.I("scale", int64(scale))))
 }
 
-// wishes returns the fraction bits that formats ask for of inputs, products and sums, seen through views, sums and maxima: bits that are dropped
-// there cannot be had again.
-func wishes(f *ir.Func) map[*ir.Value]int {
+// wishes returns the fraction bits that formats ask for of values before them: of inputs, products and sums, seen through views,
+// sums and maxima, and where deep is set also through sums of many and constant factors. Bits that are dropped there cannot be had again.
+func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
 	out := map[*ir.Value]int{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
 		want := out[v]
-		if v.Op == ir.OpFormat {
+		if v.Op == ir.OpFormat && v.Type.Elem == ir.Real {
 			want = max(want, v.Attrs.Int("frac", 0))
 		}
-		for _, a := range v.Args {
-			public := a.Type.Vis.IsPublic()
-			if want > 0 && !public && (v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax) {
-				out[a] = max(out[a], want)
+		if want <= 0 {
+			continue
+		}
+		for i, a := range v.Args {
+			ask := 0
+			switch {
+			case a.Type.Vis.IsPublic():
+			case v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax:
+				ask = want
+			case deep && v.Op == ir.OpReduceSum:
+				ask = want
+			case deep && v.Op == ir.OpMul && plain(v.Args[1-i]).Op == ir.OpConst:
+				ask = want + binade(magnitude(plain(v.Args[1-i]).Attrs.Tensor("data")))
 			}
+			out[a] = max(out[a], ask)
 		}
 	}
 	return out
@@ -197,7 +207,7 @@ func (q *quantiser) room(mag float64) int {
 
 // asked returns the fraction bits that v's magnitude asks for, or what reads it if that is more.
 func (q *quantiser) asked(v *ir.Value, mag float64) int {
-	return max(fractionBits(q.f, mag), min(q.wish[v], q.room(mag)))
+	return max(fractionBits(q.f, mag), min(q.wish[v], mostFraction, q.room(mag)))
 }
 
 // raise gives x at least the wanted number of fraction bits.

@@ -1,0 +1,154 @@
+package passes
+
+import (
+	"math"
+
+	"smpcc/ir"
+)
+
+// A bend is a function that runs into a constant on the left and a line on the right.
+type bend struct {
+	left  float64
+	right line
+	part  parity // how a polynomial uses its symmetry
+}
+
+// A parity splits a function so that a polynomial needs half the terms.
+type parity int
+
+const (
+	neither parity = iota
+	even           // f(x) = x/2 + e(x^2)
+	odd            // f(x) = x * e(x^2)
+	centred        // f(x) = 1/2 + x * e(x^2)
+)
+
+// window returns where f differs from its asymptotes by more than eps; its ends are multiples of 1/8.
+func (b *bend) window(f func(float64) float64, eps float64) (lo, hi float64) {
+	const step = 1.0 / 8
+	lo, hi = -64, 64
+	for lo < 0 && math.Abs(f(lo+step)-b.left) <= eps {
+		lo += step
+	}
+	for hi > lo+step && math.Abs(f(hi-step)-b.right.at0-b.right.slope*(hi-step)) <= eps {
+		hi -= step
+	}
+	return lo, hi
+}
+
+// A polyline takes fewer rounds and more bytes for each element than waves, or Chebyshev polynomials, between two thresholds.
+const (
+	roundsSaved     = 1.0
+	bytesSpent      = 30.0
+	roundsSavedPoly = 5.0
+	bytesSpentPoly  = 100.0
+)
+
+// polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
+// Error: 0.6 eps by the fit, half an ulp per knot by rounding.
+func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
+	if y := a.waves(x, ir.Smooth[op], w.part); y != nil {
+		return y
+	}
+	iv := a.known(x)
+	saved, spent := roundsSaved, bytesSpent
+	if w.part == neither {
+		saved, spent = roundsSavedPoly, bytesSpentPoly
+	}
+	if float64(x.Type.Shape.Size())*spent >= a.net.roundsWorth(saved) {
+		return a.between(x, ir.Smooth[op], w)
+	}
+	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
+	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
+	var t, s []float64 // knots below the range are part of a line, those above it are dropped
+	y0, slope := p.y0, 0.0
+	for i, k := range p.at {
+		switch {
+		case k >= iv.hi:
+		case k <= iv.lo:
+			y0 -= float64(p.slope[i] * k)
+			slope += p.slope[i]
+		default:
+			t, s = append(t, k), append(s, p.slope[i])
+		}
+	}
+	y := a.num(y0)
+	if len(t) > 0 {
+		above := a.E(ir.OpRelu, nil, a.sub(a.column(x, len(t)), a.Const(ir.Reals(ir.Shape{1, len(t)}, t...))))
+		y = a.add(a.weigh(x, above, s, a.frac), y)
+	}
+	if slope != 0 {
+		y = a.add(a.mul(x, a.num(slope)), y)
+	} else if len(t) == 0 {
+		y = a.add(a.sub(x, x), y)
+	}
+	lo, hi := p.y0, p.y0
+	for _, k := range append(p.at, iv.lo, iv.hi) {
+		v := p.eval(max(min(k, iv.hi), iv.lo))
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	unit := math.Ldexp(float64(2+len(p.at)), -a.frac)
+	return a.within(y, keep, lo-unit, hi+unit)
+}
+
+// between computes a function with asymptotes between two thresholds, beyond which it is a constant and a line. Error: 0.2 eps by the
+// asymptotes, the rest by what is between.
+func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *ir.Value {
+	first, last := w.window(f, 0.2*a.eps)
+	switch iv := a.known(x); { // where the whole range is an asymptote
+	case iv.lo >= last:
+		return a.add(a.mul(x, a.num(w.right.slope)), a.num(w.right.at0))
+	case iv.hi <= first:
+		return a.add(a.sub(x, x), a.num(w.left))
+	}
+	x, over := a.clip(x, first, last)
+	y := a.waves(x, f, w.part)
+	if y == nil {
+		y = a.chebyshev(x, f, w.part)
+	}
+	if over != nil && w.right.slope != 0 { // the line on the right goes on
+		y = a.add(y, a.mul(over, a.num(w.right.slope)))
+	}
+	return y
+}
+
+// waves computes a function with asymptotes, half a wave away from where they meet, as a sum of waves: one opening and no round
+// behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
+// It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
+func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
+	iv := a.known(x)
+	bits := a.mantissaBits()
+	g, slope, y0 := f, 0.0, 0.0
+	switch part {
+	case neither:
+		return nil
+	case even:
+		g, slope = func(x float64) float64 { return f(x) - x/2 }, 0.5
+	case centred:
+		g, y0 = func(x float64) float64 { return f(x) - 0.5 }, 0.5
+	}
+	w := fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.1*a.eps, bits) // a few more waves cost little
+	if w == nil {
+		w = fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
+	}
+	if w == nil {
+		return nil
+	}
+	if slope != 0 { // x is opened anyway, and linear terms read its wire
+		x = a.firm(x, a.frac)
+	}
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(w.period)), ir.I("frac", int64(bits))}, x)
+	lo, hi := extremes(func(t float64) float64 { return g(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	if w.mean != 0 {
+		y = a.add(y, a.exact(bits, ir.Shape{}, w.mean))
+	}
+	y = a.within(y, keep, lo-a.eps, hi+a.eps)
+	if y0 != 0 {
+		y = a.add(y, a.num(y0))
+	}
+	if slope != 0 {
+		y = a.add(y, a.mul(x, a.num(slope)))
+	}
+	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	return a.within(y, a.frac, lo-a.eps, hi+a.eps)
+}
