@@ -38,6 +38,9 @@ func (c *Compilation) notes(m *ir.Module, opt *passes.Options, columns map[strin
 		}
 		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from %s with a margin, not from a proof", n, samples))
 	}
+	if c.Numbers.Undefined != "" {
+		c.Notes = append(c.Notes, c.Numbers.Undefined)
+	}
 	for _, t := range passes.Tails(m.Main(), opt) {
 		c.Notes = append(c.Notes, tailNote(t, columns[t.Name]))
 	}

@@ -32,6 +32,8 @@ type check struct {
 	want    []map[string]*ir.Tensor
 	ways    []int // in which the inputs were drawn
 	tried   bool
+	// undefined says where the graph has no exact value for some inputs in their ranges, which are no ordinary ones.
+	undefined string
 }
 
 // newCheck prepares the comparison with a graph.
@@ -91,7 +93,7 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 				why = fmt.Sprintf("run %d: %v", i+1, failed[i])
 			case from.Type.Elem == ir.Real:
 				why = c.reals(&o, got[i][name], c.want[i][name], v.Type.Scale, why)
-			case c.ways[i] == drawMagnitudes || c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !roundedBefore(from):
+			case generic(c.ways[i]) && c.ways[i] != drawEnds || c.samples || !roundedBefore(from):
 				discrete(&o, got[i][name], c.want[i][name]) // elsewhere values are equal on purpose, and rounding decides
 			}
 		}
@@ -173,11 +175,13 @@ func (c *check) prepare(m *ir.Module) error {
 				ranges[v.Attrs.Str("name")] = v
 			}
 		}
+		lo, hi := overlap(c.graph.Main(), ranges)
+		common := [2]float64{lo, hi}
 		for i := range runs {
 			in := map[string]*ir.Tensor{}
 			for j, v := range c.graph.Main().Body {
 				if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
-					in[name] = draw(v, ranges[name], i, rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
+					in[name] = draw(v, ranges[name], common, i, rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
 				}
 			}
 			tries = append(tries, in)
@@ -200,13 +204,29 @@ func (c *check) prepare(m *ir.Module) error {
 		if errs[i] != nil {
 			return errs[i]
 		}
-		if infinite(want[i]) != "" {
-			return c.outOfDomain(tries[i], infinite(want[i]), i)
+		name := infinite(want[i])
+		if name == "" {
+			c.inputs, c.want, c.ways = append(c.inputs, tries[i]), append(c.want, want[i]), append(c.ways, i%drawWays)
+			continue
 		}
-		c.ways = append(c.ways, i%drawWays)
+		at, what, err := c.outOfDomain(tries[i], name, i)
+		if err != nil {
+			return err
+		}
+		if generic(i%drawWays) || c.samples || len(c.inputs) == 0 && i == len(tries)-1 {
+			return diag.Errorf(at.Pos, "%s; fixed point has no such number", what).
+				WithHint("declare input ranges that keep its argument inside the function's domain (--range NAME=LO..HI), or bound the argument in the model (Max, Clip, + epsilon)")
+		}
+		if c.undefined == "" {
+			c.undefined = fmt.Sprintf("%v: %s; for such inputs a number without meaning is revealed", at.Pos, what)
+		}
 	}
-	c.inputs, c.want = tries, want
 	return nil
+}
+
+// generic reports whether inputs drawn in the given way are like those that people have: equal elements of a line come about by chance alone.
+func generic(way int) bool {
+	return way == drawMagnitudes || way == drawUniform || way == drawEnds || way == drawAgain
 }
 
 // infinite returns the name of an output that is not a number everywhere, "" if there is none.
@@ -229,27 +249,26 @@ func notNumber(t *ir.Tensor) int {
 	return -1
 }
 
-// outOfDomain refuses a graph whose exact output is infinite or NaN for inputs that are declared to be possible: fixed point has no such value, so it
-// would give some other number. It names the first node that leaves the numbers on the way to the output.
-func (c *check) outOfDomain(in map[string]*ir.Tensor, output string, run int) error {
+// outOfDomain says of an output that is infinite or NaN for inputs that are declared to be possible which node leaves the numbers first: fixed point has
+// no such value, and gives some other number.
+func (c *check) outOfDomain(in map[string]*ir.Tensor, output string, run int) (at *ir.Value, what string, err error) {
 	vals, err := ir.Eval(c.graph.Main(), ir.Env{Inputs: in, Weights: c.graph.Weights})
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	at, element := c.leaves(vals, output)
 	kind := "inputs drawn from their ranges"
 	if c.samples {
 		kind = fmt.Sprintf("sample %d", run+1)
 	}
-	what := string(at.Op)
+	what = string(at.Op)
 	for _, a := range at.Args {
 		if len(a.Type.Shape) == len(at.Type.Shape) && vals[a].Len() == vals[at].Len() {
 			what += fmt.Sprintf(" of %.6g", vals[a].At(element))
 			break
 		}
 	}
-	return diag.Errorf(at.Pos, "%s is %v for %s, and output %q with it; fixed point has no such number", what, vals[at].At(element), kind, output).
-		WithHint("declare input ranges that keep its argument inside the function's domain (--range NAME=LO..HI), or bound the argument in the model (Max, Clip, + epsilon)")
+	return at, fmt.Sprintf("%s is %v for %s, and output %q with it", what, vals[at].At(element), kind, output), nil
 }
 
 // leaves returns the first value on the way to an output that is no number although its arguments are, and an element of which that holds.
@@ -275,6 +294,7 @@ const (
 	drawMagnitudes = iota // log-uniform, each element
 	drawUniform
 	drawEnds   // each element at one end of its range, by chance
+	drawNear   // all inputs at the same place of their ranges but for differences of any magnitude: what is left of a difference decides then
 	drawHigh   // all at the upper end
 	drawSingle // one of each line anywhere, the others as small as can be
 	drawScaled // uniform, all times the same power of two
@@ -283,8 +303,45 @@ const (
 	drawWays
 )
 
+// inputRange returns the range of input v, whose range in the module with formats is that of at.
+func inputRange(v, at *ir.Value) (lo, hi float64) {
+	if v.Type.Elem == ir.Bool {
+		return 0, 1
+	}
+	lo, hi = v.Attrs.Float("lo", math.NaN()), v.Attrs.Float("hi", math.NaN())
+	if !math.IsNaN(lo) && !math.IsNaN(hi) {
+		return lo, hi
+	}
+	if at != nil {
+		return at.Range.Lo, at.Range.Hi
+	}
+	return -DefaultAssume, DefaultAssume
+}
+
+// overlap returns what the ranges of real inputs have in common; lo > hi if that is nothing.
+func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
+	lo, hi = math.Inf(-1), math.Inf(1)
+	for _, v := range f.Body {
+		if v.Op == ir.OpInput && v.Type.Elem == ir.Real {
+			a, b := inputRange(v, ranges[v.Attrs.Str("name")])
+			lo, hi = max(lo, a), min(hi, b)
+		}
+	}
+	return lo, hi
+}
+
+// near draws a number of a..b that differs by any magnitude from a place that all inputs of the run have in common: place, from 0 to 1, of what their
+// ranges have in common, or of a..b if that is nothing.
+func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
+	lo, hi := a, b
+	if common[0] <= common[1] {
+		lo, hi = common[0], common[1]
+	}
+	return min(max(lo+float64((hi-lo)*place)+logUniform(a-b, b-a, r), a), b)
+}
+
 // draw returns data for input v, whose range is that of at, drawn in the way of the given run.
-func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
+func draw(v, at *ir.Value, common [2]float64, run int, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
 	lo, hi := 0.0, 1.0
 	if v.Type.Elem != ir.Bool {
@@ -305,6 +362,7 @@ func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 		line = max(1, s[len(s)-1])
 	}
 	scale := math.Exp2(-scaledBy * r.Float64())
+	place := rand.New(rand.NewPCG(uint64(run), 0)).Float64() // the same for all inputs
 	single := 0
 	for i := range t.Len() {
 		a, b := lo, hi
@@ -314,7 +372,12 @@ func draw(v, at *ir.Value, run int, r *rand.Rand) *ir.Tensor {
 		if i%line == 0 {
 			single = r.IntN(line)
 		}
-		x := drawn(a, b, run%drawWays, i%line == single, scale, r)
+		x := 0.0
+		if run%drawWays == drawNear {
+			x = near(a, b, place, common, r)
+		} else {
+			x = drawn(a, b, run%drawWays, i%line == single, scale, r)
+		}
 		switch v.Type.Elem {
 		case ir.Real:
 			t.F[i] = x
@@ -394,9 +457,11 @@ func multiplyAdds(f *ir.Func) float64 {
 // DefaultAssume. The same run gives the same inputs on every machine.
 func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
 	in := map[string]*ir.Tensor{}
+	lo, hi := overlap(m.Main(), nil)
+	common := [2]float64{lo, hi}
 	for j, v := range m.Main().Body {
 		if v.Op == ir.OpInput {
-			in[v.Attrs.Str("name")] = draw(v, nil, run, rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
+			in[v.Attrs.Str("name")] = draw(v, nil, common, run, rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
 		}
 	}
 	return in

@@ -74,6 +74,7 @@ type Numbers struct {
 	Precision float64 // asked of approximated functions
 	Wide      bool    // some bounds fit no ring: those values are assumed to be smaller
 	Outputs   []Output
+	Undefined string // where the graph has no exact value for some inputs in their ranges, "" if none was found
 }
 
 // An attempt is one choice of formats for the whole module.
@@ -148,6 +149,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		}
 		*m = *c.m
 		c.numbers.publish(opt)
+		c.numbers.Undefined = check.undefined
 		return c.numbers, nil
 	}
 	for _, a := range attempts {
