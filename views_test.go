@@ -330,7 +330,7 @@ func (ts tallies) differ(other tallies) (bad []string) {
 }
 
 // A viewCase is a small plan, two very different inputs of p0 that give the same output, and an input of p1. Outputs are bits,
-// numbers of classes, integers or zero: of reals the last bit is rounded at random, which p0 can tell something from.
+// numbers of classes, integers or zero: of reals the last bit is rounded by low bits of shares, from which a receiver can tell something.
 type viewCase struct {
 	name  string
 	step  plan.StepOp // that the plan must use

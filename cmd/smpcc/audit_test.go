@@ -206,10 +206,21 @@ func TestLayout(t *testing.T) {
 func TestAuditTellsOfNoise(t *testing.T) {
 	const line = "tell a part of a bit of their argument beyond the function"
 	dir := t.TempDir()
-	for f, want := range map[string]bool{"sigmoid": true, "exp": true, "relu": false} {
-		file := filepath.Join(dir, f+".smp")
-		program := "parties alice, bob\n\ninput x: real[4] from alice in -4..4\ninput y: real[4] from bob in -4..4\n\nreveal " + f + "(x + y) to bob as z\n"
-		if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+	for f, want := range map[string]bool{"sin": true, "exp": true, "relu": false} {
+		file := filepath.Join(dir, f+".ir")
+		module := fmt.Sprintf(`module "m" {
+  parties p0 p1
+  dealer d
+  func main {
+    v0 = input name="x" owner="p0" elem="real" shape=[4] lo=-2 hi=2 : private(p0) real[4]
+    v1 = input name="y" owner="p1" elem="real" shape=[4] lo=-2 hi=2 : private(p1) real[4]
+    v2 = add v0 v1 : secret{p0,p1} real[4]
+    v3 = %s v2 : secret{p0,p1} real[4]
+    v4 = reveal v3 name="z" to=["p1"] : private(p1) real[4]
+  }
+}
+`, f)
+		if err := os.WriteFile(file, []byte(module), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Contains(auditOf(t, file), line); got != want {

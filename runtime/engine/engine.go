@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/pprof"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -400,8 +399,7 @@ func (x *execution) perform(ctx context.Context, t Transport, ph plan.Phase, sta
 	return nil
 }
 
-// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more. What hides something without the masks that
-// its session has cleared is cleared with its buffer: corrections and keys, which are shares of material, and the shares of outputs.
+// done ends an exchange whose messages have been unpacked: nothing of it is on its way any more.
 func (x *execution) done(t *traffic) error {
 	if t.flow != nil {
 		began := x.watch.now()
@@ -411,13 +409,7 @@ func (x *execution) done(t *traffic) error {
 		x.watch.wait(began, timeline.Compute, t.round)
 		x.watch.streamed(t)
 	}
-	secret := slices.ContainsFunc(t.opens, func(o plan.Open) bool {
-		return o.Kind == plan.Correction || o.Kind == plan.Keys || o.Kind == plan.Reveal
-	})
 	for _, b := range t.data {
-		if secret {
-			clear(b)
-		}
 		message.Free(b)
 	}
 	return nil

@@ -477,9 +477,11 @@ func (x *execution) pack(w *worker, out *traffic, i, lo, hi int) {
 // following returns the n bytes of a message behind those from a byte on, or those that there are before its end.
 func following(msg []byte, from, n, end int) []byte { return msg[from+n : min(from+2*n, end)] }
 
-// unpack combines elements lo..hi-1 of what the peers sent with the own shares.
+// unpack combines elements lo..hi-1 of what the peers sent with the own shares. What hides something by itself, once the session has cleared its masks,
+// is cleared here, while it is in the cache: corrections and keys, which are shares of material, and shares of outputs.
 func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 	o := &in.opens[i]
+	secret := o.Kind == plan.Correction || o.Kind == plan.Keys || o.Kind == plan.Reveal
 	roles := len(x.e.plan.Programs)
 	if in.flow != nil {
 		began := x.watch.now()
@@ -516,6 +518,9 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 			ring.UnpackAdd(d, own, msg, o.Bits, w.tmp[:])
 		}
 		own = d
+		if secret {
+			clear(msg)
+		}
 	}
 	if len(o.From) == 1 && o.From[0] == x.e.role {
 		ring.Bits(d, own, 0, o.Bits)
