@@ -1,8 +1,10 @@
 package oracle
 
 import (
+	"flag"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,9 +15,15 @@ import (
 // nightly is set for the long runs.
 var nightly = os.Getenv("SMPCC_NIGHTLY") != ""
 
+var (
+	programsFlag = flag.Int("programs", 0, "random programs of TestMutants; 0: few, or many at night")
+	seedFlag     = flag.Uint64("seed", 2, "of random programs and edits")
+)
+
 // A tally counts decisions.
 type tally struct {
 	programs, mutants, accepted, leaks, unsupported, sampled, rounded, noisy int
+	steps                                                                    map[string]bool // that were in compiled plans
 }
 
 // decide asks the oracle about an accepted plan.
@@ -48,16 +56,28 @@ func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edit
 // TestMutants: what the compiler makes of random programs is accepted, and everything that is accepted is private: plans as they are compiled, and what
 // random edits make of them.
 func TestMutants(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rand.New(rand.NewPCG(1, *seedFlag))
 	programs, each := 30, 40
-	if nightly {
+	switch {
+	case *programsFlag > 0:
+		programs = *programsFlag
+	case nightly:
 		programs = 5000
 	}
-	c := tally{programs: programs}
+	c := tally{programs: programs, steps: map[string]bool{}}
 	for range programs {
 		src, p := random(t, r)
 		if err := verify.Check(p).Err(); err != nil {
 			t.Errorf("what was compiled is refused: %v:\n%s", err, src)
+		}
+		for i := range p.Programs {
+			for ph := plan.Setup; ph <= plan.Online; ph++ {
+				for _, round := range p.Programs[i].Rounds(ph) {
+					for _, s := range round.Steps {
+						c.steps[plan.Steps[s.Op].Name] = true
+					}
+				}
+			}
 		}
 		c.decide(t, p, r.Uint64(), src, nil)
 		base := copyOf(p)
@@ -82,6 +102,14 @@ func TestMutants(t *testing.T) {
 	}
 	t.Logf("%d programs, all accepted; %d mutants, %d of them accepted; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
 		c.programs, c.mutants, c.accepted, c.leaks, c.unsupported, c.sampled, c.rounded, c.noisy)
+	var missing []string
+	for _, row := range plan.Steps {
+		if !c.steps[row.Name] {
+			missing = append(missing, row.Name)
+		}
+	}
+	slices.Sort(missing)
+	t.Logf("steps in none of the programs: %v", missing)
 	if c.accepted*20 < c.mutants {
 		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
 	}
