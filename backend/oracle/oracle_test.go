@@ -119,13 +119,13 @@ func TestMutants(t *testing.T) {
 // followed.
 func TestPower(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	refused, leaks := 0, 0
+	refused, leaks, counted, drawn := 0, 0, 0, 0
 	codes := map[string]bool{}
-	for range 20 {
+	for range 12 {
 		_, p := random(t, r)
 		base := copyOf(p)
 		loosen(base)
-		for range 20 {
+		for range 12 {
 			m := &mutator{Rand: r, p: copyOf(base)}
 			if m.mutate(); m.p.Validate() != nil {
 				continue
@@ -135,14 +135,26 @@ func TestPower(t *testing.T) {
 				continue
 			}
 			refused++
-			if v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: r.Uint64()}); err == nil && v.Leak != "" {
-				leaks++
-				codes[report.Findings[0].Code] = true
+			seed := r.Uint64()
+			v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: seed})
+			if err != nil || v.Leak == "" {
+				continue
+			}
+			leaks++
+			codes[report.Findings[0].Code] = true
+			if v.Sampled == 0 && v.Bits > 0 { // does it show where worlds are sampled, too?
+				counted++
+				if v, err := Decide(m.p, Options{Bits: -1, Inputs: 8, Own: 1, Seed: seed}); err == nil && v.Leak != "" {
+					drawn++
+				}
 			}
 		}
 	}
-	t.Logf("%d mutants refused, %d of them leak, by %d codes", refused, leaks, len(codes))
-	if leaks*4 < refused || len(codes) < 10 {
+	t.Logf("%d mutants refused, %d of them leak, by %d codes; of %d that were counted through sampling finds %d", refused, leaks, len(codes), counted, drawn)
+	if drawn*10 < counted*8 {
+		t.Errorf("sampling finds %d of %d leaks", drawn, counted)
+	}
+	if leaks*4 < refused || len(codes) < 6 {
 		t.Errorf("of %d refused mutants the oracle finds %d that leak, with %d codes", refused, leaks, len(codes))
 	}
 }
