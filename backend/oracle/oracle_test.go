@@ -23,7 +23,19 @@ var (
 // A tally counts decisions.
 type tally struct {
 	programs, mutants, accepted, leaks, unsupported, sampled, rounded, noisy int
-	steps                                                                    map[string]bool // that were in compiled plans
+	steps                                                                    map[string]bool   // that were in compiled plans
+	kinds                                                                    map[string][2]int // by first edit: mutants, and those accepted
+}
+
+// count counts a mutant.
+func (c *tally) count(kind string, accepted bool) {
+	c.mutants++
+	k := c.kinds[kind]
+	if k[0]++; accepted {
+		c.accepted++
+		k[1]++
+	}
+	c.kinds[kind] = k
 }
 
 // decide asks the oracle about an accepted plan.
@@ -64,7 +76,7 @@ func TestMutants(t *testing.T) {
 	case nightly:
 		programs = 5000
 	}
-	c := tally{programs: programs, steps: map[string]bool{}}
+	c := tally{programs: programs, steps: map[string]bool{}, kinds: map[string][2]int{}}
 	for range programs {
 		src, p := random(t, r)
 		if err := verify.Check(p).Err(); err != nil {
@@ -87,15 +99,14 @@ func TestMutants(t *testing.T) {
 		digest := base.Digest()
 		for range each {
 			m := &mutator{Rand: r, p: copyOf(base)}
-			for range 1 + r.IntN(2) {
+			for range 1 + r.IntN(3) {
 				m.mutate()
 			}
 			if m.p.Digest() == digest {
 				continue
 			}
-			c.mutants++
-			if verify.Check(m.p).OK {
-				c.accepted++
+			ok := verify.Check(m.p).OK
+			if c.count(strings.TrimSuffix(m.edits[0], ":"), ok); ok {
 				c.decide(t, m.p, r.Uint64(), src, m.edits)
 			}
 		}
@@ -109,6 +120,7 @@ func TestMutants(t *testing.T) {
 		}
 	}
 	slices.Sort(missing)
+	t.Logf("by first edit, mutants and accepted ones: %v", c.kinds)
 	t.Logf("steps in none of the programs: %v", missing)
 	if c.accepted*20 < c.mutants {
 		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
