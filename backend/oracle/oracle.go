@@ -24,7 +24,7 @@ import (
 
 // Options say how thorough a decision is. Zero values take what stands behind them.
 type Options struct {
-	Bits   int    // randomness that is counted through, in bits: 12; of plans with more, worlds are sampled
+	Bits   int    // randomness that is counted through, in bits: 12; of plans with more, worlds are sampled; negative: of all
 	Inputs int    // assignments of the others' inputs that are compared: 12
 	Own    int    // assignments of a coalition's own inputs: 2
 	Draws  int    // of a coalition's own randomness, for each of them: 1
@@ -159,7 +159,7 @@ func (c *coalition) run(in, later [][]uint64, seed uint64) (*run, string) {
 	if m.later != nil { // there is a second session
 		m.later = later
 	}
-	total := uint64(1) << min(m.bits, c.opt.Bits)
+	total := uint64(1) << max(0, min(m.bits, c.opt.Bits))
 	if m.sample = m.bits > c.opt.Bits; m.sample {
 		r.views, total = &views{}, 1<<sampleBits
 	}

@@ -1,8 +1,10 @@
 package oracle
 
 import (
+	"flag"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,9 +15,27 @@ import (
 // nightly is set for the long runs.
 var nightly = os.Getenv("SMPCC_NIGHTLY") != ""
 
+var (
+	programsFlag = flag.Int("programs", 0, "random programs of TestMutants; 0: few, or many at night")
+	seedFlag     = flag.Uint64("seed", 2, "of random programs and edits")
+)
+
 // A tally counts decisions.
 type tally struct {
 	programs, mutants, accepted, leaks, unsupported, sampled, rounded, noisy int
+	steps                                                                    map[string]bool   // that were in compiled plans
+	kinds                                                                    map[string][2]int // by first edit: mutants, and those accepted
+}
+
+// count counts a mutant.
+func (c *tally) count(kind string, accepted bool) {
+	c.mutants++
+	k := c.kinds[kind]
+	if k[0]++; accepted {
+		c.accepted++
+		k[1]++
+	}
+	c.kinds[kind] = k
 }
 
 // decide asks the oracle about an accepted plan.
@@ -48,16 +68,28 @@ func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edit
 // TestMutants: what the compiler makes of random programs is accepted, and everything that is accepted is private: plans as they are compiled, and what
 // random edits make of them.
 func TestMutants(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := rand.New(rand.NewPCG(1, *seedFlag))
 	programs, each := 30, 40
-	if nightly {
+	switch {
+	case *programsFlag > 0:
+		programs = *programsFlag
+	case nightly:
 		programs = 5000
 	}
-	c := tally{programs: programs}
+	c := tally{programs: programs, steps: map[string]bool{}, kinds: map[string][2]int{}}
 	for range programs {
 		src, p := random(t, r)
 		if err := verify.Check(p).Err(); err != nil {
 			t.Errorf("what was compiled is refused: %v:\n%s", err, src)
+		}
+		for i := range p.Programs {
+			for ph := plan.Setup; ph <= plan.Online; ph++ {
+				for _, round := range p.Programs[i].Rounds(ph) {
+					for _, s := range round.Steps {
+						c.steps[plan.Steps[s.Op].Name] = true
+					}
+				}
+			}
 		}
 		c.decide(t, p, r.Uint64(), src, nil)
 		base := copyOf(p)
@@ -67,21 +99,29 @@ func TestMutants(t *testing.T) {
 		digest := base.Digest()
 		for range each {
 			m := &mutator{Rand: r, p: copyOf(base)}
-			for range 1 + r.IntN(2) {
+			for range 1 + r.IntN(3) {
 				m.mutate()
 			}
 			if m.p.Digest() == digest {
 				continue
 			}
-			c.mutants++
-			if verify.Check(m.p).OK {
-				c.accepted++
+			ok := verify.Check(m.p).OK
+			if c.count(strings.TrimSuffix(m.edits[0], ":"), ok); ok {
 				c.decide(t, m.p, r.Uint64(), src, m.edits)
 			}
 		}
 	}
 	t.Logf("%d programs, all accepted; %d mutants, %d of them accepted; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
 		c.programs, c.mutants, c.accepted, c.leaks, c.unsupported, c.sampled, c.rounded, c.noisy)
+	var missing []string
+	for _, row := range plan.Steps {
+		if !c.steps[row.Name] {
+			missing = append(missing, row.Name)
+		}
+	}
+	slices.Sort(missing)
+	t.Logf("by first edit, mutants and accepted ones: %v", c.kinds)
+	t.Logf("steps in none of the programs: %v", missing)
 	if c.accepted*20 < c.mutants {
 		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
 	}
@@ -91,13 +131,13 @@ func TestMutants(t *testing.T) {
 // followed.
 func TestPower(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	refused, leaks := 0, 0
+	refused, leaks, counted, drawn := 0, 0, 0, 0
 	codes := map[string]bool{}
-	for range 20 {
+	for range 12 {
 		_, p := random(t, r)
 		base := copyOf(p)
 		loosen(base)
-		for range 20 {
+		for range 12 {
 			m := &mutator{Rand: r, p: copyOf(base)}
 			if m.mutate(); m.p.Validate() != nil {
 				continue
@@ -107,14 +147,26 @@ func TestPower(t *testing.T) {
 				continue
 			}
 			refused++
-			if v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: r.Uint64()}); err == nil && v.Leak != "" {
-				leaks++
-				codes[report.Findings[0].Code] = true
+			seed := r.Uint64()
+			v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: seed})
+			if err != nil || v.Leak == "" {
+				continue
+			}
+			leaks++
+			codes[report.Findings[0].Code] = true
+			if v.Sampled == 0 && v.Bits > 0 { // does it show where worlds are sampled, too?
+				counted++
+				if v, err := Decide(m.p, Options{Bits: -1, Inputs: 8, Own: 1, Seed: seed}); err == nil && v.Leak != "" {
+					drawn++
+				}
 			}
 		}
 	}
-	t.Logf("%d mutants refused, %d of them leak, by %d codes", refused, leaks, len(codes))
-	if leaks*4 < refused || len(codes) < 10 {
+	t.Logf("%d mutants refused, %d of them leak, by %d codes; of %d that were counted through sampling finds %d", refused, leaks, len(codes), counted, drawn)
+	if drawn*10 < counted*8 {
+		t.Errorf("sampling finds %d of %d leaks", drawn, counted)
+	}
+	if leaks*4 < refused || len(codes) < 6 {
 		t.Errorf("of %d refused mutants the oracle finds %d that leak, with %d codes", refused, leaks, len(codes))
 	}
 }

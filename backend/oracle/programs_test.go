@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,8 +18,9 @@ import (
 
 // A setting is how a small program is compiled.
 type setting struct {
-	ring, frac int
+	ring, frac int // 0 bits: as the compiler chooses
 	net        passes.Network
+	weight     bool // x is a weight: opened once, for two sessions
 }
 
 // wan is a network on which rounds are worth any number of bytes: comparisons are by keys.
@@ -41,6 +43,10 @@ func compile(t testing.TB, src string, s setting) (*plan.Plan, error) {
 	}
 	for _, f := range m.Funcs { // any weights will do: what they are does not matter
 		for _, v := range f.Body {
+			if s.weight && v.Op == ir.OpInput && v.Attrs.Str("name") == "x" {
+				v.Op = ir.OpWeight
+				v.Attrs = slices.DeleteFunc(slices.Clone(v.Attrs), func(a ir.Attr) bool { return a.Key == "lo" || a.Key == "hi" })
+			}
 			if v.Op == ir.OpWeight {
 				w := ir.NewTensor(v.Type.Elem, v.Type.Shape)
 				for i := range w.I {
@@ -79,7 +85,9 @@ type writer struct {
 	names   []string
 	bools   []string
 	reals   bool
-	deep    int // operations left
+	curves  bool // with functions that are approximated
+	wide    int  // magnitude of inputs; 0: one or two
+	deep    int  // operations left
 }
 
 func (w *writer) pick(list ...string) string { return list[w.IntN(len(list))] }
@@ -91,6 +99,9 @@ func (w *writer) number() string {
 			return fmt.Sprint(w.IntN(3) - 1)
 		}
 		return w.pick(w.names...)
+	}
+	if w.curves && w.IntN(2) == 0 {
+		return fmt.Sprintf("%s(%s)", w.pick("sigmoid", "tanh"), w.number())
 	}
 	switch k := w.IntN(14); {
 	case k < 6:
@@ -147,6 +158,9 @@ func (w *writer) program() string {
 		if w.length > 1 || w.parties > 2 {
 			lo, hi = -w.IntN(2), 1
 		}
+		if w.wide > 0 {
+			lo, hi = -1-w.IntN(w.wide), 1+w.IntN(w.wide)
+		}
 		fmt.Fprintf(&b, "input %s: %s%s from %s in %d..%d\n", in, kind, shape, p, lo, hi)
 		w.names = append(w.names, in)
 	}
@@ -173,13 +187,28 @@ func random(t testing.TB, r *rand.Rand) (src string, p *plan.Plan) {
 	for {
 		w := &writer{Rand: r, parties: 2, deep: 1 + r.IntN(5)}
 		s := setting{ring: 4 + r.IntN(3)}
-		switch r.IntN(10) {
-		case 0, 1, 2:
+		switch r.IntN(24) {
+		case 0, 1, 2, 3, 4, 5:
 			w.parties, w.deep, s.ring = 3, 1+r.IntN(3), 3+r.IntN(2)
-		case 3:
+		case 6, 7:
 			w.length = 2
-		case 4:
-			w.reals, s.frac, s.ring = true, 1+r.IntN(2), 6+r.IntN(4)
+		case 8, 9, 10, 11:
+			w.reals, w.deep, s.frac, s.ring = true, 2+r.IntN(4), 1+r.IntN(2), 7+r.IntN(4)
+		case 12, 13: // comparisons of several chunks
+			w.wide, s.ring = 20, 8+r.IntN(6)
+		case 14: // and of several levels
+			w.wide, w.deep, s.ring = 1<<58, 2, 0
+		case 15, 16, 17:
+			s.weight = true
+		case 18:
+			w.reals, w.curves, s.frac, s.ring = true, true, 8, 0
+		case 19:
+			p := patterns[r.IntN(len(patterns))]
+			plan, err := compile(t, p, setting{frac: 8})
+			if err == nil {
+				return p, plan
+			}
+			t.Fatalf("%v:\n%s", err, p)
 		}
 		if r.IntN(3) == 0 && w.parties == 2 {
 			s.net = wan
@@ -189,4 +218,12 @@ func random(t testing.TB, r *rand.Rand) (src string, p *plan.Plan) {
 			return fmt.Sprintf("%s(ring of %d bits, network %v)", src, s.ring, s.net.RTT), p
 		}
 	}
+}
+
+// patterns have steps that random programs of a few bits do not have, as they are compiled.
+var patterns = []string{
+	two + "let p = x * y\nlet q = (x + y) * (x - y)\nreveal p * q to a, b as out\n",
+	two + "reveal stack(stack(x, y), stack(y, x)) @ stack(stack(x, 1), stack(y, y)) to b as out\n",
+	two + "let z = stack(x, y, x)\nreveal where(z < 0, z, z * y) to a as out\n",
+	weighted, exponential,
 }

@@ -244,6 +244,18 @@ func (m *mutant) models(role int) (a, b int) {
 	return
 }
 
+// bitOf returns the opening of the bit that a party's first selection reads.
+func (m *mutant) bitOf(role int) site {
+	s := m.step(role, plan.StepReluSel)
+	for _, k := range m.opens(role, plan.OpenBits) {
+		if m.open(k).Dst == s.Src[1] {
+			return k
+		}
+	}
+	m.t.Fatal("the selection's bit is not opened")
+	return site{}
+}
+
 // then passes an operand of a step through another step.
 func (m *mutant) then(at site, operand int, op plan.StepOp, args ...int64) {
 	src := m.at(at).Src[operand]
@@ -751,6 +763,14 @@ var mutationsOfAll = []mutation{
 		for role := range 2 {
 			m.then(m.steps(role, plan.StepGroup)[0], 0, plan.StepBits, 0, 1)
 		}
+	}},
+	{"a value is selected where it is negative", "mnist", MaskLeft, func(m *mutant) {
+		at, operand := m.masking(m.bitOf(0))
+		k, ok := m.made(0, m.at(at).Src[1-operand]) // the bit, turned over
+		if !ok || m.at(k).Op != plan.StepXor {
+			m.t.Fatal("the bit is not turned over")
+		}
+		m.then(k, 1, plan.StepShl, 2)
 	}},
 	{"the number of another bit's mask", "mnist", WrongMaterial, func(m *mutant) {
 		m.otherMask(m.dealtAs("mask of bit as a number"), 0)

@@ -346,7 +346,7 @@ func (c *checker) rule(x term) value {
 			w = min(w, wd)
 		}
 		w = min(w, ds)
-		return shares(t.single(c.fn(p.op, p.args, 64, false, truth, delta)), w)
+		return shares(t.single(c.fn(p.op, p.args, 64, !c.isPositive(delta, truth, n), truth, delta)), w)
 	case plan.StepWireMul:
 		w := 64
 		// factor returns the hidden value of a factor and the two readings of its mask.
@@ -544,6 +544,39 @@ func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value,
 	}
 	mask.mode, mask.e = plan.Add, 1
 	return truth, s.w, mask
+}
+
+// isPositive reports whether a hidden bit says that a hidden value of n bits is not negative. A value is read from one reading of its mask, by its top bit,
+// if it is none: of a negative one that would leave a multiple of 2^n which depends on the mask.
+func (c *checker) isPositive(bit, of value, n int) bool {
+	t := c.table
+	if len(bit.form) != 1 || bit.form[0].c != 1 {
+		return false
+	}
+	layers, core := c.peel(bit.form[0].t)
+	if t.terms[core].kind != kTrue || slices.ContainsFunc(layers, func(l layer) bool { return l.with != none }) {
+		return false
+	}
+	o := c.opened[t.terms[core].par]
+	if o.mode != plan.Xor || len(o.def.form) != 2 {
+		return false
+	}
+	one, sign := o.def.form[0], o.def.form[1]
+	if t.terms[one.t].kind != kOne {
+		one, sign = sign, one
+	}
+	if t.terms[one.t].kind != kOne || one.c&1 == 0 || sign.c != 1 || t.terms[sign.t].kind != kFn {
+		return false
+	}
+	p := t.params[t.terms[sign.t].par]
+	if p.op != fnSign || p.args[0] != int64(n) {
+		return false
+	}
+	var seen []mono
+	for _, m := range t.values[p.kids[0]].form {
+		seen = append(seen, mono{c.view(layers, m.t), m.c})
+	}
+	return same(t.collect(seen, plan.Add), t.as(of, plan.Add).form, n)
 }
 
 // isProduct reports whether d is the product of a mask bit and another mask, mod 2^w.
