@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"smpcc"
@@ -21,7 +23,7 @@ import (
 // keep: |x' - x| <= 1e-3 + 1e-3 |x| for reals, nothing for integers and bits. A refusal is as good as the right number; a wrong one,
 // a panic, an internal error or a plan that does not verify is not.
 //
-// Each computation is drawn from a seed. SMPCC_SEED=N runs that one alone and prints it.
+// Each computation is drawn from a seed. SMPCC_SEED=N runs that one alone and prints it; SMPCC_COUNT=N runs so many, from SMPCC_FIRST on.
 
 // A verdict is what became of one computation.
 type verdict string
@@ -177,19 +179,43 @@ func differ(t *testing.T, n, night int, draw func(seed uint64) *computation) {
 			t.Fatal(err)
 		}
 	}
-	count, kinds, stated := map[verdict]int{}, map[string]int{}, 0.0
-	for seed := uint64(1); seed <= uint64(n); seed++ {
-		c := draw(seed)
-		text := c.show()
-		v, why := c.judge()
-		count[v]++
-		stated += c.stated
-		if v == isWrong || v == isMissed {
-			if kinds[c.kind]++; kinds[c.kind] <= 2 && len(kinds) <= 40 {
-				t.Logf("seed %d: %s: %s\n%s", seed, v, why, text)
-			}
+	first := uint64(1)
+	if s := os.Getenv("SMPCC_FIRST"); s != "" {
+		var err error
+		if first, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
 		}
 	}
+	count, kinds, stated := map[verdict]int{}, map[string]int{}, 0.0
+	var mu sync.Mutex
+	var workers sync.WaitGroup
+	next := first
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for {
+				mu.Lock()
+				seed := next
+				next++
+				mu.Unlock()
+				if seed >= first+uint64(n) {
+					return
+				}
+				c := draw(seed)
+				text := c.show()
+				v, why := c.judge()
+				mu.Lock()
+				count[v]++
+				stated += c.stated
+				if v == isWrong || v == isMissed {
+					if kinds[c.kind]++; kinds[c.kind] <= 2 && len(kinds) <= 40 {
+						t.Logf("seed %d: %s: %s\n%s", seed, v, why, text)
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
 	t.Logf("%d computations: %d right, %d refused, %d wrong, %d wrong of those measured %v; plans say at most %.3g; not compared: %d with ties, %d without a finite result",
 		n, count[isRight], count[isRefused], count[isWrong], count[isMissed], kinds, stated, count[isTie], count[undefined])
 	switch {
