@@ -13,9 +13,11 @@ import (
 	"testing"
 
 	"smpcc"
+	"smpcc/backend/plan"
 	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/exact"
+	"smpcc/passes"
 	"smpcc/runtime/local"
 )
 
@@ -231,4 +233,11 @@ func differ(t *testing.T, n, night int, draw func(seed uint64) *computation) {
 // tied reports whether rounding may reverse the order of two reals that the contract's accuracy holds of.
 func tied(x, y float64) bool {
 	return math.Abs(x-y) <= 4e-3+4e-3*math.Max(math.Abs(x), math.Abs(y))
+}
+
+// TestPlansStateWhatIsRefused compares two numbers of packages that do not know each other.
+func TestPlansStateWhatIsRefused(t *testing.T) {
+	if passes.MostDiffer != plan.MostDiffer {
+		t.Errorf("plans state %g, and more than %g is refused", plan.MostDiffer, passes.MostDiffer)
+	}
 }

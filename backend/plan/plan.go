@@ -53,11 +53,14 @@ type Accuracy struct {
 	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
 	Runs    int     `pb:"6"`  // runs that were compared
 	Samples bool    `pb:"7"`  // the runs were on samples, not on inputs drawn over their ranges
-	Differ  int     `pb:"8"`  // of a discrete output: elements that differed in all runs
+	Differ  int     `pb:"8"`  // of a discrete output: elements that differed in all runs; -1 if an owner keeps that back
 	Of      int     `pb:"9"`  // of so many
 	Frac    int     `pb:"10"` // fraction bits in which it is revealed
 	Why     string  `pb:"11"` // why it is not proved
 }
+
+// MostDiffer is the part of the elements of a discrete output that rounding may change in the runs: a compiler refuses more.
+const MostDiffer = 0.02
 
 // missConfidence is that of Missed.
 const missConfidence = 0.95
@@ -83,6 +86,8 @@ func (a Accuracy) String() string {
 		return "exact"
 	case a.State == "proved":
 		return fmt.Sprintf("proved %s for every input in the declared ranges (bound %.2g of it)", within, a.Used)
+	case a.Of > 0 && a.Differ < 0:
+		return fmt.Sprintf("measured in %d runs on %s: at most %g %% of %d elements differ, where a comparison is decided within rounding; how many is kept back by a policy", a.Runs, on, 100*MostDiffer, a.Of)
 	case a.Of > 0:
 		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
 	}
