@@ -49,5 +49,5 @@ fuzz: ## every fuzz target, for FUZZTIME each
 		echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; done; done
 
 nightly: ## slow suites: sweeps of 10^7 values for each primitive, 10^5 random graphs and programs against exact arithmetic, 10^5 mutants of plans by the oracle, 200 killed servers, a soak of 30 minutes, models fetched from npm, then fuzzing
-	SMPCC_NIGHTLY=1 SMPCC_EXAMPLES=1 go test -timeout 3h ./...
+	SMPCC_NIGHTLY=1 SMPCC_EXAMPLES=1 go test -timeout 12h ./...
 	$(MAKE) fuzz FUZZTIME=10m

@@ -390,16 +390,18 @@ func (l *lowerer) openWire(v *ir.Value) *wire {
 	drop, bits, n := v.Attrs.Int("drop", 0), v.Type.Bits, size(v)
 	r := l.random(plan.Session, plan.Add, n, bits, -1, "mask of "+v.String())
 	src := map[int]int{}
+	holders := int64(0) // of shares that are not zero: what they drop is up to a unit less for each beyond the first
+	for i := range l.parties {
+		if x.s[i] != zero {
+			holders++
+		}
+	}
 	for i := range l.parties {
 		z := x.s[i]
-		if drop > 0 {
-			add := int64(0)
-			if i == 0 {
-				add = int64(l.parties-1) << drop
-			}
-			if z != zero || add != 0 {
-				z = l.op(i, plan.StepDrop, n, []int64{int64(bits + drop), int64(drop), add}, l.real(i, z, n, atOffline))
-			}
+		if drop > 0 && z != zero {
+			add := max(holders-1, 0) << drop
+			holders = 0 // the first makes up for all
+			z = l.op(i, plan.StepDrop, n, []int64{int64(bits + drop), int64(drop), add}, l.real(i, z, n, atOffline))
 		}
 		src[i] = l.sum(i, z, r.s[i])
 	}

@@ -123,7 +123,9 @@ func evalValue(v *Value, args []*Tensor, env Env) (*Tensor, error) {
 		return nil, fmt.Errorf("op has no plaintext meaning")
 	}
 	if drop := v.Attrs.Int("drop", 0); drop > 0 && env.Dither != nil && args[0].Elem == Ring {
-		args = append([]*Tensor{dithered(args[0], drop, max(env.Parties, 2)-1, env.Dither)}, args[1:]...)
+		if private := v.Args[0].Type.Vis.IsPrivate(); !private || env.Dither()&1 != 0 { // what its owner alone holds he rounds down; he may have shared it
+			args = append([]*Tensor{dithered(args[0], drop, max(env.Parties, 2)-1, env.Dither)}, args[1:]...)
+		}
 	}
 	return row.Eval(v, args)
 }

@@ -16,11 +16,13 @@ const (
 	mostRuns   = 256
 	fewRuns    = 8 // as many where a run takes no more than fewBudget allows
 	leastRuns  = 2
-	runsBudget = 2e8  // multiply-adds of all runs together
-	fewBudget  = 6e9  // of fewRuns
-	drawnOver  = 20   // drawn magnitudes go down to 2^-drawnOver of the largest
-	scaledBy   = 6    // and all together to 2^-scaledBy: normalisation makes anything large again
-	mostDiffer = 0.02 // part of the elements of a discrete output that rounding may change
+	runsBudget = 2e8 // multiply-adds of all runs together
+	fewBudget  = 6e9 // of fewRuns
+	drawnOver  = 20  // drawn magnitudes go down to 2^-drawnOver of the largest
+	scaledBy   = 6   // and all together to 2^-scaledBy: normalisation makes anything large again
+
+	// MostDiffer is the part of the elements of a discrete output that rounding may change; plan.MostDiffer states it.
+	MostDiffer = 0.02
 )
 
 // A check compares formats with the graph: it runs both on samples, or on inputs drawn over their declared ranges.
@@ -100,7 +102,7 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 		switch {
 		case why == "" && o.Of > 0 && !roundedBefore(from) && o.Differ > 0:
 			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
-		case why == "" && o.Differ > 1 && float64(o.Differ) > mostDiffer*float64(o.Of):
+		case why == "" && o.Differ > 1 && float64(o.Differ) > MostDiffer*float64(o.Of):
 			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
 		case o.Of > 0 && !roundedBefore(from):
 			o.State = Exact

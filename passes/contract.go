@@ -61,7 +61,7 @@ type Output struct {
 	Frac    int     // fraction bits in which it is revealed
 	Used    float64 // part of the tolerance that the worst run used
 	Runs    int     // runs that were compared
-	Differ  int     // of discrete outputs: elements that differ, because a comparison is decided within the rounding of its operands
+	Differ  int     // of discrete outputs: elements that differ (-1 if that is kept back), because a comparison is decided within the rounding of its operands
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
@@ -128,7 +128,9 @@ func (n *Numbers) publish(opt *Options) {
 	for i := range n.Outputs {
 		o := &n.Outputs[i]
 		if o.Used, o.Differ = powerUp(o.Used), int(powerUp(float64(o.Differ))); silent {
-			o.Used, o.Differ, o.Of = 0, 0, 0
+			if o.Used = 0; o.Of > 0 {
+				o.Differ = -1
+			}
 		}
 	}
 }

@@ -3,7 +3,10 @@
 // no data. The package imports nothing else of ours, so that a party can run a plan without the compiler.
 package plan
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Version is the format version this package reads and writes.
 const Version = 1
@@ -50,10 +53,25 @@ type Accuracy struct {
 	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
 	Runs    int     `pb:"6"`  // runs that were compared
 	Samples bool    `pb:"7"`  // the runs were on samples, not on inputs drawn over their ranges
-	Differ  int     `pb:"8"`  // of a discrete output: elements that differed in all runs
+	Differ  int     `pb:"8"`  // of a discrete output: elements that differed in all runs; -1 if an owner keeps that back
 	Of      int     `pb:"9"`  // of so many
 	Frac    int     `pb:"10"` // fraction bits in which it is revealed
 	Why     string  `pb:"11"` // why it is not proved
+}
+
+// MostDiffer is the part of the elements of a discrete output that rounding may change in the runs: a compiler refuses more.
+const MostDiffer = 0.02
+
+// missConfidence is that of Missed.
+const missConfidence = 0.95
+
+// Missed returns the part of inputs, drawn as those of the runs were, that may be beyond the tolerance: if it were larger, all runs would have kept it with
+// a probability of less than 1 - missConfidence. That is 1 - 0.05^(1/N) for N runs, some 3/N.
+func (a Accuracy) Missed() float64 {
+	if a.Runs <= 0 {
+		return 1
+	}
+	return 1 - math.Pow(1-missConfidence, 1/float64(a.Runs))
 }
 
 // String says it in words.
@@ -68,13 +86,16 @@ func (a Accuracy) String() string {
 		return "exact"
 	case a.State == "proved":
 		return fmt.Sprintf("proved %s for every input in the declared ranges (bound %.2g of it)", within, a.Used)
+	case a.Of > 0 && a.Differ < 0:
+		return fmt.Sprintf("measured in %d runs on %s: at most %g %% of %d elements differ, where a comparison is decided within rounding; how many is kept back by a policy", a.Runs, on, 100*MostDiffer, a.Of)
 	case a.Of > 0:
 		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
 	}
-	if a.Used == 0 { // kept back by an owner's policy
-		return fmt.Sprintf("measured %s in %d runs on %s; revealed with %d fraction bits", within, a.Runs, on, a.Frac)
+	used := ""
+	if a.Used != 0 { // else kept back by an owner's policy
+		used = fmt.Sprintf("at most %.2g of it, ", a.Used)
 	}
-	return fmt.Sprintf("measured %s in %d runs on %s (at most %.2g of it); revealed with %d fraction bits", within, a.Runs, on, a.Used, a.Frac)
+	return fmt.Sprintf("measured %s in %d runs on %s (%swith %g %% confidence at most %.2g %% of such inputs beyond it); revealed with %d fraction bits", within, a.Runs, on, used, 100*missConfidence, 100*a.Missed(), a.Frac)
 }
 
 // A Port is a named tensor that enters or leaves the computation.

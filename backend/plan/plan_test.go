@@ -544,3 +544,31 @@ func TestSessionBytes(t *testing.T) {
 		t.Errorf("%d bytes, want %d", got, want)
 	}
 }
+
+// TestMissedIsABound compares the stated rate with the chance that so many runs all keep a tolerance that a larger part of the inputs is beyond.
+func TestMissedIsABound(t *testing.T) {
+	for _, n := range []int{1, 2, 8, 31, 256} {
+		rate := plan.Accuracy{Runs: n}.Missed()
+		all := 1.0
+		for range n {
+			all *= 1 - rate
+		}
+		if math.Abs(all-0.05) > 1e-9 || rate > 3/float64(n) {
+			t.Errorf("%d runs: at most %g, which all of them keep with probability %g", n, rate, all)
+		}
+	}
+	for _, c := range []struct {
+		a    plan.Accuracy
+		want string
+	}{
+		{plan.Accuracy{State: "measured", Atol: 0.001, Rtol: 0.001, Used: 0.5, Runs: 256, Frac: 13}, "measured within 0.001 + 0.001*|exact| in 256 runs on inputs drawn over their ranges (at most 0.5 of it, with 95 % confidence at most 1.2 % of such inputs beyond it); revealed with 13 fraction bits"},
+		{plan.Accuracy{State: "measured", Atol: 0.001, Rtol: 0.001, Runs: 8, Frac: 13, Samples: true}, "measured within 0.001 + 0.001*|exact| in 8 runs on samples (with 95 % confidence at most 31 % of such inputs beyond it); revealed with 13 fraction bits"},
+		{plan.Accuracy{State: "measured", Runs: 8, Of: 80, Differ: 1}, "measured in 8 runs on inputs drawn over their ranges: 1 of 80 elements differ, where a comparison is decided within rounding"},
+		{plan.Accuracy{State: "measured", Runs: 8, Of: 80, Differ: -1}, "measured in 8 runs on inputs drawn over their ranges: at most 2 % of 80 elements differ, where a comparison is decided within rounding; how many is kept back by a policy"},
+		{plan.Accuracy{State: "exact"}, "exact"},
+	} {
+		if got := c.a.String(); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}

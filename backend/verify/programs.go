@@ -625,6 +625,7 @@ func (c *checker) sum(held []value, o *plan.Open) (v value, bad *clash) {
 	t := c.table
 	var n, by, add int64
 	drops, plain := 0, 0
+	holders := int64(0) // of shares that are shifted and are not zero
 	under := make([]value, len(held))
 	for i, h := range held {
 		under[i] = zeroValue(o.Len)
@@ -640,7 +641,9 @@ func (c *checker) sum(held []value, o *plan.Open) (v value, bad *clash) {
 		}
 		n, by = p.args[0], p.args[1]
 		add += p.args[2]
-		under[i] = t.values[p.kids[0]]
+		if under[i] = t.values[p.kids[0]]; len(under[i].form) > 0 {
+			holders++
+		}
 		drops++
 	}
 	if drops == 0 {
@@ -649,7 +652,7 @@ func (c *checker) sum(held []value, o *plan.Open) (v value, bad *clash) {
 	if plain > 0 {
 		return v, &clash{NotShares, "some parties shift their shares and others do not"}
 	}
-	if want := int64(c.n-1) << by; add != want || o.Mode != plan.Add {
+	if want := max(holders-1, 0) << by; add != want && add != int64(c.n-1)<<by || o.Mode != plan.Add {
 		return v, &clash{PartyConstant, fmt.Sprintf("the parties add %d before they shift, %d makes up for the rounding", add, want)}
 	}
 	x, bad := c.joint(under, plan.Add, false)

@@ -75,6 +75,7 @@ var answers = []answer{
 
 	{folder: "program-half-cubed", want: right},
 	{folder: "cast-int-narrowing", want: right},
+	{folder: "int-overflow-uint8", want: right},
 	{folder: "mish-decomposed", want: right},
 	{folder: "program-and-with-constant", want: right},
 	{folder: "ecg-range-refused", want: right},
