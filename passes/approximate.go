@@ -124,6 +124,13 @@ func approximate(m *ir.Module, opt *Options) error {
 			return integerMethods[v.Op](a, v, args)
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
+		case v.Op == ir.OpMax && v.Type.Elem == ir.Real:
+			for i, c := range args { // a bound that no fraction bits tell from zero
+				if k, ok := uniform(c); ok && k < math.Ldexp(1, -mostFraction-1) && known(args[1-i]).lo >= max(k, 0)-math.Ldexp(1, -mostFraction-1) && args[1-i].Type.Shape.Equal(v.Type.Shape) {
+					return args[1-i], nil
+				}
+			}
+			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
 		case v.Op == ir.OpMul:
 			if y := a.overRoot(args[0], args[1]); y != nil {
 				return y, nil
