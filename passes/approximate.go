@@ -1,7 +1,6 @@
 package passes
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -124,6 +123,13 @@ func approximate(m *ir.Module, opt *Options) error {
 			return integerMethods[v.Op](a, v, args)
 		case v.Op == ir.OpDiv:
 			return a.quotient(args[0], args[1]), nil
+		case v.Op == ir.OpMax && v.Type.Elem == ir.Real:
+			for i, c := range args { // a bound that no fraction bits tell from zero
+				if k, ok := uniform(c); ok && k < math.Ldexp(1, -mostFraction-1) && known(args[1-i]).lo >= max(k, 0)-math.Ldexp(1, -mostFraction-1) && args[1-i].Type.Shape.Equal(v.Type.Shape) {
+					return args[1-i], nil
+				}
+			}
+			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
 		case v.Op == ir.OpMul:
 			if y := a.overRoot(args[0], args[1]); y != nil {
 				return y, nil
@@ -140,30 +146,6 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		return mt.by(a, args[0]), nil
 	})
-}
-
-// domain refuses arguments for which a function has no value, where an input's declared range holds them, and exponentials that no ring holds.
-// What is computed on the way to a function is not refused for its bound: the check of outputs decides.
-func domain(v *ir.Value, args []*ir.Value, known func(*ir.Value) interval, opt *Options) error {
-	refuse := func(what, hint string, iv interval) error {
-		return diag.Errorf(v.Pos, "%s at %g..%g: %s", v.Op, iv.lo, iv.hi, what).WithHint("%s", hint)
-	}
-	switch v.Op {
-	case ir.OpExp:
-		if iv := known(args[0]); iv.hi > expCeiling && !opt.wide {
-			return refuse(fmt.Sprintf("exp of up to %g fits a ring of 64 bits", expCeiling), "subtract the maximum first, Clip the argument, or declare a narrower input range (--range NAME=LO..HI)", iv)
-		}
-	case ir.OpRecip, ir.OpRsqrt, ir.OpLog, ir.OpDiv:
-		x := args[len(args)-1]
-		for x.Op == ir.OpFormat || ir.Rows[x.Op].View && len(x.Args) == 1 {
-			x = x.Args[0]
-		}
-		iv := known(x)
-		if bad := iv.lo <= 0 && (iv.hi >= 0 || v.Op == ir.OpRsqrt || v.Op == ir.OpLog); bad && x.Op == ir.OpInput && !x.Type.Vis.IsPublic() {
-			return refuse("the range of its argument holds numbers for which it has no value", "declare a range without them (--range NAME=LO..HI), add a small number, or Clip the argument", iv)
-		}
-	}
-	return nil
 }
 
 // loosen widens the ranges of arguments that derive from private data to powers of two. What is fitted to a range ends up in the

@@ -77,6 +77,7 @@ func Pipeline() []Pass {
 		{Name: "permit", Doc: "Check every reveal against the policy of every owner whose data it derives from; what no rule allows is refused.", Run: permit, Ensures: ir.Permitted, Required: true},
 		{Name: "fold", Doc: "Evaluate what depends on constants only, and weight arithmetic of one owner, before any protocol sees it.", Run: fold, Ensures: ir.Folded, Required: true},
 		{Name: "columns", Doc: "Give each column of a table of reals its range, declared or from 128 rows of samples, and scale columns of different size by powers of two where weights take them up.", Run: columns, Required: true},
+		{Name: "recognise", Doc: "Take functions that are written by others for what they are: softmax and tanh by exponentials, log-sum-exp, softplus, GELU, SiLU, Mish, variance by squares.", Run: recognise},
 		{Name: "rewrite", Doc: "Replace what is dear under encryption by what is cheap: max-pool before ReLU, batch-norm into weights, arg-max without softmax, factors into weights.", Run: rewrite},
 		{Name: "decompose", Doc: "Replace composite ops by core ops.", Run: decompose, Required: true},
 		{Name: "approximate", Doc: "Replace smooth functions by comparisons and polynomials to the precision asked for, over the ranges that arguments have.", Run: approximate, Ensures: ir.Core, Required: true},

@@ -8,7 +8,10 @@ import (
 )
 
 // rewrite applies the table of rules bottom-up until none fits: each replaces a value by a cheaper one of the same meaning.
-func rewrite(m *ir.Module, _ *Options) error {
+func rewrite(m *ir.Module, _ *Options) error { return applyRules(m, rules) }
+
+// applyRules applies a table of rules bottom-up until none fits.
+func applyRules(m *ir.Module, rules []rule) error {
 	const rounds = 32 // each round shortens a chain; real graphs settle in three or four
 	for range rounds {
 		r := &rewriter{m: m, uses: m.Main().Uses(), names: map[string]bool{}, origin: map[*ir.Value]*ir.Value{}}
@@ -101,12 +104,6 @@ func init() {
 			return r.e(ir.OpRelu, nil, r.e(ir.OpMaxPool, v.Attrs, a[0].Args[0])), nil
 		}},
 		{"arg-max of a rising function is arg-max of its argument", ir.OpArgMax, rising},
-		{"division by a root is a product with the root's reciprocal", ir.OpDiv, func(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
-			if a[1].Op != ir.OpSqrt || !r.sole(a[1]) {
-				return nil, nil
-			}
-			return r.e(ir.OpMul, nil, a[0], r.e(ir.OpRsqrt, nil, a[1].Args[0])), nil
-		}},
 		{"softmax is normalised behind the product it enters, which has fewer rows to divide", ir.OpMatMul, lateNorm},
 		{"batch-norm into the convolution before it, or a factor and an offset per channel", ir.OpBatchNorm, batchNorm},
 		{"a public factor goes into the weights of the product before it", ir.OpMul, factor},

@@ -63,7 +63,7 @@ var answers = []answer{
 	{folder: "softmax-16384-pool", want: right},
 	{folder: "softmax-handmade", want: right},
 	{folder: "min-max-scaling", want: right},
-	{folder: "haversine-near", want: right, pending: "functions over proved ranges"},
+	{folder: "haversine-near", want: right},
 	{folder: "black-scholes", want: right, pending: "functions over proved ranges"},
 	{folder: "sin-positions", want: right},
 
