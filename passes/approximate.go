@@ -84,7 +84,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		return limit(e, opt.FracBits)
 	}
 	visible := shown(m, opt)
-	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (y *ir.Value, err error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
@@ -111,6 +111,9 @@ func approximate(m *ir.Module, opt *Options) error {
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
+			defer func() { opt.encoded.replaced(v, args, y) }()
+		} else if v.Op == ir.OpFormat {
+			defer func() { opt.encoded.stated(v, y) }()
 		}
 		if err := domain(v, args, known, opt); err != nil {
 			return nil, err
