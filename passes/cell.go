@@ -92,16 +92,17 @@ type pieces struct {
 	y       *ir.Value
 	size    int // elements of the argument
 	parties int
-	second  *ir.Value          // the dividend of a quotient
-	with    map[*ir.Value]bool // what is computed from it; of one lane for each element of the result
-	n       cell               // the dividend
-	linear  bool               // the dividend is any number of a range
-	most    float64            // magnitude of dividends
-	none    float64            // what is rounded in a cell for a dividend of 0
-	all     float64            // and for the largest
-	left    *float64           // steps that may still be taken
-	vals    [][]cell           // of the nodes
-	args    [][][]cell         // of the nodes' arguments
+	second  *ir.Value            // the dividend of a quotient
+	with    map[*ir.Value]bool   // what is computed from it; of one lane for each element of the result
+	n       cell                 // the dividend
+	linear  bool                 // the dividend is any number of a range
+	most    func(c span) float64 // magnitude of dividends, for divisors in a cell
+	copies  map[*ir.Value]bool   // whose lanes are all the same
+	none    float64              // what is rounded in a cell for a dividend of 0
+	all     float64              // and for the largest
+	left    *float64             // steps that may still be taken
+	vals    [][]cell             // of the nodes
+	args    [][][]cell           // of the nodes' arguments
 	x       []cell
 }
 
@@ -110,7 +111,7 @@ const mostPieces = 2000
 
 // pieces returns the arithmetic between argument arg of a fit and its result y; by says that argument 0 is a dividend by which it is multiplied.
 func (w *proof) pieces(y *ir.Value, fit, arg int, by bool) (*pieces, error) {
-	p := &pieces{left: w.left, index: map[*ir.Value]int{}, y: y, parties: w.parties, with: map[*ir.Value]bool{}}
+	p := &pieces{left: w.left, index: map[*ir.Value]int{}, y: y, parties: w.parties, with: map[*ir.Value]bool{}, copies: map[*ir.Value]bool{}}
 	live := map[*ir.Value]bool{}
 	var x *ir.Value
 	var visit func(v *ir.Value) error
@@ -168,10 +169,14 @@ func (w *proof) pieces(y *ir.Value, fit, arg int, by bool) (*pieces, error) {
 		p.vals = append(p.vals, make([]cell, n))
 		args := make([][]cell, len(v.Args))
 		for j, a := range v.Args {
-			if args[j] = p.of(a); v.Op == ir.OpMatMul && (n != 1 || len(args[j]) != len(args[0])) || v.Op != ir.OpMatMul && len(args[j]) != 1 && len(args[j]) != n {
+			if args[j] = p.of(a); p.copies[a] && n == 1 {
+				args[j] = args[j][:1]
+			}
+			if v.Op == ir.OpMatMul && (n != 1 || len(args[j]) != len(args[0])) || v.Op != ir.OpMatMul && len(args[j]) != 1 && len(args[j]) != n {
 				return nil, fmt.Errorf("%s has lanes that do not match", describe(v))
 			}
 		}
+		p.copies[v] = n > 1 && v.Op != ir.OpConst && v.Op != ir.OpMatMul && !slices.ContainsFunc(v.Args, func(a *ir.Value) bool { return len(p.of(a)) > 1 && !p.copies[a] })
 		p.args = append(p.args, args)
 	}
 	if len(p.of(y)) != 1 {

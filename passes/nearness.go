@@ -46,7 +46,7 @@ func (p *proof) function(v *ir.Value) (e enclosure, err error, done bool) {
 		}
 		done = true
 		of := p.replacement
-		if f := p.from.fits[part.Fit]; f.op == ir.OpDiv && f.dividend == 0 {
+		if f := p.from.fits[part.Fit]; f.by && f.dividend == 0 {
 			of = p.quotient
 		}
 		if e, err = of(v, part.Fit); err != nil {
@@ -175,7 +175,8 @@ func (p *pieces) rounded(a, b float64, bits map[lane]bool) error {
 	p.n = cell{}
 	g, err := p.run(a, b, bits)
 	if err == nil {
-		p.none, p.n = max(p.none, g.e), cell{v: span{-p.most, p.most}}
+		most := p.most(span{a, b})
+		p.none, p.n = max(p.none, g.e), cell{v: span{-most, most}}
 		g, err = p.run(a, b, bits)
 		p.all = max(p.all, g.e)
 	}
@@ -193,20 +194,21 @@ func (e enclosure) held() (lo, hi, by float64) {
 	return lo, hi, by
 }
 
-// quotient encloses v, which stands for n/x. Its arithmetic is linear in n: n g(x), where |g(x) - 1/x| is bounded cell by cell, and what is rounded is no more
-// than a + b|n|.
+// quotient encloses v, which stands for n f(x), f(x) = 1/x or 1/sqrt(x). Its arithmetic is linear in n: n g(x), where |g - f| is bounded cell by cell, and what is
+// rounded is no more than a + b|n|. A fact may say that |n f(x)| is never more than some number, which bounds n in each cell.
 func (p *proof) quotient(v *ir.Value, fit int) (enclosure, error) {
 	n, ok := p.args[ir.Part{Fit: fit, Arg: 0}]
 	x, seen := p.args[ir.Part{Fit: fit, Arg: 1}]
 	if !ok || !seen {
 		return enclosure{}, errors.New("its arguments have no bound")
 	}
-	lo, hi, _ := x.held()
-	most := n.most()
-	key := nearKey{v, lo, hi, most}
+	s := p.factor(fit)
+	lo, hi, by := x.held()
+	_, _, off := n.held()
+	key := nearKey{v, lo, hi, n.most()}
 	near, ok := p.near[key]
 	if !ok {
-		near = p.quotientNearness(v, fit, lo, hi, most)
+		near = p.quotientNearness(v, fit, s, span{lo, hi}, n.most(), by, off)
 		p.near[key] = near
 	}
 	if near.err != nil {
@@ -215,20 +217,34 @@ func (p *proof) quotient(v *ir.Value, fit int) (enclosure, error) {
 	if p.own(v, 1) == 0 {
 		near.abs, near.rel = 0, 0
 	}
+	fact := p.from.fits[fit]
 	return elementwise(v.Type.Shape, []enclosure{n, x}, func(a []enclosed) enclosed {
 		n, x := a[0], a[1]
 		least := below(x.least() - x.flat()) // above zero, as all that is held is on one side
-		moved := up(x.flat() / least)        // of x'/x - 1
-		abs, rel := up(n.abs/least), up(n.rel*(1+moved)+moved)
-		y := n.times(enclosed{lo: below(1 / x.hi), hi: above(1 / x.lo)})
+		moved := up(x.flat() / least)        // of f(x')/f(x) - 1, no more than of x/x' - 1
+		most := max(math.Abs(s.f(math.Copysign(least, x.lo))), math.Abs(s.f(x.lo)), math.Abs(s.f(x.hi)))
+		abs, rel := up(n.abs*most), up(n.rel*(1+moved)+moved)
+		var f enclosed
+		f.lo, f.hi = s.image(x.lo, x.hi)
+		y := n.times(f)
+		y.lo, y.hi = max(y.lo, fact.lo), min(y.hi, fact.hi)
 		y.abs, y.rel = up(near.abs+(1+near.rel)*abs), up(near.rel*(1+rel)+rel)
 		return y
 	})
 }
 
-// quotientNearness looks at every cell of the divisor, which is held in lo..hi, for dividends of up to most.
-func (p *proof) quotientNearness(y *ir.Value, fit int, lo, hi, most float64) (n nearness) {
-	s := smoothnesses[ir.OpRecip].times(1)
+// factor returns the function of the second argument of a fit, by which the first is multiplied.
+func (p *proof) factor(fit int) smoothness {
+	if p.from.fits[fit].op == ir.OpRsqrt {
+		s := smoothnesses[ir.OpRsqrt]
+		s.f = ir.Smooth[ir.OpRsqrt]
+		return s
+	}
+	return smoothnesses[ir.OpRecip].times(1)
+}
+
+// quotientNearness looks at every cell of what the second argument may be held as, for first arguments of up to most. by and off are the errors of the arguments.
+func (p *proof) quotientNearness(y *ir.Value, fit int, s smoothness, held span, most, by, off float64) (n nearness) {
 	pieces, err := p.pieces(y, fit, 1, true)
 	if err == nil && pieces.second == nil {
 		err = errors.New("its dividend is not known")
@@ -236,16 +252,23 @@ func (p *proof) quotientNearness(y *ir.Value, fit int, lo, hi, most float64) (n 
 	if err != nil {
 		return nearness{err: err}
 	}
-	ends, err := s.cells(lo, hi)
+	ends, err := s.cells(held.lo, held.hi)
 	if err != nil {
 		return nearness{err: err}
 	}
-	pieces.most = most
-	n.err = pieces.eachCell(s, ends, func(c span, own, _ float64) error {
-		if n.abs = max(n.abs, up(pieces.none)); pieces.all > pieces.none {
-			own += up((pieces.all - pieces.none) / most)
+	fact := max(p.from.fits[fit].hi, -p.from.fits[fit].lo)
+	pieces.most = func(c span) float64 {
+		if c.lo-by <= 0 && c.hi+by >= 0 || math.IsInf(fact, 0) {
+			return most
 		}
-		n.rel = max(n.rel, up(own*c.most()))
+		least := min(math.Abs(s.f(c.lo-by)), math.Abs(s.f(c.hi+by)))
+		return min(most, up(up(fact/least)+off))
+	}
+	n.err = pieces.eachCell(s, ends, func(c span, own, least float64) error {
+		if n.abs = max(n.abs, up(pieces.none)); pieces.all > pieces.none {
+			own += up((pieces.all - pieces.none) / pieces.most(c))
+		}
+		n.rel = max(n.rel, up(own/least))
 		return nil
 	})
 	return n

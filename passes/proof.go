@@ -51,14 +51,18 @@ func (c *encodings) note(d, e *ir.Tensor, scale int) {
 	}
 }
 
-// replaced records that y is arithmetic that stands for the function v of args.
-func (c *encodings) replaced(v *ir.Value, args []*ir.Value, y *ir.Value) {
+// replaced records that y is arithmetic that stands for v, which is op of args or, with two arguments, the first times a function of the second. fact, if it is not nil,
+// bounds the result.
+func (c *encodings) replaced(op ir.Op, v *ir.Value, args []*ir.Value, y *ir.Value, fact *interval) {
 	if c == nil || y == nil || rounds(v) && whole(v.Args[0]) {
 		return
 	}
 	n := len(c.fits)
-	c.fits = append(c.fits, fit{op: v.Op})
-	if d := args[0].Attrs.Tensor("data"); v.Op == ir.OpDiv && args[0].Op == ir.OpConst && d.Len() == 1 {
+	c.fits = append(c.fits, fit{op: op, by: op == ir.OpDiv || len(args) == 2 && op == ir.OpRsqrt, lo: math.Inf(-1), hi: math.Inf(1)})
+	if fact != nil {
+		c.fits[n].lo, c.fits[n].hi = fact.lo, fact.hi
+	}
+	if d := args[0].Attrs.Tensor("data"); op == ir.OpDiv && args[0].Op == ir.OpConst && d.Len() == 1 {
 		c.fits[n].dividend = d.At(0)
 	}
 	y.Join([]ir.Part{{Fit: n, Arg: ir.Result}})
@@ -116,8 +120,9 @@ func (c *encodings) complete(f *ir.Func) bool {
 type fit struct {
 	op       ir.Op
 	dead     bool    // nothing depends on it
+	by       bool    // a product of the first argument and a function of the second
 	dividend float64 // of a quotient, if it is one constant
-	lo, hi   float64 // of a format
+	lo, hi   float64 // bounds of the result that hold by what it is computed from
 }
 
 // same records that e stands for what d stands for, with more fraction bits.
