@@ -105,6 +105,13 @@ func TestFunctionsKeepTheTolerance(t *testing.T) {
 					if !(worst <= 1) {
 						t.Errorf("off by %.3g of the tolerance at %g", worst, at)
 					}
+					o := comp.Numbers.Outputs[0]
+					if o.State == passes.Proved && !(worst <= o.Used) {
+						t.Errorf("off by %.3g of the tolerance at %g, and %g is proved", worst, at, o.Used)
+					}
+					if near := op == ir.OpSqrt && rg[0] == 0; on.parties == 2 && (o.State == passes.Proved) == near {
+						t.Errorf("the output is %s: %s", o.State, o.Why)
+					}
 				})
 			}
 		}

@@ -5,6 +5,7 @@ package ir
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"smpcc/ir/diag"
 )
@@ -114,7 +115,29 @@ type Value struct {
 	Args  []*Value
 	Attrs Attrs
 	Pos   diag.Pos
-	Range Range // set by the range pass
+	Range Range  // set by the range pass
+	Parts []Part // of functions that the approximate pass replaced by arithmetic: what this value stands for there
+}
+
+// A Part is the role of a value in a function that has been replaced by arithmetic: the result, or an argument.
+type Part struct {
+	Fit int // number of the replacement
+	Arg int // which argument, from 0 on; or Result, or Stated
+}
+
+// Roles that are no arguments.
+const (
+	Result = -1 // the result of a function
+	Stated = -2 // no part of a function: a value of which bounds are stated
+)
+
+// Join adds to v the parts that other values of the same meaning have.
+func (v *Value) Join(parts []Part) {
+	for _, p := range parts {
+		if !slices.Contains(v.Parts, p) {
+			v.Parts = append(slices.Clip(v.Parts), p)
+		}
+	}
 }
 
 // String returns the value's name in dumps.

@@ -53,6 +53,8 @@ type approximation struct {
 	net     Network
 	roots   map[*ir.Value]*root     // reciprocal roots made so far
 	rooted  map[*ir.Value]*ir.Value // roots made so far, and what they are roots of
+	fact    *interval               // a bound of the result that holds by what it is computed from, whatever samples say; nil if there is none
+	sure    bool                    // known ranges hold for every input
 }
 
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
@@ -83,7 +85,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		return limit(e, opt.FracBits)
 	}
 	visible := shown(m, opt)
-	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (y *ir.Value, err error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
@@ -106,10 +108,13 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: len(opt.Samples) == 0 && !opt.wide}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
+			defer func() { opt.encoded.replaced(v.Op, v, args, y, a.fact) }()
+		} else if v.Op == ir.OpFormat {
+			defer func() { opt.encoded.stated(v, y) }()
 		}
 		if err := domain(v, args, known, opt); err != nil {
 			return nil, err
@@ -131,7 +136,8 @@ func approximate(m *ir.Module, opt *Options) error {
 			}
 			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)
 		case v.Op == ir.OpMul:
-			if y := a.overRoot(args[0], args[1]); y != nil {
+			if y, args := a.overRoot(args[0], args[1]); y != nil {
+				opt.encoded.replaced(ir.OpRsqrt, v, args, y, a.fact)
 				return y, nil
 			}
 			return nf.Emit(v.Pos, v.Op, v.Attrs, args...)

@@ -55,13 +55,15 @@ func (o *Options) tolerance(name string) Tolerance {
 	return t
 }
 
-// compare runs m, whose formats are chosen, and says for each output what is known of its error. bad is the first output that does not keep its
-// tolerance.
-func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
+// compare bounds the outputs of m, whose formats are chosen, runs it, and says for each output what is known of its error; from says what its
+// constants stand for. bad is the first output that does not keep its tolerance.
+func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err error) {
 	if err := c.prepare(m); err != nil {
 		return nil, err
 	}
 	weights, unbound := ir.BindWeights(m.Main(), m.Weights)
+	n.proof = newProof(m, from, c.opt)
+	bounds := n.proof.bounds()
 	got := make([]map[string]*ir.Tensor, len(c.inputs))
 	failed := make([]error, len(c.inputs))
 	done := make(chan int)
@@ -106,6 +108,14 @@ func (c *check) compare(m *ir.Module, n *Numbers) (bad, err error) {
 			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
 		case o.Of > 0 && !roundedBefore(from):
 			o.State = Exact
+		}
+		if from.Type.Elem == ir.Real {
+			if err := bounds[name].prove(&o, got, c.want, v.Type.Scale); err != nil {
+				return nil, err
+			}
+			if o.State == Proved && !o.wrong {
+				why = "" // for every input, however much runs used
+			}
 		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
 		if why != "" && bad == nil {

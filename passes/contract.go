@@ -59,12 +59,13 @@ type Output struct {
 	State
 	Tolerance
 	Frac    int     // fraction bits in which it is revealed
-	Used    float64 // part of the tolerance that the worst run used
+	Used    float64 // part of the tolerance that the bound, or else the worst run, used
 	Runs    int     // runs that were compared
 	Differ  int     // of discrete outputs: elements that differ (-1 if that is kept back), because a comparison is decided within the rounding of its operands
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
+	met     float64 // of a proved output: part of the tolerance that the worst run used
 	wrong   bool    // it does not keep its tolerance, and not for how much it uses
 }
 
@@ -75,6 +76,8 @@ type Numbers struct {
 	Wide      bool    // some bounds fit no ring: those values are assumed to be smaller
 	Outputs   []Output
 	Undefined string // where the graph has no exact value for some inputs in their ranges, "" if none was found
+
+	proof *proof // of the outputs' errors
 }
 
 // An attempt is one choice of formats for the whole module.
@@ -110,7 +113,9 @@ type choice struct {
 func (n *Numbers) worst() float64 {
 	worst := 0.0
 	for _, o := range n.Outputs {
-		worst = max(worst, o.Used)
+		if o.State != Proved {
+			worst = max(worst, o.Used)
+		}
 		if o.wrong {
 			worst = math.Inf(1)
 		}
@@ -127,7 +132,7 @@ func (n *Numbers) publish(opt *Options) {
 	}
 	for i := range n.Outputs {
 		o := &n.Outputs[i]
-		if o.Used, o.Differ = powerUp(o.Used), int(powerUp(float64(o.Differ))); silent {
+		if o.Used, o.Differ = powerUp(o.Used), int(powerUp(float64(o.Differ))); silent && o.State != Proved { // a bound uses nothing of what is kept back
 			if o.Used = 0; o.Of > 0 {
 				o.Differ = -1
 			}
@@ -148,6 +153,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			if err := run(c.m, &o); err != nil {
 				return nil, err
 			}
+			c.numbers.proof.f = c.m.Main()
 		}
 		*m = *c.m
 		c.numbers.publish(opt)
@@ -164,7 +170,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if o.FracBits > mostFracBits && a.frac > 0 {
 			continue
 		}
-		o.Observe = nil
+		o.Observe, o.encoded = nil, newEncodings()
 		try := m.Clone()
 		err := run(try, &o)
 		if errors.Is(err, errInternal) {
@@ -180,7 +186,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			continue
 		}
 		n := &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: a.wide}
-		bad, err := check.compare(try, n)
+		bad, err := check.compare(try, o.encoded, n)
 		if err != nil {
 			return nil, err
 		}

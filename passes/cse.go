@@ -11,7 +11,7 @@ import (
 )
 
 // cse computes equal values once: same op, attributes and arguments. Inputs and reveals are kept as they are.
-func cse(m *ir.Module, _ *Options) error {
+func cse(m *ir.Module, opt *Options) error {
 	f := m.Main()
 	first := map[string]*ir.Value{}
 	same := map[*ir.Value]*ir.Value{}
@@ -27,6 +27,10 @@ func cse(m *ir.Module, _ *Options) error {
 			k := key(v, number)
 			if s := first[k]; s != nil {
 				same[v] = s
+				s.Join(v.Parts)
+				if v.Op == ir.OpConst {
+					opt.encoded.joined(v.Attrs.Tensor("data"), s.Attrs.Tensor("data"))
+				}
 				if v.Range.Origin > s.Range.Origin { // the better known range of equal values holds for both
 					s.Range = v.Range
 				}

@@ -3,7 +3,7 @@ package passes
 import "smpcc/ir"
 
 // dce drops values that no reveal depends on. Inputs stay: they are the interface.
-func dce(m *ir.Module, _ *Options) error {
+func dce(m *ir.Module, opt *Options) error {
 	f := m.Main()
 	live := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
@@ -22,6 +22,9 @@ func dce(m *ir.Module, _ *Options) error {
 		if live[v] {
 			body = append(body, v)
 		}
+	}
+	if opt != nil {
+		opt.encoded.dropped(f.Body, body)
 	}
 	f.Body = body
 	return nil

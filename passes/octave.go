@@ -65,7 +65,7 @@ func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Val
 	z := a.within(a.mul(y, o.table(factor, min(max(exact, frac+3), mostFraction))), frac, 0, most)
 	switch op {
 	case ir.OpRsqrt:
-		a.roots[z] = &root{o, y}
+		a.roots[z] = &root{o, x, y}
 	case ir.OpSqrt:
 		a.rooted[plain(z)] = o.x
 	}

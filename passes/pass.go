@@ -31,6 +31,8 @@ type Options struct {
 	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
 	Observe     func(pass string, m *ir.Module)
 
+	encoded *encodings // of constants, for the proof of errors; nil if nobody asks
+
 	fine    bool // what is divided, and what it is divided by, keep their leading digits, however small they are
 	closely bool // constants have as many bits as the product's last one asks for
 	wide    bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused

@@ -33,6 +33,11 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 		if n.Range.Origin == ir.NoRange {
 			n.Range = v.Range
 		}
+		n.Join(v.Parts)
+		for u := n; (u.Op == ir.OpTrunc || u.Op == ir.OpShl) && len(v.Parts) > 0; { // the same number in another format
+			u = u.Args[0]
+			u.Join(v.Parts)
+		}
 		to[v] = n
 	}
 	m.Funcs[0] = nf
@@ -148,6 +153,7 @@ func (q *quantiser) constant(d *ir.Tensor, scale int) (*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	q.opt.encoded.note(d, e, scale)
 	return q.emit(ir.OpConst, ir.Attrs{ir.T("data", e), ir.I("scale", int64(scale))})
 }
 
@@ -223,6 +229,7 @@ func (q *quantiser) raise(x *ir.Value, scale int) (*ir.Value, error) {
 				return nil, fmt.Errorf("element %d of a constant does not fit a ring of 64 bits with %d fraction bits", i, scale)
 			}
 		}
+		q.opt.encoded.same(x.Attrs.Tensor("data"), d)
 		c, err := q.nf.Emit(q.at.Pos, ir.OpConst, ir.Attrs{ir.T("data", d), ir.I("scale", int64(scale))})
 		if c != nil {
 			c.Range = x.Range

@@ -31,20 +31,29 @@ func (a *approximation) quotient(x, y *ir.Value) *ir.Value {
 	o := a.octave(y, ir.OpRecip, 0)
 	r := a.onMantissa(ir.Smooth[ir.OpRecip], o)
 	q := a.times(x, r, o, methods[ir.OpRecip].scale.factor, fact)
+	a.state(fact)
 	if sign != nil {
 		q = a.E(ir.OpSelect, nil, sign, a.E(ir.OpNeg, nil, q), q)
 	}
 	return q
 }
 
-// A root holds what a reciprocal root was made from: the octaves of its argument, and m^-1/2.
-type root struct {
-	*octave
-	y *ir.Value
+// state notes a bound of the result for proofs.
+func (a *approximation) state(fact *interval) {
+	if a.sure {
+		a.fact = fact
+	}
 }
 
-// overRoot computes x * 1/sqrt(v), in either order, without the reciprocal root itself; nil if neither factor is one.
-func (a *approximation) overRoot(x, r *ir.Value) *ir.Value {
+// A root holds what a reciprocal root was made from: its argument, the octaves of that, and m^-1/2.
+type root struct {
+	*octave
+	of *ir.Value
+	y  *ir.Value
+}
+
+// overRoot computes x * 1/sqrt(v), in either order, without the reciprocal root itself; nil if neither factor is one. args are x and v.
+func (a *approximation) overRoot(x, r *ir.Value) (y *ir.Value, args []*ir.Value) {
 	for range 2 {
 		var views []*ir.Value // from the root to the factor
 		v := r
@@ -64,11 +73,13 @@ func (a *approximation) overRoot(x, r *ir.Value) *ir.Value {
 			o := *root.octave
 			o.view = view
 			wide := a.loosen([]*ir.Value{x})[0]
-			return a.times(wide, view(root.y), &o, methods[ir.OpRsqrt].scale.factor, a.rootFact(x, r, o.x))
+			fact := a.rootFact(x, r, o.x)
+			a.state(fact)
+			return a.times(wide, view(root.y), &o, methods[ir.OpRsqrt].scale.factor, fact), []*ir.Value{wide, root.of}
 		}
 		x, r = r, x
 	}
-	return nil
+	return nil, nil
 }
 
 // bytesOfScaled is what an element of x costs where it is scaled before it is multiplied: one more opening.

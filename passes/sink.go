@@ -72,6 +72,7 @@ func sink(m *ir.Module, opt *Options) error {
 				for i, x := range a.Attrs.Tensor("data").I {
 					d.I[i] = x << by
 				}
+				opt.encoded.same(a.Attrs.Tensor("data"), d)
 				c, err := nf.Emit(a.Pos, ir.OpConst, ir.Attrs{ir.T("data", d), ir.I("scale", int64(a.Type.Scale+by))})
 				if c != nil {
 					c.Range = a.Range

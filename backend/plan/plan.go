@@ -85,7 +85,7 @@ func (a Accuracy) String() string {
 	case a.State == "exact":
 		return "exact"
 	case a.State == "proved":
-		return fmt.Sprintf("proved %s for every input in the declared ranges (bound %.2g of it)", within, a.Used)
+		return fmt.Sprintf("proved %s for every input within its range (the worst case takes %.2g of it); revealed with %d fraction bits", within, a.Used, a.Frac)
 	case a.Of > 0 && a.Differ < 0:
 		return fmt.Sprintf("measured in %d runs on %s: at most %g %% of %d elements differ, where a comparison is decided within rounding; how many is kept back by a policy", a.Runs, on, 100*MostDiffer, a.Of)
 	case a.Of > 0:

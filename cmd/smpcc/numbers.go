@@ -12,6 +12,7 @@ import (
 	"smpcc"
 	"smpcc/backend/plan"
 	"smpcc/ir"
+	"smpcc/ir/diag"
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
@@ -28,6 +29,7 @@ func numbersCommand() *cobra.Command {
 from, fraction bits and ring bits. Of a model or a program, whose weights are at hand, it also computes each node on drawn inputs (or on the samples
 of --calibrate) exactly and in fixed point, and lists the nodes with the largest error for their size first; "grown by" is the error over that of what the
 node reads, so that a large number there names the node to change: by narrower ranges, by columns, or by --precision and --frac-bits.
+Where an output is proved, the nodes stand by their share of its bound: the part that would go away if a node's values were not rounded.
 A plan holds no weights, so its nodes stand in the order of the graph without errors.`,
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
@@ -40,6 +42,9 @@ A plan holds no weights, so its nodes stand in the order of the graph without er
 		w := c.OutOrStdout()
 		for _, a := range p.Manifest.Accuracy {
 			fmt.Fprintf(w, "output %s: %s\n", a.Output, a)
+			if a.Why != "" {
+				fmt.Fprintf(w, "  not proved: %s\n", a.Why)
+			}
 		}
 		fmt.Fprintf(w, "values near 1 have %d fraction bits, functions are asked for %.2g\n\n", p.Manifest.FracBits, p.Manifest.Precision)
 		nodes, err := nodeFormats(args[0], p)
@@ -50,6 +55,7 @@ A plan holds no weights, so its nodes stand in the order of the graph without er
 			if err := measureNodes(args[0], p, comp, &s, c, nodes); err != nil {
 				return err
 			}
+			shareNodes(comp.Numbers.Shares(), nodes)
 		}
 		return printNodes(w, nodes, comp != nil)
 	}
@@ -61,6 +67,7 @@ type nodeFormat struct {
 	node, shape string
 	value       *ir.Value
 	error       *opError // nil if it was not measured
+	share       float64  // of the bound of a proved output; -1 if it has none, or stands at another row of the same place
 }
 
 // nodeFormats lists the last value of each place of the source at the fixed-point level of a plan.
@@ -81,7 +88,7 @@ func nodeFormats(path string, p *plan.Plan) ([]*nodeFormat, error) {
 			}
 			key := v.Pos.String() + " " + v.Type.Shape.String()
 			if at[key] == nil {
-				at[key] = &nodeFormat{node: v.Pos.String(), shape: v.Type.Shape.String()}
+				at[key] = &nodeFormat{node: v.Pos.String(), shape: v.Type.Shape.String(), share: -1}
 				out = append(out, at[key])
 			}
 			at[key].value = v
@@ -121,6 +128,23 @@ func measureNodes(path string, p *plan.Plan, comp *smpcc.Compilation, s *source,
 	return nil
 }
 
+// shareNodes adds the shares of the bound of proved outputs, and puts the largest first.
+func shareNodes(shares map[diag.Pos]float64, nodes []*nodeFormat) {
+	left := map[string]float64{}
+	for pos, x := range shares {
+		left[pos.String()] = x
+	}
+	for _, n := range nodes {
+		if x, ok := left[n.node]; ok {
+			n.share = x
+			delete(left, n.node)
+		}
+	}
+	if len(shares) > 0 {
+		slices.SortStableFunc(nodes, func(a, b *nodeFormat) int { return cmp.Compare(b.share, a.share) })
+	}
+}
+
 // relative returns the error for the size of the largest value.
 func (n *nodeFormat) relative() float64 {
 	if n.error == nil {
@@ -134,6 +158,10 @@ func printNodes(w io.Writer, nodes []*nodeFormat, measured bool) error {
 	if measured {
 		head = append(head, "largest value", "largest error", "of the value", "grown by")
 	}
+	proved := slices.ContainsFunc(nodes, func(n *nodeFormat) bool { return n.share >= 0 })
+	if proved {
+		head = slices.Insert(head, 1, "share of the bound")
+	}
 	t := newTable(w, head...)
 	for _, n := range nodes {
 		v := n.value
@@ -144,6 +172,12 @@ func printNodes(w io.Writer, nodes []*nodeFormat, measured bool) error {
 				grown = fmt.Sprintf("%.1f", e.Ratio)
 			}
 			row = append(row, fmt.Sprintf("%.3g", e.Most), fmt.Sprintf("%.1e", e.Error), fmt.Sprintf("%.1e", n.relative()), grown)
+		}
+		if proved {
+			row = slices.Insert(row, 1, "")
+			if n.share >= 0 {
+				row[1] = fmt.Sprintf("%.0f %%", 100*n.share)
+			}
 		}
 		t.row(row...)
 	}
