@@ -330,11 +330,11 @@ func inputRange(v, at *ir.Value) (lo, hi float64) {
 	return -DefaultAssume, DefaultAssume
 }
 
-// overlap returns what the ranges of real inputs have in common; lo > hi if that is nothing.
+// overlap returns what the ranges of numbers among the inputs have in common; lo > hi if that is nothing.
 func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
-	lo, hi = math.Inf(-1), math.Inf(1)
+	lo, hi = -math.MaxFloat64, math.MaxFloat64
 	for _, v := range f.Body {
-		if v.Op == ir.OpInput && v.Type.Elem == ir.Real {
+		if v.Op == ir.OpInput && v.Type.Elem != ir.Bool {
 			a, b := inputRange(v, ranges[v.Attrs.Str("name")])
 			lo, hi = max(lo, a), min(hi, b)
 		}
@@ -346,7 +346,7 @@ func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
 // ranges have in common, or of a..b if that is nothing.
 func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
 	lo, hi := a, b
-	if common[0] <= common[1] {
+	if common[0] >= a && common[0] <= common[1] && common[1] <= b {
 		lo, hi = common[0], common[1]
 	}
 	return min(max(lo+float64((hi-lo)*place)+logUniform(a-b, b-a, r), a), b)
