@@ -1,21 +1,14 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"smpcc/backend/plan"
-	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 )
@@ -287,100 +280,4 @@ func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte,
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
 	return json.Marshal(s.stockNow())
-}
-
-// A saved setup is a file: magic, plan digest, digest of the own weights, epoch, words, SHA-256 of all that.
-const setupMagic = "smpccset2"
-
-func (s *Server) setupFile() string {
-	return filepath.Join(s.cfg.State, fmt.Sprintf("setup-%x", s.digest[:8]))
-}
-
-// setupHead ties a saved setup to plan, role and weights.
-func (s *Server) setupHead() []byte {
-	h := sha256.New()
-	for _, w := range s.weights {
-		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
-		_ = plan.WriteWords(h, w)
-	}
-	b := append([]byte(setupMagic), s.digest[:]...)
-	b = append(b, byte(s.role))
-	return h.Sum(b)
-}
-
-// saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
-func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
-	return disk.Replace(s.files(), s.setupFile(), 0o600, func(f io.Writer) error {
-		h := sha256.New()
-		w := io.MultiWriter(f, h)
-		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(), epoch)); err != nil {
-			return err
-		}
-		if err := s.engine.Save(w, m); err != nil {
-			return err
-		}
-		_, err := f.Write(h.Sum(nil))
-		return err
-	})
-}
-
-// readSetup reads a saved setup; the model is nil if it is of another plan, build or weights, or damaged.
-func (s *Server) readSetup() (epoch uint64, m *engine.Model, err error) {
-	f, err := os.Open(s.setupFile())
-	if err != nil {
-		return 0, nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, nil, err
-	}
-	want := s.setupHead()
-	head := make([]byte, len(want)+8)
-	if info.Size() != int64(len(head)+sha256.Size)+s.engine.SavedBytes() {
-		return 0, nil, nil
-	}
-	h := sha256.New()
-	r := io.TeeReader(f, h)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return 0, nil, err
-	}
-	if !bytes.Equal(head[:len(want)], want) {
-		return 0, nil, nil
-	}
-	if m, err = s.engine.Restore(r); err != nil {
-		return 0, nil, err
-	}
-	var sum [sha256.Size]byte
-	if _, err := io.ReadFull(f, sum[:]); err != nil {
-		return 0, nil, err
-	}
-	if [sha256.Size]byte(h.Sum(nil)) != sum {
-		return 0, nil, nil
-	}
-	return binary.LittleEndian.Uint64(head[len(want):]), m, nil
-}
-
-// loadSetup takes a setup from before a restart, if there is one for this plan and these weights.
-func (s *Server) loadSetup() error {
-	epoch, m, err := s.readSetup()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if m == nil {
-		s.log.Info("the saved setup is of other weights, or damaged; the next session sets up again")
-		return nil
-	}
-	last, err := s.ledger.Last(s.ledgerKey("setup"))
-	if err != nil {
-		return err
-	}
-	if epoch > last {
-		s.log.Warn("the saved setup is newer than the ledger, which has been lost or restored; the next session sets up again", "setup", epoch, "ledger", last)
-		return nil
-	}
-	s.model, s.epoch = m, epoch
-	return s.openStore()
 }
