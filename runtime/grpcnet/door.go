@@ -1,6 +1,7 @@
 package grpcnet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 
 	"smpcc/runtime/keys"
 )
@@ -42,6 +44,7 @@ type guest struct {
 	once   sync.Once
 	name   string // once the certificate is checked
 	known  bool
+	gone   chan struct{} // closed with the connection
 }
 
 // Accept implements net.Listener.
@@ -50,7 +53,7 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{Conn: c, door: d, source: c.RemoteAddr().String()}
+	g := &guest{Conn: c, door: d, source: c.RemoteAddr().String(), gone: make(chan struct{})}
 	if host, _, err := net.SplitHostPort(g.source); err == nil {
 		g.source = host
 	}
@@ -118,6 +121,7 @@ func (d *door) welcome(g *guest, name string) error {
 // Close implements net.Conn.
 func (g *guest) Close() error {
 	g.once.Do(func() {
+		close(g.gone)
 		d := g.door
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -157,7 +161,23 @@ func (p porter) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 	if err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	return c, info, nil
+	return c, admitted{tls, g.gone}, nil
+}
+
+// An admitted caller is one whose certificate a porter has checked.
+type admitted struct {
+	credentials.TLSInfo
+	gone <-chan struct{}
+}
+
+// Gone returns a channel that closes when the connection ends over which a request came; nil if it came over none.
+func Gone(ctx context.Context) <-chan struct{} {
+	if p, ok := peer.FromContext(ctx); ok {
+		if a, ok := p.AuthInfo.(admitted); ok {
+			return a.gone
+		}
+	}
+	return nil
 }
 
 // Clone implements credentials.TransportCredentials.

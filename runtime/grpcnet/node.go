@@ -170,11 +170,13 @@ func peerName(ctx context.Context) (string, error) {
 	if !ok {
 		return "", errors.New("caller is unknown")
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		return "", errors.New("caller does not use TLS")
+	switch info := p.AuthInfo.(type) {
+	case admitted:
+		return keys.PeerName(info.State)
+	case credentials.TLSInfo:
+		return keys.PeerName(info.State)
 	}
-	return keys.PeerName(info.State)
+	return "", errors.New("caller does not use TLS")
 }
 
 // outgoing returns the metadata that every call and stream of this node carries.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"smpcc/runtime/keys"
+	"smpcc/runtime/server"
 )
 
 // TestFaults breaks one thing at a time while p0 waits in the online phase for p1, whose input has not come. Every fault ends
@@ -67,10 +68,10 @@ func TestFaults(t *testing.T) {
 			if _, err := cl.Join(giving, id, m.input); err == nil {
 				t.Error("the session ended well")
 			}
-			f.awaitError("p0", id, bound-time.Since(start), tt.p0...)
+			f.awaitError("p0", id.Session, bound-time.Since(start), tt.p0...)
 			tt.heal()
 			if tt.p1 != nil {
-				f.awaitError("p1", id, bound, tt.p1...)
+				f.awaitError("p1", id.Session, bound, tt.p1...)
 			}
 			f.works(cl, "after it")
 		})
@@ -92,8 +93,8 @@ func TestFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		gone.Close()
-		f.awaitError("p1", id, bound, "no input of p1 came within 3s")
-		f.awaitError("p0", id, bound, "p1", "online round")
+		f.awaitError("p1", id.Session, bound, "p1-client, which opened the session, has closed its connection")
+		f.awaitError("p0", id.Session, bound, "p1", "online round")
 		f.works(cl, "after it")
 	})
 	t.Run("dealer gone", func(t *testing.T) {
@@ -120,7 +121,7 @@ func TestFaults(t *testing.T) {
 		if _, err := cl.Join(ctx, id, m.input); err == nil {
 			t.Error("the session ended well")
 		}
-		f.awaitError("p1", id, bound, "p0", "online round")
+		f.awaitError("p1", id.Session, bound, "p0", "online round")
 		f.signal("p0", syscall.SIGCONT)
 		f.works(cl, "after it")
 	})
@@ -234,7 +235,7 @@ func (f *fleet) ready(role string) {
 }
 
 // refused wants sessions to be refused with a text, within bounds.
-func (f *fleet) refused(open func(context.Context) (uint64, error), want string) {
+func (f *fleet) refused(open func(context.Context) (server.Ticket, error), want string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()

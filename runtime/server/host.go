@@ -66,10 +66,12 @@ type Server struct {
 	outageAt time.Time
 	model    *engine.Model // of the setup with number epoch
 	epoch    uint64
-	store    *material.Store // of that setup; nil before the first, and at the dealer
-	side     int             // setups and material jobs that run
-	jobs     map[string]*job // by purpose and id
-	done     []string        // finished jobs, oldest first
+	store    *material.Store         // of that setup; nil before the first, and at the dealer
+	side     int                     // setups and material jobs that run
+	jobs     map[string]*job         // by purpose and id
+	done     []string                // finished jobs, oldest first
+	keeping  map[string][]*job       // finished sessions that keep outputs for a client, oldest first
+	requests map[requestKey]*request // lead only: openings that clients have named
 }
 
 // New prepares a server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
@@ -83,7 +85,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, opening: make(latch, 1)}
+	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}, opening: make(latch, 1)}
 	s.role = slices.Index(p.Roles(), name)
 	switch {
 	case s.role < 0:
@@ -109,7 +111,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if s.engine, err = engine.New(p, s.role); err != nil {
 		return nil, err
 	}
-	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, need: p.SessionBytes(s.role), queue: cfg.Limits.Queue}
+	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, need: p.SessionBytes(s.role), queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
 	if s.gate.capacity() < 1 {
 		return nil, fmt.Errorf("limits.memory is %d bytes, but one session of this plan takes %d at %s", cfg.memory, s.gate.need, name)
 	}
@@ -137,14 +139,14 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, s.handlers())
 	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), longReplies(p)
-	s.node.Known = func(peer string) bool { return s.isRole(peer) || s.isClient(peer) }
+	s.node.Known = s.isKnown
 	return s, nil
 }
 
 // handlers returns what answers requests. A refusal leaves a line in the log, and is counted; Wait and Result tell of jobs that have left theirs.
 func (s *Server) handlers() map[string]grpcnet.Handler {
 	return map[string]grpcnet.Handler{
-		"Status": s.status, "Wait": s.wait, "Result": s.result, "Material": s.stockHandler,
+		"Status": s.status, "Wait": s.wait, "Result": s.result, "Material": s.stockHandler, "Leave": s.leave,
 		"Open": s.noted("opening", s.open), "Join": s.noted("join", s.join), "Key": s.noted("key", s.key), "Input": s.noted("input", s.input), "Generate": s.noted("generate", s.generateHandler),
 	}
 }
@@ -272,6 +274,16 @@ func (s *Server) isRole(peer string) bool { return slices.Contains(s.plan.Roles(
 // isClient reports whether a caller may act for this party.
 func (s *Server) isClient(peer string) bool { return slices.Contains(s.cfg.Clients, peer) }
 
+// mayOrder reports whether a caller may have material made.
+func (s *Server) mayOrder(peer string) bool {
+	return peer == s.name || slices.Contains(s.cfg.MaterialClients, peer)
+}
+
+// isKnown reports whether a caller may ask anything.
+func (s *Server) isKnown(peer string) bool {
+	return s.isRole(peer) || s.isClient(peer) || s.mayOrder(peer)
+}
+
 // decode reads a control request.
 func decode[T any](req []byte) (T, error) {
 	var x T
@@ -302,7 +314,7 @@ type statusReply struct {
 }
 
 func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error) {
-	if !s.isRole(peer) && !s.isClient(peer) {
+	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
 	stock := s.stockNow().Sessions

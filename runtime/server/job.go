@@ -33,9 +33,8 @@ type job struct {
 	stock   uint64          // sessions: the number of stored material, 0 if the dealer deals it now
 	record  []byte          // sessions: the stored material
 	store   *material.Store // of the epoch
-	inputs  chan [][]uint64
-	given   bool          // inputs have come; guarded by the server's mutex
-	over    chan struct{} // closed when it has ended
+	half                    // sessions: what clients see
+	over    chan struct{}   // closed when it has ended
 	err     error
 	issued  map[string]bool // dealer only: parties that have their key
 	outputs map[string][]uint64
@@ -51,6 +50,10 @@ type jobRequest struct {
 	Epoch   uint64 `json:"epoch"`
 	Stock   uint64 `json:"stock"` // sessions: number of the stored material to use, 0 for none
 	Count   int    `json:"count"` // material jobs: for how many sessions, from number ID on
+
+	Secret string   `json:"secret,omitempty"` // sessions: of the ticket
+	Opener string   `json:"opener,omitempty"` // sessions: the client that opens it
+	For    []string `json:"for,omitempty"`    // sessions: the parties that this client acts for
 }
 
 // last returns the last number that a job takes.
@@ -114,7 +117,7 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 		if w := s.cfg.workerOf(r.ID); w != s.cfg.Worker {
 			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
 		}
-		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+		if err := s.gate.enter(ctx, r.Opener, s.cfg.queue); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	case "material":
@@ -138,7 +141,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	began := false
 	defer func() {
 		if !began && r.Purpose == "session" {
-			s.gate.leave()
+			s.gate.leave(r.Opener)
 		}
 	}()
 	s.mu.Lock()
@@ -173,7 +176,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	if s.stopping() {
 		return fmt.Errorf("%s is stopping", s.name)
 	}
-	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, inputs: make(chan [][]uint64, 1), over: make(chan struct{}), issued: map[string]bool{}}
+	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), over: make(chan struct{}), issued: map[string]bool{}}
 	s.jobs[s.jobKey(r.Purpose, r.ID)] = j
 	began = true
 	if r.Purpose != "session" {
@@ -193,18 +196,23 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 			s.metrics.Failed(j.purpose)
 		}
 		if j.purpose == "session" {
-			s.gate.leave()
+			s.gate.leave(j.opener)
 		}
 		s.ended(j)
-		close(j.over)
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		s.holdOutputs(j)
+		close(j.over)
 		if j.purpose != "session" {
 			s.side--
 		}
 		s.done = append(s.done, s.jobKey(j.purpose, j.id))
 		if len(s.done) > kept+s.cfg.Limits.Sessions {
-			delete(s.jobs, s.done[0])
+			if old := s.jobs[s.done[0]]; old != nil && len(old.outputs) > 0 {
+				old.loose = true
+			} else {
+				delete(s.jobs, s.done[0])
+			}
 			s.done = s.done[1:]
 		}
 	})
@@ -298,12 +306,15 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 	defer session.Discard()
 	var inputs [][]uint64
 	if s.ownsInputs() {
-		timer := time.NewTimer(s.cfg.input)
+		patience := s.patience(&j.half)
+		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
 		case inputs = <-j.inputs:
 		case <-timer.C:
-			return fmt.Errorf("no input of %s came within %v", s.name, s.cfg.input)
+			return fmt.Errorf("no input of %s came within %v", s.name, patience)
+		case <-j.gone:
+			return fmt.Errorf("no input of %s came: %s, which opened the session, has closed its connection", s.name, j.opener)
 		case <-s.draining:
 			return fmt.Errorf("server of %s stops before its input has come", s.name)
 		case <-s.ctx.Done():
@@ -351,12 +362,17 @@ func (s *Server) finished(ctx context.Context, purpose string, id uint64) (*job,
 	if j == nil {
 		return nil, fmt.Errorf("%s knows no %s %d", s.name, purpose, id)
 	}
+	return j, s.awaitOver(ctx, j)
+}
+
+// awaitOver waits until a job has ended.
+func (s *Server) awaitOver(ctx context.Context, j *job) error {
 	select {
 	case <-j.over:
-		return j, nil
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	case <-s.ctx.Done():
-		return nil, fmt.Errorf("%s stops", s.name)
+		return fmt.Errorf("%s stops", s.name)
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +13,12 @@ import (
 
 // The first party leads: it numbers setups, material and sessions and tells the others to join.
 
-// An openReply names a session that has begun.
-type openReply struct {
-	Session uint64 `json:"session"`
+// An openRequest asks for a session.
+type openRequest struct {
+	Plan    string   `json:"plan"`
+	Request string   `json:"request,omitempty"` // the client's name of it
+	Find    bool     `json:"find,omitempty"`    // only if it has come before
+	For     []string `json:"for,omitempty"`     // the parties that the client acts for
 }
 
 // open begins a session for a client when there is room, with a setup before it if one is needed.
@@ -25,32 +29,59 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s, which its configuration lists", peer, s.name)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := decode[openRequest](req)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
-	if err := s.takes(); err != nil {
+	if len(r.For) > s.plan.NumParties() {
+		return nil, errors.New("malformed request")
+	}
+	if r.Request == "" {
+		t, err := s.openFor(ctx, peer, r)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(t)
+	}
+	if err := CheckRequest(r.Request); err != nil {
 		return nil, err
+	}
+	t, end, err := s.named(ctx, peer, r.Request, r.Find)
+	if end != nil {
+		t, err = s.openFor(ctx, peer, r)
+		end(t, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(t)
+}
+
+// openFor begins a session for a client when there is room.
+func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Ticket, err error) {
+	if err := s.takes(); err != nil {
+		return t, err
 	}
 	start := time.Now()
 	for {
-		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+		if err := s.gate.enter(ctx, peer, s.cfg.queue); err != nil {
 			s.metrics.Refused("full")
-			return nil, s.held(err)
+			return t, s.held(err)
 		}
-		id, err := s.openSession(ctx, start)
+		r, err := s.openSession(ctx, jobRequest{Opener: peer, Secret: rand.Text(), For: q.For}, start)
 		switch {
 		case errors.Is(err, errCrowded):
 			continue
 		case err != nil:
 			s.metrics.Refused("roles")
-			return nil, err
+			return t, err
 		}
 		s.metrics.Queued(time.Since(start))
-		return json.Marshal(openReply{id})
+		s.watch(grpcnet.Gone(ctx), r)
+		return Ticket{Session: r.ID, Secret: r.Secret}, nil
 	}
 }
 
@@ -109,35 +140,35 @@ func (l latch) unlock() { <-l }
 var errCrowded = errors.New("more sessions have entered than fit")
 
 // openSession starts a session that has entered the gate, for a request that came at a time; start leaves the gate on failure.
-func (s *Server) openSession(ctx context.Context, since time.Time) (id uint64, err error) {
+func (s *Server) openSession(ctx context.Context, who jobRequest, since time.Time) (r jobRequest, err error) {
 	entered := true
 	defer func() {
 		if entered {
-			s.gate.leave()
+			s.gate.leave(who.Opener)
 		}
 	}()
 	if err := s.opening.lock(ctx); err != nil {
-		return 0, fmt.Errorf("the session waited for others to be opened: %w", err)
+		return r, fmt.Errorf("the session waited for others to be opened: %w", err)
 	}
 	defer s.opening.unlock()
 	if err := s.sharedFate(since); err != nil {
-		return 0, err
+		return r, err
 	}
 	lacking := 0
 	for {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return r, err
 		}
 		if s.gate.crowded() {
-			return 0, errCrowded
+			return r, errCrowded
 		}
 		epoch, err := s.readyLocked(ctx)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
-		r, err := s.nextSession(epoch)
+		r, err := s.nextSession(epoch, who)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
 		err = s.startSession(ctx, r, func() { entered = false })
 		if !entered {
@@ -147,31 +178,31 @@ func (s *Server) openSession(ctx context.Context, since time.Time) (id uint64, e
 		case needs(err, needMaterial):
 			lacking++
 			if err := s.giveUp(r.Stock, lacking); err != nil {
-				return 0, err
+				return r, err
 			}
 		case errors.Is(err, errUnreadable): // which has left the gate
-			if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
-				return 0, err
+			if err := s.gate.enter(ctx, who.Opener, s.cfg.queue); err != nil {
+				return r, err
 			}
 			entered = true
 		case needs(err, needSetup):
 			s.log.Info("a role has lost its setup; setting up again")
 			s.forgetSetup(epoch)
 		case err != nil:
-			return 0, err
+			return r, err
 		default:
-			return r.ID, nil
+			return r, nil
 		}
 	}
 }
 
 // nextSession returns the next number of a session, and of material if there is any.
-func (s *Server) nextSession(epoch uint64) (jobRequest, error) {
+func (s *Server) nextSession(epoch uint64, who jobRequest) (jobRequest, error) {
 	last, err := s.ledger.Last(s.ledgerKey("session"))
 	if err != nil {
 		return jobRequest{}, err
 	}
-	r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
+	r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch, Secret: who.Secret, Opener: who.Opener, For: who.For}
 	st := s.stock()
 	if st == nil {
 		return r, nil
@@ -351,4 +382,14 @@ func (s *Server) others(ctx context.Context, method string, r jobRequest, limit 
 		}
 	}
 	return nil
+}
+
+// tell sends a role something that is answered with nothing.
+func (s *Server) tell(ctx context.Context, role, method string, r jobRequest) error {
+	req, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.node.Call(ctx, role, s.cfg.Servers[role], method, req)
+	return err
 }

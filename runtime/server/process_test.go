@@ -275,7 +275,7 @@ func (f *fleet) start(role string) {
 	f.t.Helper()
 	var b strings.Builder
 	listen, files := cmp.Or(f.listens[role], f.addrs[role]), keys.DevFiles(f.keys, role)
-	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
+	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\nmaterial_clients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
 	for _, r := range f.m.plan.Roles() {
 		a := f.addrs[r]
 		if via := f.routes[role][r]; via != "" {

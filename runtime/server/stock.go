@@ -255,8 +255,8 @@ type generateRequest struct {
 
 // generateHandler makes material at the word of an operator or client.
 func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
-	if peer != s.name && !s.isClient(peer) {
-		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor among its clients", peer, s.name)
+	if !s.mayOrder(peer) {
+		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor in material_clients of its configuration", peer, s.name)
 	}
 	if s.role != 0 {
 		return nil, fmt.Errorf("material is made at the word of %s", s.plan.Manifest.Parties[0])
@@ -276,7 +276,7 @@ func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) (
 
 // stockHandler tells how much material is stored here.
 func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
-	if !s.isRole(peer) && !s.isClient(peer) {
+	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
 	return json.Marshal(s.stockNow())
