@@ -105,3 +105,41 @@ func TestGateUnderLoad(t *testing.T) {
 		t.Errorf("at most %d ran, %d run, %d wait", most.Load(), g.count(), g.queued())
 	}
 }
+
+// TestGateIsFair has one client fill the gate and its queue before another comes: the other's requests get every second place.
+func TestGateIsFair(t *testing.T) {
+	g := &gate{sessions: 2, queue: 20}
+	ctx := context.Background()
+	order := make(chan string, 12)
+	for range 2 {
+		if err := g.enter(ctx, "busy", time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 12 {
+		who := "busy"
+		if i >= 8 {
+			who = "other"
+		}
+		go func() {
+			if g.enter(ctx, who, time.Minute) == nil {
+				order <- who
+			}
+		}()
+		for g.queued() != i+1 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	first := 0
+	running := []string{"busy", "busy"}
+	for range 12 {
+		g.leave(running[0])
+		who := <-order
+		if running = append(running[1:], who); who == "other" && len(order) == 0 && g.queued() >= 4 {
+			first++
+		}
+	}
+	if first != 4 {
+		t.Errorf("%d of the other's requests were among the first eight, want 4", first)
+	}
+}

@@ -256,7 +256,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	if err != nil {
 		return fmt.Errorf("%s: connecting: %w", s.name, err)
 	}
-	if err := s.phases(ctx, j, model, &meter{Streamer: t, s: s, j: j}); err != nil {
+	if err := s.phases(ctx, j, model, &meter{Streamer: t, transport: t, s: s, j: j}); err != nil {
 		t.Abort(err.Error())
 		return err
 	}
@@ -311,6 +311,8 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 		defer timer.Stop()
 		select {
 		case inputs = <-j.inputs:
+		case err := <-m.transport.Failed():
+			return fmt.Errorf("%s waits for its input: %w", s.name, err)
 		case <-timer.C:
 			return fmt.Errorf("no input of %s came within %v", s.name, patience)
 		case <-j.gone:

@@ -7,14 +7,16 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/engine"
+	"smpcc/runtime/grpcnet"
 )
 
 // A meter measures exchanges.
 type meter struct {
 	engine.Streamer
-	s       *Server
-	j       *job
-	waiting time.Duration
+	transport *grpcnet.Transport
+	s         *Server
+	j         *job
+	waiting   time.Duration
 }
 
 // Exchange implements engine.Transport.
