@@ -51,15 +51,36 @@ func (e Entry) sum() (string, error) {
 
 // A Log is an append-only file of entries, each of which carries the hash of the one before: changing or removing one
 // breaks all that follow. Removing the last ones is seen by whoever has noted a later hash.
+//
+// Entries of several goroutines that come while the file is being synced are written and synced together.
 type Log struct {
-	mu   sync.Mutex
 	f    disk.File
 	path string
+	now  func() time.Time
+
+	queue   sync.Mutex // guards what follows
+	waiting []*adding
+	writing bool        // a goroutine writes, and will look at waiting when done
+	idle    sync.Cond   // writing has become false
+	timer   *time.Timer // of what waits for company
+	failing bool        // the last attempt to write has failed
+
+	mu   sync.Mutex // held while entries are written
 	last Entry
 	size int64 // of the entries that are whole
 	torn bool  // something that is no entry may follow them
-	now  func() time.Time
 }
+
+// An adding is an event on its way into the file.
+type adding struct {
+	ev     Event
+	err    error
+	done   chan struct{}
+	failed func(error) // told of a failure, if nobody waits
+}
+
+// maxTogether is how many entries are written at once.
+const maxTogether = 256
 
 // OpenLog opens a log and checks it from its first entry. A line that a crash has cut short is removed, and that is written
 // down; nothing relied on it, because Add returns only after its line is on disk.
@@ -69,6 +90,7 @@ func OpenLog(d disk.Disk, path, role string) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{f: f, path: path, now: time.Now}
+	l.idle.L = &l.queue
 	fail := func(err error) (*Log, error) { return nil, errors.Join(err, f.Close()) }
 	last, good, err := check(f, path)
 	if err != nil {
@@ -88,30 +110,114 @@ func OpenLog(d disk.Disk, path, role string) (*Log, error) {
 }
 
 // Add appends an event. When it returns nil the entry is on disk; when it fails there is none, and the next one takes its place.
-func (l *Log) Add(ev Event) error {
+func (l *Log) Add(ev Event) error { return l.Begin(ev)() }
+
+// Begin appends an event while the caller goes on, and returns what waits for Add's answer.
+func (l *Log) Begin(ev Event) (wait func() error) {
+	a := &adding{ev: ev, done: make(chan struct{})}
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	l.waiting = append(l.waiting, a)
+	l.write()
+	return func() error {
+		<-a.done
+		return a.err
+	}
+}
+
+// later is how long an event may wait for company that need not be on disk soon.
+const later = 50 * time.Millisecond
+
+// Later appends an event soon, together with others if some come; failed is told if that fails.
+func (l *Log) Later(ev Event, failed func(error)) {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	l.waiting = append(l.waiting, &adding{ev: ev, done: make(chan struct{}), failed: failed})
+	if l.timer == nil {
+		l.timer = time.AfterFunc(later, func() {
+			l.queue.Lock()
+			defer l.queue.Unlock()
+			if l.timer = nil; len(l.waiting) > 0 {
+				l.write()
+			}
+		})
+	}
+}
+
+// Failing reports whether the last attempt to write has failed.
+func (l *Log) Failing() bool {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	return l.failing
+}
+
+// write has what waits written, now or when what is being written is done. The queue is locked.
+func (l *Log) write() {
+	if l.writing {
+		return
+	}
+	l.writing = true
+	go func() {
+		l.queue.Lock()
+		defer l.queue.Unlock()
+		for len(l.waiting) > 0 {
+			n := min(len(l.waiting), maxTogether)
+			list := l.waiting[:n:n]
+			l.waiting = l.waiting[n:]
+			l.queue.Unlock()
+			err := l.addAll(list)
+			for _, a := range list {
+				if close(a.done); a.err != nil && a.failed != nil {
+					a.failed(a.err)
+				}
+			}
+			l.queue.Lock()
+			l.failing = err != nil
+		}
+		l.writing = false
+		l.idle.Broadcast()
+	}()
+}
+
+// addAll appends events with one write and one sync. One that is not to be written is an error of its own, a failure to write is everybody's.
+func (l *Log) addAll(list []*adding) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := Entry{Seq: l.last.Seq + 1, Time: l.now().UTC().Format(time.RFC3339Nano), Event: ev, Prev: l.last.Hash}
-	var err error
-	if e.Hash, err = e.sum(); err != nil {
-		return err
+	last, lines := l.last, []byte(nil)
+	var written []*adding
+	for _, a := range list {
+		e := Entry{Seq: last.Seq + 1, Time: l.now().UTC().Format(time.RFC3339Nano), Event: a.ev, Prev: last.Hash}
+		var line []byte
+		if e.Hash, a.err = e.sum(); a.err != nil {
+			continue
+		}
+		if line, a.err = json.Marshal(e); a.err != nil {
+			continue
+		}
+		if len(line) > maxEntry {
+			a.err = fmt.Errorf("log %s: entry of %d bytes", l.path, len(line))
+			continue
+		}
+		lines = append(append(lines, line...), '\n')
+		last, written = e, append(written, a)
 	}
-	line, err := json.Marshal(e)
+	if len(written) == 0 {
+		return nil
+	}
+	err := l.put(lines)
 	if err != nil {
+		err = fmt.Errorf("log %s: %w", l.path, err)
+		for _, a := range written {
+			a.err = err
+		}
 		return err
 	}
-	if len(line) > maxEntry {
-		return fmt.Errorf("log %s: entry of %d bytes", l.path, len(line))
-	}
-	if err := l.write(append(line, '\n')); err != nil {
-		return fmt.Errorf("log %s: %w", l.path, err)
-	}
-	l.last = e
+	l.last = last
 	return nil
 }
 
-// write puts a line behind the whole entries and syncs it. What a failure leaves of it is cut off, now or before the next line.
-func (l *Log) write(line []byte) error {
+// put writes lines behind the whole entries and syncs them. What a failure leaves of them is cut off, now or before the next ones.
+func (l *Log) put(line []byte) error {
 	if l.torn {
 		if err := l.f.Truncate(l.size); err != nil {
 			return err
@@ -139,8 +245,22 @@ func (l *Log) Head() string {
 	return l.last.Hash
 }
 
-// Close closes the file.
-func (l *Log) Close() error { return l.f.Close() }
+// Close writes what waits and closes the file.
+func (l *Log) Close() error {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if len(l.waiting) > 0 {
+		l.write()
+	}
+	for l.writing {
+		l.idle.Wait()
+	}
+	return l.f.Close()
+}
 
 // check reads entries and returns the last one and the size of what is complete.
 func check(r io.Reader, path string) (last Entry, size int64, err error) {

@@ -27,7 +27,27 @@ var sessions = []byte("sessions")
 //
 // The file is as precious as the key: material derived under one key with a ledger deleted, or restored from a backup, is
 // used a second time. Whoever loses a ledger needs a new master key.
-type Ledger struct{ db *bbolt.DB }
+type Ledger struct {
+	db *bbolt.DB
+	// Synced, if not nil, is called for each sync of the file that a record takes. It is set before the ledger is used, by tests that slow it down.
+	Synced func()
+}
+
+// syncsOfCommit is how often the table's library syncs its file for a transaction: once for data, once for what names them.
+const syncsOfCommit = 2
+
+// update changes the table, on disk when it returns.
+func (l *Ledger) update(f func(b *bbolt.Bucket) error) error {
+	err := guarded(func() error {
+		return l.db.Update(func(tx *bbolt.Tx) error { return f(tx.Bucket(sessions)) }) // returns after the file is synced
+	})
+	for range syncsOfCommit {
+		if l.Synced != nil {
+			l.Synced()
+		}
+	}
+	return err
+}
 
 // lockWait is how long OpenLedger waits for another process to let go of the file.
 const lockWait = 2 * time.Second
@@ -51,7 +71,7 @@ func OpenLedger(path string) (*Ledger, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ledger %s: %w; if it is damaged, do not delete it alone: take a new ledger together with a new master key", path, err)
 	}
-	return &Ledger{db}, nil
+	return &Ledger{db: db}, nil
 }
 
 // open opens a file with the table of sessions in it, and reads all of it: damage is an error here.
@@ -128,9 +148,7 @@ type Record struct {
 
 // UseAll does what Use does for several records at once: all of them are recorded, or none.
 func (l *Ledger) UseAll(records ...Record) error {
-	return guarded(func() error {
-		return l.db.Update(func(tx *bbolt.Tx) error { return record(tx.Bucket(sessions), records) }) // returns after the file is synced
-	})
+	return l.update(func(b *bbolt.Bucket) error { return record(b, records) })
 }
 
 // record puts records above the last ones of their plans.

@@ -28,5 +28,6 @@ func (s *Server) Quit() {
 	s.stop()
 	s.node.Close()
 	s.running.Wait()
+	s.probes.Wait()
 	_ = s.ledger.Close()
 }

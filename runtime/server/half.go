@@ -144,7 +144,7 @@ func (s *Server) abandon(id uint64) {
 	}
 }
 
-// leave is the word of the lead that the client which opened a session has left.
+// leave is the word of the lead that the client which opened a session has left, or that the session does not begin.
 func (s *Server) leave(_ context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
@@ -152,6 +152,14 @@ func (s *Server) leave(_ context.Context, peer string, req []byte) ([]byte, erro
 	r, err := decode[jobRequest](req)
 	if err != nil {
 		return nil, err
+	}
+	if r.Purpose == "opening" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if j := s.jobs[s.jobKey("session", r.ID)]; j != nil {
+			j.stop(errCalledOff)
+		}
+		return []byte("{}"), nil
 	}
 	s.abandon(r.ID)
 	return []byte("{}"), nil
@@ -165,7 +173,7 @@ func (s *Server) watch(gone <-chan struct{}, r jobRequest) {
 	if j == nil || gone == nil {
 		return
 	}
-	s.running.Go(func() {
+	s.aside(func() {
 		select {
 		case <-gone:
 		case <-j.over:

@@ -54,17 +54,23 @@ type Server struct {
 	// observer, for tests, is told of every exchange before its messages leave.
 	observer func(j *job, ph plan.Phase, round int, out [][]byte)
 
-	opening latch      // lead only: one session is opened at a time
-	dealing sync.Mutex // lead only: one material job runs at a time
-	joining sync.Mutex // ids reach the ledger in order
-	saving  sync.Mutex // setups reach the disk in order
+	sessions *material.Numbers              // of sessions, in any order
+	stocked  *material.Numbers              // of stored material that is used
+	runs     map[[32]byte]*material.Numbers // under the policies that count them, by runsKey
+
+	settingUp latch          // lead only: one setup runs at a time
+	dealing   sync.Mutex     // lead only: one material job runs at a time
+	joining   sync.Mutex     // ids of setups and material reach the ledger in order
+	saving    sync.Mutex     // setups reach the disk in order
+	probes    sync.WaitGroup // lead only: looks at roles that are away
 
 	mu       sync.Mutex
-	asked    string    // lead only: the role that an opening waits for
-	askedAt  time.Time // since when
-	outage   error     // lead only: why the last opening failed, if a role did not answer
-	outageAt time.Time
-	model    *engine.Model // of the setup with number epoch
+	asked    map[string][]time.Time // lead only: the roles that openings wait for, since when
+	outage   *outage                // lead only: nil as long as all roles answer
+	lent     map[uint64]bool        // lead only: numbers of material that openings have taken up
+	making   uint64                 // lead only: the first number of material that is being made
+	arrived  chan struct{}          // closed, and made anew, when a job begins
+	model    *engine.Model          // of the setup with number epoch
 	epoch    uint64
 	store    *material.Store         // of that setup; nil before the first, and at the dealer
 	side     int                     // setups and material jobs that run
@@ -85,7 +91,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}, opening: make(latch, 1)}
+	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}, settingUp: make(latch, 1), asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), runs: map[[32]byte]*material.Numbers{}}
 	s.role = slices.Index(p.Roles(), name)
 	switch {
 	case s.role < 0:
@@ -130,6 +136,12 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, "ledger.db")); err != nil {
 		return nil, err
 	}
+	if slow, ok := cfg.Disk.(interface{ Synced() }); ok {
+		s.ledger.Synced = slow.Synced
+	}
+	if err := s.openNumbers(); err != nil {
+		return nil, errors.Join(err, s.ledger.Close())
+	}
 	if err := s.readState(dealer); err != nil {
 		return nil, errors.Join(err, s.ledger.Close())
 	}
@@ -155,7 +167,7 @@ func (s *Server) handlers() map[string]grpcnet.Handler {
 func (s *Server) noted(what string, h grpcnet.Handler) grpcnet.Handler {
 	return func(ctx context.Context, peer string, req []byte) ([]byte, error) {
 		out, err := h(ctx, peer, req)
-		if err == nil || err.Error() == needSetup || err.Error() == needMaterial { // the lead sees to that
+		if err == nil || err.Error() == needSetup || strings.HasPrefix(err.Error(), needMaterial) || errors.Is(err, material.ErrUsed) { // the lead sees to that
 			return out, err
 		}
 		s.metrics.Failed(what)
@@ -220,10 +232,11 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	s.node.Shutdown(last)
 	s.stop()
 	helpers.Wait()
+	s.probes.Wait()
 	if terr := s.tracer.Close(last); terr != nil {
 		s.log.Warn("traces could not be sent", "error", terr.Error())
 	}
-	return errors.Join(err, s.ledger.Close(), s.audit.Close())
+	return errors.Join(err, s.closeNumbers(), s.ledger.Close(), s.audit.Close())
 }
 
 // lastAnswers is how long a server that stops gives answers that are on their way.
@@ -244,6 +257,15 @@ func (s *Server) stopping() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// aside runs a function that the server's end waits for, unless it is ending.
+func (s *Server) aside(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping() {
+		s.running.Go(f)
 	}
 }
 

@@ -35,6 +35,8 @@ type job struct {
 	store   *material.Store // of the epoch
 	half                    // sessions: what clients see
 	over    chan struct{}   // closed when it has ended
+	stop    context.CancelCauseFunc
+	written func() error // waits until the log says that it has begun
 	err     error
 	issued  map[string]bool // dealer only: parties that have their key
 	outputs map[string][]uint64
@@ -82,15 +84,6 @@ const maxID = 1 << 62
 
 func (s *Server) jobKey(purpose string, id uint64) string { return fmt.Sprintf("%s %d", purpose, id) }
 
-// record returns what the ledger must hold before a job begins.
-func (s *Server) record(r jobRequest) []material.Record {
-	records := []material.Record{{Digest: s.ledgerKey(r.Purpose), Session: r.last()}}
-	if r.Stock > 0 {
-		records = append(records, material.Record{Digest: s.ledgerKey("stock"), Session: r.Stock})
-	}
-	return records
-}
-
 // A joinReply tells the lead how many sessions a role can run at once.
 type joinReply struct {
 	Capacity int `json:"capacity"`
@@ -127,9 +120,13 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	default:
 		return nil, errors.New("malformed request")
 	}
-	s.joining.Lock()
-	defer s.joining.Unlock()
-	if err := s.begin(r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
+	use := func() error { return s.useNumbers(r) }
+	if r.Purpose != "session" {
+		s.joining.Lock()
+		defer s.joining.Unlock()
+		use = func() error { return s.ledger.Use(s.ledgerKey(r.Purpose), r.last()) }
+	}
+	if err := s.begin(r, use); err != nil {
 		return nil, err
 	}
 	return json.Marshal(joinReply{s.gate.capacity()})
@@ -154,18 +151,19 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	case r.Purpose != "session" && side >= maxSide:
 		return fmt.Errorf("%s runs %d setups and material jobs already", s.name, side)
 	case r.Stock > 0 && party && !s.holds(store, r.Stock):
-		return errors.New(needMaterial)
+		return s.lacks()
 	case r.Purpose == "material" && party:
 		if err := store.Room(r.Count); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	if err := s.permit(r.Purpose, r.ID, use); err != nil {
+	written, err := s.permit(r.Purpose, r.ID, use)
+	if err != nil {
 		return err
 	}
 	var record []byte
-	if r.Stock > 0 && party { // in the order of numbers, since taking one kills those below it
-		if record, err = store.Take(r.Stock); record == nil {
+	if r.Stock > 0 && party {
+		if record, err = store.Take(r.Stock, s.stocked.Floor()); record == nil {
 			return s.unreadable(store, r, err)
 		} else if err != nil { // the material is good, a file could not be deleted
 			s.log.Warn("material cannot be deleted", "error", err.Error())
@@ -176,14 +174,17 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	if s.stopping() {
 		return fmt.Errorf("%s is stopping", s.name)
 	}
-	j := &job{purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), over: make(chan struct{}), issued: map[string]bool{}}
+	run, stop := context.WithCancelCause(s.ctx)
+	j := &job{stop: stop, written: written, purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), over: make(chan struct{}), issued: map[string]bool{}}
 	s.jobs[s.jobKey(r.Purpose, r.ID)] = j
+	close(s.arrived)
+	s.arrived = make(chan struct{})
 	began = true
 	if r.Purpose != "session" {
 		s.side++
 	}
 	s.running.Go(func() {
-		ctx, end := s.tracer.Start(s.ctx, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id}, s.name)
+		ctx, end := s.tracer.Start(run, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id}, s.name)
 		if err := s.run(ctx, j, model); err != nil {
 			j.err = fmt.Errorf("%s %d: %w", j.purpose, j.id, err)
 			s.log.Error("ended with an error", j.purpose, j.id, "error", j.err.Error())
@@ -198,7 +199,8 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		if j.purpose == "session" {
 			s.gate.leave(j.opener)
 		}
-		s.ended(j)
+		stop(nil)
+		defer s.ended(j) // behind the answer
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.holdOutputs(j)
@@ -221,12 +223,8 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 
 // holds reports whether material is stored here and has not been used.
 func (s *Server) holds(store *material.Store, stock uint64) bool {
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	return err == nil && stock > used && store.Has(stock)
+	return s.stocked.Free(stock) && store.Has(stock)
 }
-
-// errUnreadable is the failure of the lead to read its own material.
-var errUnreadable = errors.New("material cannot be read")
 
 // unreadable drops a segment that cannot be read, and returns what makes the lead go on with other material, or with none.
 func (s *Server) unreadable(store *material.Store, r jobRequest, why error) error {
@@ -235,10 +233,7 @@ func (s *Server) unreadable(store *material.Store, r jobRequest, why error) erro
 	if err := store.DropSegment(r.Stock); err != nil {
 		return fmt.Errorf("%s: session %d: %w", s.name, r.ID, err)
 	}
-	if s.role == 0 {
-		return errUnreadable
-	}
-	return errors.New(needMaterial)
+	return s.lacks()
 }
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
@@ -254,6 +249,9 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	}
 	t, err := s.node.Session(ctx, grpcnet.SessionConfig{Roles: roles, Role: s.role, Addrs: s.cfg.Servers, Digest: s.digest, Purpose: j.purpose, Session: j.id, Timeout: s.cfg.timeout, Patience: s.cfg.input + s.cfg.timeout})
 	if err != nil {
+		if ctx.Err() != nil {
+			err = s.cutOff(ctx)
+		}
 		return fmt.Errorf("%s: connecting: %w", s.name, err)
 	}
 	if err := s.phases(ctx, j, model, &meter{Streamer: t, transport: t, s: s, j: j}); err != nil {
@@ -262,6 +260,17 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 	}
 	t.Close()
 	return nil
+}
+
+// errCalledOff ends a session that has not begun at all roles.
+var errCalledOff = errors.New("the session does not begin: another role has not joined it")
+
+// cutOff says why a job's context has ended.
+func (s *Server) cutOff(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), errCalledOff) {
+		return errCalledOff
+	}
+	return fmt.Errorf("server of %s stops", s.name)
 }
 
 // keepTimeline writes what a job did to the folder of timelines.
@@ -277,6 +286,11 @@ func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
 }
 
 func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *meter) error {
+	if j.purpose != "session" || s.role == s.plan.NumParties() {
+		if err := j.written(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
 	if j.purpose == "material" {
 		return s.phase(ctx, "material", m, func(ctx context.Context) (engine.PhaseStats, error) {
 			return engine.PhaseStats{}, s.makeMaterial(ctx, j, model, m)
@@ -319,9 +333,12 @@ func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *met
 			return fmt.Errorf("no input of %s came: %s, which opened the session, has closed its connection", s.name, j.opener)
 		case <-s.draining:
 			return fmt.Errorf("server of %s stops before its input has come", s.name)
-		case <-s.ctx.Done():
-			return errors.New("server stops")
+		case <-ctx.Done():
+			return s.cutOff(ctx)
 		}
+	}
+	if err := j.written(); err != nil { // before the first message between parties
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
 		used := s.processors()

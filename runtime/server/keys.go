@@ -83,9 +83,30 @@ func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 	return r.Keys, nil
 }
 
+// awaitJob waits for a job to begin here: roles join side by side, and a party may be faster than its dealer.
+func (s *Server) awaitJob(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout/2)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		j, arrived := s.jobs[key], s.arrived
+		s.mu.Unlock()
+		if j != nil {
+			return
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return
+		case <-s.draining:
+			return
+		}
+	}
+}
+
 // key gives a party its keys of a job: its own, once. The dealer's part of a job may be over by then: it sends nothing in
 // setup.
-func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error) {
+func (s *Server) key(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	i := slices.Index(s.plan.Manifest.Parties, peer)
 	if s.role != s.plan.NumParties() || i < 0 {
 		return nil, fmt.Errorf("%s has no key for %q", s.name, peer)
@@ -98,6 +119,7 @@ func (s *Server) key(_ context.Context, peer string, req []byte) ([]byte, error)
 		return nil, err
 	}
 	k := s.jobKey(r.Purpose, r.ID)
+	s.awaitJob(ctx, k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j := s.jobs[k]

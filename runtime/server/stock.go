@@ -24,9 +24,6 @@ const maxBatch = 16
 // maxGenerate bounds one request to generate.
 const maxGenerate = 1 << 16
 
-// needMaterial is the answer of a party whose store lacks the material of a session.
-const needMaterial = "material is needed"
-
 const keyBytes = 32
 
 // incoming returns the bytes that come from each role in the exchanges of the offline phase, and their sum.
@@ -50,12 +47,8 @@ func (s *Server) openStore() error {
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	if err != nil {
-		return err
-	}
 	s.store = st
-	return st.DropTo(used)
+	return st.DropTo(s.stocked.Floor())
 }
 
 // stock returns the store, nil before the first setup.
@@ -179,16 +172,20 @@ func (s *Server) generate(ctx context.Context, n int) error {
 			return err
 		}
 		r := jobRequest{Plan: s.planHex(), Purpose: "material", ID: last + 1, Epoch: epoch, Count: batch}
+		s.setMaking(r.ID)
 		err = s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("material"), r.last()) })
 		if err == nil {
 			err = s.await(ctx, r)
 		}
-		if err != nil {
-			if needs(err, needSetup) {
-				s.forgetSetup(epoch)
-				continue
-			}
-			return errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
+		if err != nil && !needs(err, needSetup) {
+			err = errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
+		}
+		s.setMaking(0)
+		if needs(err, needSetup) {
+			s.forgetSetup(epoch)
+			continue
+		} else if err != nil {
+			return err
 		}
 		n -= batch
 	}
@@ -241,11 +238,7 @@ func (s *Server) stockNow() material.Stock {
 	if st == nil {
 		return material.Stock{Limit: s.cfg.disk}
 	}
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	if err != nil {
-		return material.Stock{Limit: s.cfg.disk}
-	}
-	return st.Stock(used)
+	return st.StockOf(s.stocked.Floor(), s.stocked.Free)
 }
 
 // A generateRequest asks for material.
