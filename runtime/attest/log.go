@@ -299,6 +299,9 @@ func check(r io.Reader, path string) (last Entry, size int64, err error) {
 	}
 }
 
+// ErrCut is wrapped by the finding that a log ends with less than an entry, which the next start mends.
+var ErrCut = errors.New("the line is cut short")
+
 // VerifyLog checks a log from its first entry and returns its last one. head, if not empty, is a hash noted earlier that one
 // of the entries must have.
 func VerifyLog(path, head string) (Entry, error) {
@@ -311,7 +314,7 @@ func VerifyLog(path, head string) (Entry, error) {
 		return last, err
 	}
 	if size != int64(len(data)) {
-		return last, fmt.Errorf("%s: the line behind entry %d is cut short: a crash, or it is being written", path, last.Seq)
+		return last, fmt.Errorf("%s: %w behind entry %d: a crash, or it is being written", path, ErrCut, last.Seq)
 	}
 	if head != "" && !bytes.Contains(data, []byte(`"hash":"`+head+`"}`)) {
 		return last, fmt.Errorf("%s: no entry has the hash %s that was noted: the end of the log was removed, or the whole log replaced", path, head)

@@ -2,6 +2,7 @@ package grpcnet
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -141,6 +142,15 @@ func (g *guest) Close() error {
 // A porter checks certificates and tells the door whose connection it is.
 type porter struct {
 	credentials.TransportCredentials
+	now func() time.Time
+}
+
+// clock returns the time by which certificates are checked.
+func clock(conf *tls.Config) func() time.Time {
+	if conf.Time != nil {
+		return conf.Time
+	}
+	return time.Now
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -150,24 +160,25 @@ func (p porter) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 		return nil, nil, err
 	}
 	g, ok := raw.(*guest)
-	tls, ok2 := info.(credentials.TLSInfo)
+	shown, ok2 := info.(credentials.TLSInfo)
 	if !ok || !ok2 {
 		return nil, nil, errors.Join(errors.New("the connection did not come through the door"), c.Close())
 	}
-	name, err := keys.PeerName(tls.State)
+	name, err := keys.PeerName(shown.State)
 	if err == nil {
 		err = g.door.welcome(g, name)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	return c, admitted{tls, g.gone}, nil
+	return c, admitted{shown, g.gone, p.now}, nil
 }
 
 // An admitted caller is one whose certificate a porter has checked.
 type admitted struct {
 	credentials.TLSInfo
 	gone <-chan struct{}
+	now  func() time.Time
 }
 
 // Gone returns a channel that closes when the connection ends over which a request came; nil if it came over none.
@@ -182,5 +193,5 @@ func Gone(ctx context.Context) <-chan struct{} {
 
 // Clone implements credentials.TransportCredentials.
 func (p porter) Clone() credentials.TransportCredentials {
-	return porter{p.TransportCredentials.Clone()}
+	return porter{p.TransportCredentials.Clone(), p.now}
 }

@@ -90,7 +90,7 @@ type Node struct {
 func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 	n := &Node{name: name, tls: conf, handlers: handlers, conns: map[string]*grpc.ClientConn{}, waiting: map[string]chan *incoming{}, away: map[string]bool{}, closed: make(chan struct{})}
 	if handlers != nil {
-		n.server = grpc.NewServer(grpc.Creds(porter{credentials.NewTLS(conf)}), grpc.ConnectionTimeout(handshakeTimeout), grpc.InTapHandle(n.admit), grpc.ForceServerCodecV2(codec{}),
+		n.server = grpc.NewServer(grpc.Creds(porter{credentials.NewTLS(conf), clock(conf)}), grpc.ConnectionTimeout(handshakeTimeout), grpc.InTapHandle(n.admit), grpc.ForceServerCodecV2(codec{}),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
 			grpc.MaxRecvMsgSize(maxFrame), grpc.MaxConcurrentStreams(1024), grpc.MaxHeaderListSize(16<<10),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
@@ -172,6 +172,9 @@ func peerName(ctx context.Context) (string, error) {
 	}
 	switch info := p.AuthInfo.(type) {
 	case admitted:
+		if end := info.State.PeerCertificates[0].NotAfter; info.now().After(end) { // since the connection was made
+			return "", fmt.Errorf("the caller's certificate ended at %s", end.UTC().Format(time.RFC3339))
+		}
 		return keys.PeerName(info.State)
 	case credentials.TLSInfo:
 		return keys.PeerName(info.State)

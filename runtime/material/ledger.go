@@ -112,6 +112,39 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
+// CheckLedger reads a whole ledger, if there is one, and changes nothing. One that is open in another process is in use, and taken for good.
+func CheckLedger(path string) error {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if st.Size() == 0 {
+		return fmt.Errorf("ledger %s is empty", path)
+	}
+	err = guarded(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond, ReadOnly: true, PreLoadFreelist: true})
+		if errors.Is(err, bbolterrors.ErrTimeout) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(sessions)
+			if b == nil {
+				return bbolterrors.ErrBucketNotFound
+			}
+			return b.ForEach(func(_, _ []byte) error { return nil })
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("ledger %s: %w; do not delete it alone: take a new ledger together with a new master key", path, err)
+	}
+	return nil
+}
+
 // newLedger makes an empty ledger: whole under its name, or not at all. Should another process have made one meanwhile, that is the one.
 func newLedger(path string) error {
 	f, made, err := disk.Begin(disk.Machine, path, 0o600)

@@ -39,6 +39,9 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := s.takes(); err != nil && !s.stopping() { // what has begun may end
+		return nil, err
+	}
 	if r.Request != "" {
 		if err := CheckRequest(r.Request); err != nil {
 			return nil, err

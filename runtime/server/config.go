@@ -23,6 +23,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"smpcc/backend/plan"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/keys"
 )
@@ -77,6 +78,10 @@ type Config struct {
 	Software string `yaml:"-"`
 	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
 	CPU func() time.Duration `yaml:"-"`
+	// ReadWeights reads an owner's weights of a plan from a file, as a start does; a check of the configuration uses it. It comes from the program.
+	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
+	// Now is the clock by which certificates end, the machine's if it is nil.
+	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
 	Disk disk.Disk `yaml:"-"`
 

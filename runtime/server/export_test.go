@@ -2,9 +2,12 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"smpcc/backend/plan"
 )
+
+func init() { lookEvery = time.Second }
 
 // Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses.
 func (s *Server) Observe(f func(stream string, id uint64, ph plan.Phase, round int, out [][]byte)) {

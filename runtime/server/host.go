@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,6 @@ import (
 	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
-	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
 	"smpcc/runtime/observe"
 )
@@ -47,6 +47,8 @@ type Server struct {
 	metrics *observe.Metrics
 	tracer  *observe.Tracer
 	expires time.Time // of the certificate
+	tls     *tls.Config
+	fitness fitness
 
 	draining chan struct{} // closed when the server takes no more work
 	drain    sync.Once
@@ -87,11 +89,11 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	conf, name, err := keys.Load(cfg.TLS)
+	conf, name, err := certificateOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}, settingUp: make(latch, 1), asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), runs: map[[32]byte]*material.Numbers{}}
+	s := &Server{tls: conf, cfg: cfg, log: log, plan: p, digest: sha256.Sum256(p.Encode()), name: name, weights: weights, jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}, settingUp: make(latch, 1), asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), runs: map[[32]byte]*material.Numbers{}}
 	s.role = slices.Index(p.Roles(), name)
 	switch {
 	case s.role < 0:
@@ -133,7 +135,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
 		return nil, err
 	}
-	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, "ledger.db")); err != nil {
+	if s.ledger, err = material.OpenLedger(filepath.Join(cfg.State, ledgerName)); err != nil {
 		return nil, err
 	}
 	if slow, ok := cfg.Disk.(interface{ Synced() }); ok {
@@ -202,13 +204,14 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	var helpers sync.WaitGroup
 	if s.cfg.Telemetry.Listen != "" {
 		helpers.Go(func() {
-			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.takes, nil); err != nil {
+			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.fit, nil); err != nil {
 				served <- fmt.Errorf("telemetry: %w", err)
 			}
 		})
 	}
 	helpers.Go(s.refill)
 	s.node.Serving(true)
+	helpers.Go(s.keepLooking)
 	if ready != nil {
 		ready(l.Addr())
 	}
@@ -238,6 +241,9 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	}
 	return errors.Join(err, s.closeNumbers(), s.ledger.Close(), s.audit.Close())
 }
+
+// ledgerName is the ledger in the state folder.
+const ledgerName = "ledger.db"
 
 // lastAnswers is how long a server that stops gives answers that are on their way.
 const lastAnswers = 2 * time.Second
@@ -274,6 +280,9 @@ func (s *Server) takes() error {
 	if s.stopping() {
 		return fmt.Errorf("%s is stopping", s.name)
 	}
+	if now := s.cfg.now(); now.After(s.expires) {
+		return fmt.Errorf("the certificate of %s ended at %s; renew it, and restart the server", s.name, s.expires.UTC().Format(time.RFC3339))
+	}
 	return nil
 }
 
@@ -286,6 +295,12 @@ func (s *Server) observe() {
 	m.Gauge("smpcc_session_memory_bytes", "Memory of one session, from the plan.", func() float64 { return float64(s.gate.need) })
 	m.Gauge("smpcc_material_sessions", "Sessions whose material is stored here.", func() float64 { return float64(s.stockNow().Sessions) })
 	m.Gauge("smpcc_material_bytes", "Bytes of stored material.", func() float64 { return float64(s.stockNow().Bytes) })
+	m.Gauge("smpcc_ready", "1 if the server finds all that it needs, as /readyz says.", func() float64 {
+		if s.fit() != nil {
+			return 0
+		}
+		return 1
+	})
 	m.Gauge("smpcc_certificate_expiry_seconds", "When this server's certificate ends, in seconds since 1970.", func() float64 { return float64(s.expires.Unix()) })
 	s.metrics = m
 }

@@ -101,6 +101,9 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
+	if err := s.takes(); err != nil {
+		return nil, err
+	}
 	if r.ID > maxID || r.Stock > maxID { // numbers never wrap
 		return nil, errors.New("malformed request")
 	}

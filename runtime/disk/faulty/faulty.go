@@ -57,6 +57,13 @@ func (d *Disk) Synced() {
 // Syncs returns how many there have been.
 func (d *Disk) Syncs() int64 { return d.syncs.Load() }
 
+// Fill lets no write succeed from now on.
+func (d *Disk) Fill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = 0
+}
+
 // Heal lets everything succeed from now on.
 func (d *Disk) Heal() {
 	d.mu.Lock()
