@@ -63,6 +63,8 @@ type Node struct {
 	Known func(name string) bool
 	// Limits are the lengths of requests by method, and Replies those of what is answered to calls; those not named are short.
 	Limits, Replies map[string]int
+	// Together, if not 0, is how many bytes all requests may take at once, besides short ones.
+	Together int64
 	// Patience is how long a call waits until its peer is reached; as long as its context lasts if it is 0.
 	Patience time.Duration
 	// Waiting, if not nil, is told again and again of a peer that is not reached yet, and why, as far as that is known.

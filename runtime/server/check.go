@@ -90,9 +90,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			}
 			s.digest = sha256.Sum256(p.Encode())
 			unmet = s.conditions("session")
-			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(p.SessionBytes(role)))
-			if p.SessionBytes(role) > cfg.memory {
-				f.Failed, f.Detail = true, fmt.Sprintf("limits.memory is %s, but one session takes %s", sizeText(cfg.memory), sizeText(p.SessionBytes(role)))
+			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(sessionMemory(p, role)))
+			if serr := cfg.tooSmall(p, role); serr != nil {
+				f.Failed, f.Detail = true, serr.Error()
 			}
 		}
 		if unmet != nil {

@@ -9,6 +9,9 @@ import (
 
 func init() { lookEvery = time.Second }
 
+// SessionMemory, for tests, is what a session takes at a role.
+var SessionMemory = sessionMemory
+
 // Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses.
 func (s *Server) Observe(f func(stream string, id uint64, ph plan.Phase, round int, out [][]byte)) {
 	s.observer = func(j *job, ph plan.Phase, round int, out [][]byte) {

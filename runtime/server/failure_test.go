@@ -234,13 +234,21 @@ func (f *fleet) ready(role string) {
 	}
 }
 
-// refused wants sessions to be refused with a text, within bounds.
+// refused wants sessions to be refused with a text, within bounds, once all roles can be reached.
 func (f *fleet) refused(open func(context.Context) (server.Ticket, error), want string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
-	if _, err := open(ctx); err == nil || !strings.Contains(err.Error(), want) {
-		f.t.Errorf("error %v, want %q", err, want)
+	for {
+		_, err := open(ctx)
+		if err != nil && strings.Contains(err.Error(), want) {
+			return
+		}
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), "cannot be reached") { // the role is still starting
+			f.t.Errorf("error %v, want %q", err, want)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -119,9 +119,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if s.engine, err = engine.New(p, s.role); err != nil {
 		return nil, err
 	}
-	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, need: p.SessionBytes(s.role), queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
-	if s.gate.capacity() < 1 {
-		return nil, fmt.Errorf("limits.memory is %d bytes, but one session of this plan takes %d at %s", cfg.memory, s.gate.need, name)
+	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, need: sessionMemory(p, s.role), queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
+	if err := cfg.tooSmall(p, s.role); err != nil {
+		return nil, err
 	}
 	s.log = log.With("role", name, "plan", s.plan16())
 	if cfg.Workers > 1 {
@@ -153,6 +153,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, s.handlers())
 	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), longReplies(p)
+	s.node.Together = int64(s.gate.capacity()) * int64(inputBytes(p, name)) // which sessions count as theirs
 	s.node.Known = s.isKnown
 	return s, nil
 }
