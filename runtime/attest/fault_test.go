@@ -24,7 +24,7 @@ func entries(t *testing.T, path string) (out []uint64) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if _, err := VerifyLog(path, ""); err != nil {
+	if _, err := VerifyLog(path, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -168,7 +168,7 @@ func TestLogWritesTogether(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		last, err := VerifyLog(path, l.Head())
+		last, err := VerifyLog(path, l.Head(), "")
 		if err != nil || last.Seq != uint64(len(accepted)) {
 			t.Errorf("%s: the log has %d entries, %d were accepted; %v", name, last.Seq, len(accepted), err)
 		}

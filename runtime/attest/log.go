@@ -65,10 +65,16 @@ type Log struct {
 	timer   *time.Timer // of what waits for company
 	failing bool        // the last attempt to write has failed
 
-	mu   sync.Mutex // held while entries are written
-	last Entry
-	size int64 // of the entries that are whole
-	torn bool  // something that is no entry may follow them
+	mu      sync.Mutex // held while entries are written
+	disk    disk.Disk
+	name    string    // of the file: path, or that of a closed file where no new one could be made
+	longest int64     // size at which a file is closed
+	retry   time.Time // when it may be tried to
+	begins  bool      // the next entry is the first of a file that follows another
+	role    string
+	last    Entry
+	size    int64 // of the entries that are whole
+	torn    bool  // something that is no entry may follow them
 }
 
 // An adding is an event on its way into the file.
@@ -82,20 +88,25 @@ type adding struct {
 // maxTogether is how many entries are written at once.
 const maxTogether = 256
 
-// OpenLog opens a log and checks it from its first entry. A line that a crash has cut short is removed, and that is written
+// OpenLog opens a log and checks the file that it goes on in, which follows the one before. A line that a crash has cut short is removed, and that is written
 // down; nothing relied on it, because Add returns only after its line is on disk.
 func OpenLog(d disk.Disk, path, role string) (*Log, error) {
+	first, err := before(d, path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := d.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{f: f, path: path, now: time.Now}
+	l := &Log{disk: d, f: f, path: path, name: path, role: role, longest: longest, now: time.Now}
 	l.idle.L = &l.queue
 	fail := func(err error) (*Log, error) { return nil, errors.Join(err, f.Close()) }
-	last, good, err := check(f, path)
+	last, good, err := check(f, path, start{entry: first, any: first.Seq == 0, known: first.Seq > 0}, func(Entry) {})
 	if err != nil {
 		return fail(fmt.Errorf("%w: move it away and keep it, somebody has to look into this", err))
 	}
+	l.begins = good == 0 && first.Seq > 0 // nothing is in it yet
 	l.last, l.size = last, good
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -183,8 +194,12 @@ func (l *Log) write() {
 func (l *Log) addAll(list []*adding) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.rotate()
 	last, lines := l.last, []byte(nil)
 	var written []*adding
+	if l.begins {
+		list = append([]*adding{{ev: Event{What: follows, Role: l.role, Reason: fmt.Sprintf("follows entry %d of the file before", last.Seq)}}}, list...)
+	}
 	for _, a := range list {
 		e := Entry{Seq: last.Seq + 1, Time: l.now().UTC().Format(time.RFC3339Nano), Event: a.ev, Prev: last.Hash}
 		var line []byte
@@ -212,7 +227,7 @@ func (l *Log) addAll(list []*adding) error {
 		}
 		return err
 	}
-	l.last = last
+	l.last, l.begins = last, false
 	return nil
 }
 
@@ -262,8 +277,19 @@ func (l *Log) Close() error {
 	return l.f.Close()
 }
 
-// check reads entries and returns the last one and the size of what is complete.
-func check(r io.Reader, path string) (last Entry, size int64, err error) {
+// follows is what the first entry of a file says that another one precedes.
+const follows = "follows"
+
+// A start says what a file of a log must follow.
+type start struct {
+	entry Entry // the one before; of number 0 for none
+	known bool  // it is known
+	any   bool  // the first entry may have any number, if it says that a file precedes
+}
+
+// check reads entries and returns the last one, or the one before if there is none, and the size of what is complete.
+func check(r io.Reader, path string, from start, seen func(Entry)) (last Entry, size int64, err error) {
+	last = from.entry
 	b := bufio.NewReaderSize(r, maxEntry+1)
 	for {
 		line, err := b.ReadSlice('\n')
@@ -283,7 +309,14 @@ func check(r io.Reader, path string) (last Entry, size int64, err error) {
 		if err != nil {
 			return last, size, err
 		}
+		if size == 0 && from.any && e.Seq > 1 && e.What == follows {
+			if last.Seq = e.Seq - 1; !from.known {
+				last.Hash = e.Prev
+			}
+		}
 		switch {
+		case size == 0 && e.Seq > 1 && e.What == follows && last.Seq == 0:
+			return last, size, fmt.Errorf("%s: begins with entry %d: the files before it are not here; put them beside it, or say with --after what hash their last entry has", path, e.Seq)
 		case e.Seq != last.Seq+1:
 			return last, size, fmt.Errorf("%s: entry %d follows entry %d: entries are missing or changed", path, e.Seq, last.Seq)
 		case e.Prev != last.Hash:
@@ -295,29 +328,10 @@ func check(r io.Reader, path string) (last Entry, size int64, err error) {
 		if err != nil || !bytes.Equal(append(again, '\n'), line) {
 			return last, size, fmt.Errorf("%s: entry %d is not written as logs are", path, e.Seq)
 		}
+		seen(e)
 		last, size = e, size+int64(len(line))
 	}
 }
 
 // ErrCut is wrapped by the finding that a log ends with less than an entry, which the next start mends.
 var ErrCut = errors.New("the line is cut short")
-
-// VerifyLog checks a log from its first entry and returns its last one. head, if not empty, is a hash noted earlier that one
-// of the entries must have.
-func VerifyLog(path, head string) (Entry, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Entry{}, err
-	}
-	last, size, err := check(bytes.NewReader(data), path)
-	if err != nil {
-		return last, err
-	}
-	if size != int64(len(data)) {
-		return last, fmt.Errorf("%s: %w behind entry %d: a crash, or it is being written", path, ErrCut, last.Seq)
-	}
-	if head != "" && !bytes.Contains(data, []byte(`"hash":"`+head+`"}`)) {
-		return last, fmt.Errorf("%s: no entry has the hash %s that was noted: the end of the log was removed, or the whole log replaced", path, head)
-	}
-	return last, nil
-}

@@ -75,7 +75,7 @@ func TestFaultyDisk(t *testing.T) {
 			}
 			h.stop("p1")
 			cl.Close()
-			if _, err := attest.VerifyLog(log, ""); err != nil {
+			if _, err := attest.VerifyLog(log, "", ""); err != nil {
 				t.Errorf("%s at %d: %v", name, at, err)
 			}
 			if !d.Failed() {

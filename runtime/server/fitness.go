@@ -169,10 +169,10 @@ func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, 
 	return fmt.Sprintf("%s answers in %v, version %.40q, clock %+dms, %d sessions at once", addr, end.Sub(start).Round(10*time.Microsecond), r.Software, skew.Milliseconds(), r.Capacity), warning, nil
 }
 
-// checkFiles reads what a state folder holds, as far as no server is at it: the ledger, and the audit log from its first entry.
+// checkFiles reads what a state folder holds, as far as no server is at it: the ledger, and the file of the audit log that a start reads.
 func checkFiles(dir string) error {
 	err := material.CheckLedger(filepath.Join(dir, ledgerName))
-	if _, lerr := attest.VerifyLog(filepath.Join(dir, logName), ""); lerr != nil && !errors.Is(lerr, fs.ErrNotExist) && !errors.Is(lerr, attest.ErrCut) {
+	if lerr := attest.VerifyCurrent(filepath.Join(dir, logName)); lerr != nil && !errors.Is(lerr, fs.ErrNotExist) {
 		err = errors.Join(err, lerr)
 	}
 	return err

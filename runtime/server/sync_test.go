@@ -52,7 +52,7 @@ func slowly(t testing.TB, sync time.Duration, stored bool, sessions, width int) 
 	}
 	for r := range h.cfg {
 		h.stop(r)
-		if _, err := attest.VerifyLog(filepath.Join(h.cfg[r].State, "audit.log"), ""); err != nil {
+		if _, err := attest.VerifyLog(filepath.Join(h.cfg[r].State, "audit.log"), "", ""); err != nil {
 			t.Error(err)
 		}
 	}
