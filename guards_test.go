@@ -79,7 +79,7 @@ func TestServersCountRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range cl.plan.Roles() {
-		last, err := attest.VerifyLog(filepath.Join(cl.dir, "state-"+r, "audit.log"), "")
+		last, err := attest.VerifyLog(filepath.Join(cl.dir, "state-"+r, "audit.log"), "", "")
 		if r == "p0" {
 			continue // removed above
 		}
@@ -166,7 +166,7 @@ func TestServerMissesItsConditions(t *testing.T) {
 	cfg.Listen, cfg.State, cfg.Policy = cl.addrs["p1"], filepath.Join(dir, "state"), file
 	_, err := server.New(cfg, c.Plan, nil, false, nil)
 	refusedWith(t, err, "does not carry the conditions that the policy of p1 asks")
-	last, err := attest.VerifyLog(filepath.Join(cfg.State, "audit.log"), "")
+	last, err := attest.VerifyLog(filepath.Join(cfg.State, "audit.log"), "", "")
 	if err != nil || last.Decision != "refused" || last.What != "start" {
 		t.Errorf("the log ends with %+v, %v", last, err)
 	}

@@ -23,14 +23,15 @@ import (
 func inferCommand() *cobra.Command {
 	var config, out string
 	var inputs, images []string
-	var session uint64
+	var session, request string
 	var width int
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "infer --config FILE PLAN --input NAME=FILE ...",
 		Short: "Open sessions at the party servers, give inputs and print outputs",
 		Long: `Infer acts for the parties in acts_for of its configuration: it gives their inputs to their servers and reads their
-outputs. It opens a session at the first party, or joins one that another client has opened with --session N.
+outputs. It opens a session at the first party and prints its ticket, or joins one that another client has opened with --session TICKET. What a party's
+clients see of a session belongs to one certificate: of the one that opened it for that party, or that gave its inputs first.
 
   servers: {p0: host:port, p1: host:port}
   tls: {ca: ca.crt, cert: p1-client.crt, key: p1-client.key}
@@ -38,6 +39,9 @@ outputs. It opens a session at the first party, or joins one that another client
 
 Many requests go over one connection: give --input NAME=FILE once for each, or a file with several inputs along its first
 dimension. --concurrency of them are under way at once; an input that is given once serves all requests.
+
+With --request ID, a name that you choose, the request runs once however often the command is given: a lost answer is given again, with the inputs or without
+them, for the time that the servers keep it. Without a name outputs are given once.
 
 A server that is not reached within --timeout, or shows a certificate of another authority or name, ends the command with an error that says why. How long
 a session may take the servers decide.`,
@@ -47,7 +51,8 @@ a session may take the servers decide.`,
 	f.StringVar(&config, "config", "", "configuration `FILE`")
 	f.StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`; once for each request")
 	f.StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
-	f.Uint64Var(&session, "session", 0, "number of a session that is open")
+	f.StringVar(&session, "session", "", "`TICKET` of a session that is open, as the client that opened it printed it")
+	f.StringVar(&request, "request", "", "name of the request, `ID`: again with the same name, it gives the same answer and runs no second time")
 	f.IntVar(&width, "concurrency", 4, "requests under way at once")
 	timeoutFlag(c, &timeout)
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors, a folder for each request")
@@ -69,15 +74,33 @@ a session may take the servers decide.`,
 		if err != nil {
 			return err
 		}
+		if request != "" {
+			if err := server.CheckRequest(request); err != nil {
+				return usagef("--request: %v", err)
+			}
+		}
 		requests, files, err := readRequests(p, args[0], inputs, images)
 		if err != nil {
 			return err
 		}
-		if session != 0 && len(requests) > 1 {
-			return usagef("--session takes one request, the inputs make %d", len(requests))
+		for _, one := range []struct{ flag, value string }{{"session", session}, {"request", request}} {
+			if one.value != "" && len(requests) > 1 {
+				return usagef("--%s takes one request, the inputs make %d", one.flag, len(requests))
+			}
+		}
+		fetch := request != "" && session == "" && len(inputs) == 0
+		var ticket server.Ticket
+		if session != "" {
+			if ticket, err = server.ParseTicket(session); err != nil {
+				return usagef("--session: %v", err)
+			}
+			ticket.Request = request
 		}
 		bound := make([][][]uint64, len(requests))
 		for i, data := range requests {
+			if fetch {
+				break
+			}
 			if bound[i], err = bindOwn(p, cfg.ActsFor, data, files[i]); err != nil {
 				return err
 			}
@@ -94,13 +117,18 @@ a session may take the servers decide.`,
 		if len(requests) > 1 {
 			return i.many(c, cl, bound, width)
 		}
-		if session == 0 {
-			if session, err = cl.Session(c.Context()); err != nil {
-				return err
+		var r *client.Result
+		if fetch {
+			r, err = cl.Fetch(c.Context(), request)
+		} else {
+			if session == "" {
+				if ticket, err = cl.SessionFor(c.Context(), request); err != nil {
+					return err
+				}
+				fmt.Fprintf(c.ErrOrStderr(), "session %s\n", ticket)
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "session %d\n", session)
+			r, err = cl.Join(c.Context(), ticket, bound[0])
 		}
-		r, err := cl.Join(c.Context(), session, bound[0])
 		if err != nil {
 			return err
 		}
@@ -278,6 +306,7 @@ error if anything would keep the server from working with the others.`,
 		if err != nil {
 			return err
 		}
+		cfg.ReadWeights = planWeights
 		w := c.OutOrStdout()
 		fmt.Fprintf(w, "ok      configuration: %s\n", config)
 		failed := 0

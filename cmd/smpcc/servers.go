@@ -124,7 +124,7 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return err
 		}
-		cfg.Software, cfg.CPU = smpcc.Version, bench.CPU
+		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
 		var weights [][]uint64
 		if !dealer {
 			_, name, err := keys.Load(cfg.TLS)

@@ -132,17 +132,21 @@ func planCommands() []*cobra.Command {
 }
 
 func logVerifyCommand() *cobra.Command {
-	var head string
+	var head, after string
 	c := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Check a server's audit log from its first entry",
 		Long: `Verify checks that no entry of a log was changed, removed or inserted: each carries the hash of the one before. That the last
-entries were not removed shows only against a hash noted before: give it with --head.`,
+entries were not removed shows only against a hash noted before: give it with --head.
+
+A long log is several files, FILE-N.log by the number of their first entries and FILE.log; all of them beside it are checked as one chain. Where the first ones have been
+archived, --after HASH says what the last entry of those has, which verify prints for them.`,
 		Args: exactly(1, "one FILE"),
 	}
 	c.Flags().StringVar(&head, "head", "", "`HASH` of an entry, noted earlier, that must be there")
+	c.Flags().StringVar(&after, "after", "", "`HASH` of the last entry of files that have been archived")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		last, err := attest.VerifyLog(args[0], head)
+		last, err := attest.VerifyLog(args[0], head, after)
 		if err != nil {
 			return err
 		}

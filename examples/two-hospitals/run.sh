@@ -58,7 +58,7 @@ for i in $(seq 100); do
 done
 cat "$dir/check"
 
-# Each hospital's client gives its own counts. North opens the session and tells South its number.
+# Each hospital's client gives its own counts. North opens the session and tells South its ticket: the number, and a secret without which nobody takes part.
 ask() {
   : > "$dir/session"
   $smpcc infer --config "$dir/north-client/local.yaml" "$dir/trial.plan" --input north_counts=$here/north.json > "$dir/north.out" 2> "$dir/session" &

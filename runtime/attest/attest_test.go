@@ -91,7 +91,7 @@ func TestLog(t *testing.T) {
 	}
 	first := add(3)
 	second := add(2) // a restart goes on where it was
-	last, err := VerifyLog(path, first)
+	last, err := VerifyLog(path, first, "")
 	if err != nil || last.Seq != 5 || last.Hash != second {
 		t.Fatalf("entry %d, %v", last.Seq, err)
 	}
@@ -114,7 +114,7 @@ func TestLog(t *testing.T) {
 		if err := os.WriteFile(path, change, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := VerifyLog(path, second); err == nil {
+		if _, err := VerifyLog(path, second, ""); err == nil {
 			t.Errorf("a log with %s is accepted", name)
 		}
 	}
@@ -122,7 +122,7 @@ func TestLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(0)
-	l, err := VerifyLog(path, first)
+	l, err := VerifyLog(path, first, "")
 	if err != nil || l.What != "recovered" || l.Seq != 5 {
 		t.Errorf("after a crash: entry %d %q, %v", l.Seq, l.What, err)
 	}
@@ -137,7 +137,7 @@ func TestLog(t *testing.T) {
 func FuzzReadLog(f *testing.F) {
 	f.Add([]byte("{\"seq\":1}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if last, _, err := check(bytes.NewReader(data), "f"); err == nil && last.Seq > 0 && last.Hash == "" {
+		if last, _, err := check(bytes.NewReader(data), "f", start{}, func(Entry) {}); err == nil && last.Seq > 0 && last.Hash == "" {
 			t.Error("an entry without a hash is accepted")
 		}
 	})

@@ -2,10 +2,12 @@ package attest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ func entries(t *testing.T, path string) (out []uint64) {
 		t.Fatal(err)
 	}
 	l.Close()
-	if _, err := VerifyLog(path, ""); err != nil {
+	if _, err := VerifyLog(path, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)
@@ -126,6 +128,58 @@ func TestStatementsOnAFullDisk(t *testing.T) {
 			}
 			if !d.Failed() {
 				break
+			}
+		}
+	}
+}
+
+// TestLogWritesTogether adds entries from many goroutines while each sync takes a while: they share syncs, all of them are in the log, and each was on disk before its
+// Add returned. Where the disk is full, everything that Add has accepted is there and nothing else.
+func TestLogWritesTogether(t *testing.T) {
+	const adders, each = 32, 8
+	for name, d := range map[string]*faulty.Disk{"slow": faulty.Slow(2 * time.Millisecond), "full": faulty.Full(20_000)} {
+		path := filepath.Join(t.TempDir(), "audit.log")
+		l, err := OpenLog(d, path, "p0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := d.Syncs()
+		var mu sync.Mutex
+		accepted := map[uint64]bool{}
+		var wg sync.WaitGroup
+		for a := range uint64(adders) {
+			wg.Go(func() {
+				for i := range uint64(each) {
+					id := 1 + a*each + i
+					if err := l.Add(Event{What: "session", Role: "p0", Session: id}); err != nil {
+						continue
+					}
+					data, err := os.ReadFile(path)
+					if err != nil || !strings.Contains(string(data), fmt.Sprintf(`"session":%d,`, id)) {
+						t.Errorf("%s: entry %d was accepted and is not in the file; %v", name, id, err)
+					}
+					mu.Lock()
+					accepted[id] = true
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		last, err := VerifyLog(path, l.Head(), "")
+		if err != nil || last.Seq != uint64(len(accepted)) {
+			t.Errorf("%s: the log has %d entries, %d were accepted; %v", name, last.Seq, len(accepted), err)
+		}
+		switch n := d.Syncs() - before; name {
+		case "slow":
+			if len(accepted) != adders*each || n > adders*each/4 {
+				t.Errorf("%d of %d entries were accepted, with %d syncs", len(accepted), adders*each, n)
+			}
+		case "full":
+			if len(accepted) == 0 || len(accepted) == adders*each {
+				t.Errorf("%d of %d entries were accepted", len(accepted), adders*each)
 			}
 		}
 	}

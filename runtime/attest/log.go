@@ -51,29 +51,62 @@ func (e Entry) sum() (string, error) {
 
 // A Log is an append-only file of entries, each of which carries the hash of the one before: changing or removing one
 // breaks all that follow. Removing the last ones is seen by whoever has noted a later hash.
+//
+// Entries of several goroutines that come while the file is being synced are written and synced together.
 type Log struct {
-	mu   sync.Mutex
 	f    disk.File
 	path string
-	last Entry
-	size int64 // of the entries that are whole
-	torn bool  // something that is no entry may follow them
 	now  func() time.Time
+
+	queue   sync.Mutex // guards what follows
+	waiting []*adding
+	writing bool        // a goroutine writes, and will look at waiting when done
+	idle    sync.Cond   // writing has become false
+	timer   *time.Timer // of what waits for company
+	failing bool        // the last attempt to write has failed
+
+	mu      sync.Mutex // held while entries are written
+	disk    disk.Disk
+	name    string    // of the file: path, or that of a closed file where no new one could be made
+	longest int64     // size at which a file is closed
+	retry   time.Time // when it may be tried to
+	begins  bool      // the next entry is the first of a file that follows another
+	role    string
+	last    Entry
+	size    int64 // of the entries that are whole
+	torn    bool  // something that is no entry may follow them
 }
 
-// OpenLog opens a log and checks it from its first entry. A line that a crash has cut short is removed, and that is written
+// An adding is an event on its way into the file.
+type adding struct {
+	ev     Event
+	err    error
+	done   chan struct{}
+	failed func(error) // told of a failure, if nobody waits
+}
+
+// maxTogether is how many entries are written at once.
+const maxTogether = 256
+
+// OpenLog opens a log and checks the file that it goes on in, which follows the one before. A line that a crash has cut short is removed, and that is written
 // down; nothing relied on it, because Add returns only after its line is on disk.
 func OpenLog(d disk.Disk, path, role string) (*Log, error) {
+	first, err := before(d, path)
+	if err != nil {
+		return nil, err
+	}
 	f, err := d.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{f: f, path: path, now: time.Now}
+	l := &Log{disk: d, f: f, path: path, name: path, role: role, longest: longest, now: time.Now}
+	l.idle.L = &l.queue
 	fail := func(err error) (*Log, error) { return nil, errors.Join(err, f.Close()) }
-	last, good, err := check(f, path)
+	last, good, err := check(f, path, start{entry: first, any: first.Seq == 0, known: first.Seq > 0}, func(Entry) {})
 	if err != nil {
 		return fail(fmt.Errorf("%w: move it away and keep it, somebody has to look into this", err))
 	}
+	l.begins = good == 0 && first.Seq > 0 // nothing is in it yet
 	l.last, l.size = last, good
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -88,30 +121,118 @@ func OpenLog(d disk.Disk, path, role string) (*Log, error) {
 }
 
 // Add appends an event. When it returns nil the entry is on disk; when it fails there is none, and the next one takes its place.
-func (l *Log) Add(ev Event) error {
+func (l *Log) Add(ev Event) error { return l.Begin(ev)() }
+
+// Begin appends an event while the caller goes on, and returns what waits for Add's answer.
+func (l *Log) Begin(ev Event) (wait func() error) {
+	a := &adding{ev: ev, done: make(chan struct{})}
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	l.waiting = append(l.waiting, a)
+	l.write()
+	return func() error {
+		<-a.done
+		return a.err
+	}
+}
+
+// later is how long an event may wait for company that need not be on disk soon.
+const later = 50 * time.Millisecond
+
+// Later appends an event soon, together with others if some come; failed is told if that fails.
+func (l *Log) Later(ev Event, failed func(error)) {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	l.waiting = append(l.waiting, &adding{ev: ev, done: make(chan struct{}), failed: failed})
+	if l.timer == nil {
+		l.timer = time.AfterFunc(later, func() {
+			l.queue.Lock()
+			defer l.queue.Unlock()
+			if l.timer = nil; len(l.waiting) > 0 {
+				l.write()
+			}
+		})
+	}
+}
+
+// Failing reports whether the last attempt to write has failed.
+func (l *Log) Failing() bool {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	return l.failing
+}
+
+// write has what waits written, now or when what is being written is done. The queue is locked.
+func (l *Log) write() {
+	if l.writing {
+		return
+	}
+	l.writing = true
+	go func() {
+		l.queue.Lock()
+		defer l.queue.Unlock()
+		for len(l.waiting) > 0 {
+			n := min(len(l.waiting), maxTogether)
+			list := l.waiting[:n:n]
+			l.waiting = l.waiting[n:]
+			l.queue.Unlock()
+			err := l.addAll(list)
+			for _, a := range list {
+				if close(a.done); a.err != nil && a.failed != nil {
+					a.failed(a.err)
+				}
+			}
+			l.queue.Lock()
+			l.failing = err != nil
+		}
+		l.writing = false
+		l.idle.Broadcast()
+	}()
+}
+
+// addAll appends events with one write and one sync. One that is not to be written is an error of its own, a failure to write is everybody's.
+func (l *Log) addAll(list []*adding) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := Entry{Seq: l.last.Seq + 1, Time: l.now().UTC().Format(time.RFC3339Nano), Event: ev, Prev: l.last.Hash}
-	var err error
-	if e.Hash, err = e.sum(); err != nil {
-		return err
+	l.rotate()
+	last, lines := l.last, []byte(nil)
+	var written []*adding
+	if l.begins {
+		list = append([]*adding{{ev: Event{What: follows, Role: l.role, Reason: fmt.Sprintf("follows entry %d of the file before", last.Seq)}}}, list...)
 	}
-	line, err := json.Marshal(e)
+	for _, a := range list {
+		e := Entry{Seq: last.Seq + 1, Time: l.now().UTC().Format(time.RFC3339Nano), Event: a.ev, Prev: last.Hash}
+		var line []byte
+		if e.Hash, a.err = e.sum(); a.err != nil {
+			continue
+		}
+		if line, a.err = json.Marshal(e); a.err != nil {
+			continue
+		}
+		if len(line) > maxEntry {
+			a.err = fmt.Errorf("log %s: entry of %d bytes", l.path, len(line))
+			continue
+		}
+		lines = append(append(lines, line...), '\n')
+		last, written = e, append(written, a)
+	}
+	if len(written) == 0 {
+		return nil
+	}
+	err := l.put(lines)
 	if err != nil {
+		err = fmt.Errorf("log %s: %w", l.path, err)
+		for _, a := range written {
+			a.err = err
+		}
 		return err
 	}
-	if len(line) > maxEntry {
-		return fmt.Errorf("log %s: entry of %d bytes", l.path, len(line))
-	}
-	if err := l.write(append(line, '\n')); err != nil {
-		return fmt.Errorf("log %s: %w", l.path, err)
-	}
-	l.last = e
+	l.last, l.begins = last, false
 	return nil
 }
 
-// write puts a line behind the whole entries and syncs it. What a failure leaves of it is cut off, now or before the next line.
-func (l *Log) write(line []byte) error {
+// put writes lines behind the whole entries and syncs them. What a failure leaves of them is cut off, now or before the next ones.
+func (l *Log) put(line []byte) error {
 	if l.torn {
 		if err := l.f.Truncate(l.size); err != nil {
 			return err
@@ -139,11 +260,36 @@ func (l *Log) Head() string {
 	return l.last.Hash
 }
 
-// Close closes the file.
-func (l *Log) Close() error { return l.f.Close() }
+// Close writes what waits and closes the file.
+func (l *Log) Close() error {
+	l.queue.Lock()
+	defer l.queue.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	if len(l.waiting) > 0 {
+		l.write()
+	}
+	for l.writing {
+		l.idle.Wait()
+	}
+	return l.f.Close()
+}
 
-// check reads entries and returns the last one and the size of what is complete.
-func check(r io.Reader, path string) (last Entry, size int64, err error) {
+// follows is what the first entry of a file says that another one precedes.
+const follows = "follows"
+
+// A start says what a file of a log must follow.
+type start struct {
+	entry Entry // the one before; of number 0 for none
+	known bool  // it is known
+	any   bool  // the first entry may have any number, if it says that a file precedes
+}
+
+// check reads entries and returns the last one, or the one before if there is none, and the size of what is complete.
+func check(r io.Reader, path string, from start, seen func(Entry)) (last Entry, size int64, err error) {
+	last = from.entry
 	b := bufio.NewReaderSize(r, maxEntry+1)
 	for {
 		line, err := b.ReadSlice('\n')
@@ -163,7 +309,14 @@ func check(r io.Reader, path string) (last Entry, size int64, err error) {
 		if err != nil {
 			return last, size, err
 		}
+		if size == 0 && from.any && e.Seq > 1 && e.What == follows {
+			if last.Seq = e.Seq - 1; !from.known {
+				last.Hash = e.Prev
+			}
+		}
 		switch {
+		case size == 0 && e.Seq > 1 && e.What == follows && last.Seq == 0:
+			return last, size, fmt.Errorf("%s: begins with entry %d: the files before it are not here; put them beside it, or say with --after what hash their last entry has", path, e.Seq)
 		case e.Seq != last.Seq+1:
 			return last, size, fmt.Errorf("%s: entry %d follows entry %d: entries are missing or changed", path, e.Seq, last.Seq)
 		case e.Prev != last.Hash:
@@ -175,26 +328,10 @@ func check(r io.Reader, path string) (last Entry, size int64, err error) {
 		if err != nil || !bytes.Equal(append(again, '\n'), line) {
 			return last, size, fmt.Errorf("%s: entry %d is not written as logs are", path, e.Seq)
 		}
+		seen(e)
 		last, size = e, size+int64(len(line))
 	}
 }
 
-// VerifyLog checks a log from its first entry and returns its last one. head, if not empty, is a hash noted earlier that one
-// of the entries must have.
-func VerifyLog(path, head string) (Entry, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return Entry{}, err
-	}
-	last, size, err := check(bytes.NewReader(data), path)
-	if err != nil {
-		return last, err
-	}
-	if size != int64(len(data)) {
-		return last, fmt.Errorf("%s: the line behind entry %d is cut short: a crash, or it is being written", path, last.Seq)
-	}
-	if head != "" && !bytes.Contains(data, []byte(`"hash":"`+head+`"}`)) {
-		return last, fmt.Errorf("%s: no entry has the hash %s that was noted: the end of the log was removed, or the whole log replaced", path, head)
-	}
-	return last, nil
-}
+// ErrCut is wrapped by the finding that a log ends with less than an entry, which the next start mends.
+var ErrCut = errors.New("the line is cut short")

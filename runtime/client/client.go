@@ -132,22 +132,33 @@ func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 
 // Infer runs one session on the inputs.
 func (c *Client) Infer(ctx context.Context, in Inputs) (*Result, error) {
+	return c.InferRequest(ctx, "", in)
+}
+
+// InferRequest is Infer under a name that the caller gives its request, such as a random one that it has written down: whoever has the same certificate may ask
+// again under it, and Fetch the result, if the first answer was lost. Servers run it once, unless it has failed, and keep it for the time that
+// their configurations say, but not over a restart. Outputs without a name are given once.
+func (c *Client) InferRequest(ctx context.Context, request string, in Inputs) (*Result, error) {
 	words, err := c.Encode(in)
 	if err != nil {
 		return nil, err
 	}
-	return c.InferWords(ctx, words)
+	return c.inferWords(ctx, request, words)
 }
 
 // InferWords runs one session on encoded inputs, which must cover all parties' inputs between this client's and those that
 // others give to the same session.
 func (c *Client) InferWords(ctx context.Context, words [][]uint64) (*Result, error) {
+	return c.inferWords(ctx, "", words)
+}
+
+func (c *Client) inferWords(ctx context.Context, request string, words [][]uint64) (*Result, error) {
 	start := time.Now()
-	session, err := c.Session(ctx)
+	t, err := c.SessionFor(ctx, request)
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.Join(ctx, session, words)
+	r, err := c.Join(ctx, t, words)
 	if err != nil {
 		return nil, err
 	}
@@ -155,18 +166,58 @@ func (c *Client) InferWords(ctx context.Context, words [][]uint64) (*Result, err
 	return r, nil
 }
 
-// Session opens a session without giving inputs, for Join here and at the clients of other parties. Each goes to the worker
+// Fetch returns the result of a request that has been made under a name, by this client or by another with the same certificate.
+func (c *Client) Fetch(ctx context.Context, request string) (*Result, error) {
+	start := time.Now()
+	t, err := c.find(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.results(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	r.Took = time.Since(start)
+	return r, nil
+}
+
+// find returns the session of a named request, at whichever worker it is.
+func (c *Client) find(ctx context.Context, request string) (t server.Ticket, err error) {
+	var errs []error
+	for _, w := range c.order() {
+		if t, err = c.workers[w].Find(ctx, request); err == nil {
+			return t, nil
+		}
+		if len(c.workers) > 1 {
+			err = fmt.Errorf("worker %d: %w", w, err)
+		}
+		if errs = append(errs, err); ctx.Err() != nil {
+			break
+		}
+	}
+	return t, errors.Join(errs...)
+}
+
+// Session opens a session without giving inputs, for Join here, soon, and at the clients of other parties, who need the ticket. Each goes to the worker
 // whose turn it is; one that does not open it within the configuration's timeout is passed over, and left out for a while.
-func (c *Client) Session(ctx context.Context) (uint64, error) {
+func (c *Client) Session(ctx context.Context) (server.Ticket, error) { return c.SessionFor(ctx, "") }
+
+// SessionFor is Session for a request with a name, whose session is returned if it has come before.
+func (c *Client) SessionFor(ctx context.Context, request string) (server.Ticket, error) {
 	if len(c.workers) == 1 {
-		return c.workers[0].Open(ctx)
+		return c.workers[0].OpenRequest(ctx, request)
+	}
+	if request != "" { // it may be at any of them
+		if t, err := c.find(ctx, request); err == nil {
+			return t, nil
+		}
 	}
 	var errs []error
 	for _, w := range c.order() {
-		id, err := c.workers[w].OpenWithin(ctx)
+		t, err := c.workers[w].OpenWithin(ctx, request)
 		if err == nil {
 			c.setAway(w, time.Time{})
-			return id, nil
+			return t, nil
 		}
 		errs = append(errs, fmt.Errorf("worker %d: %w", w, err))
 		if ctx.Err() != nil {
@@ -174,7 +225,7 @@ func (c *Client) Session(ctx context.Context) (uint64, error) {
 		}
 		c.setAway(w, time.Now().Add(leftOut))
 	}
-	return 0, errors.Join(errs...)
+	return server.Ticket{}, errors.Join(errs...)
 }
 
 // order returns the workers from the one whose turn it is on, those that are left out last.
@@ -206,16 +257,26 @@ func (c *Client) of(session uint64) *server.Client {
 }
 
 // Join gives encoded inputs to an open session and waits for its outputs.
-func (c *Client) Join(ctx context.Context, session uint64, words [][]uint64) (*Result, error) {
+func (c *Client) Join(ctx context.Context, t server.Ticket, words [][]uint64) (*Result, error) {
 	start := time.Now()
 	for _, who := range c.cfg.ActsFor {
-		if err := c.of(session).Input(ctx, session, who, words); err != nil {
+		if err := c.of(t.Session).Input(ctx, t, who, words); err != nil {
 			return nil, err
 		}
 	}
-	out := &Result{Session: session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*server.RoleResult{}}
+	out, err := c.results(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	out.Took = time.Since(start)
+	return out, nil
+}
+
+// results waits for the outputs of a session.
+func (c *Client) results(ctx context.Context, t server.Ticket) (*Result, error) {
+	out := &Result{Session: t.Session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*server.RoleResult{}}
 	for _, who := range c.cfg.ActsFor {
-		r, err := c.of(session).Result(ctx, session, who)
+		r, err := c.of(t.Session).Result(ctx, t, who)
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +296,6 @@ func (c *Client) Join(ctx context.Context, session uint64, words [][]uint64) (*R
 			out.Outputs[p.Name], out.Words[p.Name] = x, w
 		}
 	}
-	out.Took = time.Since(start)
 	return out, nil
 }
 

@@ -1,6 +1,8 @@
 package grpcnet
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 
 	"smpcc/runtime/keys"
 )
@@ -42,6 +45,7 @@ type guest struct {
 	once   sync.Once
 	name   string // once the certificate is checked
 	known  bool
+	gone   chan struct{} // closed with the connection
 }
 
 // Accept implements net.Listener.
@@ -50,7 +54,7 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{Conn: c, door: d, source: c.RemoteAddr().String()}
+	g := &guest{Conn: c, door: d, source: c.RemoteAddr().String(), gone: make(chan struct{})}
 	if host, _, err := net.SplitHostPort(g.source); err == nil {
 		g.source = host
 	}
@@ -118,6 +122,7 @@ func (d *door) welcome(g *guest, name string) error {
 // Close implements net.Conn.
 func (g *guest) Close() error {
 	g.once.Do(func() {
+		close(g.gone)
 		d := g.door
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -137,6 +142,15 @@ func (g *guest) Close() error {
 // A porter checks certificates and tells the door whose connection it is.
 type porter struct {
 	credentials.TransportCredentials
+	now func() time.Time
+}
+
+// clock returns the time by which certificates are checked.
+func clock(conf *tls.Config) func() time.Time {
+	if conf.Time != nil {
+		return conf.Time
+	}
+	return time.Now
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
@@ -146,21 +160,38 @@ func (p porter) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, e
 		return nil, nil, err
 	}
 	g, ok := raw.(*guest)
-	tls, ok2 := info.(credentials.TLSInfo)
+	shown, ok2 := info.(credentials.TLSInfo)
 	if !ok || !ok2 {
 		return nil, nil, errors.Join(errors.New("the connection did not come through the door"), c.Close())
 	}
-	name, err := keys.PeerName(tls.State)
+	name, err := keys.PeerName(shown.State)
 	if err == nil {
 		err = g.door.welcome(g, name)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, c.Close())
 	}
-	return c, info, nil
+	return c, admitted{shown, g.gone, p.now}, nil
+}
+
+// An admitted caller is one whose certificate a porter has checked.
+type admitted struct {
+	credentials.TLSInfo
+	gone <-chan struct{}
+	now  func() time.Time
+}
+
+// Gone returns a channel that closes when the connection ends over which a request came; nil if it came over none.
+func Gone(ctx context.Context) <-chan struct{} {
+	if p, ok := peer.FromContext(ctx); ok {
+		if a, ok := p.AuthInfo.(admitted); ok {
+			return a.gone
+		}
+	}
+	return nil
 }
 
 // Clone implements credentials.TransportCredentials.
 func (p porter) Clone() credentials.TransportCredentials {
-	return porter{p.TransportCredentials.Clone()}
+	return porter{p.TransportCredentials.Clone(), p.now}
 }

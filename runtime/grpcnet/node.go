@@ -63,6 +63,8 @@ type Node struct {
 	Known func(name string) bool
 	// Limits are the lengths of requests by method, and Replies those of what is answered to calls; those not named are short.
 	Limits, Replies map[string]int
+	// Together, if not 0, is how many bytes all requests may take at once, besides short ones.
+	Together int64
 	// Patience is how long a call waits until its peer is reached; as long as its context lasts if it is 0.
 	Patience time.Duration
 	// Waiting, if not nil, is told again and again of a peer that is not reached yet, and why, as far as that is known.
@@ -90,7 +92,7 @@ type Node struct {
 func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 	n := &Node{name: name, tls: conf, handlers: handlers, conns: map[string]*grpc.ClientConn{}, waiting: map[string]chan *incoming{}, away: map[string]bool{}, closed: make(chan struct{})}
 	if handlers != nil {
-		n.server = grpc.NewServer(grpc.Creds(porter{credentials.NewTLS(conf)}), grpc.ConnectionTimeout(handshakeTimeout), grpc.InTapHandle(n.admit), grpc.ForceServerCodecV2(codec{}),
+		n.server = grpc.NewServer(grpc.Creds(porter{credentials.NewTLS(conf), clock(conf)}), grpc.ConnectionTimeout(handshakeTimeout), grpc.InTapHandle(n.admit), grpc.ForceServerCodecV2(codec{}),
 			grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.ReadBufferSize(buffer), grpc.WriteBufferSize(buffer),
 			grpc.MaxRecvMsgSize(maxFrame), grpc.MaxConcurrentStreams(1024), grpc.MaxHeaderListSize(16<<10),
 			grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 10 * time.Second}),
@@ -170,11 +172,16 @@ func peerName(ctx context.Context) (string, error) {
 	if !ok {
 		return "", errors.New("caller is unknown")
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok {
-		return "", errors.New("caller does not use TLS")
+	switch info := p.AuthInfo.(type) {
+	case admitted:
+		if end := info.State.PeerCertificates[0].NotAfter; info.now().After(end) { // since the connection was made
+			return "", fmt.Errorf("the caller's certificate ended at %s", end.UTC().Format(time.RFC3339))
+		}
+		return keys.PeerName(info.State)
+	case credentials.TLSInfo:
+		return keys.PeerName(info.State)
 	}
-	return keys.PeerName(info.State)
+	return "", errors.New("caller does not use TLS")
 }
 
 // outgoing returns the metadata that every call and stream of this node carries.

@@ -50,11 +50,15 @@ func (n *Node) limit(method string) int {
 
 // room returns how much memory all requests have.
 func (n *Node) room() int64 {
-	room := int64(maxRequests * shortRequest)
+	longest := int64(0)
 	for _, l := range n.Limits {
-		room = max(room, maxRequests*shortRequest+4*int64(l))
+		longest = max(longest, int64(l))
 	}
-	return room
+	together := n.Together
+	if together == 0 {
+		together = 4 * longest
+	}
+	return maxRequests*shortRequest + max(together, longest)
 }
 
 // admit refuses a call before anything of it is read: of a caller that is not known, or that has no name.

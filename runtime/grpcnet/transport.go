@@ -59,6 +59,7 @@ type link struct {
 	sending      sync.Mutex // one goroutine at a time may send
 	receiving    sync.Mutex // and one receive
 	failed       error      // why receiving failed, once it has; guarded by receiving
+	early        *frame     // received before anybody read; guarded by receiving
 }
 
 // A Transport carries one session's messages; it implements engine.Transport and engine.Streamer.
@@ -178,10 +179,13 @@ func (l *link) ended() error {
 	return cause(err)
 }
 
+// errDone is what is read behind a peer's last message.
+var errDone = errors.New("ended the session")
+
 // cause makes a gRPC error readable.
 func cause(err error) error {
 	if errors.Is(err, io.EOF) {
-		return errors.New("ended the session")
+		return errDone
 	}
 	if s, ok := status.FromError(err); ok {
 		return fmt.Errorf("connection lost: %s", s.Message())
@@ -195,12 +199,11 @@ func (l *link) read(ph plan.Phase, round int, msg []byte, here []atomic.Bool, wa
 	l.receiving.Lock()
 	defer l.receiving.Unlock()
 	for range here {
-		var f frame
-		if err := l.recv(&f); err != nil {
-			l.failed = cause(err)
-			return l.failed
+		f, err := l.next()
+		if err != nil {
+			return err
 		}
-		chunk, err := l.part(&f, ph, round, msg, here)
+		chunk, err := l.part(f, ph, round, msg, here)
 		f.free()
 		if err != nil {
 			l.failed = err
@@ -209,6 +212,68 @@ func (l *link) read(ph plan.Phase, round int, msg []byte, here []atomic.Bool, wa
 		here[chunk].Store(true)
 		wake()
 	}
+	return nil
+}
+
+// next returns the next frame. The caller holds receiving.
+func (l *link) next() (f *frame, err error) {
+	if l.failed != nil {
+		return nil, l.failed
+	}
+	if f, l.early = l.early, nil; f != nil {
+		return f, nil
+	}
+	f = &frame{}
+	if err := l.recv(f); err != nil {
+		l.failed = cause(err)
+		return nil, l.failed
+	}
+	return f, nil
+}
+
+// Failed returns a channel that tells of a peer that ends the session, or is lost, while nothing is exchanged. It is called once, between exchanges.
+func (t *Transport) Failed() <-chan error {
+	out := make(chan error, len(t.links))
+	for _, l := range t.links {
+		if l == nil {
+			continue
+		}
+		mine, before := l.reads.take()
+		go func() {
+			defer close(mine)
+			if before != nil {
+				<-before
+			}
+			if err := l.peek(); err != nil {
+				out <- &PeerError{l.name, err}
+			}
+		}()
+	}
+	return out
+}
+
+// peek waits for a frame and keeps it for who reads next. That the peer has ended the session is an error.
+func (l *link) peek() error {
+	l.receiving.Lock()
+	defer l.receiving.Unlock()
+	f, err := l.next()
+	if errors.Is(err, errDone) { // it has done its part, as dealers do
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if f.in.Len() >= headerSize {
+		var h [1]byte
+		r := f.in.Reader()
+		_, err := io.ReadFull(r, h[:])
+		_ = r.Close() // it has no more to say
+		if err == nil && h[0] == kindAbort {
+			_, l.failed = l.part(f, plan.Online, 0, nil, nil)
+			f.free()
+			return l.failed
+		}
+	}
+	l.early = f
 	return nil
 }
 

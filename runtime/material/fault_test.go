@@ -51,7 +51,7 @@ func TestStoreOnAFaultyDisk(t *testing.T) {
 				stored := false
 				s, err := OpenStore(d, dir, [32]byte{1}, 1, 40, 1<<20, time.Hour)
 				if err == nil {
-					took, _ = s.Take(1)
+					took, _ = s.Take(1, 1)
 					stored = put(s, 3) == nil
 				}
 				if took != nil && !bytes.Equal(took, recordOf(1)) {
@@ -69,7 +69,7 @@ func TestStoreOnAFaultyDisk(t *testing.T) {
 					t.Errorf("fault %d: numbers %v are there, stored: %v", k, left, stored)
 				}
 				for _, n := range left {
-					if r, err := s.Take(n); err != nil || !bytes.Equal(r, recordOf(int(n))) {
+					if r, err := s.Take(n, n); err != nil || !bytes.Equal(r, recordOf(int(n))) {
 						t.Errorf("fault %d: number %d: %v", k, n, err)
 					}
 				}

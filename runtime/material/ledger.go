@@ -27,7 +27,27 @@ var sessions = []byte("sessions")
 //
 // The file is as precious as the key: material derived under one key with a ledger deleted, or restored from a backup, is
 // used a second time. Whoever loses a ledger needs a new master key.
-type Ledger struct{ db *bbolt.DB }
+type Ledger struct {
+	db *bbolt.DB
+	// Synced, if not nil, is called for each sync of the file that a record takes. It is set before the ledger is used, by tests that slow it down.
+	Synced func()
+}
+
+// syncsOfCommit is how often the table's library syncs its file for a transaction: once for data, once for what names them.
+const syncsOfCommit = 2
+
+// update changes the table, on disk when it returns.
+func (l *Ledger) update(f func(b *bbolt.Bucket) error) error {
+	err := guarded(func() error {
+		return l.db.Update(func(tx *bbolt.Tx) error { return f(tx.Bucket(sessions)) }) // returns after the file is synced
+	})
+	for range syncsOfCommit {
+		if l.Synced != nil {
+			l.Synced()
+		}
+	}
+	return err
+}
 
 // lockWait is how long OpenLedger waits for another process to let go of the file.
 const lockWait = 2 * time.Second
@@ -51,7 +71,7 @@ func OpenLedger(path string) (*Ledger, error) {
 	case err != nil:
 		return nil, fmt.Errorf("ledger %s: %w; if it is damaged, do not delete it alone: take a new ledger together with a new master key", path, err)
 	}
-	return &Ledger{db}, nil
+	return &Ledger{db: db}, nil
 }
 
 // open opens a file with the table of sessions in it, and reads all of it: damage is an error here.
@@ -92,6 +112,39 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
+// CheckLedger reads a whole ledger, if there is one, and changes nothing. One that is open in another process is in use, and taken for good.
+func CheckLedger(path string) error {
+	st, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if st.Size() == 0 {
+		return fmt.Errorf("ledger %s is empty", path)
+	}
+	err = guarded(func() error {
+		db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond, ReadOnly: true, PreLoadFreelist: true})
+		if errors.Is(err, bbolterrors.ErrTimeout) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.View(func(tx *bbolt.Tx) error {
+			b := tx.Bucket(sessions)
+			if b == nil {
+				return bbolterrors.ErrBucketNotFound
+			}
+			return b.ForEach(func(_, _ []byte) error { return nil })
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("ledger %s: %w; do not delete it alone: take a new ledger together with a new master key", path, err)
+	}
+	return nil
+}
+
 // newLedger makes an empty ledger: whole under its name, or not at all. Should another process have made one meanwhile, that is the one.
 func newLedger(path string) error {
 	f, made, err := disk.Begin(disk.Machine, path, 0o600)
@@ -128,9 +181,7 @@ type Record struct {
 
 // UseAll does what Use does for several records at once: all of them are recorded, or none.
 func (l *Ledger) UseAll(records ...Record) error {
-	return guarded(func() error {
-		return l.db.Update(func(tx *bbolt.Tx) error { return record(tx.Bucket(sessions), records) }) // returns after the file is synced
-	})
+	return l.update(func(b *bbolt.Bucket) error { return record(b, records) })
 }
 
 // record puts records above the last ones of their plans.

@@ -289,9 +289,8 @@ func (s *Store) Next(after uint64) uint64 {
 }
 
 // Take returns the record of a number and destroys it in the file. The caller has marked the number used in the ledger, on
-// disk, before: all numbers up to it are dead, and their files are deleted. So numbers are taken in order. The caller clears the record
-// when it has been used.
-func (s *Store) Take(number uint64) ([]byte, error) {
+// disk, before. All numbers up to floor are dead, and their files are deleted. The caller clears the record when it has been used.
+func (s *Store) Take(number, floor uint64) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.find(number)
@@ -299,7 +298,7 @@ func (s *Store) Take(number uint64) ([]byte, error) {
 		return nil, fmt.Errorf("material %d: %w", number, ErrNone)
 	}
 	record, err := s.read(g, number)
-	return record, errors.Join(err, s.dropTo(number))
+	return record, errors.Join(err, s.dropTo(floor))
 }
 
 func (s *Store) read(g *segment, number uint64) ([]byte, error) {
@@ -376,7 +375,10 @@ type Stock struct {
 }
 
 // Stock counts what the store holds above the last number used.
-func (s *Store) Stock(used uint64) Stock {
+func (s *Store) Stock(used uint64) Stock { return s.StockOf(used, func(uint64) bool { return true }) }
+
+// StockOf counts what the store holds of numbers above a floor that are free.
+func (s *Store) StockOf(used uint64, free func(number uint64) bool) Stock {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := Stock{Bytes: s.total(), Limit: s.limit, Each: int64(s.size + sumSize)}
@@ -384,12 +386,19 @@ func (s *Store) Stock(used uint64) Stock {
 		if g.last() <= used {
 			continue
 		}
-		first := max(g.first, used+1)
-		if k.Sessions == 0 {
-			k.First = first
+		before := k.Sessions
+		for number := max(g.first, used+1); number <= g.last(); number++ {
+			if !free(number) {
+				continue
+			}
+			if k.Sessions++; k.Sessions == 1 {
+				k.First = number
+			}
+			k.Last = number
 		}
-		k.Sessions += int(g.last() - first + 1)
-		k.Last = g.last()
+		if k.Sessions == before {
+			continue
+		}
 		if k.Oldest.IsZero() || g.created.Before(k.Oldest) {
 			k.Oldest, k.Expires = g.created, g.created.Add(s.expire)
 		}

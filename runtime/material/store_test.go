@@ -46,23 +46,23 @@ func TestStore(t *testing.T) {
 		t.Errorf("stock %+v", k)
 	}
 	s = openTestStore(t, dir, 1, 1<<20) // after a restart
-	r, err := s.Take(2)
+	r, err := s.Take(2, 2)
 	if err != nil || !bytes.Equal(r, bytes.Repeat([]byte{2}, 40)) {
 		t.Fatalf("record %v, %v", r, err)
 	}
-	if _, err := s.Take(2); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := s.Take(2, 2); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("a record was taken twice: %v", err)
 	}
 	if k := s.Stock(2); k.Sessions != 3 || k.First != 3 || s.Next(2) != 3 || s.Next(3) != 4 || s.Next(5) != 0 {
 		t.Errorf("stock %+v", k)
 	}
-	if _, err := s.Take(4); err != nil {
+	if _, err := s.Take(4, 4); err != nil {
 		t.Fatal(err)
 	}
 	if s.Has(3) {
 		t.Error("material below a used number is still there")
 	}
-	if _, err := s.Take(3); !errors.Is(err, ErrNone) {
+	if _, err := s.Take(3, 3); !errors.Is(err, ErrNone) {
 		t.Errorf("error %v", err)
 	}
 	if s = openTestStore(t, dir, 2, 1<<20); s.Stock(0).Sessions != 0 {
@@ -105,10 +105,10 @@ func TestStoreRefuses(t *testing.T) {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Take(1); err == nil || !strings.Contains(err.Error(), "checksum") {
+	if _, err := s.Take(1, 1); err == nil || !strings.Contains(err.Error(), "checksum") {
 		t.Errorf("a damaged record was taken: %v", err)
 	}
-	if _, err := s.Take(2); err != nil {
+	if _, err := s.Take(2, 2); err != nil {
 		t.Errorf("the record after a damaged one: %v", err)
 	}
 	s.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
@@ -143,7 +143,7 @@ func FuzzStoreOpens(f *testing.F) {
 		}
 		s := openTestStore(t, dir, 1, 1<<20)
 		for n := range uint64(4) {
-			if r, err := s.Take(n); err == nil && !bytes.Equal(r, bytes.Repeat([]byte{byte(n)}, 40)) {
+			if r, err := s.Take(n, n); err == nil && !bytes.Equal(r, bytes.Repeat([]byte{byte(n)}, 40)) {
 				t.Errorf("material %d is wrong", n)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -16,8 +15,8 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/disk"
 	"smpcc/runtime/grpcnet"
-	"smpcc/runtime/keys"
 )
 
 // A Finding is what one test of a configuration found.
@@ -56,17 +55,16 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		add("configuration", err, "")
 		return out
 	}
-	conf, name, err := keys.Load(cfg.TLS)
+	conf, name, err := certificateOf(cfg)
 	var leaf *x509.Certificate
-	if err == nil {
+	if conf != nil {
 		leaf = conf.Certificates[0].Leaf
-		err = ownCertificate(conf, leaf)
 	}
 	if add("certificate", err, "%s, until %s", name, dateOf(leaf)) {
 		if st, err := os.Stat(cfg.TLS.Key); err == nil && st.Mode().Perm()&0o007 != 0 {
 			warn("certificate", "everybody on this machine can read the key %s (mode %#o): chmod 600, or 640 for a group of the server's own", cfg.TLS.Key, st.Mode().Perm())
 		}
-		if left := time.Until(leaf.NotAfter); left < soonExpires {
+		if left := leaf.NotAfter.Sub(cfg.now()); left < soonExpires {
 			warn("certificate", "%s ends in %v", cfg.TLS.Cert, left.Round(time.Hour))
 		}
 	}
@@ -92,9 +90,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			}
 			s.digest = sha256.Sum256(p.Encode())
 			unmet = s.conditions("session")
-			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(p.SessionBytes(role)))
-			if p.SessionBytes(role) > cfg.memory {
-				f.Failed, f.Detail = true, fmt.Sprintf("limits.memory is %s, but one session takes %s", sizeText(cfg.memory), sizeText(p.SessionBytes(role)))
+			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(sessionMemory(p, role)))
+			if serr := cfg.tooSmall(p, role); serr != nil {
+				f.Failed, f.Detail = true, serr.Error()
 			}
 		}
 		if unmet != nil {
@@ -104,12 +102,15 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			if cfg.Weights == "" {
 				add("weights", fmt.Errorf("%s owns weights of this plan; add weights: FILE", name), "")
 			} else {
-				_, werr := os.Stat(cfg.Weights)
-				add("weights", werr, "%s", filepath.Base(cfg.Weights))
+				add("weights", checkWeights(cfg, p, name), "%s", filepath.Base(cfg.Weights))
 			}
 		}
 	}
-	add("state", checkState(cfg.State), "%s can be written", cfg.State)
+	if add("state", checkState(disk.Machine, cfg.State), "%s can be written", cfg.State) {
+		if ferr := checkFiles(cfg.State); ferr != nil {
+			add("state", ferr, "")
+		}
+	}
 	if cfg.Listen == "" {
 		add("listen", errors.New("listen is missing: the address to answer on"), "")
 	} else if l, lerr := net.Listen("tcp", cfg.Listen); lerr == nil {
@@ -163,8 +164,7 @@ func sizeText(n int64) string {
 }
 
 // ownCertificate checks what peers will check.
-func ownCertificate(conf *tls.Config, leaf *x509.Certificate) error {
-	now := time.Now()
+func ownCertificate(conf *tls.Config, leaf *x509.Certificate, now time.Time) error {
 	switch {
 	case now.Before(leaf.NotBefore):
 		return fmt.Errorf("certificate is valid from %s on; now it is %s here", leaf.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
@@ -181,15 +181,25 @@ func ownCertificate(conf *tls.Config, leaf *x509.Certificate) error {
 		usage x509.ExtKeyUsage
 		name  string
 	}{{x509.ExtKeyUsageServerAuth, "serverAuth"}, {x509.ExtKeyUsageClientAuth, "clientAuth"}} {
-		if _, err := leaf.Verify(x509.VerifyOptions{Roots: conf.RootCAs, Intermediates: inter, KeyUsages: []x509.ExtKeyUsage{use.usage}}); err != nil {
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: conf.RootCAs, Intermediates: inter, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{use.usage}}); err != nil {
 			return fmt.Errorf("certificate will not be accepted by peers that have this ca (%s): %w; it must be signed by an authority in tls.ca, with both extended key usages, serverAuth and clientAuth", use.name, err)
 		}
 	}
 	return nil
 }
 
-// checkState wants a folder that can be written and that others cannot read.
-func checkState(dir string) error {
+// checkWeights reads this owner's weights, all of them, as a start does.
+func checkWeights(cfg *Config, p *plan.Plan, name string) error {
+	if cfg.ReadWeights == nil {
+		_, err := os.Stat(cfg.Weights)
+		return err
+	}
+	_, err := cfg.ReadWeights(p, cfg.Weights, name)
+	return err
+}
+
+// checkState wants a folder that can be written, with some room, and that others cannot write.
+func checkState(d disk.Disk, dir string) error {
 	if dir == "" {
 		return errors.New("state is missing: the folder that keeps session ids from being used twice")
 	}
@@ -203,13 +213,19 @@ func checkState(dir string) error {
 	if st.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s can be written by others (mode %#o): chmod 700 it", dir, st.Mode().Perm())
 	}
-	f, err := os.CreateTemp(dir, ".check-*")
+	f, made, err := disk.Begin(d, filepath.Join(dir, "probe"), 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, 4096))
-	return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
+	_, err = f.Write(make([]byte, probeBytes))
+	if err = errors.Join(err, f.Sync(), f.Close(), d.Remove(made)); err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	return nil
 }
+
+// probeBytes is what a disk must still take.
+const probeBytes = 4 << 10
 
 // reach makes a TLS connection and says in plain words why it fails.
 func reach(ctx context.Context, conf *tls.Config, name, addr string) error {
@@ -234,7 +250,7 @@ func reach(ctx context.Context, conf *tls.Config, name, addr string) error {
 	return fmt.Errorf("%s cannot be reached at %s: %w", name, addr, err)
 }
 
-// checkPeer asks another role what it is.
+// checkPeer makes a connection to another role, for the sake of what it says of one that fails, and asks it what it is.
 func checkPeer(ctx context.Context, node *grpcnet.Node, conf *tls.Config, name string, cfg *Config, p *plan.Plan) (detail, warning string, err error) {
 	addr := cfg.Servers[name]
 	if addr == "" {
@@ -245,28 +261,5 @@ func checkPeer(ctx context.Context, node *grpcnet.Node, conf *tls.Config, name s
 	}
 	ctx, cancel := context.WithTimeout(ctx, peerWait)
 	defer cancel()
-	start := time.Now()
-	data, err := node.Call(ctx, name, addr, "Status", []byte("{}"))
-	if err != nil {
-		return "", "", fmt.Errorf("%w; does it know our authority?", err)
-	}
-	end := time.Now()
-	var r statusReply
-	if err := json.Unmarshal(data, &r); err != nil {
-		return "", "", fmt.Errorf("%s answers with a malformed status", name)
-	}
-	skew := time.Unix(0, r.Time).Sub(start.Add(end.Sub(start) / 2)).Round(time.Millisecond)
-	switch {
-	case r.Protocol != grpcnet.Protocol || r.Format != plan.Version:
-		return "", "", fmt.Errorf("%s runs %.40q with protocol %d and plan format %d, here they are %d and %d: run the same release at all roles", name, r.Software, r.Protocol, r.Format, grpcnet.Protocol, plan.Version)
-	case r.Plan != p.Digest():
-		return "", "", fmt.Errorf("%s runs plan %.16q, here it is %.16s: all roles must run the same plan file", name, r.Plan, p.Digest())
-	case r.Worker != cfg.Worker || r.Workers != cfg.Workers:
-		return "", "", fmt.Errorf("%s at %s is worker %d of %d, here it is %d of %d: all roles must have the same workers, and servers must lead to those of the same number", name, addr, r.Worker, r.Workers, cfg.Worker, cfg.Workers)
-	case r.Stopping:
-		warning = name + " is stopping"
-	case skew.Abs() > clockSkew:
-		warning = fmt.Sprintf("the clock of %s is %v ahead of ours; certificates and material expire by the clock", name, skew)
-	}
-	return fmt.Sprintf("%s answers in %v, version %.40q, clock %+dms, %d sessions at once", addr, end.Sub(start).Round(10*time.Microsecond), r.Software, skew.Milliseconds(), r.Capacity), warning, nil
+	return askPeer(ctx, node, name, cfg, p)
 }

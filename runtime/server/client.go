@@ -16,7 +16,14 @@ import (
 
 // An inputHead says for which session the inputs behind it are: those of one party, packed, in the order of the manifest.
 type inputHead struct {
-	ID uint64 `json:"id"`
+	Ticket  Ticket `json:"ticket"`
+	Request string `json:"request,omitempty"`
+}
+
+// A resultRequest asks for the outputs of a session.
+type resultRequest struct {
+	Ticket  Ticket `json:"ticket"`
+	Request string `json:"request,omitempty"`
 }
 
 // input takes this party's inputs of a session from one of its clients.
@@ -33,17 +40,18 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	j := s.jobs[s.jobKey("session", r.ID)]
-	switch {
-	case j == nil:
-		return nil, fmt.Errorf("%s knows no session %d", s.name, r.ID)
-	case j.given:
-		return nil, fmt.Errorf("session %d has the inputs of %s already", r.ID, s.name)
+	if err := s.takes(); err != nil && !s.stopping() { // what has begun may end
+		return nil, err
 	}
-	j.given = true
-	j.inputs <- words // it has room for one
+	if r.Request != "" {
+		if err := CheckRequest(r.Request); err != nil {
+			return nil, err
+		}
+	}
+	r.Ticket.Request = r.Request
+	if err := s.give(peer, r.Ticket, data, words); err != nil {
+		return nil, err
+	}
 	return []byte("{}"), nil
 }
 
@@ -75,16 +83,24 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not read outputs of %s: it is not among its clients", peer, s.name)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := decode[resultRequest](req)
 	if err != nil {
 		return nil, err
 	}
-	j, err := s.finished(ctx, "session", r.ID)
+	r.Ticket.Request = r.Request
+	j, err := s.mine(peer, r.Ticket)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.awaitOver(ctx, j); err != nil {
 		return nil, err
 	}
 	if j.err != nil {
 		return nil, j.err
+	}
+	outputs, err := s.handOut(j, r.Ticket)
+	if err != nil {
+		return nil, err
 	}
 	head, data := resultHead{Outputs: []int{}, Offline: j.offline, Online: j.online}, make([]byte, 0, outputBytes(s.plan))
 	s.mu.Lock()
@@ -93,11 +109,26 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 	}
 	s.mu.Unlock()
 	for i, p := range s.plan.Manifest.Outputs {
-		if w, ok := j.outputs[p.Name]; ok {
+		if w, ok := outputs[p.Name]; ok {
 			head.Outputs, data = append(head.Outputs, i), plan.Pack(data, w, 64)
+			clear(w)
 		}
 	}
 	return seal(head, data)
+}
+
+// mine returns the session of a ticket whose half here is a client's. Where the party gives inputs, the client has given them first.
+func (s *Server) mine(peer string, t Ticket) (*job, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	j, err := s.sessionOf(t)
+	if err != nil {
+		return nil, err
+	}
+	if j.owner == "" && s.ownsInputs() {
+		return nil, fmt.Errorf("the part of %s in session %d belongs to nobody yet: give its inputs first", s.name, j.id)
+	}
+	return j, s.claim(j, peer, t.Request)
 }
 
 // A Client acts for parties at their servers, those of one worker.
@@ -193,27 +224,45 @@ func (c *Client) Stock(ctx context.Context, party string) (*material.Stock, erro
 	return &k, err
 }
 
-// Open begins a session and returns its number.
-func (c *Client) Open(ctx context.Context) (uint64, error) {
-	var r openReply
-	if err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", jobRequest{Plan: c.digest}, &r, eventually); err != nil {
-		return 0, err
-	}
-	if c.cfg.workerOf(r.Session) != c.cfg.Worker {
-		return 0, fmt.Errorf("%s, worker %d, opened session %d: it counts other workers than the %d of this configuration", c.plan.Manifest.Parties[0], c.cfg.Worker, r.Session, c.cfg.Workers)
-	}
-	return r.Session, nil
+// Open begins a session and returns its ticket.
+func (c *Client) Open(ctx context.Context) (Ticket, error) { return c.OpenRequest(ctx, "") }
+
+// OpenRequest begins the session of a request that has a name. Where a request of that name has come before and has not failed, its session is returned
+// and none begins.
+func (c *Client) OpenRequest(ctx context.Context, request string) (Ticket, error) {
+	return c.open(ctx, openRequest{Plan: c.digest, Request: request, For: c.cfg.ActsFor})
 }
 
-// OpenWithin is Open for no longer than the configuration's timeout, also where the session has to wait for room.
-func (c *Client) OpenWithin(ctx context.Context) (uint64, error) {
+// Find returns the session of a request that has come before.
+func (c *Client) Find(ctx context.Context, request string) (Ticket, error) {
+	return c.open(ctx, openRequest{Plan: c.digest, Request: request, Find: true})
+}
+
+func (c *Client) open(ctx context.Context, r openRequest) (t Ticket, err error) {
+	if r.Request != "" {
+		if err := CheckRequest(r.Request); err != nil {
+			return t, err
+		}
+	}
+	if err := c.call(ctx, c.plan.Manifest.Parties[0], "Open", r, &t, eventually); err != nil {
+		return t, err
+	}
+	if c.cfg.workerOf(t.Session) != c.cfg.Worker {
+		return t, fmt.Errorf("%s, worker %d, opened session %d: it counts other workers than the %d of this configuration", c.plan.Manifest.Parties[0], c.cfg.Worker, t.Session, c.cfg.Workers)
+	}
+	t.Request = r.Request
+	return t, nil
+}
+
+// OpenWithin is OpenRequest for no longer than the configuration's timeout, also where the session has to wait for room.
+func (c *Client) OpenWithin(ctx context.Context, request string) (Ticket, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.timeout)
 	defer cancel()
-	return c.Open(ctx)
+	return c.OpenRequest(ctx, request)
 }
 
 // Input gives the inputs of a party: words by the manifest's order, nil for those of others.
-func (c *Client) Input(ctx context.Context, session uint64, party string, words [][]uint64) error {
+func (c *Client) Input(ctx context.Context, t Ticket, party string, words [][]uint64) error {
 	data, own := make([]byte, 0, inputBytes(c.plan, party)), false
 	for i, p := range c.plan.Manifest.Inputs {
 		if p.Owner == party {
@@ -223,7 +272,7 @@ func (c *Client) Input(ctx context.Context, session uint64, party string, words 
 	if !own {
 		return nil
 	}
-	req, err := seal(inputHead{ID: session}, data)
+	req, err := seal(inputHead{t, t.Request}, data)
 	if err != nil {
 		return err
 	}
@@ -240,9 +289,9 @@ type RoleResult struct {
 	Setup, Offline, Online engine.PhaseStats
 }
 
-// Result waits for the end of a session at a role.
-func (c *Client) Result(ctx context.Context, session uint64, role string) (*RoleResult, error) {
-	req, err := json.Marshal(jobRequest{ID: session})
+// Result waits for the end of a session at a role, and takes the outputs: they are given once, and again only under the name of the request.
+func (c *Client) Result(ctx context.Context, t Ticket, role string) (*RoleResult, error) {
+	req, err := json.Marshal(resultRequest{t, t.Request})
 	if err != nil {
 		return nil, err
 	}

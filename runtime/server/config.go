@@ -23,6 +23,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
+	"smpcc/backend/plan"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/keys"
 )
@@ -31,6 +32,7 @@ import (
 const (
 	defaultTimeout  = 30 * time.Second
 	defaultInput    = 10 * time.Minute
+	defaultResults  = 10 * time.Minute
 	defaultDrain    = 30 * time.Second
 	defaultQueue    = time.Minute
 	defaultExpire   = 7 * 24 * time.Hour
@@ -59,25 +61,33 @@ type Config struct {
 	PolicyDigest string            `yaml:"policy_digest"`       // instead of policy: sha-256 of the one that was agreed
 	Approvals    string            `yaml:"approvals,omitempty"` // signatures on the plan's digest; the plan's name with .sigs
 	Clients      []string          `yaml:"clients"`             // who may open sessions, give this party's inputs and read its outputs
-	ActsFor      []string          `yaml:"acts_for"`            // clients only: parties whose inputs it gives and outputs it reads
-	Timeout      string            `yaml:"timeout"`             // of each exchange; 30s
-	InputTimeout string            `yaml:"input_timeout"`       // how long a session waits for this party's input; 10m
-	Drain        string            `yaml:"drain,omitempty"`     // how long a server that stops waits for its sessions; 30s
-	Limits       Limits            `yaml:"limits,omitempty"`    // of what runs at once
-	Material     Material          `yaml:"material,omitempty"`  // made ahead of use
-	Telemetry    Telemetry         `yaml:"telemetry,omitempty"` // metrics and traces
-	Workers      int               `yaml:"workers,omitempty"`   // servers that each organisation runs side by side; 1
-	Worker       int               `yaml:"worker,omitempty"`    // which of them this is, from 0 on; clients use all of them
+	// MaterialClients may have material made, which only the server's own certificate may besides.
+	MaterialClients []string  `yaml:"material_clients,omitempty"`
+	ActsFor         []string  `yaml:"acts_for"`            // clients only: parties whose inputs it gives and outputs it reads
+	Timeout         string    `yaml:"timeout"`             // of each exchange; 30s
+	InputTimeout    string    `yaml:"input_timeout"`       // how long a session waits for this party's input; 10m
+	Results         string    `yaml:"results,omitempty"`   // how long outputs wait for their client; 10m
+	Drain           string    `yaml:"drain,omitempty"`     // how long a server that stops waits for its sessions; 30s
+	Limits          Limits    `yaml:"limits,omitempty"`    // of what runs at once
+	Material        Material  `yaml:"material,omitempty"`  // made ahead of use
+	Telemetry       Telemetry `yaml:"telemetry,omitempty"` // metrics and traces
+	Workers         int       `yaml:"workers,omitempty"`   // servers that each organisation runs side by side; 1
+	Worker          int       `yaml:"worker,omitempty"`    // which of them this is, from 0 on; clients use all of them
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
 	// CPU returns the processors' time of the process so far; sessions tell what they took. It comes from the program too.
 	CPU func() time.Duration `yaml:"-"`
+	// ReadWeights reads an owner's weights of a plan from a file, as a start does; a check of the configuration uses it. It comes from the program.
+	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
+	// Now is the clock by which certificates end, the machine's if it is nil.
+	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
 	Disk disk.Disk `yaml:"-"`
 
-	timeout, input, drain, queue, expire time.Duration
-	memory, disk                         int64
+	timeout, input, results, drain, queue, expire time.Duration
+	memory, disk                                  int64
+	clientSessions, clientQueue                   int
 }
 
 // Limits bound what a server runs at once. The plan says what a session takes.
@@ -86,6 +96,9 @@ type Limits struct {
 	Memory       string `yaml:"memory,omitempty"`        // of all sessions at once; 4GiB
 	Queue        int    `yaml:"queue,omitempty"`         // requests that may wait for a session, at the first party; 256
 	QueueTimeout string `yaml:"queue_timeout,omitempty"` // how long they may wait; 1m
+	// ClientSessions and ClientQueue are how many of these one client may have; sessions, and half of queue.
+	ClientSessions int `yaml:"client_sessions,omitempty"`
+	ClientQueue    int `yaml:"client_queue,omitempty"`
 }
 
 // Material says how much correlated randomness is made ahead of use. Low and High count at the first party, which leads.
@@ -215,7 +228,7 @@ func (c *Config) check(at *located) error {
 		def       time.Duration
 		to        *time.Duration
 	}{
-		{"timeout", c.Timeout, defaultTimeout, &c.timeout}, {"input_timeout", c.InputTimeout, defaultInput, &c.input}, {"drain", c.Drain, defaultDrain, &c.drain},
+		{"timeout", c.Timeout, defaultTimeout, &c.timeout}, {"input_timeout", c.InputTimeout, defaultInput, &c.input}, {"results", c.Results, defaultResults, &c.results}, {"drain", c.Drain, defaultDrain, &c.drain},
 		{"limits.queue_timeout", c.Limits.QueueTimeout, defaultQueue, &c.queue}, {"material.expire", c.Material.Expire, defaultExpire, &c.expire},
 	} {
 		*d.to = d.def
@@ -251,6 +264,21 @@ func (c *Config) check(at *located) error {
 		}
 		if *n.to == 0 {
 			*n.to = n.def
+		}
+	}
+	for _, n := range []struct {
+		key          string
+		val, all, or int
+		to           *int
+	}{
+		{"limits.client_sessions", c.Limits.ClientSessions, c.Limits.Sessions, c.Limits.Sessions, &c.clientSessions},
+		{"limits.client_queue", c.Limits.ClientQueue, c.Limits.Queue, (c.Limits.Queue + 1) / 2, &c.clientQueue},
+	} {
+		if n.val < 0 || n.val > n.all {
+			bad(n.key, "%d is not in 0..%d, which is the limit of all clients", n.val, n.all)
+		}
+		if *n.to = n.val; n.val == 0 {
+			*n.to = n.or
 		}
 	}
 	if c.Material.High < c.Material.Low {

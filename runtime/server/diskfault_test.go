@@ -53,7 +53,7 @@ func TestFaultyDisk(t *testing.T) {
 						t.Errorf("%s at %d: %v", name, at, err)
 					}
 				}
-				if _, err := h.raw("p0-client").Generate(t.Context(), 2); err != nil && (!failure(err) || !strings.Contains(err.Error(), "p1")) {
+				if _, err := h.raw("p0").Generate(t.Context(), 2); err != nil && (!failure(err) || !strings.Contains(err.Error(), "p1")) {
 					t.Errorf("%s at %d: material: %v", name, at, err)
 				}
 				d.Heal()
@@ -75,7 +75,7 @@ func TestFaultyDisk(t *testing.T) {
 			}
 			h.stop("p1")
 			cl.Close()
-			if _, err := attest.VerifyLog(log, ""); err != nil {
+			if _, err := attest.VerifyLog(log, "", ""); err != nil {
 				t.Errorf("%s at %d: %v", name, at, err)
 			}
 			if !d.Failed() {

@@ -2,9 +2,15 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"smpcc/backend/plan"
 )
+
+func init() { lookEvery = time.Second }
+
+// SessionMemory, for tests, is what a session takes at a role.
+var SessionMemory = sessionMemory
 
 // Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses.
 func (s *Server) Observe(f func(stream string, id uint64, ph plan.Phase, round int, out [][]byte)) {
@@ -28,5 +34,6 @@ func (s *Server) Quit() {
 	s.stop()
 	s.node.Close()
 	s.running.Wait()
+	s.probes.Wait()
 	_ = s.ledger.Close()
 }

@@ -55,12 +55,8 @@ func (s *Server) conditions(purpose string) error {
 			}
 		}
 		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
-			used, err := s.ledger.Last(runsKey(g))
-			if err != nil {
-				return err
-			}
-			if used >= uint64(g.MaxRuns) {
-				return fmt.Errorf("refused: the policy of %s allows %d runs, and all of them are used", g.Owner, g.MaxRuns)
+			if s.runs[runsKey(g)].Highest() >= uint64(g.MaxRuns) {
+				return allRunsUsed(g)
 			}
 		}
 	}
@@ -93,30 +89,31 @@ func (s *Server) guards() error {
 
 // permit decides whether a job may begin here, has its number recorded by use, counts it and writes the decision down. The ledger
 // comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
-// outputs may have been seen. Calls for sessions do not overlap: joining and opening see to that.
-func (s *Server) permit(purpose string, id uint64, use func() error) error {
+// outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
+// failed is waited for here, so that no number is taken up in vain.
+func (s *Server) permit(purpose string, id uint64, use func() error) (written func() error, err error) {
 	if err := s.conditions(purpose); err != nil {
-		return s.refused(purpose, id, err)
+		return nil, s.refused(purpose, id, err)
 	}
 	if err := use(); err != nil {
-		return err
+		return nil, err
 	}
 	if purpose == "session" {
 		for _, g := range s.plan.Manifest.Guards {
 			if g.MaxRuns == 0 {
 				continue
 			}
-			key := runsKey(g)
-			used, err := s.ledger.Last(key)
-			if err == nil {
-				err = s.ledger.Use(key, used+1)
-			}
-			if err != nil {
-				return err
+			if err := s.countRun(g); err != nil {
+				return nil, s.refused(purpose, id, err)
 			}
 		}
 	}
-	return s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+	failing := s.audit.Failing()
+	written = s.audit.Begin(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+	if failing {
+		err = written()
+	}
+	return written, err
 }
 
 // refused writes a refusal down and returns why.
@@ -137,7 +134,7 @@ func (s *Server) turnedAway(why error) error {
 	return errors.Join(why, l.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "refused", Reason: why.Error()}), l.Close())
 }
 
-// ended writes down how a job ended: that it failed, but not why, as reasons may come from others.
+// ended writes down how a job ended, soon: that it failed, but not why, as reasons may come from others.
 func (s *Server) ended(j *job) {
 	e := attest.Event{What: "ended", Role: s.name, Plan: s.planHex(), Session: j.id, Decision: "done"}
 	if j.err != nil {
@@ -146,9 +143,7 @@ func (s *Server) ended(j *job) {
 	if j.purpose != "session" {
 		e.Reason = j.purpose
 	}
-	if err := s.audit.Add(e); err != nil {
-		s.log.Error("the audit log cannot be written", "error", err.Error())
-	}
+	s.audit.Later(e, func(err error) { s.log.Error("the audit log cannot be written", "error", err.Error()) })
 }
 
 // policyReason says under which policy the server runs the plan, for the log.

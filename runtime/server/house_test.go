@@ -73,7 +73,7 @@ func newHouse(t testing.TB, m *model, names ...string) *house {
 		for name, addr := range h.addrs {
 			servers[name] = addr
 		}
-		h.cfg[r] = &server.Config{Listen: h.addrs[r], Servers: servers, TLS: keys.DevFiles(h.keys, r), State: filepath.Join(t.TempDir(), "state"), Clients: clients, Timeout: "5s", InputTimeout: "5s", Drain: "5s"}
+		h.cfg[r] = &server.Config{Listen: h.addrs[r], Servers: servers, TLS: keys.DevFiles(h.keys, r), State: filepath.Join(t.TempDir(), "state"), Clients: clients, MaterialClients: []string{keys.ClientName("p1")}, Timeout: "5s", InputTimeout: "5s", Drain: "5s"}
 		for _, p := range m.plan.Manifest.Policies {
 			if p.Owner == r {
 				h.cfg[r].PolicyDigest = p.Digest

@@ -2,19 +2,26 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"smpcc/runtime/grpcnet"
+	"smpcc/runtime/material"
 )
 
 // The first party leads: it numbers setups, material and sessions and tells the others to join.
 
-// An openReply names a session that has begun.
-type openReply struct {
-	Session uint64 `json:"session"`
+// An openRequest asks for a session.
+type openRequest struct {
+	Plan    string   `json:"plan"`
+	Request string   `json:"request,omitempty"` // the client's name of it
+	Find    bool     `json:"find,omitempty"`    // only if it has come before
+	For     []string `json:"for,omitempty"`     // the parties that the client acts for
 }
 
 // open begins a session for a client when there is room, with a setup before it if one is needed.
@@ -25,32 +32,59 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s, which its configuration lists", peer, s.name)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := decode[openRequest](req)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
-	if err := s.takes(); err != nil {
+	if len(r.For) > s.plan.NumParties() {
+		return nil, errors.New("malformed request")
+	}
+	if r.Request == "" {
+		t, err := s.openFor(ctx, peer, r)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(t)
+	}
+	if err := CheckRequest(r.Request); err != nil {
 		return nil, err
+	}
+	t, end, err := s.named(ctx, peer, r.Request, r.Find)
+	if end != nil {
+		t, err = s.openFor(ctx, peer, r)
+		end(t, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(t)
+}
+
+// openFor begins a session for a client when there is room.
+func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Ticket, err error) {
+	if err := s.takes(); err != nil {
+		return t, err
 	}
 	start := time.Now()
 	for {
-		if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
+		if err := s.gate.enter(ctx, peer, s.cfg.queue); err != nil {
 			s.metrics.Refused("full")
-			return nil, s.held(err)
+			return t, s.held(err)
 		}
-		id, err := s.openSession(ctx, start)
+		r, err := s.openSession(ctx, jobRequest{Opener: peer, Secret: rand.Text(), For: q.For})
 		switch {
 		case errors.Is(err, errCrowded):
 			continue
 		case err != nil:
 			s.metrics.Refused("roles")
-			return nil, err
+			return t, err
 		}
 		s.metrics.Queued(time.Since(start))
-		return json.Marshal(openReply{id})
+		s.watch(grpcnet.Gone(ctx), r)
+		return Ticket{Session: r.ID, Secret: r.Secret}, nil
 	}
 }
 
@@ -58,37 +92,17 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 func (s *Server) held(full error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.asked != "" && time.Since(s.askedAt) > s.cfg.queue/2 {
-		return fmt.Errorf("no session can begin: %s has not answered for %v", s.asked, time.Since(s.askedAt).Round(time.Millisecond))
-	}
 	if s.outage != nil {
-		return s.outage
+		return s.outage.err
+	}
+	for _, role := range s.plan.Roles() {
+		for _, since := range s.asked[role] {
+			if long := time.Since(since); long > s.cfg.queue/2 {
+				return fmt.Errorf("no session can begin: %s has not answered for %v", role, long.Round(time.Millisecond))
+			}
+		}
 	}
 	return full
-}
-
-// asking notes which role is being waited for; "" for none.
-func (s *Server) asking(role string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked, s.askedAt = role, time.Now()
-}
-
-// opened notes how an opening ended: err, if not nil, because a role did not answer.
-func (s *Server) opened(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.outage, s.outageAt = err, time.Now()
-}
-
-// sharedFate returns why an opening failed that ended while a request waited for its turn: no second one has to wait for the same role.
-func (s *Server) sharedFate(since time.Time) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.outage != nil && since.Before(s.outageAt) {
-		return s.outage
-	}
-	return nil
 }
 
 // A latch is a lock that nobody has to wait for longer than a context lasts.
@@ -108,103 +122,111 @@ func (l latch) unlock() { <-l }
 // errCrowded sends a request back to the queue: it entered before another role said how little room it has.
 var errCrowded = errors.New("more sessions have entered than fit")
 
-// openSession starts a session that has entered the gate, for a request that came at a time; start leaves the gate on failure.
-func (s *Server) openSession(ctx context.Context, since time.Time) (id uint64, err error) {
+// openSession starts a session that has entered the gate; start leaves the gate on failure. Sessions are opened side by side.
+func (s *Server) openSession(ctx context.Context, who jobRequest) (r jobRequest, err error) {
 	entered := true
 	defer func() {
 		if entered {
-			s.gate.leave()
+			s.gate.leave(who.Opener)
 		}
 	}()
-	if err := s.opening.lock(ctx); err != nil {
-		return 0, fmt.Errorf("the session waited for others to be opened: %w", err)
-	}
-	defer s.opening.unlock()
-	if err := s.sharedFate(since); err != nil {
-		return 0, err
-	}
 	lacking := 0
 	for {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return r, err
+		}
+		if err := s.allAnswer(ctx); err != nil {
+			return r, err
 		}
 		if s.gate.crowded() {
-			return 0, errCrowded
+			return r, errCrowded
 		}
-		epoch, err := s.readyLocked(ctx)
+		epoch, err := s.ready(ctx)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
-		r, err := s.nextSession(epoch)
+		r, err := s.nextSession(epoch, who)
 		if err != nil {
-			return 0, err
+			return r, err
 		}
 		err = s.startSession(ctx, r, func() { entered = false })
-		if !entered {
-			defer s.wakeRefill()
+		s.giveBack(r.Stock)
+		if !entered && r.Stock > 0 {
+			s.wakeRefill()
+		}
+		if err == nil {
+			return r, nil
+		}
+		if used, ok := remoteNumber(err, usedForm); ok && s.catchUp(used) {
+			continue
+		}
+		if above, ok := remoteNumber(err, lackForm); ok {
+			lacking++
+			if err := s.giveUp(r.Stock, above, lacking); err != nil {
+				return r, err
+			}
+			continue
 		}
 		switch {
-		case needs(err, needMaterial):
-			lacking++
-			if err := s.giveUp(r.Stock, lacking); err != nil {
-				return 0, err
-			}
-		case errors.Is(err, errUnreadable): // which has left the gate
-			if err := s.gate.enter(ctx, s.cfg.queue); err != nil {
-				return 0, err
+		case errors.Is(err, errLacks): // which has left the gate
+			if err := s.gate.enter(ctx, who.Opener, s.cfg.queue); err != nil {
+				return r, err
 			}
 			entered = true
 		case needs(err, needSetup):
 			s.log.Info("a role has lost its setup; setting up again")
 			s.forgetSetup(epoch)
-		case err != nil:
-			return 0, err
 		default:
-			return r.ID, nil
+			return r, err
 		}
 	}
 }
 
-// nextSession returns the next number of a session, and of material if there is any.
-func (s *Server) nextSession(epoch uint64) (jobRequest, error) {
-	last, err := s.ledger.Last(s.ledgerKey("session"))
-	if err != nil {
-		return jobRequest{}, err
+// nextSession returns the next number of a session, which others may see and which is not given again, and of material if there is any.
+func (s *Server) nextSession(epoch uint64, who jobRequest) (r jobRequest, err error) {
+	r = jobRequest{Plan: s.planHex(), Purpose: "session", Epoch: epoch, Secret: who.Secret, Opener: who.Opener, For: who.For}
+	if r.ID, err = s.sessions.Take(s.cfg.next); err != nil {
+		return r, err
 	}
-	r := jobRequest{Plan: s.planHex(), Purpose: "session", ID: s.cfg.next(last), Epoch: epoch}
-	st := s.stock()
-	if st == nil {
-		return r, nil
+	if st := s.stock(); st != nil {
+		if err := st.Expire(); err != nil {
+			s.log.Warn("material cannot be deleted", "error", err.Error())
+		}
+		r.Stock = s.lend(st)
 	}
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	if err != nil {
-		return jobRequest{}, err
-	}
-	if err := st.Expire(); err != nil {
-		s.log.Warn("material cannot be deleted", "error", err.Error())
-	}
-	r.Stock = st.Next(used)
 	return r, nil
 }
 
-// startSession begins a session at all roles. Its number is recorded first, since others may see it and it must not be given again; its material is
-// recorded here when the others have joined, so that a session which does not begin uses none.
+// startSession begins a session at all roles. Its material is marked used here when the others have joined, so that a session which does not begin uses none. Roles that
+// have joined a session that does not begin are told.
 func (s *Server) startSession(ctx context.Context, r jobRequest, begun func()) error {
-	err := s.startWith(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("session"), r.ID) }, func() error {
-		if r.Stock == 0 {
-			return nil
-		}
-		return s.ledger.Use(s.ledgerKey("stock"), r.Stock)
-	}, begun)
-	var call unanswered
-	var remote *grpcnet.RemoteError
-	switch {
-	case err == nil:
-		s.opened(nil)
-	case errors.As(err, &call) && !errors.As(err, &remote) && ctx.Err() == nil:
-		s.opened(err)
+	if err := s.conditions(r.Purpose); err != nil { // before the others begin
+		return s.refused(r.Purpose, r.ID, err)
+	}
+	joined, err := s.others(ctx, "Join", r, s.cfg.timeout, s.learn)
+	if err == nil {
+		begun() // begin leaves the gate for a session
+		err = s.begin(r, func() error { return s.useStock(r.Stock) })
+	}
+	if err != nil && len(joined) > 0 {
+		s.aside(func() { s.callOff(r, joined) })
 	}
 	return err
+}
+
+// callOff tells roles that a session which they have joined does not begin.
+func (s *Server) callOff(r jobRequest, roles []string) {
+	var wg sync.WaitGroup
+	for _, role := range roles {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, grace)
+			defer cancel()
+			if err := s.tell(ctx, role, "Leave", jobRequest{Purpose: "opening", ID: r.ID}); err != nil {
+				s.log.Warn("a role could not be told that a session does not begin", "session", r.ID, "peer", role, "error", err.Error())
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // wakeRefill has the store looked at: material may have been used.
@@ -215,22 +237,23 @@ func (s *Server) wakeRefill() {
 	}
 }
 
-// giveUp leaves out material that another party lacks: the one number at first, since the party may have used it for a session that did not begin
-// here, and the whole segment if it lacks the next one too.
-func (s *Server) giveUp(stock uint64, times int) error {
-	s.log.Warn("a party lacks material that is stored here; it is given up", "material", stock)
+// giveUp leaves out material that another party lacks: all up to a number where it says so, or else the one number at first, since the party may have used it for a
+// session that did not begin here, and the whole segment if it lacks the next one too.
+func (s *Server) giveUp(stock, above uint64, times int) error {
+	s.log.Warn("a party lacks material that is stored here; it is given up", "material", stock, "up_to", max(stock, above))
 	s.wakeRefill()
-	if times > 1 {
+	switch {
+	case above >= stock:
+		s.stocked.Skip(above)
+		return s.stock().DropTo(s.stocked.Floor())
+	case times > 1:
 		return s.stock().DropSegment(stock)
 	}
-	return s.ledger.Use(s.ledgerKey("stock"), stock)
+	if err := s.stocked.Use(stock); err != nil && !errors.Is(err, material.ErrUsed) {
+		return err
+	}
+	return nil
 }
-
-// unanswered is the failure of a call to another role, which is a RemoteError if the role has answered.
-type unanswered struct{ error }
-
-// Unwrap returns the cause.
-func (u unanswered) Unwrap() error { return u.error }
 
 // needs reports whether a role has answered that it lacks something.
 func needs(err error, what string) bool {
@@ -249,18 +272,19 @@ func (s *Server) forgetSetup(epoch uint64) {
 
 // ready returns the number of the setup, made now if there is none.
 func (s *Server) ready(ctx context.Context) (uint64, error) {
-	if err := s.opening.lock(ctx); err != nil {
-		return 0, err
+	setUp := func() (uint64, bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.epoch, s.model != nil
 	}
-	defer s.opening.unlock()
-	return s.readyLocked(ctx)
-}
-
-func (s *Server) readyLocked(ctx context.Context) (uint64, error) {
-	s.mu.Lock()
-	have, epoch := s.model != nil, s.epoch
-	s.mu.Unlock()
-	if have {
+	if epoch, have := setUp(); have {
+		return epoch, nil
+	}
+	if err := s.settingUp.lock(ctx); err != nil {
+		return 0, fmt.Errorf("a setup runs: %w", err)
+	}
+	defer s.settingUp.unlock()
+	if epoch, have := setUp(); have {
 		return epoch, nil
 	}
 	last, err := s.ledger.Last(s.ledgerKey("setup"))
@@ -269,7 +293,7 @@ func (s *Server) readyLocked(ctx context.Context) (uint64, error) {
 	}
 	id := s.cfg.next(last)
 	r := jobRequest{Plan: s.planHex(), Purpose: "setup", ID: id, Epoch: id}
-	if err := s.start(ctx, r, func() error { return s.ledger.UseAll(s.record(r)...) }); err != nil {
+	if err := s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("setup"), id) }); err != nil {
 		return 0, err
 	}
 	if err := s.await(ctx, r); err != nil {
@@ -287,30 +311,24 @@ func (s *Server) await(ctx context.Context, r jobRequest) error {
 	if j.err != nil {
 		return j.err
 	}
-	if err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout, func(string, []byte) error { return nil }); err != nil {
+	if _, err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout, func(string, []byte) error { return nil }); err != nil {
 		return fmt.Errorf("%s %d: %w", r.Purpose, r.ID, err)
 	}
 	return nil
 }
 
-// start begins a job at all roles: use records it here first. The dealer joins first, because parties ask it for keys.
+// start begins a setup or material job at all roles: use records it here first. Parties ask the dealer for keys, who waits for his own joining.
 func (s *Server) start(ctx context.Context, r jobRequest, use func() error) error {
-	return s.startWith(ctx, r, use, func() error { return nil }, func() {})
-}
-
-// startWith is start; begun is called when the job is about to begin here, and records with join what it uses.
-func (s *Server) startWith(ctx context.Context, r jobRequest, use, join func() error, begun func()) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
 		return s.refused(r.Purpose, r.ID, err)
 	}
 	if err := use(); err != nil {
 		return err
 	}
-	if err := s.others(ctx, "Join", r, s.cfg.timeout, s.learn); err != nil {
+	if _, err := s.others(ctx, "Join", r, s.cfg.timeout, s.learn); err != nil {
 		return err
 	}
-	begun() // begin leaves the gate for a session
-	return s.begin(r, join)
+	return s.begin(r, func() error { return nil })
 }
 
 // learn takes from the answer of a role that has joined how many sessions it can run at once, which another start of its
@@ -324,31 +342,66 @@ func (s *Server) learn(role string, reply []byte) error {
 	return nil
 }
 
-// others calls a method at the dealer, unless material is stored, then at the other parties, and hands on what they answer.
-// All of them have limit together.
-func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration, answered func(role string, reply []byte) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// others calls a method at all other roles side by side, at the dealer only if no material is stored, and hands on what they answer, one at a time. All of them have
+// limit together. It returns those that have answered well.
+func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration, answered func(role string, reply []byte) error) (well []string, err error) {
+	began := time.Now()
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := json.Marshal(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	roles := s.plan.Roles()
 	if r.Stock > 0 {
 		roles = s.plan.Manifest.Parties
 	}
-	defer s.asking("")
-	for i := len(roles) - 1; i > 0; i-- {
-		if method == "Join" {
-			s.asking(roles[i])
+	replies, errs := make([][]byte, len(roles)), make([]error, len(roles))
+	var wg sync.WaitGroup
+	for i := 1; i < len(roles); i++ {
+		ask := func() {
+			if method == "Join" {
+				defer s.asking(roles[i])()
+			}
+			replies[i], errs[i] = s.node.Call(within, roles[i], s.cfg.Servers[roles[i]], method, req)
 		}
-		reply, err := s.node.Call(ctx, roles[i], s.cfg.Servers[roles[i]], method, req)
-		if err != nil {
-			return unanswered{err}
-		}
-		if err := answered(roles[i], reply); err != nil {
-			return err
+		if i == len(roles)-1 {
+			ask() // one need not wait for another goroutine
+		} else {
+			wg.Go(ask)
 		}
 	}
-	return nil
+	wg.Wait()
+	for i := len(roles) - 1; i > 0; i-- {
+		if errs[i] == nil {
+			well = append(well, roles[i])
+			errs[i] = answered(roles[i], replies[i])
+		}
+	}
+	for i := len(roles) - 1; i > 0; i-- { // whom nobody has reached comes first: what another has said may be a consequence
+		var remote *grpcnet.RemoteError
+		if errs[i] == nil || errors.As(errs[i], &remote) {
+			continue
+		}
+		if method == "Join" && ctx.Err() == nil && !slices.Contains(well, roles[i]) {
+			s.away(roles[i], began, errs[i])
+		}
+		return well, errs[i]
+	}
+	for i := len(roles) - 1; i > 0; i-- {
+		if errs[i] != nil {
+			return well, errs[i]
+		}
+	}
+	return well, nil
+}
+
+// tell sends a role something that is answered with nothing.
+func (s *Server) tell(ctx context.Context, role, method string, r jobRequest) error {
+	req, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.node.Call(ctx, role, s.cfg.Servers[role], method, req)
+	return err
 }

@@ -64,13 +64,15 @@ func TestHungRole(t *testing.T) {
 func works(t *testing.T, h *house, when string) {
 	t.Helper()
 	cl := h.client("p1-client", "p1")
-	var err error
-	for range 5 {
-		if err = h.infers(cl); err == nil {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the lead looks at roles that are away by itself
+		err := h.infers(cl)
+		if err == nil {
 			return
 		}
+		if time.Now().After(end) {
+			t.Fatalf("%s: %v", when, err)
+		}
 	}
-	t.Errorf("%s: %v", when, err)
 }
 
 // TestFailuresAreLogged opens a session for which there is no room: the refusal leaves a line in the log.
@@ -160,4 +162,129 @@ func TestFailedOpeningsKeepMaterial(t *testing.T) {
 			t.Errorf("%s: with new material: %v", party, err)
 		}
 	}
+}
+
+// TestAwayIsRefusedAtOnce has a role hang until the lead knows it. Requests that come later are refused at once, with its name, and not one after another; when the
+// role is back sessions work, without a request that has to find out.
+func TestAwayIsRefusedAtOnce(t *testing.T) {
+	h := newHouse(t, credit())
+	px := newProxy(t, h.addrs["p1"])
+	h.cfg["p0"].Servers["p1"] = px.addr()
+	h.cfg["p0"].Timeout = "3s"
+	h.must()
+	cl := h.raw("p1-client", "p1")
+	if err := h.infers(h.client("p1-client", "p1")); err != nil {
+		t.Fatal(err)
+	}
+	px.set(func() { px.stopped = true })
+	ctx := limited(t)
+	if _, err := cl.Open(ctx); err == nil {
+		t.Fatal("a session was opened without p1")
+	}
+	if n := len(h.logs["p0"].with(`"level":"WARN"`, "a role does not answer", `"peer":"p1"`)); n != 1 {
+		t.Errorf("%d lines say that p1 is away, want one", n)
+	}
+	start := time.Now()
+	const requests = 20
+	for range requests {
+		if _, err := cl.Open(ctx); err == nil || !strings.Contains(err.Error(), "p1 at ") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if took := time.Since(start); took > 3*time.Second { // of waiting for p1 each of them would take as long
+		t.Errorf("%d requests took %v", requests, took)
+	}
+	px.set(func() { px.stopped = false })
+	px.cut()
+	for len(h.logs["p0"].with("the role answers again")) == 0 {
+		if ctx.Err() != nil {
+			t.Fatal("the lead does not see that p1 is back")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := h.infers(h.client("p1-client", "p1")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOpeningsSideBySide has p1 answer slowly. Eight sessions are opened in about the time of one.
+func TestOpeningsSideBySide(t *testing.T) {
+	h := newHouse(t, credit())
+	px := newProxy(t, h.addrs["p1"])
+	h.cfg["p0"].Servers["p1"] = px.addr()
+	h.cfg["p0"].Timeout, h.cfg["p1"].Timeout = "20s", "20s"
+	h.must()
+	cl := h.raw("p1-client", "p1")
+	if err := h.infers(h.client("p1-client", "p1")); err != nil {
+		t.Fatal(err)
+	}
+	px.set(func() { px.delay = 300 * time.Millisecond })
+	ctx := limited(t)
+	open := func(n int) time.Duration {
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() {
+				if _, err := cl.Open(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(start)
+	}
+	one, eight := open(1), open(8)
+	t.Logf("one takes %v, eight %v", one, eight)
+	if eight > 4*one {
+		t.Errorf("eight openings take %v, one takes %v", eight, one)
+	}
+	px.set(func() { px.delay = 0 })
+}
+
+// TestNumbersAfterAKill kills roles between sessions. What a killed role has lost of its numbers is skipped, also of stored material, and sessions work.
+func TestNumbersAfterAKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	f := newFleet(t, credit())
+	f.startAll()
+	cl := f.client()
+	ctx := limited(t)
+	session := func() uint64 {
+		t.Helper()
+		f.works(cl, "a session")
+		ticket, err := cl.Session(ctx)
+		if err == nil {
+			_, err = cl.Join(ctx, ticket, f.m.input)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ticket.Session
+	}
+	last := session()
+	if last != 2 {
+		t.Errorf("session %d, want 2", last)
+	}
+	if _, err := f.raw().Generate(ctx, 64); err != nil {
+		t.Fatal(err)
+	}
+	for _, victim := range []string{"p1", "d", "p0", "p1", "p0"} {
+		f.kill(victim)
+		f.start(victim)
+		f.ready(victim)
+		now := session()
+		if now <= last || now > last+300 {
+			t.Errorf("after %s was killed: session %d follows %d", victim, now, last)
+		}
+		last = now
+	}
+	for _, party := range []string{"p0", "p1"} {
+		if k, err := f.raw().Stock(ctx, party); err != nil || k.Sessions > 54 || k.Sessions < 14 {
+			t.Errorf("%s has material for %d sessions, %v", party, k.Sessions, err)
+		} else {
+			t.Logf("%s has material for %d of 64 sessions after ten sessions and five kills", party, k.Sessions)
+		}
+	}
+	f.neverTwice()
 }

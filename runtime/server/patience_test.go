@@ -35,7 +35,7 @@ func TestClientsDoNotHang(t *testing.T) {
 			"InferWords": func() error { _, err := c.InferWords(t.Context(), h.m.input); return err },
 			"Generate":   func() error { _, err := raw.Generate(t.Context(), 1); return err },
 			"Stock":      func() error { _, err := raw.Stock(t.Context(), "p0"); return err },
-			"Result":     func() error { _, err := raw.Result(t.Context(), 1, "p0"); return err },
+			"Result":     func() error { _, err := raw.Result(t.Context(), server.Ticket{Session: 1}, "p0"); return err },
 		} {
 			if err := f(); err == nil || !strings.HasPrefix(err.Error(), "p0 at "+tt.addr+" cannot be reached: ") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%s: %s: %v", name, call, err)

@@ -275,7 +275,7 @@ func (f *fleet) start(role string) {
 	f.t.Helper()
 	var b strings.Builder
 	listen, files := cmp.Or(f.listens[role], f.addrs[role]), keys.DevFiles(f.keys, role)
-	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
+	fmt.Fprintf(&b, "listen: '%s'\nplan: plan\nstate: state-%s\nclients: [p1-client]\nmaterial_clients: [p1-client]\ntls: {ca: %s, cert: %s, key: %s}\nservers:\n", listen, role, files.CA, files.Cert, files.Key)
 	for _, r := range f.m.plan.Roles() {
 		a := f.addrs[r]
 		if via := f.routes[role][r]; via != "" {
@@ -388,12 +388,16 @@ func (f *fleet) raw() *server.Client {
 	return c
 }
 
-// works runs a session that must end well and be right.
+// works runs a session that must end well and be right, as soon as the lead has seen that roles which were away are back.
 func (f *fleet) works(cl *client.Client, when string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
 	r, err := cl.InferWords(ctx, f.m.input)
+	for err != nil && strings.Contains(err.Error(), "cannot be reached") && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond)
+		r, err = cl.InferWords(ctx, f.m.input)
+	}
 	if err != nil {
 		f.t.Fatalf("%s: %v", when, err)
 	}

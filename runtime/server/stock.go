@@ -1,21 +1,14 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"smpcc/backend/plan"
-	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 	"smpcc/runtime/message"
@@ -31,9 +24,6 @@ const maxBatch = 16
 
 // maxGenerate bounds one request to generate.
 const maxGenerate = 1 << 16
-
-// needMaterial is the answer of a party whose store lacks the material of a session.
-const needMaterial = "material is needed"
 
 const keyBytes = 32
 
@@ -58,12 +48,8 @@ func (s *Server) openStore() error {
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	if err != nil {
-		return err
-	}
 	s.store = st
-	return st.DropTo(used)
+	return st.DropTo(s.stocked.Floor())
 }
 
 // stock returns the store, nil before the first setup.
@@ -199,16 +185,20 @@ func (s *Server) generate(ctx context.Context, n int) error {
 			return err
 		}
 		r := jobRequest{Plan: s.planHex(), Purpose: "material", ID: last + 1, Epoch: epoch, Count: batch}
+		s.setMaking(r.ID)
 		err = s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("material"), r.last()) })
 		if err == nil {
 			err = s.await(ctx, r)
 		}
-		if err != nil {
-			if needs(err, needSetup) {
-				s.forgetSetup(epoch)
-				continue
-			}
-			return errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
+		if err != nil && !needs(err, needSetup) {
+			err = errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
+		}
+		s.setMaking(0)
+		if needs(err, needSetup) {
+			s.forgetSetup(epoch)
+			continue
+		} else if err != nil {
+			return err
 		}
 		n -= batch
 	}
@@ -261,11 +251,7 @@ func (s *Server) stockNow() material.Stock {
 	if st == nil {
 		return material.Stock{Limit: s.cfg.disk}
 	}
-	used, err := s.ledger.Last(s.ledgerKey("stock"))
-	if err != nil {
-		return material.Stock{Limit: s.cfg.disk}
-	}
-	return st.Stock(used)
+	return st.StockOf(s.stocked.Floor(), s.stocked.Free)
 }
 
 // A generateRequest asks for material.
@@ -275,8 +261,8 @@ type generateRequest struct {
 
 // generateHandler makes material at the word of an operator or client.
 func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
-	if peer != s.name && !s.isClient(peer) {
-		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor among its clients", peer, s.name)
+	if !s.mayOrder(peer) {
+		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor in material_clients of its configuration", peer, s.name)
 	}
 	if s.role != 0 {
 		return nil, fmt.Errorf("material is made at the word of %s", s.plan.Manifest.Parties[0])
@@ -296,104 +282,8 @@ func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) (
 
 // stockHandler tells how much material is stored here.
 func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
-	if !s.isRole(peer) && !s.isClient(peer) {
+	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
 	return json.Marshal(s.stockNow())
-}
-
-// A saved setup is a file: magic, plan digest, digest of the own weights, epoch, words, SHA-256 of all that.
-const setupMagic = "smpccset2"
-
-func (s *Server) setupFile() string {
-	return filepath.Join(s.cfg.State, fmt.Sprintf("setup-%x", s.digest[:8]))
-}
-
-// setupHead ties a saved setup to plan, role and weights.
-func (s *Server) setupHead() []byte {
-	h := sha256.New()
-	for _, w := range s.weights {
-		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
-		_ = plan.WriteWords(h, w)
-	}
-	b := append([]byte(setupMagic), s.digest[:]...)
-	b = append(b, byte(s.role))
-	return h.Sum(b)
-}
-
-// saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
-func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
-	return disk.Replace(s.files(), s.setupFile(), 0o600, func(f io.Writer) error {
-		h := sha256.New()
-		w := io.MultiWriter(f, h)
-		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(), epoch)); err != nil {
-			return err
-		}
-		if err := s.engine.Save(w, m); err != nil {
-			return err
-		}
-		_, err := f.Write(h.Sum(nil))
-		return err
-	})
-}
-
-// readSetup reads a saved setup; the model is nil if it is of another plan, build or weights, or damaged.
-func (s *Server) readSetup() (epoch uint64, m *engine.Model, err error) {
-	f, err := os.Open(s.setupFile())
-	if err != nil {
-		return 0, nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, nil, err
-	}
-	want := s.setupHead()
-	head := make([]byte, len(want)+8)
-	if info.Size() != int64(len(head)+sha256.Size)+s.engine.SavedBytes() {
-		return 0, nil, nil
-	}
-	h := sha256.New()
-	r := io.TeeReader(f, h)
-	if _, err := io.ReadFull(r, head); err != nil {
-		return 0, nil, err
-	}
-	if !bytes.Equal(head[:len(want)], want) {
-		return 0, nil, nil
-	}
-	if m, err = s.engine.Restore(r); err != nil {
-		return 0, nil, err
-	}
-	var sum [sha256.Size]byte
-	if _, err := io.ReadFull(f, sum[:]); err != nil {
-		return 0, nil, err
-	}
-	if [sha256.Size]byte(h.Sum(nil)) != sum {
-		return 0, nil, nil
-	}
-	return binary.LittleEndian.Uint64(head[len(want):]), m, nil
-}
-
-// loadSetup takes a setup from before a restart, if there is one for this plan and these weights.
-func (s *Server) loadSetup() error {
-	epoch, m, err := s.readSetup()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if m == nil {
-		s.log.Info("the saved setup is of other weights, or damaged; the next session sets up again")
-		return nil
-	}
-	last, err := s.ledger.Last(s.ledgerKey("setup"))
-	if err != nil {
-		return err
-	}
-	if epoch > last {
-		s.log.Warn("the saved setup is newer than the ledger, which has been lost or restored; the next session sets up again", "setup", epoch, "ledger", last)
-		return nil
-	}
-	s.model, s.epoch = m, epoch
-	return s.openStore()
 }

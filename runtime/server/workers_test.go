@@ -120,7 +120,7 @@ func TestWorkersPairByNumber(t *testing.T) {
 	if of := ask(20); of != [2]int{10, 10} {
 		t.Errorf("%v of 20 requests went to each worker", of)
 	}
-	// another client joins a session that it knows by its number only
+	// another client joins a session whose ticket it has
 	id, err := cl.Session(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestWorkersPairByNumber(t *testing.T) {
 	}
 	defer other.Close()
 	if r, err := other.Join(ctx, id, m.input); err != nil || !m.right(r) {
-		t.Errorf("session %d of another client: %v", id, err)
+		t.Errorf("session %d of another client: %v", id.Session, err)
 	}
 
 	c.workers[1].kill("p0")

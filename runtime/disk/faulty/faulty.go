@@ -1,11 +1,13 @@
-// Package faulty is a disk for tests that is full from a given byte on, or ends there as in a crash.
+// Package faulty is a disk for tests that is full from a given byte on, or ends there as in a crash, or is slow.
 package faulty
 
 import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"smpcc/runtime/disk"
 )
@@ -21,6 +23,10 @@ type Disk struct {
 	steps  int64 // syncs, renames, links, removals and truncations that still work; negative for no limit
 	crash  bool  // the first failure is the end
 	failed bool
+
+	spindle sync.Mutex // one sync at a time
+	each    time.Duration
+	syncs   atomic.Int64
 }
 
 // Full returns a disk on which no write succeeds after the given number of bytes; a write that crosses it is cut short. Files can be removed.
@@ -34,6 +40,29 @@ func CrashAt(steps int64) *Disk { return &Disk{left: -1, steps: steps, crash: tr
 
 // Sick returns a disk on which no sync, rename, link, removal and truncation succeeds after the given number of them, and writes do.
 func Sick(steps int64) *Disk { return &Disk{left: -1, steps: steps} }
+
+// Slow returns the machine's disk with syncs that take a time, one after another as on one spindle.
+func Slow(each time.Duration) *Disk { return &Disk{left: -1, steps: -1, each: each} }
+
+// Synced waits as long as a sync takes, and counts it. What syncs a file by itself calls it.
+func (d *Disk) Synced() {
+	d.spindle.Lock()
+	defer d.spindle.Unlock()
+	d.syncs.Add(1)
+	if d.each > 0 {
+		time.Sleep(d.each)
+	}
+}
+
+// Syncs returns how many there have been.
+func (d *Disk) Syncs() int64 { return d.syncs.Load() }
+
+// Fill lets no write succeed from now on.
+func (d *Disk) Fill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = 0
+}
 
 // Heal lets everything succeed from now on.
 func (d *Disk) Heal() {
@@ -137,6 +166,7 @@ func (d *Disk) Remove(name string) error {
 
 // SyncDir implements disk.Disk.
 func (d *Disk) SyncDir(name string) error {
+	d.Synced()
 	if err := d.step(); err != nil {
 		return err
 	}
@@ -170,7 +200,10 @@ func (f *file) WriteAt(b []byte, at int64) (int, error) {
 }
 
 // Sync implements disk.File. The test's machine keeps what was written: syncing it would only take time.
-func (f *file) Sync() error { return f.d.step() }
+func (f *file) Sync() error {
+	f.d.Synced()
+	return f.d.step()
+}
 
 // Truncate implements disk.File.
 func (f *file) Truncate(size int64) error {
