@@ -652,8 +652,9 @@ func (c *checker) sum(held []value, o *plan.Open) (v value, bad *clash) {
 	if plain > 0 {
 		return v, &clash{NotShares, "some parties shift their shares and others do not"}
 	}
-	if want := max(holders-1, 0) << by; add != want && add != int64(c.n-1)<<by || o.Mode != plan.Add {
-		return v, &clash{PartyConstant, fmt.Sprintf("the parties add %d before they shift, %d makes up for the rounding", add, want)}
+	// the sum of what is shifted is up to holders-1 units too low, and the result may be up to n-1 too high
+	if least := max(holders-1, 0); add>>by < least || add>>by > int64(c.n-1) || add>>by<<by != add || o.Mode != plan.Add {
+		return v, &clash{PartyConstant, fmt.Sprintf("the parties add %d before they shift, %d makes up for the rounding", add, least<<by)}
 	}
 	x, bad := c.joint(under, plan.Add, false)
 	if bad != nil {
