@@ -284,8 +284,8 @@ func sameMeaning(t *testing.T, before, after *ir.Module, tolerance float64) {
 	r := rand.New(rand.NewPCG(5, 6))
 	draw := func(v *ir.Value) *ir.Tensor {
 		lo, hi := -4.0, 4.0
-		if v.Attrs.Has("lo") {
-			lo, hi = v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
+		if r, _, ok := ir.Declared(v); ok {
+			lo, hi = r.Lo, r.Hi
 		} else if v.Range.Origin == ir.Proved || v.Range.Origin == ir.Calibrated {
 			lo, hi = v.Range.Lo, v.Range.Hi
 		}
