@@ -55,6 +55,9 @@ func (m *machine) evaluate(role int, s *plan.Step) {
 			}
 			point := points.at(e)[w] & low(s.Args[0])
 			own := hash(append([]uint64{lo, hi, point, uint64(s.Op)}, read...)...)
+			if s.Op == plan.StepDPF { // shares of bits are bits
+				own &= 1
+			}
 			k := m.find(s, role, w, lo, hi, read)
 			if k == nil {
 				d.at(e)[w] = own

@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -10,6 +11,8 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/backend/verify"
+	"smpcc/ir"
+	"smpcc/ir/exact"
 )
 
 // nightly is set for the long runs.
@@ -78,7 +81,8 @@ func TestMutants(t *testing.T) {
 	}
 	c := tally{programs: programs, steps: map[string]bool{}, kinds: map[string][2]int{}}
 	for range programs {
-		src, p := random(t, r)
+		src, set, p := random(t, r)
+		src += fmt.Sprintf("(%+v)", set)
 		if err := verify.Check(p).Err(); err != nil {
 			t.Errorf("what was compiled is refused: %v:\n%s", err, src)
 		}
@@ -134,7 +138,7 @@ func TestPower(t *testing.T) {
 	refused, leaks, counted, drawn := 0, 0, 0, 0
 	codes := map[string]bool{}
 	for range 12 {
-		_, p := random(t, r)
+		_, _, p := random(t, r)
 		base := copyOf(p)
 		loosen(base)
 		for range 12 {
@@ -169,4 +173,78 @@ func TestPower(t *testing.T) {
 	if leaks*4 < refused || len(codes) < 6 {
 		t.Errorf("of %d refused mutants the oracle finds %d that leak, with %d codes", refused, leaks, len(codes))
 	}
+}
+
+// TestCorrect: compiled programs on integers give what the program means, in exact arithmetic, for all inputs and all randomness, or for many.
+func TestCorrect(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, *seedFlag))
+	programs, compared := 60, 0
+	if nightly {
+		programs = 2000
+	}
+	for range programs {
+		src, set, p := random(t, r)
+		if set.frac > 0 || set.weight { // reals round; what weights make is folded into weights
+			continue
+		}
+		corrupt := make([]bool, p.NumParties())
+		corrupt[r.IntN(len(corrupt))] = true
+		m := newMachine(p, 2, corrupt)
+		if err := m.explore(r.Uint64()); err != nil {
+			t.Fatal(err)
+		}
+		m.later, m.sample = nil, true
+		m.resize(16)
+		opt := Options{Inputs: 30, Seed: r.Uint64()}.filled()
+		for own := range 2 {
+			for _, in := range newChooser(p, corrupt, opt).assignments(own) {
+				m.inputs = in
+				m.run(r.Uint64() >> 8)
+				want := meaning(t, src, set, p, in)
+				for name, got := range m.outputs {
+					output, _, _ := strings.Cut(name, "\x00")
+					i := slices.IndexFunc(p.Manifest.Outputs, func(o plan.Port) bool { return o.Name == output })
+					bits := p.Manifest.Outputs[i].Bits
+					for w := range m.worlds {
+						for e, x := range got.words[w] {
+							value := int64(x<<(64-bits)) >> (64 - bits)
+							if p.Manifest.Outputs[i].Elem == "bool" {
+								value &= 1
+							}
+							if compared++; value != want[output].I[e] {
+								t.Fatalf("%s[%d] is %d for %s, want %d:\n%s(%+v)", output, e, value, show(in), want[output].I[e], src, set)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d values of outputs compared", compared)
+}
+
+// meaning evaluates a program in exact arithmetic.
+func meaning(t *testing.T, src string, s setting, p *plan.Plan, in [][]uint64) map[string]*exact.Tensor {
+	t.Helper()
+	m, err := load(t, src, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := map[string]*ir.Tensor{}
+	for i, port := range ports(p) {
+		elem := ir.Int
+		if port.Elem == "bool" {
+			elem = ir.Bool
+		}
+		x := ir.NewTensor(elem, ir.Shape(port.Shape))
+		for e, w := range in[i] {
+			x.I[e] = int64(w)
+		}
+		given[port.Name] = x
+	}
+	out, err := exact.Run(m, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

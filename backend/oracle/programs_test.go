@@ -26,8 +26,8 @@ type setting struct {
 // wan is a network on which rounds are worth any number of bytes: comparisons are by keys.
 var wan = passes.Network{RTT: 10, Bandwidth: 1e12}
 
-// compile compiles a program, or a module, over a ring of a few bits, which the command line does not offer.
-func compile(t testing.TB, src string, s setting) (*plan.Plan, error) {
+// load reads a program, or a module.
+func load(t testing.TB, src string, s setting) (*ir.Module, error) {
 	t.Helper()
 	name := "p.smp"
 	if strings.HasPrefix(src, "module") {
@@ -55,6 +55,16 @@ func compile(t testing.TB, src string, s setting) (*plan.Plan, error) {
 				m.Weights[v.Attrs.Str("name")] = w
 			}
 		}
+	}
+	return m, nil
+}
+
+// compile compiles a program over a ring of a few bits, which the command line does not offer.
+func compile(t testing.TB, src string, s setting) (*plan.Plan, error) {
+	t.Helper()
+	m, err := load(t, src, s)
+	if err != nil {
+		return nil, err
 	}
 	var rules []passes.Rule
 	elems := map[string]string{}
@@ -183,10 +193,10 @@ func (w *writer) program() string {
 }
 
 // random returns a random small program and its plan.
-func random(t testing.TB, r *rand.Rand) (src string, p *plan.Plan) {
+func random(t testing.TB, r *rand.Rand) (src string, s setting, p *plan.Plan) {
 	for {
 		w := &writer{Rand: r, parties: 2, deep: 1 + r.IntN(5)}
-		s := setting{ring: 4 + r.IntN(3)}
+		s = setting{ring: 4 + r.IntN(3)}
 		switch r.IntN(24) {
 		case 0, 1, 2, 3, 4, 5:
 			w.parties, w.deep, s.ring = 3, 1+r.IntN(3), 3+r.IntN(2)
@@ -204,18 +214,19 @@ func random(t testing.TB, r *rand.Rand) (src string, p *plan.Plan) {
 			w.reals, w.curves, s.frac, s.ring = true, true, 8, 0
 		case 19:
 			p := patterns[r.IntN(len(patterns))]
-			plan, err := compile(t, p, setting{frac: 8})
-			if err == nil {
-				return p, plan
+			s = setting{frac: 8}
+			plan, err := compile(t, p, s)
+			if err != nil {
+				t.Fatalf("%v:\n%s", err, p)
 			}
-			t.Fatalf("%v:\n%s", err, p)
+			return p, s, plan
 		}
 		if r.IntN(3) == 0 && w.parties == 2 {
 			s.net = wan
 		}
 		src = w.program()
 		if p, err := compile(t, src, s); err == nil {
-			return fmt.Sprintf("%s(ring of %d bits, network %v)", src, s.ring, s.net.RTT), p
+			return src, s, p
 		}
 	}
 }
