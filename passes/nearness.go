@@ -108,19 +108,36 @@ func (p *proof) nearness(y *ir.Value, fit, arg int, s smoothness, lo, hi, by flo
 	if err != nil {
 		return nearness{err: err}
 	}
+	var owns, moves [][2]float64 // bounds of |f| from below, and errors
 	n.err = pieces.eachCell(s, ends, func(c span, own, least float64) error {
-		moved := 0.0
-		if s.steep {
-			moved = up(s.most(c.lo-by, c.hi+by) * by)
-		}
-		if least >= 1 {
-			n.rel, n.movedRel = max(n.rel, up(own/least)), max(n.movedRel, up(moved/least))
-		} else {
-			n.abs, n.movedAbs = max(n.abs, own), max(n.movedAbs, moved)
+		if owns = append(owns, [2]float64{least, own}); s.steep {
+			moves = append(moves, [2]float64{least, up(s.most(c.lo-by, c.hi+by) * by)})
 		}
 		return nil
 	})
+	n.abs, n.rel = steady(owns)
+	n.movedAbs, n.movedRel = steady(moves)
 	return n
+}
+
+// steady returns abs and rel with error <= abs + rel*|f| for all pairs of |f| and an error, the best of a few rel for what is near 1.
+func steady(pairs [][2]float64) (abs, rel float64) {
+	abs = math.Inf(1)
+	for _, from := range []float64{1, 8, 64, math.Inf(1)} {
+		r, a := 0.0, 0.0
+		for _, p := range pairs {
+			if p[0] >= from {
+				r = max(r, up(p[1]/p[0]))
+			}
+		}
+		for _, p := range pairs {
+			a = max(a, up(p[1]-below(r*p[0])))
+		}
+		if a+r < abs+rel {
+			abs, rel = a, r
+		}
+	}
+	return abs, rel
 }
 
 // turned bounds how far one wave of period 1 of an affine function of the argument is from the sine or cosine of the argument itself: no farther than

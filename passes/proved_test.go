@@ -57,7 +57,7 @@ func compileProgram(t *testing.T, body string, parties int) (graph, m *ir.Module
 	return graph, m, n
 }
 
-// functionGraphs are graphs with functions, and whether their output is proved for two parties.
+// functionGraphs are graphs with functions, and whether their output is proved for two parties within 2e-3.
 var functionGraphs = []struct {
 	name string
 	draw func(g *grapher) *ir.Value
@@ -110,7 +110,7 @@ func TestFunctionsAreProved(t *testing.T) {
 	for _, c := range functionGraphs {
 		for _, parties := range []int{2, 3, 5} {
 			g := newGrapher(7)
-			graph, m, n, err := g.compile(c.draw(g), parties, &Options{FracBits: 16})
+			graph, m, n, err := g.compile(c.draw(g), parties, &Options{FracBits: 16, Tolerance: Tolerance{2e-3, 2e-3}})
 			if err != nil {
 				if c.want == Proved {
 					t.Errorf("%s of %d parties: %v", c.name, parties, err)
@@ -122,7 +122,7 @@ func TestFunctionsAreProved(t *testing.T) {
 				t.Errorf("%s: %s, want %s: %s", c.name, o.State, c.want, o.Why)
 			}
 			if b := n.proof.bounds()["out"]; b.why == "" {
-				t.Logf("%s of %d parties: %s, the bound takes %.2g of the tolerance, the worst run %.2g of the bound", c.name, parties, o.State, b.part(DefaultTolerance), worstRun(t, graph, m, n, 60))
+				t.Logf("%s of %d parties: %s, the bound takes %.2g of the tolerance, the worst run %.2g of the bound", c.name, parties, o.State, b.part(o.Tolerance), worstRun(t, graph, m, n, 60))
 			}
 		}
 	}
