@@ -30,7 +30,7 @@ func (e *functionErrors) flags(c *cobra.Command) {
 }
 
 func (e *functionErrors) run(c *cobra.Command) error {
-	const arguments = 1500
+	const arguments = 500
 	var results []*bench.FunctionResult
 	t := newTable(c.OutOrStdout(), "function", "on", "absolute error", "relative error", "of the tolerance", "rounds", "bytes per element")
 	for _, f := range bench.Functions() {
