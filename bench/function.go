@@ -19,21 +19,24 @@ import (
 	"smpcc/runtime/local"
 )
 
-// A Function is a smooth function on the window where it keeps to the precision that was asked for: absolutely, or relatively where
-// the result exceeds 1. Outside its window it is clamped.
+// A Function is a smooth function on a range of arguments.
 type Function struct {
 	Op     ir.Op
 	Lo, Hi float64
 	Log    bool // arguments are drawn evenly by magnitude
 }
 
-// Functions lists all smooth functions.
+// Functions lists all smooth functions, those of which no range is ordinary on several.
 func Functions() []Function {
 	return []Function{
 		{ir.OpSigmoid, -30, 30, false}, {ir.OpTanh, -30, 30, false}, {ir.OpErf, -30, 30, false}, {ir.OpGelu, -30, 30, false}, {ir.OpGeluTanh, -30, 30, false},
 		{ir.OpSilu, -30, 30, false}, {ir.OpSoftplus, -30, 30, false}, {ir.OpMish, -30, 30, false}, {ir.OpElu, -30, 30, false},
-		{ir.OpExp, -30, 1, false}, {ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpRsqrt, 1.0 / 256, 4096, true}, {ir.OpRecip, 1.0 / 256, 4096, true},
-		{ir.OpSin, -100, 100, false}, {ir.OpCos, -100, 100, false}, {ir.OpFloor, -1000, 1000, false},
+		{ir.OpExp, -30, 1, false}, {ir.OpExp, -30, 20, false},
+		{ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / (1 << 24), 1 << 30, true},
+		{ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpSqrt, 0, 1 << 40, true},
+		{ir.OpRsqrt, 1.0 / 256, 4096, true}, {ir.OpRsqrt, 1.0 / (1 << 24), 1 << 24, true},
+		{ir.OpRecip, 1.0 / 256, 4096, true}, {ir.OpRecip, 1.0 / (1 << 16), 1 << 24, true},
+		{ir.OpSin, -100, 100, false}, {ir.OpSin, -1e5, 1e5, false}, {ir.OpCos, -100, 100, false}, {ir.OpFloor, -1000, 1000, false},
 	}
 }
 
@@ -45,7 +48,8 @@ func (f Function) Arguments(r *rand.Rand, n, frac int) *ir.Tensor {
 		x := f.Lo + (f.Hi-f.Lo)*u
 		switch {
 		case f.Log:
-			x = f.Lo * math.Pow(f.Hi/f.Lo, u)
+			lo := max(f.Lo, math.Ldexp(f.Hi, -40))
+			x = min(max(lo*math.Pow(f.Hi/lo, u), f.Lo), f.Hi)
 		case i%2 == 1: // where the function bends
 			x = min(max(r.NormFloat64()*3, f.Lo), f.Hi)
 		}
@@ -59,7 +63,9 @@ func (f Function) Arguments(r *rand.Rand, n, frac int) *ir.Tensor {
 type FunctionResult struct {
 	Function Function
 	X, Error []float64 // arguments, and errors against float64: absolute, or relative where the result exceeds 1
-	Worst    float64
+	Absolute float64   // the largest of results of at most 1
+	Relative float64   // the largest of larger results, over the result
+	Used     float64   // of the tolerance that was asked for, the largest part
 	Rounds   int
 	Bytes    float64 // sent per party and element
 }
@@ -94,11 +100,18 @@ func MeasureFunction(ctx context.Context, f Function, n int, opt smpcc.Options) 
 	cost := c.Plan.Cost().Phases[plan.Online]
 	res = &FunctionResult{Function: f, X: x.F, Rounds: cost.Rounds, Bytes: float64(cost.Sent[0]) / float64(n)}
 	scale := c.Plan.Manifest.Outputs[0].Scale
+	tolerance := c.Numbers.Outputs[0].Tolerance
 	for i, w := range run.Outputs[1]["out"] {
 		want := ir.Smooth[f.Op](x.F[i])
-		e := (math.Ldexp(float64(int64(w)), -scale) - want) / max(1, math.Abs(want))
-		res.Error = append(res.Error, e)
-		res.Worst = max(res.Worst, math.Abs(e))
+		miss := math.Ldexp(float64(int64(w)), -scale) - want
+		res.Error = append(res.Error, miss/max(1, math.Abs(want)))
+		miss = math.Abs(miss)
+		if math.Abs(want) <= 1 {
+			res.Absolute = max(res.Absolute, miss)
+		} else {
+			res.Relative = max(res.Relative, miss/math.Abs(want))
+		}
+		res.Used = max(res.Used, miss/(tolerance.Atol+float64(tolerance.Rtol*math.Abs(want))))
 	}
 	return res, nil
 }
@@ -113,7 +126,7 @@ func DrawErrors(results []*FunctionResult, format string) ([]byte, error) {
 	plots := make([][]*plot.Plot, rows)
 	for i, r := range results {
 		p := plot.New()
-		p.Title.Text = fmt.Sprintf("%s: %.2g", r.Function.Op, r.Worst)
+		p.Title.Text = fmt.Sprintf("%s: %.2g", r.Function.Op, max(r.Absolute, r.Relative))
 		if r.Function.Log {
 			p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		}

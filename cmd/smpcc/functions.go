@@ -23,23 +23,23 @@ type functionErrors struct {
 
 func (e *functionErrors) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.BoolVar(&e.measure, "errors", false, "run every approximated function securely and show its error against float64, rounds and bytes")
+	f.BoolVar(&e.measure, "errors", false, "run every approximated function securely and show its largest error against float64, absolute of results up to 1 and relative of larger ones, rounds and bytes")
 	f.StringVar(&e.plot, "plot", "", "`FILE`.svg or .png to draw these errors into")
 	f.Float64Var(&e.precision, "precision", passes.DefaultPrecision, "largest error to ask for, absolute or relative above 1")
 	f.IntVar(&e.frac, "frac-bits", smpcc.DefaultFracBits, "fraction bits of reals")
 }
 
 func (e *functionErrors) run(c *cobra.Command) error {
-	const arguments = 4000
+	const arguments = 500
 	var results []*bench.FunctionResult
-	t := newTable(c.OutOrStdout(), "function", "on", "largest error", "rounds", "bytes per element")
+	t := newTable(c.OutOrStdout(), "function", "on", "absolute error", "relative error", "of the tolerance", "rounds", "bytes per element")
 	for _, f := range bench.Functions() {
 		r, err := bench.MeasureFunction(c.Context(), f, arguments, smpcc.Options{FracBits: e.frac, Precision: e.precision})
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Op, err)
 		}
 		results = append(results, r)
-		t.row(string(f.Op), fmt.Sprintf("%g..%g", f.Lo, f.Hi), fmt.Sprintf("%.1e", r.Worst), fmt.Sprint(r.Rounds), fmt.Sprintf("%.0f", r.Bytes))
+		t.row(string(f.Op), fmt.Sprintf("%.4g..%.4g", f.Lo, f.Hi), largest(r.Absolute), largest(r.Relative), fmt.Sprintf("%.2f", r.Used), fmt.Sprint(r.Rounds), fmt.Sprintf("%.0f", r.Bytes))
 	}
 	if e.plot != "" {
 		img, err := bench.DrawErrors(results, strings.TrimPrefix(filepath.Ext(e.plot), "."))
@@ -51,4 +51,12 @@ func (e *functionErrors) run(c *cobra.Command) error {
 		}
 	}
 	return t.flush()
+}
+
+// largest writes an error; none of that kind is a dash.
+func largest(e float64) string {
+	if e == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1e", e)
 }
