@@ -43,6 +43,7 @@ func serverCommands() []*cobra.Command {
 		group("dealer", "Run the dealer's server", serveCommand(true), checkCommand(true)),
 		inferCommand(),
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
+		group("state", "Look after a server's state folder", stateGCCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
 		group("plan", "Sign a plan and show who has", planCommands()...),
 		approveCommand(),

@@ -75,6 +75,9 @@ func (machine) SyncDir(name string) error {
 // making ends the names of files that are being written. After a crash such a file is worth nothing.
 const making = ".making"
 
+// IsMaking reports whether a file is being written, or was when a crash came.
+func IsMaking(name string) bool { return strings.HasSuffix(name, making) }
+
 // Sweep removes what crashes have left of files that were being written in a folder. Nobody may be writing there.
 func Sweep(d Disk, dir string) error {
 	entries, err := os.ReadDir(dir)
@@ -82,7 +85,7 @@ func Sweep(d Disk, dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), making) && e.Type().IsRegular() {
+		if IsMaking(e.Name()) && e.Type().IsRegular() {
 			err = errors.Join(err, d.Remove(filepath.Join(dir, e.Name())))
 		}
 	}

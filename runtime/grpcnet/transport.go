@@ -108,18 +108,21 @@ func (n *Node) Session(ctx context.Context, cfg SessionConfig) (*Transport, erro
 			}
 			return fail(name, fmt.Errorf("cannot be reached at %s: %s", cfg.Addrs[name], unreached(status.Convert(err).Message())))
 		}
-		t.links[role] = &link{name: name, send: s.SendMsg, recv: s.RecvMsg, end: stop, done: func() {
+		l := &link{name: name, send: s.SendMsg, recv: s.RecvMsg, end: stop}
+		l.done = func() {
 			_ = s.CloseSend() // fails only if the stream is dead already
 			go func() {       // the acceptor ends the stream when it has read everything
 				defer stop()
 				t := time.AfterFunc(cfg.Timeout, stop)
 				defer t.Stop()
-				var f frame
-				if s.RecvMsg(&f) == nil {
+				l.receiving.Lock() // whoever looks at the peer still gets the end first
+				defer l.receiving.Unlock()
+				if f, err := l.next(); err == nil {
 					f.free()
 				}
 			}()
-		}}
+		}
+		t.links[role] = l
 	}
 	for role := cfg.Role + 1; role < len(cfg.Roles); role++ {
 		name := cfg.Roles[role]

@@ -32,6 +32,8 @@ type Store struct {
 	limit  int64
 	expire time.Duration
 	now    func() time.Time
+	// Elsewhere, if not nil, returns what else counts in the limit. It is set before the store is used.
+	Elsewhere func() int64
 
 	mu       sync.Mutex
 	segments []*segment // by number
@@ -145,12 +147,20 @@ func (s *Store) Size() int { return s.size }
 
 // Room returns an error unless n more records may be stored.
 func (s *Store) Room(n int) error {
+	other := int64(0)
+	if s.Elsewhere != nil {
+		other = s.Elsewhere()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if have := s.total(); have+s.bytes(n) > s.limit {
-		return fmt.Errorf("%w: it holds %d bytes, %d sessions more take %d, the limit is %d", ErrFull, have, n, s.bytes(n), s.limit)
+	have := s.total()
+	switch {
+	case have+other+s.bytes(n) <= s.limit:
+		return nil
+	case other > 0:
+		return fmt.Errorf("%w: it holds %d bytes, and %d of other plans are beside it, %d sessions more take %d, the limit is %d; smpcc state gc removes those of other plans", ErrFull, have, other, n, s.bytes(n), s.limit)
 	}
-	return nil
+	return fmt.Errorf("%w: it holds %d bytes, %d sessions more take %d, the limit is %d", ErrFull, have, n, s.bytes(n), s.limit)
 }
 
 func (s *Store) total() (n int64) {

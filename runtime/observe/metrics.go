@@ -36,7 +36,7 @@ func NewMetrics(role, plan, version string) *Metrics {
 		registry:  prometheus.NewRegistry(),
 		ended:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_sessions_total", Help: "Setups, material jobs and sessions that have ended, by result."}, []string{"purpose", "result"}),
 		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_refused_total", Help: "Requests refused before a session began, by reason."}, []string{"reason"}),
-		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_failures_total", Help: "Everything that failed, by what it was: setup, material, session, opening, join, key, input, generate."}, []string{"what"}),
+		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_failures_total", Help: "Everything that failed, by what it was: setup, material, session, opening, join, key, input, generate, look."}, []string{"what"}),
 		phases:    prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_phase_seconds", Help: "Time of a phase of one session.", Buckets: seconds}, []string{"phase"}),
 		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_exchange_seconds", Help: "Time of one exchange of messages with all peers.", Buckets: seconds}, []string{"phase"}),
 		computing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_step_seconds_total", Help: "Time spent in local steps, that is outside exchanges."}, []string{"phase"}),

@@ -139,6 +139,15 @@ func (c *Config) resolved() (*Config, error) {
 	return &out, nil
 }
 
+// StateFolder returns the state folder of the configuration's worker.
+func (c *Config) StateFolder() (string, error) {
+	out, err := c.resolved()
+	if err != nil {
+		return "", err
+	}
+	return out.State, nil
+}
+
 // A located is a configuration file with the places of its keys.
 type located struct {
 	path string

@@ -138,7 +138,7 @@ func (s *Server) ownsInputs() bool {
 const setupMagic = "smpccset2"
 
 func (s *Server) setupFile() string {
-	return filepath.Join(s.cfg.State, fmt.Sprintf("setup-%x", s.digest[:8]))
+	return filepath.Join(s.cfg.State, setupPrefix+planMark(s.digest))
 }
 
 // setupHead ties a saved setup to plan, role and weights.

@@ -302,6 +302,9 @@ func (s *Server) observe() {
 		}
 		return 1
 	})
+	for kind, what := range map[string]string{"log": "the audit log takes, all its files", "setup": "saved setups take", "material": "stored material of all plans takes"} {
+		m.Gauge("smpcc_state_"+kind+"_bytes", "Bytes of the state folder that "+what+".", func() float64 { return float64(s.stateBytes(kind)) })
+	}
 	m.Gauge("smpcc_certificate_expiry_seconds", "When this server's certificate ends, in seconds since 1970.", func() float64 { return float64(s.expires.Unix()) })
 	s.metrics = m
 }

@@ -22,7 +22,7 @@ const (
 	soakHeap       = 0.10    // of the heap, and
 	soakHeapMore   = 512     // kB; a run of seconds sees too few collections, so it gets more
 	soakHeapShort  = 16 << 10
-	soakRoutines   = 8
+	soakRoutines   = 24 // they come and go with sessions; a leak is hundreds
 	soakFiles      = 4
 )
 

@@ -44,12 +44,22 @@ func (s *Server) openStore() error {
 		return nil
 	}
 	_, total := s.incoming()
-	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, "material", fmt.Sprintf("%x", s.digest[:8])), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
+	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
+	st.Elsewhere = s.otherMaterial
 	s.store = st
 	return st.DropTo(s.stocked.Floor())
+}
+
+// otherMaterial returns what material of other plans takes, which counts in the limit.
+func (s *Server) otherMaterial() int64 {
+	mine, err := bytesOf(filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)))
+	if err != nil {
+		return 0
+	}
+	return max(0, s.stateBytes("material")-mine)
 }
 
 // stock returns the store, nil before the first setup.
