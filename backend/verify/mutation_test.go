@@ -1723,6 +1723,9 @@ func (m *mutant) rewire(r *rand.Rand) {
 func TestAcceptedOutputs(t *testing.T) {
 	bases := plans(t)
 	tries := 100
+	if testing.Short() {
+		tries = 10
+	}
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
 		tries = 100000
 	}

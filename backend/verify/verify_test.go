@@ -148,6 +148,9 @@ reveal sum(relu(x - y)) to b as over
 // TestHostile sets numbers of plans to anything: no panic, no hang.
 func TestHostile(t *testing.T) {
 	rounds := 150
+	if testing.Short() {
+		rounds = 15
+	}
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
 		rounds = 40000
 	}
