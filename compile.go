@@ -125,7 +125,31 @@ func Compile(path string, opt Options) (*Compilation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return CompileModule(m, opt, IsProgram(path) || filepath.Ext(path) == ".ir")
+	c, err := CompileModule(m, opt, IsProgram(path) || filepath.Ext(path) == ".ir")
+	if err != nil && IsProgram(path) {
+		return nil, inProgram(path, err)
+	}
+	return c, err
+}
+
+// wordsOfPrograms replaces, in hints, flags of models by what a program says instead.
+var wordsOfPrograms = strings.NewReplacer(
+	"(--range NAME=LO..HI, by column for a table)", "(in LO..HI behind the input)",
+	"(--range NAME=LO..HI, --calibrate FILE)", "(in LO..HI behind the input, or --calibrate FILE)",
+	"(--range NAME=LO..HI)", "(in LO..HI behind the input)",
+	"--range NAME=LO..HI", "in LO..HI behind the input",
+)
+
+// inProgram returns the mistakes of err with hints that hold for programs.
+func inProgram(path string, err error) error {
+	var list, out diag.List
+	list.Add(diag.Pos{File: path}, err)
+	for _, e := range list {
+		c := *e
+		c.Hint = wordsOfPrograms.Replace(e.Hint)
+		out = append(out, &c)
+	}
+	return out.Err()
 }
 
 // CompileModule compiles a graph-level module, which it changes. ownReveals says that the module's own reveals are the

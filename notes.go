@@ -38,6 +38,11 @@ func (c *Compilation) notes(m *ir.Module, opt *passes.Options, columns map[strin
 		}
 		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from %s with a margin, not from a proof", n, samples))
 	}
+	for _, o := range c.Numbers.Outputs {
+		if opt.RevealBits > o.Frac && o.Of == 0 && o.State != passes.Exact {
+			c.Notes = append(c.Notes, fmt.Sprintf("output %q has %d fraction bits, fewer than the %d of --reveal-bits: it is computed in no more; --frac-bits asks for more", o.Name, o.Frac, opt.RevealBits))
+		}
+	}
 	if c.Numbers.Undefined != "" {
 		c.Notes = append(c.Notes, c.Numbers.Undefined)
 	}

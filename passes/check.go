@@ -308,6 +308,7 @@ const (
 	drawEnds   // each element at one end of its range, by chance
 	drawNear   // all inputs at the same place of their ranges but for differences of any magnitude: what is left of a difference decides then
 	drawHigh   // all at the upper end
+	drawEdges  // each element at a distance of any magnitude from one of the ends of its range: a function may end there
 	drawSingle // one of each line anywhere, the others as small as can be
 	drawScaled // uniform, all times the same power of two
 	drawLow    // all at the lower end
@@ -416,6 +417,12 @@ func drawn(lo, hi float64, way int, single bool, scale float64, r *rand.Rand) fl
 		return hi
 	case drawHigh:
 		return hi
+	case drawEdges:
+		d := math.Abs(logUniform(0, hi-lo, r))
+		if r.Uint64()&1 == 0 {
+			return min(lo+d, hi)
+		}
+		return max(hi-d, lo)
 	case drawLow:
 		return lo
 	case drawSingle:

@@ -144,6 +144,7 @@ func (n *Numbers) publish(opt *Options) {
 // chosen. graph is the module as it was written, of the same meaning as m.
 func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
 	var refused error
+	nearest := 0.0 // what the refused output uses of its tolerance
 	var best *choice
 	check := newCheck(graph, opt)
 	take := func(c *choice) (*Numbers, error) {
@@ -197,8 +198,8 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if n.worst() <= nearlyAll && (best == nil || n.worst() < best.numbers.worst()) {
 			best = c
 		}
-		if refused == nil {
-			refused = bad
+		if refused == nil || n.worst() < nearest { // how close it comes says how much to change
+			refused, nearest = bad, n.worst()
 		}
 	}
 	if best != nil {

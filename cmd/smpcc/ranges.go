@@ -156,7 +156,7 @@ func (r rangeRow) span(dims, names []string) (first, last int, err error) {
 	}
 	switch {
 	case err1 != nil || err2 != nil:
-		hint := "the data has no header that names columns; give --calibrate FILE.csv or --input with one"
+		hint := "the data has no header that names columns; count columns from 0, or give data with a header (--calibrate FILE.csv, or --input of smpcc run)"
 		if len(names) > 0 {
 			hint = "the header names " + strings.Join(names, ", ")
 		}

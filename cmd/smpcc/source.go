@@ -183,6 +183,9 @@ func (s *source) tolerances(opt *smpcc.Options) error {
 			}
 		}
 	}
+	if all == (passes.Tolerance{}) {
+		return usagef("--atol 0 --rtol 0: no format gives every real exactly; want at least one of them above 0")
+	}
 	opt.Tolerance, opt.Outputs = all, map[string]passes.Tolerance{}
 	for flag, of := range own {
 		for name, x := range of {
@@ -196,6 +199,11 @@ func (s *source) tolerances(opt *smpcc.Options) error {
 				t.Rtol = x
 			}
 			opt.Outputs[name] = t
+		}
+	}
+	for name, t := range opt.Outputs {
+		if t == (passes.Tolerance{}) {
+			return usagef("--atol %[1]s=0 --rtol %[1]s=0: no format gives every real exactly; want at least one of them above 0", name)
 		}
 	}
 	return nil
