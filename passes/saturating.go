@@ -6,6 +6,11 @@ import (
 	"smpcc/ir"
 )
 
+// quietBits is how many more fraction bits a saturating function's waves have than its error asks for. Each wave is rounded, and what rounding adds depends on the
+// secret argument also where the function is flat. With these bits it is a sixteenth of what would be there: an output of 13 fraction bits tells 0.03 to
+// 0.09 bits of the argument beyond the function, in place of 0.5 to 1.3 (docs/protocols.md). They cost material only, and often none, as rings come in few sizes.
+const quietBits = 4
+
 // A bend is a function that runs into a constant on the left and a line on the right.
 type bend struct {
 	left  float64
@@ -115,9 +120,10 @@ func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *
 // waves computes a function with asymptotes, half a wave away from where they meet, as a sum of waves: one opening and no round
 // behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
 // It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
+// The waves have quietBits more fraction bits than the error asks for.
 func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
 	iv := a.known(x)
-	bits := a.mantissaBits()
+	bits := min(a.mantissaBits()+quietBits, mostWaveBits)
 	g, slope, y0 := f, 0.0, 0.0
 	switch part {
 	case neither:

@@ -180,7 +180,7 @@ func newAudit(p *plan.Plan) *audit {
 		"truncation rounds by chance, by at most one unit in the last place (n-1 with n parties); how it rounds depends on low bits of shares, which each of two parties knows",
 	}
 	if rounded(p) {
-		a.Trust = append(a.Trust, "outputs made of waves or exponentials tell a bit or so of their argument beyond the function, in every run anew: bound the number of runs (max_runs)")
+		a.Trust = append(a.Trust, "outputs made of waves or exponentials tell a part of a bit of their argument beyond the function, in every run anew: bound the number of runs (max_runs)")
 	}
 	if a.dealt != onlyCorrections {
 		a.Trust = append(a.Trust, "keys of comparisons hide what they are for if AES-128 under a public key is as good as a random permutation; masks need AES as a cipher only")

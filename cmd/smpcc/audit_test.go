@@ -204,7 +204,7 @@ func TestLayout(t *testing.T) {
 
 // TestAuditTellsOfNoise checks that the audit of a plan with rounded material, and of no other, says what its outputs tell.
 func TestAuditTellsOfNoise(t *testing.T) {
-	const line = "tell a bit or so of their argument beyond the function"
+	const line = "tell a part of a bit of their argument beyond the function"
 	dir := t.TempDir()
 	for f, want := range map[string]bool{"sin": true, "exp": true, "relu": false} {
 		file := filepath.Join(dir, f+".ir")
