@@ -45,8 +45,9 @@ type approximation struct {
 	ir.Builder
 	known func(x *ir.Value) interval // range of a value made so far
 	eps   float64
-	frac  int // fraction bits of reals near 1
-	tight int // how many bits closer than usual the result is wanted
+	frac  int  // fraction bits of reals near 1
+	bare  bool // what is replaced is revealed as it is, or nearly so
+	tight int  // how many bits closer than usual the result is wanted
 
 	fine    bool // arguments keep their leading digits, however small they are
 	parties int
@@ -84,7 +85,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		return limit(e, opt.FracBits)
 	}
-	visible := shown(m, opt)
+	visible, revealed := shown(m, opt), bare(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (y *ir.Value, err error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
@@ -108,7 +109,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: len(opt.Samples) == 0 && !opt.wide}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: len(opt.Samples) == 0 && !opt.wide}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)

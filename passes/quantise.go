@@ -503,11 +503,8 @@ func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 		return sizes[len(sizes)-1] + 1
 	}
 	if out := q.meets[v]; out > 0 && q.opt.Ring == 0 && a.Op == ir.OpWeight { // what is left of the widest ring when it has been truncated is opened at once
-		for most := sizes[len(sizes)-1] - out + want - other; most >= s-snapDown; {
-			if s = min(s+snapUp, most); q.need(v, s+other, want) <= ringRoom {
-				return s
-			}
-			break
+		if most := min(s+snapUp, sizes[len(sizes)-1]-out+want-other); most >= s-snapDown && q.need(v, most+other, want) <= ringRoom {
+			return most
 		}
 	}
 	at := ring(s)

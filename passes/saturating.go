@@ -11,6 +11,22 @@ import (
 // 0.09 bits of the argument beyond the function, in place of 0.5 to 1.3 (docs/protocols.md). They cost material only, and often none, as rings come in few sizes.
 const quietBits = 4
 
+// bare returns the values that are revealed as they are, or in sums and multiples that the receiver may undo.
+func bare(f *ir.Func) map[*ir.Value]bool {
+	out := map[*ir.Value]bool{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		linear := ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpReduceSum || v.Op == ir.OpFormat ||
+			(v.Op == ir.OpMul || v.Op == ir.OpMatMul || v.Op == ir.OpConv) && (v.Args[0].Type.Vis.IsPublic() || v.Args[1].Type.Vis.IsPublic())
+		for _, a := range v.Args {
+			if v.Op == ir.OpReveal || linear && out[v] {
+				out[a] = true
+			}
+		}
+	}
+	return out
+}
+
 // A bend is a function that runs into a constant on the left and a line on the right.
 type bend struct {
 	left  float64
@@ -120,10 +136,13 @@ func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *
 // waves computes a function with asymptotes, half a wave away from where they meet, as a sum of waves: one opening and no round
 // behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
 // It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
-// The waves have quietBits more fraction bits than the error asks for.
+// Waves of what is revealed as it is have quietBits more fraction bits than the error asks for.
 func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
 	iv := a.known(x)
-	bits := min(a.mantissaBits()+quietBits, mostWaveBits)
+	bits := a.mantissaBits()
+	if a.bare {
+		bits = min(bits+quietBits, mostWaveBits)
+	}
 	g, slope, y0 := f, 0.0, 0.0
 	switch part {
 	case neither:
