@@ -30,8 +30,8 @@ const (
 	mostCells     = 1 << 17 // of all sizes
 	narrowestCell = 0x1p-40 // of the argument, or of 1
 	mostForks     = 3       // comparisons that a cell leaves open
-	looseness     = 0.15    // part of an error that may come of a cell's width
-	leastLoose    = 2e-6    // absolute, or relative, that does not matter
+	looseness     = 0.25    // part of an error that may come of the width of a cell
+	leastLoose    = 1e-5    // absolute, or relative, that does not matter
 )
 
 // function encloses v if it is the result of a function that was replaced. done is false if it is none. What arithmetic stands for it is bounded for an argument
