@@ -173,7 +173,7 @@ func (w *proof) pieces(y *ir.Value, fit, arg int, by bool) (*pieces, error) {
 				args[j] = args[j][:1]
 			}
 			if v.Op == ir.OpMatMul && (n != 1 || len(args[j]) != len(args[0])) || v.Op != ir.OpMatMul && len(args[j]) != 1 && len(args[j]) != n {
-				return nil, fmt.Errorf("%s has lanes that do not match", describe(v))
+				return nil, fmt.Errorf("%s has lanes that do not match", named(v))
 			}
 		}
 		p.copies[v] = n > 1 && v.Op != ir.OpConst && v.Op != ir.OpMatMul && !slices.ContainsFunc(v.Args, func(a *ir.Value) bool { return len(p.of(a)) > 1 && !p.copies[a] })
@@ -213,7 +213,7 @@ func (p *pieces) lanes(v *ir.Value) (int, error) {
 		return 1, nil
 	}
 	if n%p.size != 0 || p.with[v] {
-		return 0, fmt.Errorf("%s has no lanes", describe(v))
+		return 0, fmt.Errorf("%s has no lanes", named(v))
 	}
 	return n / p.size, nil
 }
@@ -262,7 +262,7 @@ func (p *pieces) fits(v *ir.Value, args [][]cell) error {
 	}
 	over := func(i, n int, slack float64) error {
 		if !(math.Ldexp(most(args[i]), v.Args[i].Type.Scale)+slack < math.Ldexp(1, n-1)) {
-			return fmt.Errorf("%s may reach, with its error, more than the %d bits hold in which it is read", describe(v.Args[i]), n)
+			return fmt.Errorf("%s may reach, with its error, more than the %d bits hold in which it is read", named(v.Args[i]), n)
 		}
 		return nil
 	}
@@ -276,7 +276,7 @@ func (p *pieces) fits(v *ir.Value, args [][]cell) error {
 		return over(0, v.Attrs.Int("reach", 0)+v.Args[0].Type.Scale, drop)
 	case ir.OpMax:
 		if !(math.Ldexp(most(args[0])+most(args[1]), v.Type.Scale)+2*parties < math.Ldexp(1, n-1)) {
-			return fmt.Errorf("the difference that %s reads may reach more than the %d bits hold in which it is read", describe(v), n)
+			return fmt.Errorf("the difference that %s reads may reach more than the %d bits hold in which it is read", named(v), n)
 		}
 	case ir.OpMul:
 		for i, n := range []int{v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0)} {
@@ -373,7 +373,7 @@ func (p *pieces) step(v *ir.Value, args [][]cell, out []cell, bits map[lane]bool
 		case ir.OpExpo:
 			out[i] = exponential(v, x)
 		default:
-			return fmt.Errorf("there is no bound for %s", describe(v))
+			return fmt.Errorf("there is no bound for %s", named(v))
 		}
 	}
 	return nil

@@ -30,8 +30,8 @@ const (
 	mostCells     = 1 << 17 // of all sizes
 	narrowestCell = 0x1p-40 // of the argument, or of 1
 	mostForks     = 3       // comparisons that a cell leaves open
-	looseness     = 0.15    // part of an error that may come of a cell's width
-	leastLoose    = 2e-6    // absolute, or relative, that does not matter
+	looseness     = 0.25    // part of an error that may come of the width of a cell
+	leastLoose    = 1e-5    // absolute, or relative, that does not matter
 )
 
 // function encloses v if it is the result of a function that was replaced. done is false if it is none. What arithmetic stands for it is bounded for an argument
@@ -42,18 +42,28 @@ func (p *proof) function(v *ir.Value) (e enclosure, err error, done bool) {
 			continue
 		}
 		if done {
-			return e, fmt.Errorf("%s stands for two functions", describe(v)), true
+			return e, fmt.Errorf("%s stands for two functions", named(v)), true
 		}
 		done = true
 		of := p.replacement
 		if f := p.from.fits[part.Fit]; f.by && f.dividend == 0 {
 			of = p.quotient
 		}
-		if e, err = of(v, part.Fit); err != nil {
-			err = fmt.Errorf("%s: %w", describe(&ir.Value{Op: p.from.fits[part.Fit].op, Pos: v.Pos}), err)
+		if e, err = of(v, part.Fit); err != nil && !p.reported(err) {
+			err = fmt.Errorf("%s: %w", named(&ir.Value{Op: p.from.fits[part.Fit].op, Pos: v.Pos}), err)
 		}
 	}
 	return e, err, done
+}
+
+// reported reports whether an error is that of an argument, which has its place already.
+func (p *proof) reported(err error) bool {
+	for _, why := range p.without {
+		if why == err.Error() {
+			return true
+		}
+	}
+	return false
 }
 
 // replacement encloses v, which stands for a function of one argument.
@@ -69,6 +79,8 @@ func (p *proof) replacement(v *ir.Value, fit int) (enclosure, error) {
 	switch {
 	case !ok:
 		return enclosure{}, errors.New("there is no bound for it")
+	case !seen && p.without[ir.Part{Fit: fit, Arg: arg}] != "":
+		return enclosure{}, errors.New(p.without[ir.Part{Fit: fit, Arg: arg}])
 	case !seen || !x[atLo].Shape.Equal(v.Type.Shape):
 		return enclosure{}, errors.New("its argument has no bound")
 	}
@@ -97,6 +109,9 @@ func (p *proof) replacement(v *ir.Value, fit int) (enclosure, error) {
 
 // nearness looks at every cell of lo..hi, which the argument may be held in; by bounds its own error.
 func (p *proof) nearness(y *ir.Value, fit, arg int, s smoothness, lo, hi, by float64) (n nearness) {
+	if by > 1 && by > 0.4*(hi-lo) {
+		return nearness{err: errors.New("its argument may be off by as much as it varies")}
+	}
 	pieces, err := p.pieces(y, fit, arg, false)
 	if err != nil {
 		return nearness{err: err}
@@ -217,6 +232,11 @@ func (p *proof) quotient(v *ir.Value, fit int) (enclosure, error) {
 	n, ok := p.args[ir.Part{Fit: fit, Arg: 0}]
 	x, seen := p.args[ir.Part{Fit: fit, Arg: 1}]
 	if !ok || !seen {
+		for arg := range 2 {
+			if why := p.without[ir.Part{Fit: fit, Arg: arg}]; why != "" {
+				return enclosure{}, errors.New(why)
+			}
+		}
 		return enclosure{}, errors.New("its arguments have no bound")
 	}
 	s := p.factor(fit)

@@ -1,8 +1,10 @@
 package passes
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 
 	"smpcc/ir"
 )
@@ -18,6 +20,7 @@ type proof struct {
 	parties int
 	muted   func(v *ir.Value) bool // whose own error is left out, to see its share; nil: none
 	args    map[ir.Part]enclosure  // of functions that were replaced
+	without map[ir.Part]string     // why some have no bound
 	near    map[nearKey]nearness   // what is known of these
 	left    *float64               // steps that may still be taken to learn more
 }
@@ -30,7 +33,7 @@ func newProof(m *ir.Module, from *encodings, opt *Options) *proof {
 // What a proof may take.
 const (
 	proofWork     = 5e7 // multiply-adds of a graph: in larger ones, which are deep, the worst case says nothing
-	functionsWork = 1e8 // steps of looking at functions
+	functionsWork = 3e7 // steps of looking at functions
 )
 
 // Encodings say how far encoded constants are from what they stand for.
@@ -201,7 +204,7 @@ var errorRules = map[ir.Op]errorRule{
 
 // enclose returns the enclosures of f's outputs by name, and why the others have none.
 func (p *proof) enclose() (outputs map[string]enclosure, why map[string]string) {
-	outputs, why, p.args = map[string]enclosure{}, map[string]string{}, map[ir.Part]enclosure{}
+	outputs, why, p.args, p.without = map[string]enclosure{}, map[string]string{}, map[ir.Part]enclosure{}, map[ir.Part]string{}
 	last := map[*ir.Value]int{}
 	for i, v := range p.f.Body {
 		for _, a := range v.Args {
@@ -217,24 +220,18 @@ func (p *proof) enclose() (outputs map[string]enclosure, why map[string]string) 
 			}
 		}
 		e, err, done := p.function(v)
-		if !done && unknown[v] == "" {
+		switch {
+		case done:
+		case unknown[v] != "":
+			err = errors.New(unknown[v])
+		default:
 			e, err = p.step(v, args)
 		}
-		switch {
-		case err != nil:
+		delete(unknown, v)
+		if e = p.roles(v, e, err); err != nil {
 			unknown[v] = err.Error()
-		case done || unknown[v] == "":
+		} else {
 			known[v] = e
-			delete(unknown, v)
-			for _, part := range v.Parts {
-				if part.Arg == ir.Stated {
-					e = e.within(p.from.fits[part.Fit])
-					known[v] = e
-				}
-				if part.Arg >= 0 && argumentOf(v, part.Fit, part.Arg) {
-					p.args[part] = e
-				}
-			}
 		}
 		if name := v.Attrs.Str("name"); v.Op == ir.OpReveal && unknown[v] != "" {
 			why[name] = unknown[v]
@@ -248,6 +245,24 @@ func (p *proof) enclose() (outputs map[string]enclosure, why map[string]string) 
 		}
 	}
 	return outputs, why
+}
+
+// roles notes what is known of v, whose enclosure is e if there is no err, in the functions that it is an argument of, and returns e within what formats state.
+func (p *proof) roles(v *ir.Value, e enclosure, err error) enclosure {
+	for _, part := range v.Parts {
+		switch {
+		case err != nil:
+			p.without[part] = err.Error()
+		case part.Arg == ir.Stated:
+			e = e.within(p.from.fits[part.Fit])
+		}
+	}
+	for _, part := range v.Parts {
+		if err == nil && part.Arg >= 0 && argumentOf(v, part.Fit, part.Arg) {
+			p.args[part] = e
+		}
+	}
+	return e
 }
 
 // within narrows the exact values to the range that a format states.
@@ -267,7 +282,7 @@ func (e enclosure) within(f fit) enclosure {
 func (p *proof) step(v *ir.Value, args []enclosure) (enclosure, error) {
 	r := errorRules[v.Op]
 	if r == nil {
-		return enclosure{}, fmt.Errorf("there is no bound for %s", describe(v))
+		return enclosure{}, fmt.Errorf("there is no bound for %s", named(v))
 	}
 	if err := p.fits(v, args); err != nil {
 		return enclosure{}, err
@@ -277,7 +292,7 @@ func (p *proof) step(v *ir.Value, args []enclosure) (enclosure, error) {
 		err = e.valid()
 	}
 	if err != nil {
-		return enclosure{}, fmt.Errorf("%s: %w", describe(v), err)
+		return enclosure{}, fmt.Errorf("%s: %w", named(v), err)
 	}
 	return e, nil
 }
@@ -291,7 +306,7 @@ func (p *proof) fits(v *ir.Value, args []enclosure) error {
 			n = v.Args[i].Type.Bits
 		}
 		if !(up(most+slack) < math.Ldexp(1, n-1)) {
-			return fmt.Errorf("%s may reach, with its error, more than the %d bits hold in which it is read", describe(v.Args[i]), n)
+			return fmt.Errorf("%s may reach, with its error, more than the %d bits hold in which it is read", named(v.Args[i]), n)
 		}
 		return nil
 	}
@@ -324,11 +339,20 @@ func (p *proof) fits(v *ir.Value, args []enclosure) error {
 				return err
 			}
 			if !(up(math.Ldexp(d.most(), v.Type.Scale)+2*parties) < math.Ldexp(1, n-1)) {
-				return fmt.Errorf("the difference that %s reads may reach, with its error, more than the %d bits hold in which it is read", describe(v), n)
+				return fmt.Errorf("the difference that %s reads may reach, with its error, more than the %d bits hold in which it is read", named(v), n)
 			}
 		}
 	}
 	return nil
+}
+
+// named names a value for people, whatever folder its source stands in: a plan does not depend on that.
+func named(v *ir.Value) string {
+	n := *v
+	if n.Pos.File != "" {
+		n.Pos.File = filepath.Base(n.Pos.File)
+	}
+	return describe(&n)
 }
 
 // own returns the error that v itself adds, unless it is muted.
