@@ -381,7 +381,7 @@ func init() {
 	}), version{since: 11, in: 2, max: 2, attrs: "direction:s!"})
 	add("PRelu", "Elementwise x if x > 0, slope*x otherwise.", parametricRelu, version{since: 6, in: 2, max: 2})
 	add("Clip", "Elementwise bounds, public ones or computed.", clip, version{since: 6, in: 1, max: 1, attrs: "min:f max:f"}, version{since: 11, in: 1, max: 3})
-	add("Cast", "Conversion: int to real, real to int towards zero (exact), numbers to bool, bool to number.", cast,
+	add("Cast", "Conversion: int to real, real to int towards zero (exact, on the real as it is held), integers to narrower ones by their low bits, numbers to bool, bool to number.", cast,
 		version{since: 6, in: 1, max: 1, attrs: "to:i!"},
 		version{since: 19, in: 1, max: 1, attrs: "to:i! saturate:i"},
 		version{since: 24, in: 1, max: 1, attrs: "to:i! saturate:i round_mode:s"})
