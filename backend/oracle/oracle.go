@@ -11,6 +11,11 @@
 //
 // AES and keys of comparisons count as ideal: a party with the correction words and a root of its own has words that are random to it, and which add up
 // to the comparison of the dealer's point. The dealer colludes with nobody.
+//
+// What it does not see: outputs of plans that round are compared for inputs with one distribution of outputs and roundings, which few inputs have, and
+// those of waves and exponentials, whose low bits tell of masks, not at all; their other messages are. Where there is too much randomness to be counted
+// through, single words of what is received are compared, and pairs of them. Inputs lie within their ranges: what a plan does with values outside of
+// those that it opens, compares or truncates is what the verifier assumes, too.
 package oracle
 
 import (
