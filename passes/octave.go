@@ -169,7 +169,8 @@ func (a *approximation) finely(x *ir.Value, least int) (y *ir.Value, lo int) {
 	if iv.lo <= 0 && a.fine { // the least argument is not known
 		frac = max(frac, 2*a.frac-12)
 	}
-	frac = max(min(frac, mostFraction, ringRoom-6-binade(max(-iv.lo, iv.hi))), 0)
+	table := int(math.Log2(limit(ir.Real, a.frac))) - 6 // what a table of its powers of two may hold
+	frac = max(min(frac, mostFraction, table, ringRoom-6-binade(max(-iv.lo, iv.hi))), 0)
 	return a.within(x, frac, math.Inf(-1), math.Inf(1)), max(lo, -frac)
 }
 
