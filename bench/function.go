@@ -130,9 +130,11 @@ func DrawErrors(results []*FunctionResult, format string) ([]byte, error) {
 		if r.Function.Log {
 			p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 		}
-		xys := make(plotter.XYs, len(r.X))
-		for j := range xys {
-			xys[j] = plotter.XY{X: r.X[j], Y: r.Error[j]}
+		var xys plotter.XYs
+		for j, x := range r.X {
+			if x > 0 || !r.Function.Log {
+				xys = append(xys, plotter.XY{X: x, Y: r.Error[j]})
+			}
 		}
 		dots, err := plotter.NewScatter(xys)
 		if err != nil {

@@ -169,7 +169,8 @@ func (a *approximation) finely(x *ir.Value, least int) (y *ir.Value, lo int) {
 	if iv.lo <= 0 && a.fine { // the least argument is not known
 		frac = max(frac, 2*a.frac-12)
 	}
-	frac = max(min(frac, mostFraction, ringRoom-6-binade(max(-iv.lo, iv.hi))), 0)
+	table := int(math.Log2(limit(ir.Real, a.frac))) - 6 // what a table of its powers of two may hold
+	frac = max(min(frac, mostFraction, table, ringRoom-6-binade(max(-iv.lo, iv.hi))), 0)
 	return a.within(x, frac, math.Inf(-1), math.Inf(1)), max(lo, -frac)
 }
 
@@ -183,8 +184,10 @@ func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value
 	at := func(s float64) float64 { return f(mid + math.Asin(s)/slope) }
 	edge := math.Sin(slope * (end - 1 + belowOne) / 2)
 	eps := 0.1 * a.eps
-	if low := min(math.Abs(f(1)), math.Abs(f(end))); low > 0 {
-		eps = 0.15 * a.eps * min(low, 1)
+	if low := min(math.Abs(f(1)), math.Abs(f(end))); low > 0 { // as many bits of the least value as of others
+		low = min(low, 1)
+		eps = 0.15 * a.eps * low
+		bits += int(math.Ceil(-math.Log2(low)))
 	}
 	c := fitPolyTo(at, -edge, edge, eps, bits)
 	_, least, most := polyError(at, c, math.Sin(-slope*mid), edge)
