@@ -111,7 +111,11 @@ func TestStoredMaterial(t *testing.T) {
 			t.Errorf("error %v, want that d is not there", err)
 		}
 		cl.start("d", w, nil)
-		if err := infer(); err != nil {
+		err = infer()
+		for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); err = infer() { // the lead sees soon that d is back
+			time.Sleep(20 * time.Millisecond)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	})

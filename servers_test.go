@@ -83,6 +83,7 @@ func (c *cluster) start(role string, weights [][]uint64, change func(string, *se
 	c.t.Helper()
 	cfg := c.config(role)
 	cfg.Listen, cfg.State, cfg.Clients = c.addrs[role], filepath.Join(c.dir, "state-"+role), []string{"p1-client"}
+	cfg.MaterialClients = cfg.Clients
 	for _, p := range c.plan.Manifest.Policies {
 		if p.Owner == role {
 			cfg.PolicyDigest = p.Digest

@@ -69,10 +69,10 @@ ask() {
     sleep 0.1
   done
   [ -n "$session" ] || { cat "$dir/session" "$dir"/*.log; exit 1; }
-  echo "-- session $session, south:"
+  echo "-- session ${session%%-*}, south:"
   $smpcc infer --config "$dir/south-client/local.yaml" --session "$session" "$dir/trial.plan" --input south_counts=$here/south.json
   wait $asking
-  echo "-- session $session, north:"
+  echo "-- session ${session%%-*}, north:"
   cat "$dir/north.out"
 }
 

@@ -56,7 +56,7 @@ func refusedFor(t *testing.T, what string, want string, f func(ctx context.Conte
 func TestHalfBelongsToOneClient(t *testing.T) {
 	h := newHouse(t, trial(), "neighbour")
 	for _, cfg := range h.cfg {
-		cfg.Clients = append(cfg.Clients, "neighbour")
+		cfg.Clients, cfg.Timeout, cfg.InputTimeout = append(cfg.Clients, "neighbour"), "60s", "60s" // there is much to refuse, and the machine may be busy
 	}
 	h.must()
 	north, south, neighbour := h.raw("north-client", "north"), h.raw("south-client", "south"), h.raw("neighbour", "south")
@@ -161,7 +161,7 @@ func TestRequestRunsOnce(t *testing.T) {
 	for _, cfg := range h.cfg {
 		cfg.Clients = append(cfg.Clients, "neighbour")
 	}
-	h.cfg["p0"].Telemetry.Listen, h.cfg["p0"].Timeout, h.cfg["p1"].Timeout = freeAddress(t), "2s", "2s"
+	h.cfg["p0"].Telemetry.Listen, h.cfg["p0"].Timeout, h.cfg["p1"].Timeout = freeAddress(t), "15s", "15s"
 	h.must()
 	cl := h.client("p1-client", "p1")
 	ctx := limited(t)

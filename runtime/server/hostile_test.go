@@ -61,7 +61,7 @@ func TestReplayedRequests(t *testing.T) {
 	if err := join("p0", "session", 1); err == nil || !strings.Contains(err.Error(), "setup is needed") {
 		t.Errorf("session without a setup: %v", err)
 	}
-	for method, who := range map[string]string{"Input": "p0", "Result": "d", "Key": "p0", "Open": "p1-client", "Generate": "p1-client", "Material": "stranger", "Status": "stranger", "Wait": "stranger"} {
+	for method, who := range map[string]string{"Input": "p0", "Result": "d", "Key": "p0", "Open": "p1-client", "Generate": "p1-client", "Material": "stranger", "Status": "stranger", "Wait": "stranger", "Leave": "p1-client"} {
 		if _, err := s.Handle(t.Context(), method, who, []byte(`{"id":5}`)); err == nil {
 			t.Errorf("%s was answered to %s", method, who)
 		}
@@ -72,7 +72,7 @@ func TestReplayedRequests(t *testing.T) {
 // request but the lead's moves the ledger.
 func FuzzControl(f *testing.F) {
 	digest := credit().plan.Digest()
-	methods := []string{"Status", "Open", "Join", "Wait", "Key", "Input", "Result", "Generate", "Material"}
+	methods := []string{"Status", "Open", "Join", "Wait", "Key", "Input", "Result", "Generate", "Material", "Leave"}
 	peers := []string{"p0", "p1", "d", "p1-client", "stranger", ""}
 	for i := range methods {
 		f.Add(i, i%len(peers), []byte(fmt.Sprintf(`{"plan":%q,"purpose":"session","id":18446744073709551615,"stock":1,"count":-1,"epoch":1}`, digest)))

@@ -62,20 +62,20 @@ func slowly(t testing.TB, sync time.Duration, stored bool, sessions, width int) 
 // TestSyncsOfASession counts what sessions wait for on disks. A session that is alone waits for one sync of the audit log, which all roles make side by side;
 // that it has ended is written behind the answer, and the ledger is written for blocks of numbers. Sessions side by side share syncs.
 func TestSyncsOfASession(t *testing.T) {
-	const each = 50 * time.Millisecond
+	const each = 200 * time.Millisecond // much longer than what a busy machine needs for all else
 	for _, stored := range []bool{false, true} {
-		fast, _ := slowly(t, 0, stored, 24, 1)
-		rate, syncs := slowly(t, each, stored, 24, 1)
+		fast, _ := slowly(t, 0, stored, 8, 1)
+		rate, syncs := slowly(t, each, stored, 8, 1)
 		t.Logf("stored %v, alone: %.1f sessions/s, syncs of a session %v", stored, rate, syncs)
-		if wait := time.Duration(float64(time.Second)/rate - float64(time.Second)/fast); wait > 2*each {
+		if wait := time.Duration(float64(time.Second)/rate - float64(time.Second)/fast); wait > 2*each+each/2 {
 			t.Errorf("stored %v: a session waits %v for disks, and each sync takes %v", stored, wait, each)
 		}
 		for r, n := range syncs {
-			if n > 1.9 { // the ends of sessions go with the beginnings of others
+			if n > 2.7 { // the ends of sessions go with the beginnings of others; a look at the disk is one more
 				t.Errorf("stored %v: %s makes %v syncs for a session, want one and a share of a block's", stored, r, n)
 			}
 		}
-		rate8, syncs8 := slowly(t, each, stored, 96, 16)
+		rate8, syncs8 := slowly(t, each, stored, 64, 16)
 		t.Logf("stored %v, 16 at once: %.1f sessions/s, syncs of a session %v", stored, rate8, syncs8)
 		for r, n := range syncs8 {
 			if n > 0.9 {
