@@ -67,11 +67,11 @@ func TestSyncsOfASession(t *testing.T) {
 		fast, _ := slowly(t, 0, stored, 8, 1)
 		rate, syncs := slowly(t, each, stored, 8, 1)
 		t.Logf("stored %v, alone: %.1f sessions/s, syncs of a session %v", stored, rate, syncs)
-		if wait := time.Duration(float64(time.Second)/rate - float64(time.Second)/fast); wait > 2*each+each/2 {
+		if wait := time.Duration(float64(time.Second)/rate - float64(time.Second)/fast); wait > 3*each { // a look at the disk and a block of numbers come in between
 			t.Errorf("stored %v: a session waits %v for disks, and each sync takes %v", stored, wait, each)
 		}
 		for r, n := range syncs {
-			if n > 2.7 { // the ends of sessions go with the beginnings of others; a look at the disk is one more
+			if n > 3 { // the ends of sessions go with the beginnings of others; a look at the disk is one more
 				t.Errorf("stored %v: %s makes %v syncs for a session, want one and a share of a block's", stored, r, n)
 			}
 		}
