@@ -105,7 +105,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		for i, a := range args {
 			iv := known(a)
-			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo {
+			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo && (a.Type.Elem != ir.Int || a.Op == ir.OpInput) {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}

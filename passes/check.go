@@ -19,7 +19,7 @@ const (
 	runsBudget = 2e8 // multiply-adds of all runs together
 	fewBudget  = 6e9 // of fewRuns
 	drawnOver  = 20  // drawn magnitudes go down to 2^-drawnOver of the largest
-	scaledBy   = 6   // and all together to 2^-scaledBy: normalisation makes anything large again
+	scaledBy   = 20  // and all together to 2^-scaledBy: normalisation makes anything large again
 
 	// MostDiffer is the part of the elements of a discrete output that rounding may change; plan.MostDiffer states it.
 	MostDiffer = 0.02
@@ -119,7 +119,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
 		if why != "" && bad == nil {
-			bad = offContract(v, o, n.FracBits, why)
+			bad = offContract(v, o, n.FracBits, c.opt.RevealBits, why)
 		}
 		n.Outputs = append(n.Outputs, o)
 	}

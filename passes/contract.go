@@ -99,6 +99,9 @@ const mostUsed = 0.5
 // mostFracBits is how many fraction bits values near 1 have at most.
 const mostFracBits = 28
 
+// mostWide is how many more bits than the least are tried where values are assumed to be smaller than their bounds: each takes two of what may be assumed.
+const mostWide = 4
+
 // nearlyAll is what runs may use where no formats leave more room: the tolerance is kept all the same.
 const nearlyAll = 0.7
 
@@ -162,6 +165,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		return c.numbers, nil
 	}
 	for _, a := range attempts {
+		if a.wide && a.frac > mostWide {
+			break
+		}
 		o := *opt
 		o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1, a.frac >= 4
 		if o.Precision <= 0 {
@@ -209,10 +215,14 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 }
 
 // offContract refuses an output that its tolerance is not kept for.
-func offContract(v *ir.Value, o Output, frac int, why string) error {
+func offContract(v *ir.Value, o Output, frac, revealBits int, why string) error {
 	name := fmt.Sprintf("output %q ", o.Name)
 	if v.Pos.Node != "" { // the position says so
 		name = ""
+	}
+	if own := math.Ldexp(1, -o.Frac); revealBits > 0 && own > mostUsed*(o.Atol+o.Rtol) {
+		return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact|: it is revealed with %d fraction bits, whose unit is %.3g", name, o.Atol, o.Rtol, o.Frac, own).
+			WithHint("reveal more bits (--reveal-bits N, or leave it out), or ask for less (--atol, --rtol)")
 	}
 	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
 		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")

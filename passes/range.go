@@ -72,6 +72,7 @@ func rangePass(m *ir.Module, opt *Options) error {
 			switch {
 			case iv.from == ir.Assumed && v.Op == ir.OpInput:
 				iv = o
+			case v.Type.Elem == ir.Int && v.Op != ir.OpInput: // integers are exact for all inputs that are let in, or refused
 			case o.hi-o.lo < iv.hi-iv.lo:
 				iv = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 				if iv.lo > iv.hi {

@@ -37,7 +37,7 @@ type answer struct {
 var answers = []answer{
 	{folder: "int-div-timestamp", want: right},
 	{folder: "int-div-secret-divisor", want: right},
-	{folder: "int-mod-hash", want: right},
+	{folder: "int-mod-hash", want: right, pending: "dividends of more than 50 bits by constants"},
 
 	{folder: "div-by-constant", want: right},
 	{folder: "logistic-raw-columns", want: right},

@@ -185,7 +185,7 @@ func (i *inference) print(prefix string, request int, r *client.Result) error {
 				continue
 			}
 			t := smpcc.Read(port, words)
-			fmt.Fprintf(i.w, "%s%s to %s: %s\n", prefix, port.Name, who, render(t))
+			fmt.Fprintf(i.w, "%s%s to %s: %s\n", prefix, port.Name, who, render(t, port.Scale))
 			if s := classes(t); s != "" {
 				fmt.Fprintf(i.w, "  class: %s\n", s)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -127,9 +128,11 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 			if err != nil {
 				return err
 			}
-			return plan.WriteAtomic(stats, append(b, '\n'), 0o644)
+			if err := plan.WriteAtomic(stats, append(b, '\n'), 0o644); err != nil {
+				return err
+			}
 		}
-		return nil
+		return j.beyond()
 	}
 	return c
 }
@@ -299,11 +302,33 @@ func (j *job) worst(name string) float64 {
 	return worst
 }
 
+// beyond returns an error for the first output that is further from the exact result than its tolerance.
+func (j *job) beyond() error {
+	for _, a := range j.plan.Manifest.Accuracy {
+		if a.Of > 0 || j.want[a.Output] == nil || j.want[a.Output].Elem != ir.Real {
+			continue
+		}
+		for _, got := range j.outputs {
+			g, w := got[a.Output], j.want[a.Output]
+			if g == nil {
+				continue
+			}
+			for i := range g.Len() {
+				if d := w.Distance(g, i); !(d <= a.Atol+a.Rtol*math.Abs(w.At(i))) {
+					return diag.Errorf(diag.Pos{}, "output %q: element %d is off by %.3g, which is beyond its tolerance of %g + %g*|exact|", a.Output, i, d, a.Atol, a.Rtol).
+						WithHint("--float --per-op names the node that left its range or lost its digits; declare narrower ranges, or give more samples like these inputs (--calibrate FILE)")
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // print shows outputs as their receivers see them, then what the run took.
 func (j *job) print(w io.Writer, float bool) error {
 	for _, p := range j.plan.Manifest.Outputs {
 		t := j.outputs[p.To[0]][p.Name]
-		fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), render(t))
+		fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), render(t, p.Scale))
 		if s := classes(t); s != "" {
 			fmt.Fprintf(w, "  class: %s\n", s)
 		}
@@ -314,7 +339,7 @@ func (j *job) print(w io.Writer, float bool) error {
 		}
 		if j.want != nil {
 			if float {
-				fmt.Fprintf(w, "  in the clear: %s\n", renderExact(j.want[p.Name]))
+				fmt.Fprintf(w, "  in the clear: %s\n", renderExact(j.want[p.Name], p.Scale))
 			}
 			fmt.Fprintf(w, "  largest error against float: %.3g\n", j.worst(p.Name))
 		}
@@ -361,8 +386,17 @@ func classes(t *ir.Tensor) string {
 // shown bounds the elements of a tensor that are printed.
 const shown = 20
 
-// render prints a small tensor in full and a large one in part.
-func render(t *ir.Tensor) string {
+// number prints a real that has frac fraction bits: five significant digits, or as many more as tell it from its neighbours.
+func number(x float64, frac int) string {
+	digits := 5
+	if a := math.Abs(x); a >= 1 {
+		digits = max(digits, int(math.Ceil(float64(frac+1)*math.Log10(2)))+int(math.Log10(a))+1)
+	}
+	return fmt.Sprintf("%.*g", digits, x)
+}
+
+// render prints a small tensor in full and a large one in part; reals have frac fraction bits.
+func render(t *ir.Tensor, frac int) string {
 	var parts []string
 	for i := range t.Len() {
 		if i == shown {
@@ -370,7 +404,7 @@ func render(t *ir.Tensor) string {
 			break
 		}
 		if t.Elem == ir.Real {
-			parts = append(parts, fmt.Sprintf("%.5g", t.F[i]))
+			parts = append(parts, number(t.F[i], frac))
 		} else if t.Elem == ir.Bool {
 			parts = append(parts, fmt.Sprint(t.I[i] != 0))
 		} else {
@@ -383,10 +417,10 @@ func render(t *ir.Tensor) string {
 	return t.Shape.String() + " " + strings.Join(parts, " ")
 }
 
-// renderExact prints an exact result, whose integers may be of any size.
-func renderExact(t *exact.Tensor) string {
+// renderExact prints an exact result, whose integers may be of any size, with as many digits as render gives.
+func renderExact(t *exact.Tensor, frac int) string {
 	if t.Big == nil {
-		return render(&ir.Tensor{Elem: t.Elem, Shape: t.Shape, F: t.F, I: t.I})
+		return render(&ir.Tensor{Elem: t.Elem, Shape: t.Shape, F: t.F, I: t.I}, frac)
 	}
 	var parts []string
 	for i := range t.Len() {
