@@ -206,24 +206,55 @@ func TestFunctionsOutOfReachAreRefused(t *testing.T) {
 	}
 }
 
-// TestInnerValuesOutOfTheDomain: where declared inputs give infinities or NaN, the compiler names the node and its argument, and compiles when the hint is
-// followed.
+// TestInnerValuesOutOfTheDomain: where declared inputs reach numbers for which a function has no value, the compiler names the node, and compiles when the hint
+// is followed.
 func TestInnerValuesOutOfTheDomain(t *testing.T) {
-	for _, c := range []struct {
-		op   ir.Op
-		want string
-	}{{ir.OpRecip, "recip of 0 is +Inf for inputs drawn from their ranges"}, {ir.OpLog, "is NaN"}, {ir.OpRsqrt, "is NaN"}, {ir.OpSqrt, "is NaN"}} {
+	for _, op := range []ir.Op{ir.OpRecip, ir.OpLog, ir.OpRsqrt, ir.OpSqrt} {
 		compile := func(lo float64) error {
 			g := newGraph(t, 2)
-			g.reveal("out", g.e(c.op, nil, g.e(ir.OpSub, nil, g.input("x", "p0", "real", lo, 10, 10), g.input("y", "p1", "real", 0, 5, 10))))
+			g.reveal("out", g.e(op, nil, g.e(ir.OpSub, nil, g.input("x", "p0", "real", lo, 10, 10), g.input("y", "p1", "real", 0, 5, 10))))
 			_, err := smpcc.CompileModule(g.m, smpcc.Options{}, true)
 			return err
 		}
-		if err := compile(0); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "hint: declare input ranges") {
-			t.Errorf("%s of a difference that may be 0 or less: %v", c.op, err)
+		if err := compile(0); err == nil || !strings.Contains(err.Error(), string(op)) || !strings.Contains(err.Error(), "hint: declare input ranges") {
+			t.Errorf("%s of a difference that may be 0 or less: %v", op, err)
 		}
 		if err := compile(6); err != nil {
-			t.Errorf("%s of 1..10: %v", c.op, err)
+			t.Errorf("%s of 1..10: %v", op, err)
+		}
+	}
+}
+
+// TestProductsWithAFunctionOfAFactor multiplies an input with what a function makes of it: the input's wire is moved by a constant, but its owner alone
+// knows the mask, so that nobody else could finish a narrower factor.
+func TestProductsWithAFunctionOfAFactor(t *testing.T) {
+	x := ir.Reals(ir.Shape{4}, 0.001, 0.03, 0.5, 1)
+	for op, f := range map[ir.Op]func(float64) float64{ir.OpLog: math.Log, ir.OpSqrt: math.Sqrt} {
+		for _, parties := range []int{2, 3} {
+			g := newGraph(t, parties)
+			in := g.input("x", "p0", "real", 0, 1, 4)
+			shifted := g.e(ir.OpAdd, nil, in, g.e(ir.OpConst, ir.Attrs{ir.T("data", ir.Reals(ir.Shape{}, 1e-3))}))
+			g.reveal("out", g.e(ir.OpMul, nil, in, g.e(op, nil, shifted)))
+			got, _ := secure(t, g, smpcc.Options{}, map[string]*ir.Tensor{"x": x})
+			for i, y := range got {
+				if want := x.F[i] * f(x.F[i]+1e-3); !(math.Abs(y-want) <= 1e-3+1e-3*math.Abs(want)) {
+					t.Errorf("%s, %d parties: %g at %g, want %g", op, parties, y, x.F[i], want)
+				}
+			}
+		}
+	}
+}
+
+// TestSmallBesideItsRange: a product of an amount and a rate whose ranges are both 0..100000 has too few digits of the rate, and is refused for any number of
+// elements; with the rate's own range it is right.
+func TestSmallBesideItsRange(t *testing.T) {
+	for _, n := range []int{1, 2, 8} {
+		for _, hi := range []float64{1e5, 1} {
+			g := newGraph(t, 2)
+			g.reveal("out", g.e(ir.OpMul, nil, g.input("x", "p0", "real", 0, 1e5, n), g.input("y", "p1", "real", 0, hi, n)))
+			if _, err := smpcc.CompileModule(g.m, smpcc.Options{}, true); (err == nil) != (hi == 1) {
+				t.Errorf("%d elements, rates up to %g: %v", n, hi, err)
+			}
 		}
 	}
 }

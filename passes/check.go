@@ -18,8 +18,8 @@ const (
 	leastRuns  = 2
 	runsBudget = 2e8 // multiply-adds of all runs together
 	fewBudget  = 6e9 // of fewRuns
-	drawnOver  = 20  // drawn magnitudes go down to 2^-drawnOver of the largest
-	scaledBy   = 20  // and all together to 2^-scaledBy: normalisation makes anything large again
+	drawnOver  = 40  // drawn magnitudes go down to 2^-drawnOver of the largest: what is small beside its range has as many digits as its format leaves it
+	scaledBy   = 9   // and all together to 2^-scaledBy: normalisation makes anything large again
 
 	// MostDiffer is the part of the elements of a discrete output that rounding may change; plan.MostDiffer states it.
 	MostDiffer = 0.02

@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"slices"
+
 	"smpcc/ir"
 	"smpcc/ir/diag"
 )
@@ -155,10 +157,25 @@ func width(m *ir.Module, opt *Options) error {
 // of larger ones costs more than another opening.
 const spreadLimit = 4096
 
-// leaf reports whether v is an input or a weight, seen through views.
+// leaf reports whether v is an input or a weight, seen through views and what is done to a wire in public: its owner alone knows the mask.
 func leaf(v *ir.Value) bool {
-	v = origin(v)
-	return v.Op == ir.OpInput || v.Op == ir.OpWeight
+	for {
+		v = origin(v)
+		switch v.Op {
+		case ir.OpInput, ir.OpWeight:
+			return true
+		case ir.OpNeg, ir.OpShl:
+			v = v.Args[0]
+		case ir.OpAdd, ir.OpSub, ir.OpMul:
+			i := slices.IndexFunc(v.Args, func(a *ir.Value) bool { return !a.Type.Vis.IsPublic() })
+			if i < 0 || !v.Args[1-i].Type.Vis.IsPublic() {
+				return false
+			}
+			v = v.Args[i]
+		default:
+			return false
+		}
+	}
 }
 
 // narrows reports whether a product reads its factor number i as a wire narrower than the ring, if it can be: not if the other factor is
