@@ -103,7 +103,7 @@ const mostFracBits = 28
 const mostWide = 4
 
 // nearlyAll is what runs may use where no formats leave more room: the tolerance is kept all the same.
-const nearlyAll = 0.7
+const nearlyAll = 0.8
 
 // A choice is a module with its formats.
 type choice struct {
