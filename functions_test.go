@@ -359,7 +359,7 @@ func TestNetworkChoosesRoundsOrBytes(t *testing.T) {
 	const n = 4000
 	cost := func(net passes.Network) plan.PhaseCost {
 		g := newGraph(t, 2)
-		g.reveal("out", g.e(ir.OpGelu, nil, g.input("x", "p0", "real", -30, 30, n)))
+		g.reveal("out", g.e(ir.OpGelu, nil, g.input("x", "p0", "real", -200, 200, n))) // waves would be too many
 		c, err := smpcc.CompileModule(g.m, smpcc.Options{Net: net}, true)
 		if err != nil {
 			t.Fatal(err)

@@ -18,7 +18,8 @@ const (
 	leastRuns  = 2
 	runsBudget = 2e8 // multiply-adds of all runs together
 	fewBudget  = 6e9 // of fewRuns
-	drawnOver  = 28  // drawn magnitudes go down to 2^-drawnOver of the largest: what is small beside its range has as many digits as its format leaves it
+	drawnOver  = 20  // drawn magnitudes go down to 2^-drawnOver of the largest
+	unequal    = 24  // and those of all inputs but one to 2^-unequal of their ranges
 	scaledBy   = 9   // and all together to 2^-scaledBy: normalisation makes anything large again
 
 	// MostDiffer is the part of the elements of a discrete output that rounding may change; plan.MostDiffer states it.
@@ -193,7 +194,7 @@ func (c *check) prepare(m *ir.Module) error {
 			in := map[string]*ir.Tensor{}
 			for j, v := range c.graph.Main().Body {
 				if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
-					in[name] = draw(v, ranges[name], common, i, rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
+					in[name] = draw(v, ranges[name], common, i, largest(len(in), len(ranges), i), rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
 				}
 			}
 			tries = append(tries, in)
@@ -238,7 +239,7 @@ func (c *check) prepare(m *ir.Module) error {
 
 // generic reports whether inputs drawn in the given way are like those that people have: equal elements of a line come about by chance alone.
 func generic(way int) bool {
-	return way == drawMagnitudes || way == drawUniform || way == drawEnds || way == drawAgain
+	return way == drawMagnitudes || way == drawUniform || way == drawEnds || way == drawUnequal
 }
 
 // infinite returns the name of an output that is not a number everywhere, "" if there is none.
@@ -305,14 +306,14 @@ func (c *check) leaves(vals map[*ir.Value]*ir.Tensor, output string) (*ir.Value,
 const (
 	drawMagnitudes = iota // log-uniform, each element
 	drawUniform
-	drawEnds   // each element at one end of its range, by chance
-	drawNear   // all inputs at the same place of their ranges but for differences of any magnitude: what is left of a difference decides then
-	drawHigh   // all at the upper end
-	drawEdges  // each element at a distance of any magnitude from one of the ends of its range: a function may end there
-	drawSingle // one of each line anywhere, the others as small as can be
-	drawScaled // uniform, all times the same power of two
-	drawLow    // all at the lower end
-	drawAgain  // log-uniform
+	drawEnds    // each element at one end of its range, by chance
+	drawNear    // all inputs at the same place of their ranges but for differences of any magnitude: what is left of a difference decides then
+	drawHigh    // all at the upper end
+	drawEdges   // each element at a distance of any magnitude from one of the ends of its range: a function may end there
+	drawSingle  // one of each line anywhere, the others as small as can be
+	drawScaled  // uniform, all times the same power of two
+	drawLow     // all at the lower end
+	drawUnequal // one input uniform, the others times powers of two: what one has too few digits of, the other enlarges
 	drawWays
 )
 
@@ -343,6 +344,9 @@ func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
 	return lo, hi
 }
 
+// largest reports whether the given one of so many inputs is the large one of a run whose inputs are unequal.
+func largest(input, inputs, run int) bool { return input == run/drawWays%max(inputs, 1) }
+
 // near draws a number of a..b that differs by any magnitude from a place that all inputs of the run have in common: place, from 0 to 1, of what their
 // ranges have in common, or of a..b if that is nothing.
 func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
@@ -354,7 +358,7 @@ func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
 }
 
 // draw returns data for input v, whose range is that of at, drawn in the way of the given run.
-func draw(v, at *ir.Value, common [2]float64, run int, r *rand.Rand) *ir.Tensor {
+func draw(v, at *ir.Value, common [2]float64, run int, large bool, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
 	lo, hi := 0.0, 1.0
 	if v.Type.Elem != ir.Bool {
@@ -375,6 +379,11 @@ func draw(v, at *ir.Value, common [2]float64, run int, r *rand.Rand) *ir.Tensor 
 		line = max(1, s[len(s)-1])
 	}
 	scale := math.Exp2(-scaledBy * r.Float64())
+	if run%drawWays == drawUnequal {
+		if scale = math.Exp2(-unequal * r.Float64()); large {
+			scale = 1
+		}
+	}
 	place := rand.New(rand.NewPCG(uint64(run), 0)).Float64() // the same for all inputs
 	single := 0
 	for i := range t.Len() {
@@ -430,7 +439,7 @@ func drawn(lo, hi float64, way int, single bool, scale float64, r *rand.Rand) fl
 			return uniform
 		}
 		return smallest
-	case drawScaled:
+	case drawScaled, drawUnequal:
 		return min(max(uniform*scale, lo), hi)
 	}
 	return logUniform(lo, hi, r)
@@ -478,9 +487,10 @@ func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
 	in := map[string]*ir.Tensor{}
 	lo, hi := overlap(m.Main(), nil)
 	common := [2]float64{lo, hi}
+	inputs := len(m.Main().Inputs())
 	for j, v := range m.Main().Body {
 		if v.Op == ir.OpInput {
-			in[v.Attrs.Str("name")] = draw(v, nil, common, run, rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
+			in[v.Attrs.Str("name")] = draw(v, nil, common, run, largest(len(in), inputs, run), rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
 		}
 	}
 	return in
