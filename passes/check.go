@@ -322,9 +322,8 @@ func inputRange(v, at *ir.Value) (lo, hi float64) {
 	if v.Type.Elem == ir.Bool {
 		return 0, 1
 	}
-	lo, hi = v.Attrs.Float("lo", math.NaN()), v.Attrs.Float("hi", math.NaN())
-	if !math.IsNaN(lo) && !math.IsNaN(hi) {
-		return lo, hi
+	if r, _, ok := ir.Declared(v); ok {
+		return r.Lo, r.Hi
 	}
 	if at != nil {
 		return at.Range.Lo, at.Range.Hi
@@ -360,16 +359,7 @@ func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
 // draw returns data for input v, whose range is that of at, drawn in the way of the given run.
 func draw(v, at *ir.Value, common [2]float64, run int, large bool, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
-	lo, hi := 0.0, 1.0
-	if v.Type.Elem != ir.Bool {
-		r, _, ok := ir.Declared(v)
-		if lo, hi = r.Lo, r.Hi; !ok {
-			lo, hi = -DefaultAssume, DefaultAssume
-			if at != nil {
-				lo, hi = at.Range.Lo, at.Range.Hi
-			}
-		}
-	}
+	lo, hi := inputRange(v, at)
 	var columns []interval
 	if at != nil {
 		columns = inputColumns(at, false)
