@@ -17,6 +17,28 @@ import (
 	"smpcc/runtime/local"
 )
 
+// execute runs a plan without weights in memory on data.
+func execute(t *testing.T, p *plan.Plan, data map[string]*ir.Tensor) *local.Result {
+	t.Helper()
+	runner, err := local.New(context.Background(), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in [][]uint64
+	for _, port := range p.Manifest.Inputs {
+		w, err := smpcc.Bind(port, data[port.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = append(in, w)
+	}
+	res, err := runner.Run(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
 // secure runs a one-input module on data and returns output "out" decoded, checked against the plan's cost.
 func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tensor) ([]float64, *smpcc.Compilation) {
 	t.Helper()
@@ -28,22 +50,7 @@ func secure(t *testing.T, g *graph, opt smpcc.Options, data map[string]*ir.Tenso
 	if err := verify.Check(c.Plan).Err(); err != nil {
 		t.Errorf("verify: %v", err)
 	}
-	runner, err := local.New(context.Background(), c.Plan, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var in [][]uint64
-	for _, port := range c.Plan.Manifest.Inputs {
-		w, err := smpcc.Bind(port, data[port.Name])
-		if err != nil {
-			t.Fatal(err)
-		}
-		in = append(in, w)
-	}
-	res, err := runner.Run(context.Background(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := execute(t, c.Plan, data)
 	checkCost(t, c.Plan, res)
 	o := c.Plan.Manifest.Outputs[0]
 	words := res.Outputs[0]["out"]

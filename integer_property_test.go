@@ -239,22 +239,7 @@ func (c *integerOp) check(t *testing.T, g *graph, n int, xr, yr [2]float64, seed
 	if err := verify.Check(p.Plan).Err(); err != nil {
 		t.Errorf("verify: %v", err)
 	}
-	runner, err := local.New(context.Background(), p.Plan, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var in [][]uint64
-	for _, port := range p.Plan.Manifest.Inputs {
-		w, err := smpcc.Bind(port, data[port.Name])
-		if err != nil {
-			t.Fatal(err)
-		}
-		in = append(in, w)
-	}
-	res, err := runner.Run(context.Background(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := execute(t, p.Plan, data)
 	port := p.Plan.Manifest.Outputs[0]
 	for role := range n {
 		for i, got := range smpcc.Read(port, res.Outputs[role]["out"]).I {

@@ -1,7 +1,6 @@
 package smpcc_test
 
 import (
-	"context"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 	"smpcc"
 	"smpcc/backend/verify"
 	"smpcc/ir"
-	"smpcc/runtime/local"
 )
 
 // A division is one case of TestIntegerDivision: x in lo..hi is divided by a constant, or by a secret in from..to if c is 0.
@@ -118,22 +116,7 @@ func divideAll(t *testing.T, d division, op ir.Op, down bool, n, size int, seed 
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := local.New(context.Background(), c.Plan, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var in [][]uint64
-	for _, port := range c.Plan.Manifest.Inputs {
-		w, err := smpcc.Bind(port, data[port.Name])
-		if err != nil {
-			t.Fatal(err)
-		}
-		in = append(in, w)
-	}
-	res, err := runner.Run(context.Background(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	res := execute(t, c.Plan, data)
 	for i, w := range res.Outputs[0]["out"] {
 		if int64(w) != want[i] || clear["out"].I[i] != want[i] {
 			t.Fatalf("seed %d: %d by %d is %d, in the clear %d, want %d", seed, data["x"].I[i], data["y"].I[i], int64(w), clear["out"].I[i], want[i])

@@ -58,8 +58,8 @@ type approximation struct {
 	sure    bool                    // known ranges hold for every input
 }
 
-// approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for on the
-// stated window and which are clamped, never wrapped, outside. Ranges known so far narrow the work.
+// approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for over the range
+// of the argument; what is out of a function's reach is refused. Ranges known so far narrow the work.
 func approximate(m *ir.Module, opt *Options) error {
 	need := len(opt.Exact) > 0
 	for _, v := range m.Main().Body {

@@ -473,11 +473,9 @@ func (q *quantiser) meetings(f *ir.Func) map[*ir.Value]int {
 		v := f.Body[i]
 		ring := 0
 		switch {
-		case (v.Op == ir.OpMatMul || v.Op == ir.OpConv || v.Op == ir.OpMul) && v.Type.Elem == ir.Real:
-			if a, b := v.Args[0], v.Args[1]; !a.Type.Vis.IsPublic() && !b.Type.Vis.IsPublic() {
-				scale := fractionBits(q.f, a.Range.Abs()) + fractionBits(q.f, b.Range.Abs())
-				ring = roundWidth(q.need(v, scale, fractionBits(q.f, v.Range.Abs())), 0)
-			}
+		case ofSecrets(v) && v.Type.Elem == ir.Real:
+			scale := fractionBits(q.f, v.Args[0].Range.Abs()) + fractionBits(q.f, v.Args[1].Range.Abs())
+			ring = roundWidth(q.need(v, scale, fractionBits(q.f, v.Range.Abs())), 0)
 		case ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub:
 			ring = out[v]
 		}

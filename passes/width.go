@@ -104,7 +104,7 @@ func width(m *ir.Module, opt *Options) error {
 		case ir.OpMul:
 			var n [2]int
 			for j, x := range v.Args {
-				secret := !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
+				secret := ofSecrets(v)
 				// not rounded up: a wire says no more than the range, which is public
 				if k := 1 + ir.SignedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
 					n[j] = k
@@ -157,6 +157,11 @@ func width(m *ir.Module, opt *Options) error {
 // of larger ones costs more than another opening.
 const spreadLimit = 4096
 
+// ofSecrets reports whether v is a product of two values that are not public.
+func ofSecrets(v *ir.Value) bool {
+	return (v.Op == ir.OpMul || v.Op == ir.OpMatMul || v.Op == ir.OpConv) && !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
+}
+
 // leaf reports whether v is an input or a weight, seen through views and what is done to a wire in public: its owner alone knows the mask.
 func leaf(v *ir.Value) bool {
 	for {
@@ -193,9 +198,8 @@ func openedWide(f *ir.Func) map[*ir.Value]bool {
 		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
 			wide[v] = true
 		}
-		product := (v.Op == ir.OpMul || v.Op == ir.OpMatMul || v.Op == ir.OpConv) && !v.Args[0].Type.Vis.IsPublic() && !v.Args[1].Type.Vis.IsPublic()
 		for j, a := range v.Args {
-			if product && !narrows(v, j) || wide[v] && ir.Rows[v.Op].View {
+			if ofSecrets(v) && !narrows(v, j) || wide[v] && ir.Rows[v.Op].View {
 				wide[a] = true
 			}
 		}
@@ -256,7 +260,7 @@ func (w widening) bits(x *ir.Value, from, to int) float64 {
 		}
 	case ir.OpRelu, ir.OpCast, ir.OpWave, ir.OpExpo, ir.OpWeight:
 	case ir.OpMul, ir.OpMatMul, ir.OpConv:
-		secret := !x.Args[0].Type.Vis.IsPublic() && !x.Args[1].Type.Vis.IsPublic()
+		secret := ofSecrets(x)
 		for _, a := range x.Args {
 			switch {
 			case !secret:

@@ -68,22 +68,21 @@ func (m *mutator) rounds(role, ph int) []plan.Round {
 func (m *mutator) step(a at) *plan.Step { return &m.rounds(a.role, a.phase)[a.round].Steps[a.index] }
 func (m *mutator) open(a at) *plan.Open { return &m.rounds(a.role, a.phase)[a.round].Opens[a.index] }
 
-// steps lists all steps of a role, opens all openings.
-func (m *mutator) steps(role int) (out []at) {
-	for ph := range 3 {
-		for r, round := range m.rounds(role, ph) {
-			for i := range round.Steps {
-				out = append(out, at{role, ph, r, i})
-			}
-		}
-	}
-	return out
+// steps lists all steps of a role.
+func (m *mutator) steps(role int) []at {
+	return m.places(role, func(r plan.Round) int { return len(r.Steps) })
 }
 
-func (m *mutator) opens(role int) (out []at) {
+// opens lists all openings of a role.
+func (m *mutator) opens(role int) []at {
+	return m.places(role, func(r plan.Round) int { return len(r.Opens) })
+}
+
+// places lists what a role has so many of in each round.
+func (m *mutator) places(role int, count func(plan.Round) int) (out []at) {
 	for ph := range 3 {
 		for r, round := range m.rounds(role, ph) {
-			for i := range round.Opens {
+			for i := range count(round) {
 				out = append(out, at{role, ph, r, i})
 			}
 		}

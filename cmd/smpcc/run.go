@@ -313,11 +313,13 @@ func (j *job) beyond() error {
 			if g == nil {
 				continue
 			}
-			for i := range g.Len() {
-				if d := w.Distance(g, i); !(d <= a.Atol+a.Rtol*math.Abs(w.At(i))) {
-					return diag.Errorf(diag.Pos{}, "output %q: element %d is off by %.3g, which is beyond its tolerance of %g + %g*|exact|", a.Output, i, d, a.Atol, a.Rtol).
-						WithHint("--float --per-op names the node that left its range or lost its digits; declare narrower ranges, or give more samples like these inputs (--calibrate FILE)")
-				}
+			d, err := exact.Contract{Atol: a.Atol, Rtol: a.Rtol}.Compare(g, w)
+			if err != nil {
+				return fmt.Errorf("output %q: %w", a.Output, err)
+			}
+			if d.Wrong > 0 {
+				return diag.Errorf(diag.Pos{}, "output %q: element %d is off by %.3g, which is beyond its tolerance of %g + %g*|exact|", a.Output, d.First, w.Distance(g, d.First), a.Atol, a.Rtol).
+					WithHint("--float --per-op names the node that left its range or lost its digits; declare narrower ranges, or give more samples like these inputs (--calibrate FILE)")
 			}
 		}
 	}
