@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 )
 
 // What an aggregate may say is stated by its rule: sums and means of what is a linear or a square function of each row. Such
@@ -152,10 +153,10 @@ func TestNoAggregateTellsRows(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY")); err == nil {
 		graphs = max(200000, n)
 	}
-	policy := func(output string) []*Policy {
-		return []*Policy{
-			{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: output, To: []string{"b"}, As: AsAggregate, MinRows: testRows}}},
-			{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b"}}}},
+	policies := func(output string) []*policy.Policy {
+		return []*policy.Policy{
+			{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: output, To: []string{"b"}, As: policy.Aggregate, MinRows: testRows}}},
+			{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b"}}}},
 		}
 	}
 	r := rand.New(rand.NewPCG(7, 11))
@@ -190,7 +191,7 @@ func TestNoAggregateTellsRows(t *testing.T) {
 			if s.try(ir.OpReveal, ir.Attrs{ir.S("name", out), ir.Ss("to", "b")}, v) == nil {
 				continue
 			}
-			err := s.check(policy(out)...)
+			err := s.check(policies(out)...)
 			switch {
 			case err == nil && differs:
 				t.Fatalf("graph %d: the policy takes value %d, %s, for an aggregate over rows, and it tells tables apart whose aggregates are the same:\n%s", k, i, ir.Line(v), s.m)
@@ -265,11 +266,11 @@ func TestNoMoreBitsThanMaxBits(t *testing.T) {
 				revealed[v] = append(revealed[v], to...)
 			}
 		}
-		p := &Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest"}
+		p := &policy.Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest"}
 		for i := range 1 + r.IntN(3) {
-			p.Allow = append(p.Allow, Rule{Output: []string{"*", "*", "y0", "y1", "y2"}[r.IntN(5)], To: [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)], As: AsArgMax, MaxBits: 1, Line: i + 1})
+			p.Allow = append(p.Allow, policy.Rule{Output: []string{"*", "*", "y0", "y1", "y2"}[r.IntN(5)], To: [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)], As: policy.ArgMax, MaxBits: 1, Line: i + 1})
 		}
-		other := &Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
+		other := &policy.Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
 		err := s.check(p, other)
 		for bits := 2; err != nil && bits <= 6; bits++ { // the fewest that let it pass
 			for i := range p.Allow {
@@ -307,7 +308,7 @@ func TestNoMoreBitsThanMaxBits(t *testing.T) {
 				}
 				continue
 			}
-			if !slices.ContainsFunc(s.m.Allowed, func(a ir.Allowance) bool { return a.Owner == "a" && a.Line == rule.Line }) {
+			if !slices.ContainsFunc(s.m.Allowed, func(a policy.Allowance) bool { return a.Owner == "a" && a.Line == rule.Line }) {
 				continue // the rule allows nothing here
 			}
 			accepted++
