@@ -18,6 +18,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
@@ -190,7 +191,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		if err != nil {
 			return nil, err
 		}
-		p, err := passes.ParsePolicy(file, data)
+		p, err := policy.Parse(file, data)
 		if err != nil {
 			return nil, err
 		}
@@ -265,28 +266,28 @@ func usage(format string, args ...any) error {
 }
 
 // defaultPolicy returns the policy of owners that have none, and notes that it applies.
-func (c *Compilation) defaultPolicy(m *ir.Module, given []*passes.Policy, ownReveals bool) *passes.Policy {
+func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownReveals bool) *policy.Policy {
 	var without []string
 	for _, o := range m.Parties {
-		if !slices.ContainsFunc(given, func(p *passes.Policy) bool { return p.Owner == o }) {
+		if !slices.ContainsFunc(given, func(p *policy.Policy) bool { return p.Owner == o }) {
 			without = append(without, o)
 		}
 	}
 	if ownReveals {
-		var rules []passes.Rule
+		var rules []policy.Rule
 		for _, v := range m.Main().Reveals() {
-			rules = append(rules, passes.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
+			rules = append(rules, policy.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
 		}
 		if len(without) > 0 {
 			c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: the program's own reveals are the policy", strings.Join(without, ", ")))
 		}
-		return passes.NewPolicy("", rules...)
+		return policy.New("", rules...)
 	}
 	receiver := m.Parties[min(1, len(m.Parties)-1)]
 	if len(without) > 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
 	}
-	return passes.NewPolicy("", passes.Rule{Output: "*", To: []string{receiver}})
+	return policy.New("", policy.Rule{Output: "*", To: []string{receiver}})
 }
 
 // relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an

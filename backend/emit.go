@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"smpcc/backend/plan"
 	"smpcc/ir"
@@ -55,16 +56,8 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	m := plan.Manifest{
 		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
 		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision,
+		Policies: slices.Clone(l.mod.Policies), Allowed: slices.Clone(l.mod.Allowed), Guards: slices.Clone(l.mod.Guards),
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
-	}
-	for _, r := range l.mod.Policies {
-		m.Policies = append(m.Policies, plan.PolicyRef{Owner: r.Owner, File: r.File, Digest: r.Digest})
-	}
-	for _, a := range l.mod.Allowed {
-		m.Allowed = append(m.Allowed, plan.Allowance{Output: a.Output, Receiver: a.Receiver, Owner: a.Owner, Rule: a.Rule, File: a.File, Line: a.Line, Done: a.Done})
-	}
-	for _, g := range l.mod.Guards {
-		m.Guards = append(m.Guards, plan.Guard{Owner: g.Owner, Policy: g.Policy, MaxRuns: g.MaxRuns, MinBatch: g.MinBatch, Expires: g.Expires, Approve: g.Approve, Silent: g.Silent})
 	}
 	port := func(v *ir.Value, t ir.Type) plan.Port {
 		bits := t.Bits

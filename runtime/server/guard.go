@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"smpcc/backend/plan"
+	"smpcc/ir/policy"
 	"smpcc/runtime/attest"
 )
 
@@ -166,39 +165,21 @@ func (s *Server) ownGuard() error {
 	if err != nil {
 		return err
 	}
-	var p struct {
-		MaxRuns  int      `yaml:"max_runs"`
-		MinBatch int      `yaml:"min_batch"`
-		Expires  string   `yaml:"expires"`
-		Approve  []string `yaml:"approve"`
+	p, err := policy.Parse(s.cfg.Policy, data)
+	if err != nil {
+		return err
 	}
-	if err := yaml.Unmarshal(data, &p); err != nil {
-		return fmt.Errorf("%s: %s", s.cfg.Policy, yaml.FormatError(err, false, false))
-	}
-	want := plan.Guard{MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve}
-	if p.Expires != "" {
-		t, err := time.Parse(time.DateOnly, p.Expires)
-		if err == nil {
-			t = t.AddDate(0, 0, 1) // the day counts to its end
-		} else if t, err = time.Parse(time.RFC3339, p.Expires); err != nil {
-			return fmt.Errorf("%s: expires: %q is neither a day nor a time", s.cfg.Policy, p.Expires)
-		}
-		want.Expires = t.Unix()
-	}
+	want := p.Guard()
 	var have plan.Guard
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Owner == s.name {
 			have = g
 		}
 	}
-	digest, err := s.cfg.policyDigest()
-	if err != nil {
-		return err
+	if have.Owner != "" && have.Policy != want.Policy {
+		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, want.Policy, s.cfg.Policy)
 	}
-	if have.Owner != "" && have.Policy != digest {
-		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, digest, s.cfg.Policy)
-	}
-	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || !slices.Equal(have.Approve, want.Approve) {
+	if have.Owner == "" && want.Asks() || have.Owner != "" && !have.Equal(want) {
 		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)
 	}
 	return nil

@@ -1,4 +1,6 @@
-package passes
+// Package policy holds what an owner says about its data, and what a plan keeps of it: policies and their rules, read from YAML, and the
+// references, allowances and guards of a manifest. It knows no graph: passes compares rules with graphs, servers enforce guards.
+package policy
 
 import (
 	"crypto/ed25519"
@@ -11,15 +13,14 @@ import (
 	"strings"
 	"time"
 
-	"smpcc/ir"
 	"smpcc/ir/diag"
 )
 
-// PolicyVersion is the version of the policy format.
-const PolicyVersion = 1
+// Version is the version of the policy format.
+const Version = 1
 
-// maxPolicy bounds the size of a policy file.
-const maxPolicy = 1 << 20
+// maxFile bounds the size of a policy file.
+const maxFile = 1 << 20
 
 // A Policy says what may be done with the data of one owner. What it does not allow is denied: without rules nothing
 // leaves, not even the ranges of the data. docs/schema/policy.schema.json describes the same format for editors.
@@ -67,13 +68,16 @@ type As string
 
 // The forms.
 const (
-	AsAny       As = ""          // anything computed from it
-	AsArgMax    As = "argmax"    // only the index of a largest element
-	AsAggregate As = "aggregate" // only sums and means over rows
+	Any       As = ""          // anything computed from it
+	ArgMax    As = "argmax"    // only the index of a largest element
+	Aggregate As = "aggregate" // only sums and means over rows
 )
 
 // The strengths of protocols, weakest first.
-var protocols = []string{"semi-honest", "malicious"}
+var protocols = []string{SemiHonest, "malicious"}
+
+// SemiHonest is the protocol of this release.
+const SemiHonest = "semi-honest"
 
 // A Rule allows one output to go to some receivers.
 type Rule struct {
@@ -81,8 +85,8 @@ type Rule struct {
 	To      []string
 	From    []string
 	As      As
-	MaxBits int // with AsArgMax: at most so many bits a run to all of To together; 0 for any number
-	MinRows int // with AsAggregate
+	MaxBits int // with ArgMax: at most so many bits a run to all of To together; 0 for any number
+	MinRows int // with Aggregate
 	Line    int // in the policy's file; 0 if it has none
 }
 
@@ -94,12 +98,12 @@ func (r Rule) String() string {
 	}
 	s := what + " may go to " + strings.Join(r.To, ", ")
 	switch r.As {
-	case AsArgMax:
+	case ArgMax:
 		s += " as an arg-max only"
 		if r.MaxBits > 0 {
 			s += fmt.Sprintf(" of at most %d bits", r.MaxBits)
 		}
-	case AsAggregate:
+	case Aggregate:
 		s += fmt.Sprintf(" as a sum or mean over at least %d rows only", r.MinRows)
 	}
 	if len(r.From) > 0 {
@@ -108,39 +112,39 @@ func (r Rule) String() string {
 	return s
 }
 
-// yaml renders the rule as it is written in a policy.
-func (r Rule) yaml() string {
+// YAML renders the rule as it is written in a policy.
+func (r Rule) YAML() string {
 	s := fmt.Sprintf("{output: %s, to: [%s]", r.Output, strings.Join(r.To, ", "))
 	switch r.As {
-	case AsArgMax:
+	case ArgMax:
 		s += ", as: argmax"
 		if r.MaxBits > 0 {
 			s += fmt.Sprintf(", max_bits: %d", r.MaxBits)
 		}
-	case AsAggregate:
+	case Aggregate:
 		s += fmt.Sprintf(", as: aggregate, min_rows: %d", r.MinRows)
 	}
 	return s + "}"
 }
 
-// names reports whether the rule speaks of output to receiver as far as it derives from source, in whatever form.
-func (r Rule) names(output, receiver, source string) bool {
+// Names reports whether the rule speaks of output to receiver as far as it derives from source, in whatever form.
+func (r Rule) Names(output, receiver, source string) bool {
 	return (r.Output == "*" || r.Output == output) && slices.Contains(r.To, receiver) && (len(r.From) == 0 || slices.Contains(r.From, source))
 }
 
-// admits reports whether the rule lets data pass of which done has been done, its bits apart.
-func (r Rule) admits(done ir.Done) bool {
+// Admits reports whether the rule lets data pass of which done has been done, its bits apart.
+func (r Rule) Admits(done Done) bool {
 	switch r.As {
-	case AsArgMax:
+	case ArgMax:
 		return done.ArgMax
-	case AsAggregate:
+	case Aggregate:
 		return done.Rows >= r.MinRows
 	}
 	return true
 }
 
-// NewPolicy returns a policy that is not from a file; it lets ranges and formats become public.
-func NewPolicy(owner string, rules ...Rule) *Policy {
+// New returns a policy that is not from a file; it lets ranges and formats become public.
+func New(owner string, rules ...Rule) *Policy {
 	p := &Policy{Owner: owner, File: "default", Allow: rules, Ranges: true, Formats: true}
 	h := sha256.Sum256(fmt.Appendf(nil, "%q", rules))
 	p.Digest = hex.EncodeToString(h[:])
@@ -155,8 +159,11 @@ func (p *Policy) At(key string) string {
 	return p.File
 }
 
-// ruleAt returns where a rule stands.
-func (p *Policy) ruleAt(r Rule) string {
+// Line returns the line of a key, 0 if it is not written.
+func (p *Policy) Line(key string) int { return p.lines[key] }
+
+// RuleAt returns where a rule stands.
+func (p *Policy) RuleAt(r Rule) string {
 	if r.Line > 0 {
 		return fmt.Sprintf("%s:%d", p.File, r.Line)
 	}
@@ -167,15 +174,15 @@ func (p *Policy) ruleAt(r Rule) string {
 // them, so that refusing either keeps both back.
 func (p *Policy) Publishes() bool { return p.Ranges && p.Formats }
 
-// ParsePolicy reads the YAML text of one policy and reports all mistakes with their lines. Unknown keys are mistakes: a
+// Parse reads the YAML text of one policy and reports all mistakes with their lines. Unknown keys are mistakes: a
 // misspelt rule must not pass unnoticed.
-func ParsePolicy(name string, data []byte) (*Policy, error) {
+func Parse(name string, data []byte) (*Policy, error) {
 	h := sha256.Sum256(data)
 	p := &Policy{File: filepath.Base(name), Digest: hex.EncodeToString(h[:]), Protocol: protocols[0], lines: map[string]int{}}
-	if len(data) > maxPolicy {
-		return nil, diag.Errorf(diag.Pos{File: name}, "policy has %d bytes, at most %d are allowed", len(data), maxPolicy)
+	if len(data) > maxFile {
+		return nil, diag.Errorf(diag.Pos{File: name}, "policy has %d bytes, at most %d are allowed", len(data), maxFile)
 	}
-	r := &policyReader{file: name}
+	r := &reader{file: name}
 	top, err := r.document(data)
 	if err != nil {
 		return nil, err
@@ -186,8 +193,8 @@ func ParsePolicy(name string, data []byte) (*Policy, error) {
 		switch key {
 		case "version":
 			if n, ok := r.integer(v); ok {
-				if version = n; n != PolicyVersion {
-					r.fail(v, "policy version is %d, want %d", n, PolicyVersion).WithHint("write version: %d", PolicyVersion)
+				if version = n; n != Version {
+					r.fail(v, "policy version is %d, want %d", n, Version).WithHint("write version: %d", Version)
 				}
 			}
 		case "owner":
@@ -233,7 +240,7 @@ func ParsePolicy(name string, data []byte) (*Policy, error) {
 		}
 	})
 	if version < 0 {
-		r.fail(top, "policy has no version").WithHint("add the line version: %d", PolicyVersion)
+		r.fail(top, "policy has no version").WithHint("add the line version: %d", Version)
 	}
 	if p.Owner == "" {
 		r.fail(top, "policy has no owner").WithHint("add the line owner: PARTY")
@@ -251,7 +258,7 @@ var (
 )
 
 // rule reads one rule.
-func (r *policyReader) rule(n node) Rule {
+func (r *reader) rule(n node) Rule {
 	rule := Rule{Line: n.line()}
 	r.fields(n, "rule", ruleKeys, func(key string, v node) {
 		switch key {
@@ -263,7 +270,7 @@ func (r *policyReader) rule(n node) Rule {
 			rule.From = r.names(v)
 		case "as":
 			switch rule.As = As(r.text(v)); rule.As {
-			case AsArgMax, AsAggregate:
+			case ArgMax, Aggregate:
 			default:
 				r.fail(v, "as: %q, want argmax or aggregate", rule.As).WithHint("leave as away to allow anything computed from the data")
 			}
@@ -279,11 +286,11 @@ func (r *policyReader) rule(n node) Rule {
 	switch {
 	case rule.Output == "" || len(rule.To) == 0:
 		r.fail(n, "rule has no output or no receivers").WithHint("write {output: NAME, to: [PARTY]}")
-	case rule.As == AsAggregate && rule.MinRows < 2:
+	case rule.As == Aggregate && rule.MinRows < 2:
 		r.fail(n, "as: aggregate needs min_rows of at least 2").WithHint("add min_rows: 20, for example; an aggregate of one row is the row")
-	case rule.As != AsAggregate && rule.MinRows > 0:
+	case rule.As != Aggregate && rule.MinRows > 0:
 		r.fail(n, "min_rows is for as: aggregate")
-	case rule.As != AsArgMax && rule.MaxBits > 0:
+	case rule.As != ArgMax && rule.MaxBits > 0:
 		r.fail(n, "max_bits is for as: argmax")
 	}
 	return rule

@@ -1,4 +1,4 @@
-package passes
+package policy
 
 import (
 	"errors"
@@ -14,9 +14,9 @@ import (
 	"smpcc/ir/diag"
 )
 
-// A policyReader reads a policy from its syntax tree rather than into a struct, so that every mistake has its line, all are
+// A reader reads a policy from its syntax tree rather than into a struct, so that every mistake has its line, all are
 // reported at once, and YAML's conveniences that hide what a file says (anchors, merges, tags) are refused.
-type policyReader struct {
+type reader struct {
 	file string
 	errs diag.List
 }
@@ -55,7 +55,7 @@ func (n node) is(kind string) bool {
 	return kind == "mapping" && (t == ast.MappingType || t == ast.MappingValueType)
 }
 
-func (r *policyReader) fail(n node, format string, args ...any) *diag.Error {
+func (r *reader) fail(n node, format string, args ...any) *diag.Error {
 	e := diag.Errorf(n.pos(r.file), format, args...)
 	r.errs = append(r.errs, e)
 	return e
@@ -64,7 +64,7 @@ func (r *policyReader) fail(n node, format string, args ...any) *diag.Error {
 const policyShape = "a policy has version: 1, owner: PARTY and a list allow: of {output: NAME, to: [PARTY]}"
 
 // document parses the text, which must be one document that is a mapping.
-func (r *policyReader) document(data []byte) (node, error) {
+func (r *reader) document(data []byte) (node, error) {
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		e := diag.Errorf(diag.Pos{File: r.file}, "not a policy: %s", yaml.FormatError(err, false, false)).WithHint(policyShape)
@@ -95,7 +95,7 @@ func (r *policyReader) document(data []byte) (node, error) {
 }
 
 // fields calls set for each key of a mapping that is known; others, and those given twice, are mistakes.
-func (r *policyReader) fields(n node, what string, known []string, set func(key string, v node)) {
+func (r *reader) fields(n node, what string, known []string, set func(key string, v node)) {
 	var pairs []*ast.MappingValueNode
 	switch m := n.Node.(type) {
 	case *ast.MappingNode:
@@ -154,7 +154,7 @@ func nearest(s string, known []string) string {
 }
 
 // text returns a word; numbers and booleans are not taken for words.
-func (r *policyReader) text(n node) string {
+func (r *reader) text(n node) string {
 	switch x := n.Node.(type) {
 	case *ast.StringNode:
 		if x.Value != "" {
@@ -167,7 +167,7 @@ func (r *policyReader) text(n node) string {
 	return ""
 }
 
-func (r *policyReader) list(n node) []node {
+func (r *reader) list(n node) []node {
 	s, ok := n.Node.(*ast.SequenceNode)
 	if !ok {
 		r.fail(n, "want a list").WithHint("write [A, B], or one item a line behind a dash")
@@ -181,7 +181,7 @@ func (r *policyReader) list(n node) []node {
 }
 
 // names returns a list of words that is not empty.
-func (r *policyReader) names(n node) []string {
+func (r *reader) names(n node) []string {
 	var out []string
 	for _, v := range r.list(n) {
 		out = append(out, r.text(v))
@@ -192,7 +192,7 @@ func (r *policyReader) names(n node) []string {
 	return out
 }
 
-func (r *policyReader) integer(n node) (int, bool) {
+func (r *reader) integer(n node) (int, bool) {
 	if x, ok := n.Node.(*ast.IntegerNode); ok {
 		switch v := x.Value.(type) {
 		case uint64:
@@ -207,7 +207,7 @@ func (r *policyReader) integer(n node) (int, bool) {
 	return 0, false
 }
 
-func (r *policyReader) positive(n node) int {
+func (r *reader) positive(n node) int {
 	x, ok := r.integer(n)
 	if ok && x < 1 {
 		r.fail(n, "%d is not positive", x).WithHint("leave the key away if there is no bound")
@@ -215,7 +215,7 @@ func (r *policyReader) positive(n node) int {
 	return x
 }
 
-func (r *policyReader) boolean(n node) bool {
+func (r *reader) boolean(n node) bool {
 	if x, ok := n.Node.(*ast.BoolNode); ok {
 		return x.Value
 	}
@@ -224,7 +224,7 @@ func (r *policyReader) boolean(n node) bool {
 }
 
 // time reads a day, which counts to its end, or a time.
-func (r *policyReader) time(n node) time.Time {
+func (r *reader) time(n node) time.Time {
 	s := r.text(n)
 	if t, err := time.Parse(time.DateOnly, s); err == nil {
 		return t.AddDate(0, 0, 1).UTC()
@@ -244,7 +244,7 @@ func (p *Policy) Explain() []string {
 		add("Nothing computed from %s's data may go to anybody.", p.Owner)
 	}
 	for _, r := range p.Allow {
-		add("%s: %s.", p.ruleAt(r), r)
+		add("%s: %s.", p.RuleAt(r), r)
 	}
 	add("%s itself may learn what derives from its own data only. Everything else is denied; where several owners' data meet, every one of them must allow it.", p.Owner)
 	if p.Compute != nil {

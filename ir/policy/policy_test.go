@@ -1,4 +1,4 @@
-package passes
+package policy
 
 import (
 	"encoding/json"
@@ -31,15 +31,15 @@ public: {ranges: true, formats: false}
 approve: ["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
 `
 
-func TestParsePolicy(t *testing.T) {
-	p, err := ParsePolicy("dir/hospital.yaml", []byte(fullPolicy))
+func TestParse(t *testing.T) {
+	p, err := Parse("dir/hospital.yaml", []byte(fullPolicy))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if p.Owner != "hospital" || p.File != "hospital.yaml" || len(p.Allow) != 2 || p.MinBatch != 8 || p.MaxRuns != 1000 || !p.Ranges || p.Formats || p.Publishes() || len(p.Approve) != 1 {
 		t.Errorf("read %+v", p)
 	}
-	if got := p.ruleAt(p.Allow[0]) + " " + p.ruleAt(p.Allow[1]); got != "hospital.yaml:4 hospital.yaml:9" {
+	if got := p.RuleAt(p.Allow[0]) + " " + p.RuleAt(p.Allow[1]); got != "hospital.yaml:4 hospital.yaml:9" {
 		t.Errorf("rules stand at %s", got)
 	}
 	if want := time.Date(2027, 7, 1, 0, 0, 0, 0, time.UTC); !p.Expires.Equal(want) {
@@ -73,7 +73,7 @@ func TestPolicyMistakes(t *testing.T) {
 		{"boolean", "version: 1\nowner: a\npublic: {ranges: yes}\n", "f.yaml:3:18: want true or false"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := ParsePolicy("f.yaml", []byte(c.text))
+			_, err := Parse("f.yaml", []byte(c.text))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error is %v, want %q", err, c.want)
 			}
@@ -81,12 +81,12 @@ func TestPolicyMistakes(t *testing.T) {
 	}
 }
 
-func FuzzParsePolicy(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte(fullPolicy))
 	f.Add([]byte("version: 1\nowner: a\n<<: *x\n? [a]\n: b\n"))
 	f.Add([]byte("a:\n - - {}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if p, err := ParsePolicy("f.yaml", data); err == nil && (p.Owner == "" || p.Digest == "") {
+		if p, err := Parse("f.yaml", data); err == nil && (p.Owner == "" || p.Digest == "") {
 			t.Errorf("accepted without an owner: %+v", p)
 		}
 	})
@@ -94,7 +94,7 @@ func FuzzParsePolicy(f *testing.F) {
 
 // TestPolicySchema checks that the schema, which editors use, and the reader agree: on the keys, and on examples.
 func TestPolicySchema(t *testing.T) {
-	const file = "../docs/schema/policy.schema.json"
+	const file = "../../docs/schema/policy.schema.json"
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestPolicySchema(t *testing.T) {
 		if v, err = jsonschema.UnmarshalJSON(strings.NewReader(string(b))); err != nil {
 			t.Fatal(err)
 		}
-		_, perr := ParsePolicy("f.yaml", []byte(text))
+		_, perr := Parse("f.yaml", []byte(text))
 		if serr := schema.Validate(v); (serr == nil) != want || (perr == nil) != want {
 			t.Errorf("%q: schema says %v, reader says %v, want both %v", text, serr, perr, want)
 		}
