@@ -1,20 +1,16 @@
-package main
+package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"smpcc/backend/plan"
-	"smpcc/ir/diag"
 )
 
-// An auditDiff is what changed in who learns what between two plans.
-type auditDiff struct {
+// A Diff is what changed in who learns what between two plans.
+type Diff struct {
 	Version int      `json:"version"`
 	Old     string   `json:"old_plan_digest"`
 	New     string   `json:"new_plan_digest"`
@@ -30,17 +26,18 @@ func (f fact) String() string {
 	return fmt.Sprintf("%s learns output %q, which derives from %s %q of %s", f.receiver, f.output, f.kind, f.source, f.owner)
 }
 
-// newAuditDiff compares two plans.
-func newAuditDiff(old, now *plan.Plan) (*auditDiff, error) {
-	d := &auditDiff{Version: auditVersion, Old: old.Digest(), New: now.Digest(), More: []string{}, Less: []string{}, Other: []string{}}
-	a, b := newAudit(old), newAudit(now)
-	if err := a.detail(old); err != nil {
+// Compare compares two plans.
+func Compare(old, now *plan.Plan) (*Diff, error) {
+	d := &Diff{Version: Version, Old: old.Digest(), New: now.Digest(), More: []string{}, Less: []string{}, Other: []string{}}
+	a, err := Of(old)
+	if err != nil {
 		return nil, fmt.Errorf("old plan: %w", err)
 	}
-	if err := b.detail(now); err != nil {
+	b, err := Of(now)
+	if err != nil {
 		return nil, fmt.Errorf("new plan: %w", err)
 	}
-	forms := func(a *audit) (map[fact]string, []fact) {
+	forms := func(a *Report) (map[fact]string, []fact) {
 		out, order := map[fact]string{}, []fact(nil)
 		for _, w := range a.Flows {
 			for _, to := range w.To {
@@ -215,53 +212,8 @@ func anyOf(keys []string) string {
 	return strings.Join(keys, " or ")
 }
 
-func auditDiffCommand() *cobra.Command {
-	var format string
-	var fail bool
-	c := &cobra.Command{
-		Use:   "diff OLD NEW",
-		Short: "What changed in who learns what between two plans",
-		Long: `Diff compares two plans by what receivers learn of whose data and in which form, and by what the policies ask of every run.
-It exits with 0 whatever it finds; with --fail-on-more it exits with 3 if the new plan reveals or allows more.`,
-		Args: exactly(2, "two plans, OLD and NEW"),
-	}
-	c.Flags().StringVar(&format, "format", "text", "text or json")
-	c.Flags().BoolVar(&fail, "fail-on-more", false, "exit with 3 if the new plan reveals more")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if format != "text" && format != "json" {
-			return usagef("--format %s: want text or json", format)
-		}
-		var plans [2]*plan.Plan
-		for i, f := range args {
-			var err error
-			if plans[i], err = readPlan(f); err != nil {
-				return err
-			}
-		}
-		d, err := newAuditDiff(plans[0], plans[1])
-		if err != nil {
-			return err
-		}
-		if err := d.write(c.OutOrStdout(), format); err != nil {
-			return err
-		}
-		if fail && len(d.More) > 0 {
-			return &diag.Error{Pos: diag.Pos{File: args[1]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: reveals or allows more than %s in %d ways", args[0], len(d.More)), Hint: "if that is meant, have the owners approve the new plan by its digest"}
-		}
-		return nil
-	}
-	return c
-}
-
-func (d *auditDiff) write(w io.Writer, format string) error {
-	if format == "json" {
-		b, err := json.MarshalIndent(d, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s\n", b)
-		return err
-	}
+// writeDiff writes what changed for a person.
+func writeDiff(w io.Writer, d *Diff) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "old %s\nnew %s\n", d.Old, d.New)
 	for _, s := range []struct {
