@@ -30,6 +30,7 @@ var Reports = Formats[*Report]{
 var Diffs = Formats[*Diff]{
 	{"text", "for people", writeDiff},
 	{"json", "for programs", writeJSON[*Diff]},
+	{"html", "one page for people: the changes, and both graphs side by side", writeDiffHTML},
 }
 
 // Find returns the format of a name, nil if there is none.

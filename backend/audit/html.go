@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"crypto/sha256"
 	_ "embed" // the page's template, style and script
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
@@ -77,11 +75,7 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 // its own style and script by hash, so that nothing that a plan says can run.
 func writeHTML(w io.Writer, a *Report) error {
 	pg := &page{Report: a, Style: template.CSS(pageStyle), Script: template.JS(pageScript), BoxW: draw.BoxWidth, BoxH: draw.BoxHeight}
-	hash := func(s string) string {
-		h := sha256.Sum256([]byte(s))
-		return "'sha256-" + base64.StdEncoding.EncodeToString(h[:]) + "'"
-	}
-	pg.Policy = "default-src 'none'; style-src " + hash(pageStyle) + "; script-src " + hash(pageScript) + "; base-uri 'none'; form-action 'none'"
+	pg.Policy = "default-src 'none'; style-src " + hashOf(pageStyle) + "; script-src " + hashOf(pageScript) + "; base-uri 'none'; form-action 'none'"
 	class := map[string]string{}
 	for i, r := range a.Parties {
 		class[r] = draw.Class(i)

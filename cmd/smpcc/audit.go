@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,20 +52,36 @@ becomes public besides, whom one has to trust, and what a run costs.
 
 func auditDiffCommand() *cobra.Command {
 	var format string
-	var fail bool
+	var failOn []string
+	var more bool
 	c := &cobra.Command{
 		Use:   "diff OLD NEW",
 		Short: "What changed in who learns what between two plans",
-		Long: `Diff compares two plans by what receivers learn of whose data and in which form, and by what the policies ask of every run.
-It exits with 0 whatever it finds; with --fail-on-more it exits with 3 if the new plan reveals or allows more.`,
+		Long: `Diff compares two plans: who learns what of whose data, what the outputs compute, in which form and how precisely, who holds shares and
+who deals, and what the policies ask of every run. What derives from a receiver's own data only is no news to it. What cannot be ordered, as
+two functions cannot, counts as more.
+
+It exits with 0 whatever it finds; with --fail-on it exits with 3 if there is a change of these:
+` + gatesText() + `
+
+` + audit.Diffs.Help(),
 		Args: exactly(2, "two plans, OLD and NEW"),
 	}
 	c.Flags().StringVar(&format, "format", "text", audit.Diffs.Names())
-	c.Flags().BoolVar(&fail, "fail-on-more", false, "exit with 3 if the new plan reveals more")
+	c.Flags().StringSliceVar(&failOn, "fail-on", nil, "exit with 3 at changes of `GATES`: more, graph, roles, any; several with commas")
+	c.Flags().BoolVar(&more, "fail-on-more", false, "the same as --fail-on more")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		as := audit.Diffs.Find(format)
 		if as == nil {
 			return usagef("--format %s: want %s", format, audit.Diffs.Names())
+		}
+		if more {
+			failOn = append(failOn, "more")
+		}
+		for _, g := range failOn {
+			if !slices.ContainsFunc(audit.Gates, func(x audit.Gate) bool { return x.Name == g }) {
+				return usagef("--fail-on %s: want more, graph, roles or any", g)
+			}
 		}
 		var plans [2]*plan.Plan
 		for i, f := range args {
@@ -79,10 +97,35 @@ It exits with 0 whatever it finds; with --fail-on-more it exits with 3 if the ne
 		if err := as.Write(c.OutOrStdout(), d); err != nil {
 			return err
 		}
-		if fail && len(d.More) > 0 {
-			return &diag.Error{Pos: diag.Pos{File: args[1]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: reveals or allows more than %s in %d ways", args[0], len(d.More)), Hint: "if that is meant, have the owners approve the new plan by its digest"}
+		for _, g := range failOn {
+			list, _ := d.Stopped(g)
+			if len(list) == 0 {
+				continue
+			}
+			what := "changes what --fail-on " + g + " stops for,"
+			if g == "more" {
+				what = "reveals or allows more than " + args[0]
+			}
+			return &diag.Error{Pos: diag.Pos{File: args[1]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: %s in %s", what, counted(len(list), "way")), Hint: "if that is meant, have the owners approve the new plan by its digest"}
 		}
 		return nil
 	}
 	return c
+}
+
+// counted says how many there are of what.
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// gatesText lists the gates for the help text.
+func gatesText() string {
+	var lines []string
+	for _, g := range audit.Gates {
+		lines = append(lines, fmt.Sprintf("  %-6s %s", g.Name, g.Doc))
+	}
+	return strings.Join(lines, "\n")
 }
