@@ -26,6 +26,8 @@ passes: ir ir/diag ir/policy
 backend/plan: ir/policy
 backend/verify: backend/plan
 backend/oracle: backend/plan
+backend/audit: ir ir/diag ir/text backend/plan backend/audit/draw
+backend/audit/draw: ir backend/plan
 backend: ir ir/diag backend/plan
 runtime/ring: backend/plan
 runtime/disk:
@@ -45,7 +47,7 @@ runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: ir/policy backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline
 .: ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline backend/audit backend/audit/draw
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir

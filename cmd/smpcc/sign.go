@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -119,7 +120,7 @@ func planCommands() []*cobra.Command {
 			}
 			for _, g := range p.Manifest.Guards {
 				if len(g.Approve) > 0 && !attest.Approved(list, digest, g.Approve) {
-					fmt.Fprintf(w, "it waits for the approval of %s: %s\n", g.Owner, anyOf(g.Approve))
+					fmt.Fprintf(w, "it waits for the approval of %s: %s\n", g.Owner, strings.Join(g.Approve, " or "))
 				}
 			}
 			if bad > 0 {

@@ -1,4 +1,4 @@
-package main
+package draw
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func drawn(t *testing.T, picture []byte) map[string]int {
 // TestSVG: a picture of each level has a box for each value, an edge for each argument, a ring for each opening, and is the same
 // when drawn again.
 func TestSVG(t *testing.T) {
-	for _, path := range []string{"../../examples/auction/auction.smp", "../../examples/credit/model.onnx", "testdata/hostile.ir"} {
+	for _, path := range []string{"../../../examples/auction/auction.smp", "../../../examples/credit/model.onnx", "../../../cmd/smpcc/testdata/hostile.ir"} {
 		opt := smpcc.Options{}
 		if strings.HasSuffix(path, ".onnx") {
 			opt.Dims = map[string]int{"N": 1}
@@ -66,7 +66,7 @@ func TestSVG(t *testing.T) {
 				t.Fatal(err)
 			}
 			var one, two bytes.Buffer
-			if err := errors.Join(svg(&one, m, c.Plan, d.Level), svg(&two, m, c.Plan, d.Level)); err != nil {
+			if err := errors.Join(SVG(&one, m, c.Plan, d.Level), SVG(&two, m, c.Plan, d.Level)); err != nil {
 				t.Fatal(err)
 			}
 			if one.String() != two.String() {
@@ -95,14 +95,14 @@ func TestSVG(t *testing.T) {
 			}
 		}
 	}
-	if err := svg(io.Discard, &ir.Module{}, &plan.Plan{}, "graph"); err == nil {
+	if err := SVG(io.Discard, &ir.Module{}, &plan.Plan{}, "graph"); err == nil {
 		t.Error("a module without functions is drawn")
 	}
 	m, err := text.Parse("far.ir", []byte("module \"far\" {\n parties p0 p1\n func main {\n v1073741823 = const data=int[]{1} : public int[]\n }\n}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := svg(io.Discard, m, &plan.Plan{}, "graph"); err == nil || !strings.Contains(err.Error(), "too high a number") {
+	if err := SVG(io.Discard, m, &plan.Plan{}, "graph"); err == nil || !strings.Contains(err.Error(), "too high a number") {
 		t.Errorf("a value far beyond the others: %v, want a refusal", err)
 	}
 }

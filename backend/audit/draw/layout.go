@@ -1,4 +1,4 @@
-package main
+package draw
 
 import (
 	"math"
@@ -8,10 +8,8 @@ import (
 	"smpcc/ir"
 )
 
-// Sizes of the drawing.
+// Bounds of the layout.
 const (
-	boxWidth   = 176.0
-	boxHeight  = 46.0
 	layerGap   = 42.0
 	boxGap     = 22.0
 	bendWidth  = 10.0 // room for an edge that passes a layer
@@ -22,18 +20,18 @@ const (
 // A drawing is a graph laid out in layers, arguments above what is computed from them.
 type drawing struct {
 	Width, Height float64
-	Boxes         []box
-	Edges         []edge
+	Places        []place
+	Lines         []line
 }
 
-// A box is the place of a value.
-type box struct {
+// A place is where a value stands.
+type place struct {
 	V    *ir.Value
 	X, Y float64 // left upper corner
 }
 
-// An edge is a line from one value to another through points.
-type edge struct {
+// A line goes from one value to another through points.
+type line struct {
 	From, To int // value ids
 	Points   [][2]float64
 }
@@ -87,7 +85,7 @@ func layout(f *ir.Func) *drawing {
 	}
 	join := func(a, b *cell) { a.down, b.up = append(a.down, b), append(b.up, a) }
 	for _, v := range f.Body {
-		cells[v] = put(layer[v], &cell{v: v, width: boxWidth})
+		cells[v] = put(layer[v], &cell{v: v, width: BoxWidth})
 	}
 	type path struct {
 		from, to *ir.Value
@@ -137,25 +135,25 @@ func layout(f *ir.Func) *drawing {
 			left, right = min(left, c.x-c.width/2), max(right, c.x+c.width/2)
 		}
 	}
-	d := &drawing{Width: right - left, Height: float64(deepest+1)*(boxHeight+layerGap) - layerGap}
+	d := &drawing{Width: right - left, Height: float64(deepest+1)*(BoxHeight+layerGap) - layerGap}
 	if len(f.Body) == 0 {
 		return &drawing{}
 	}
-	top := func(l int) float64 { return float64(l) * (boxHeight + layerGap) }
+	top := func(l int) float64 { return float64(l) * (BoxHeight + layerGap) }
 	for _, v := range f.Body {
-		d.Boxes = append(d.Boxes, box{v, math.Round(cells[v].x - left - boxWidth/2), top(layer[v])})
+		d.Places = append(d.Places, place{v, math.Round(cells[v].x - left - BoxWidth/2), top(layer[v])})
 	}
 	for _, p := range paths {
-		e := edge{From: p.from.ID, To: p.to.ID}
+		e := line{From: p.from.ID, To: p.to.ID}
 		point := func(x, y float64) { e.Points = append(e.Points, [2]float64{math.Round(x - left), y}) }
-		point(cells[p.from].x, top(layer[p.from])+boxHeight)
+		point(cells[p.from].x, top(layer[p.from])+BoxHeight)
 		for i, b := range p.through {
 			l := layer[p.from] + 1 + i
 			point(b.x, top(l))
-			point(b.x, top(l)+boxHeight)
+			point(b.x, top(l)+BoxHeight)
 		}
 		point(cells[p.to].x, top(layer[p.to]))
-		d.Edges = append(d.Edges, e)
+		d.Lines = append(d.Lines, e)
 	}
 	return d
 }

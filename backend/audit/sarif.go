@@ -1,4 +1,4 @@
-package main
+package audit
 
 import (
 	"encoding/json"
@@ -7,8 +7,6 @@ import (
 	"io"
 	"strings"
 
-	"smpcc"
-	"smpcc/backend/plan"
 	"smpcc/ir/diag"
 )
 
@@ -85,8 +83,8 @@ var sarifRules = []struct{ id, level, short, help string }{
 	{"failed", "error", "The source cannot be compiled", "The message says where and what to try."},
 }
 
-func newSarif() *sarifLog {
-	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "smpcc audit", Version: smpcc.Version}}, Results: []sarifResult{}}
+func newSarif(version string) *sarifLog {
+	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "smpcc audit", Version: version}}, Results: []sarifResult{}}
 	for _, r := range sarifRules {
 		x := sarifRule{ID: r.id, Short: sarifText{r.short}, Help: sarifText{r.help}}
 		x.Default.Level = r.level
@@ -122,16 +120,13 @@ func sarifAt(p diag.Pos) []sarifLocation {
 	return []sarifLocation{l}
 }
 
-// sarif writes the audit as a SARIF log: one note for each thing that somebody learns, and warnings for what rests on
+// writeSarif writes the audit as a SARIF log: one note for each thing that somebody learns, and warnings for what rests on
 // defaults or assumptions.
-func (a *audit) sarif(w io.Writer, p *plan.Plan) error {
-	l := newSarif()
-	g, err := graphOf(p)
-	if err != nil {
-		return err
-	}
+func writeSarif(w io.Writer, a *Report) error {
+	_, version, _ := strings.Cut(a.Compiler, " ")
+	l := newSarif(version)
 	where := map[string]diag.Pos{}
-	for _, v := range g.Main().Reveals() {
+	for _, v := range a.graph.Main().Reveals() {
 		where[v.Attrs.Str("name")] = v.Pos
 	}
 	for _, o := range a.Learns {
@@ -166,9 +161,9 @@ func (a *audit) sarif(w io.Writer, p *plan.Plan) error {
 	return l.write(w)
 }
 
-// sarifErrors writes why a source was refused as a SARIF log.
-func sarifErrors(w io.Writer, err error) error {
-	l := newSarif()
+// WriteRefusal writes why a source was refused as a SARIF log, which a release of the compiler is the tool of.
+func WriteRefusal(w io.Writer, version string, err error) error {
+	l := newSarif(version)
 	var list diag.List
 	var one *diag.Error
 	if !errors.As(err, &list) {

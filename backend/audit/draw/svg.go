@@ -1,4 +1,5 @@
-package main
+// Package draw lays graphs out and draws them: for pages, and as pictures that stand alone.
+package draw
 
 import (
 	"bufio"
@@ -10,9 +11,6 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 )
-
-// svgPad is the margin of a picture.
-const svgPad = 24.0
 
 // svgStyle has the colours of the audit page, as plain values: programs that convert pictures know no others.
 const svgStyle = `.back{fill:#fbfbfa}
@@ -27,14 +25,14 @@ text{font:600 13px system-ui,sans-serif;fill:#1d2125}
 .o0{fill:#2f6fc0}.o1{fill:#c2571a}.o2{fill:#2e8540}.o3{fill:#8e3fa8}.o4{fill:#a8781a}.o5{fill:#b3325f}.o6{fill:#16808a}.o7{fill:#6b5b4f}
 `
 
-// svg writes the main function of m as a picture that stands alone, laid out and marked as on the audit page: stripes are owners,
+// SVG writes the main function of m as a picture that stands alone, laid out and marked as on the audit page: stripes are owners,
 // dashed boxes public, a red border is a reveal, and a ring marks what opens masked values. A box's title is its line of the text.
-func svg(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
+func SVG(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 	if len(m.Funcs) == 0 {
 		return fmt.Errorf("%s has no function to draw", level)
 	}
 	f := m.Main()
-	nodes, err := pageNodes(f, p)
+	nodes, err := Nodes(f, p)
 	if err != nil {
 		return err
 	}
@@ -49,19 +47,16 @@ func svg(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 		}
 		fmt.Fprintf(b, format, args...)
 	}
-	class := map[string]string{}
-	for i, r := range m.Parties {
-		class[r] = fmt.Sprintf("o%d", i%shades)
-	}
+	class := classes(m.Parties)
 	d := layout(f)
-	put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" width=\"%[1]g\" height=\"%[2]g\" role=\"img\">\n", d.Width+2*svgPad, d.Height+2*svgPad)
+	put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" width=\"%[1]g\" height=\"%[2]g\" role=\"img\">\n", d.Width+2*Pad, d.Height+2*Pad)
 	put("<title>%s, level %s: %d values</title>\n<style>\n", m.Name, level, len(f.Body))
 	b.WriteString(svgStyle)
 	b.WriteString("</style>\n<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n")
-	for _, e := range d.Edges {
-		put("<path class=\"edge\" d=\"%s\"/>\n", curve(e.Points, svgPad))
+	for _, e := range d.Lines {
+		put("<path class=\"edge\" d=\"%s\"/>\n", curve(e.Points))
 	}
-	for _, x := range d.Boxes {
+	for _, x := range d.Places {
 		n := nodes[x.V.ID]
 		t := x.V.Type
 		t.Vis = ir.Public()
@@ -70,12 +65,12 @@ func svg(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 		if level == "share" {
 			n.Rings = x.V.Op == ir.OpOpen || x.V.Op == ir.OpOpenBit
 		}
-		box := newPageBox(n, x, svgPad, class)
+		box := newBox(n, x, class)
 		if x.V.Op == ir.OpReveal {
 			box.Class += " reveal"
 		}
-		put("<g class=\"%s\" transform=\"translate(%g %g)\"><title>%s</title><rect class=\"body\" width=\"%g\" height=\"%g\" rx=\"6\"/>", box.Class, box.X, box.Y, strings.Join(strings.Fields(clip(ir.Line(x.V), 400)), " "), boxWidth, boxHeight)
-		for _, s := range box.Stripe {
+		put("<g class=\"%s\" transform=\"translate(%g %g)\"><title>%s</title><rect class=\"body\" width=\"%g\" height=\"%g\" rx=\"6\"/>", box.Class, box.X, box.Y, strings.Join(strings.Fields(clip(ir.Line(x.V), 400)), " "), BoxWidth, BoxHeight)
+		for _, s := range box.Stripes {
 			put("<rect class=\"%s\" x=\"1\" y=\"%.4g\" width=\"7\" height=\"%.4g\" rx=\"2\"/>", s.Class, s.Y+1, s.H-2)
 		}
 		put("<text x=\"16\" y=\"19\">%s</text><text class=\"sub\" x=\"16\" y=\"36\">%s</text>", box.Title, box.Sub)
