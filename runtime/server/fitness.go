@@ -14,6 +14,7 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
@@ -144,7 +145,7 @@ func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, 
 		}
 		return "", "", err
 	}
-	var r statusReply
+	var r control.Status
 	if err := json.Unmarshal(data, &r); err != nil {
 		return "", "", &misfit{fmt.Errorf("%s answers with a malformed status", name)}
 	}

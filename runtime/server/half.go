@@ -2,53 +2,17 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 )
-
-// A Ticket names an open session, and is the right to take part in it: who knows the number alone cannot. It goes from the client that opened the session to
-// those of the other parties.
-type Ticket struct {
-	Session uint64 `json:"session"`
-	Secret  string `json:"secret"` // 128 random bits
-	// Request, if not empty, is the client's own name of its request: under it outputs are given again.
-	Request string `json:"-"`
-}
-
-// String returns the ticket as one word.
-func (t Ticket) String() string { return strconv.FormatUint(t.Session, 10) + "-" + t.Secret }
-
-// ParseTicket reads what String has written.
-func ParseTicket(s string) (Ticket, error) {
-	number, secret, _ := strings.Cut(s, "-")
-	id, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || id == 0 || id > maxID || secret == "" || len(secret) > 2*len(rand.Text()) {
-		return Ticket{}, fmt.Errorf("%q is no session; want what the client that opened it has printed, such as 17-%s", s, strings.Repeat("A", 8)+"...")
-	}
-	return Ticket{Session: id, Secret: secret}, nil
-}
-
-// requestForm is what the name of a request looks like.
-var requestForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
-
-// CheckRequest returns an error unless a text may name a request.
-func CheckRequest(id string) error {
-	if !requestForm.MatchString(id) {
-		return fmt.Errorf("request %.70q: want 1 to 64 of A-Z, a-z, 0-9 and _.:-", id)
-	}
-	return nil
-}
 
 // A half is what a party's clients see of a session: it belongs to one certificate, takes inputs once and gives outputs once. It is guarded by the server's
 // mutex.
@@ -85,13 +49,13 @@ func (s *Server) newHalf(r jobRequest) half {
 // and programs elsewhere.
 func (s *Server) patience(h *half) time.Duration {
 	if h.expects {
-		return min(s.cfg.input, s.cfg.timeout+time.Duration(inputBytes(s.plan, s.name)/slowest)*time.Second)
+		return min(s.cfg.input, s.cfg.timeout+time.Duration(control.InputBytes(s.plan, s.name)/control.Slowest)*time.Second)
 	}
 	return s.cfg.input
 }
 
 // sessionOf returns the session that a client's ticket names. A wrong secret and a session that is not there are answered alike. The mutex is held.
-func (s *Server) sessionOf(t Ticket) (*job, error) {
+func (s *Server) sessionOf(t control.Ticket) (*job, error) {
 	j := s.jobs[s.jobKey("session", t.Session)]
 	if j == nil || subtle.ConstantTimeCompare([]byte(j.secret), []byte(t.Secret)) != 1 {
 		return nil, fmt.Errorf("%s knows no session %d with this ticket: it has ended long ago, or the ticket is of another", s.name, t.Session)
@@ -112,7 +76,7 @@ func (s *Server) claim(j *job, peer, request string) error {
 }
 
 // give takes a client's inputs of a session. The same ones again, under the name of the same request, are a retry.
-func (s *Server) give(peer string, t Ticket, data []byte, words [][]uint64) error {
+func (s *Server) give(peer string, t control.Ticket, data []byte, words [][]uint64) error {
 	sum := sha256.Sum256(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +113,7 @@ func (s *Server) leave(_ context.Context, peer string, req []byte) ([]byte, erro
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -198,7 +162,7 @@ func (s *Server) watch(gone <-chan struct{}, r jobRequest) {
 var errGiven = errors.New("its outputs have been given, or nobody came for them in time; they are gone")
 
 // handOut gives a session's outputs to its client: once, and again to the same request.
-func (s *Server) handOut(j *job, t Ticket) (outputs map[string][]uint64, err error) {
+func (s *Server) handOut(j *job, t control.Ticket) (outputs map[string][]uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch again := t.Request != "" && t.Request == j.request; {
@@ -272,7 +236,7 @@ func (s *Server) forgetOutputs(j *job) {
 // A request is an opening that its client has named.
 type request struct {
 	done   chan struct{} // closed when it is known how the opening ended
-	ticket Ticket
+	ticket control.Ticket
 	err    error
 	at     time.Time
 }
@@ -284,7 +248,7 @@ const maxNamed = 1024
 type requestKey struct{ client, name string }
 
 // named returns the session of a request that has come before, or notes that it comes now: then the caller opens it, and tells end how that went.
-func (s *Server) named(ctx context.Context, peer, name string, find bool) (t Ticket, end func(Ticket, error), err error) {
+func (s *Server) named(ctx context.Context, peer, name string, find bool) (t control.Ticket, end func(control.Ticket, error), err error) {
 	k := requestKey{peer, name}
 	s.mu.Lock()
 	q := s.requests[k]
@@ -300,7 +264,7 @@ func (s *Server) named(ctx context.Context, peer, name string, find bool) (t Tic
 		s.requests[k] = q
 		s.prune(peer)
 		s.mu.Unlock()
-		return t, func(t Ticket, err error) {
+		return t, func(t control.Ticket, err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if q.ticket, q.err = t, err; err != nil && s.requests[k] == q {

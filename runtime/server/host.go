@@ -19,6 +19,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/backend/verify"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
@@ -152,8 +153,8 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, s.handlers())
-	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), longReplies(p)
-	s.node.Together = int64(s.gate.capacity()) * int64(inputBytes(p, name)) // which sessions count as theirs
+	s.node.Worker, s.node.Limits, s.node.Replies = cfg.Worker, longRequests(p, name), control.LongReplies(p)
+	s.node.Together = int64(s.gate.capacity()) * int64(control.InputBytes(p, name)) // which sessions count as theirs
 	s.node.Known = s.isKnown
 	return s, nil
 }
@@ -325,35 +326,6 @@ func (s *Server) isKnown(peer string) bool {
 	return s.isRole(peer) || s.isClient(peer) || s.mayOrder(peer)
 }
 
-// decode reads a control request.
-func decode[T any](req []byte) (T, error) {
-	var x T
-	if err := json.Unmarshal(req, &x); err != nil {
-		return x, errors.New("malformed request")
-	}
-	return x, nil
-}
-
-// A statusReply says what a server is.
-type statusReply struct {
-	Name  string            `json:"name"`
-	Plan  string            `json:"plan"`
-	Setup uint64            `json:"setup"`
-	Stats engine.PhaseStats `json:"stats"`
-
-	Software string `json:"software"`
-	Protocol int    `json:"protocol"`
-	Format   int    `json:"format"`   // of plans
-	Time     int64  `json:"time"`     // nanoseconds since 1970
-	Capacity int    `json:"capacity"` // sessions at once
-	Running  int    `json:"running"`
-	Queued   int    `json:"queued"`
-	Material int    `json:"material"` // sessions in store
-	Stopping bool   `json:"stopping"`
-	Worker   int    `json:"worker"`
-	Workers  int    `json:"workers"`
-}
-
 func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error) {
 	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
@@ -361,7 +333,7 @@ func (s *Server) status(_ context.Context, peer string, _ []byte) ([]byte, error
 	stock := s.stockNow().Sessions
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := statusReply{Name: s.name, Plan: s.planHex(), Setup: s.epoch, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
+	r := control.Status{Name: s.name, Plan: s.planHex(), Setup: s.epoch, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
 		Capacity: s.gate.capacity(), Running: s.gate.count(), Queued: s.gate.queued(), Material: stock, Stopping: s.stopping(), Worker: s.cfg.Worker, Workers: s.cfg.Workers}
 	if s.model != nil {
 		r.Stats = s.model.Stats

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
@@ -70,17 +71,11 @@ func (r jobRequest) last() uint64 {
 // remainders, so that a number says whose it is, to clients and in logs and traces.
 func (c *Config) next(last uint64) uint64 {
 	n := last + 1
-	for c.workerOf(n) != c.Worker {
+	for c.WorkerOf(n) != c.Worker {
 		n++
 	}
 	return n
 }
-
-// workerOf returns the worker that gives a number.
-func (c *Config) workerOf(id uint64) int { return int((id - 1) % uint64(c.Workers)) }
-
-// maxID bounds numbers of sessions and material.
-const maxID = 1 << 62
 
 func (s *Server) jobKey(purpose string, id uint64) string { return fmt.Sprintf("%s %d", purpose, id) }
 
@@ -94,7 +89,7 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -104,20 +99,20 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 	if err := s.takes(); err != nil {
 		return nil, err
 	}
-	if r.ID > maxID || r.Stock > maxID { // numbers never wrap
+	if r.ID > control.MaxID || r.Stock > control.MaxID { // numbers never wrap
 		return nil, errors.New("malformed request")
 	}
 	switch r.Purpose {
 	case "setup":
 	case "session":
-		if w := s.cfg.workerOf(r.ID); w != s.cfg.Worker {
+		if w := s.cfg.WorkerOf(r.ID); w != s.cfg.Worker {
 			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
 		}
 		if err := s.gate.enter(ctx, r.Opener, s.cfg.queue); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 	case "material":
-		if r.Count <= 0 || r.Count > maxBatch {
+		if r.Count <= 0 || r.Count > control.MaxBatch {
 			return nil, errors.New("malformed request")
 		}
 	default:
@@ -369,7 +364,7 @@ func (s *Server) wait(ctx context.Context, peer string, req []byte) ([]byte, err
 	if !s.isRole(peer) {
 		return nil, fmt.Errorf("%q is not a role of the plan", peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}

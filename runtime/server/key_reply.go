@@ -3,6 +3,8 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+
+	"smpcc/runtime/control"
 )
 
 // A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
@@ -19,12 +21,12 @@ func writeKeys(keys [][]byte) ([]byte, error) {
 // readKeys reads a reply that must carry n keys, and clears it. The caller clears the keys.
 func readKeys(reply []byte, n int) ([][]byte, error) {
 	defer clear(reply)
-	r, err := decode[keyReply](reply)
+	r, err := control.Decode[keyReply](reply)
 	if err == nil && len(r.Keys) != n {
 		err = fmt.Errorf("answered with %d keys, want %d", len(r.Keys), n)
 	}
 	for i := 0; err == nil && i < n; i++ {
-		if len(r.Keys[i]) != keyBytes {
+		if len(r.Keys[i]) != control.KeyBytes {
 			err = fmt.Errorf("answered with a key of %d bytes", len(r.Keys[i]))
 		}
 	}

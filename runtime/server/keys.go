@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 )
@@ -107,7 +108,7 @@ func (s *Server) key(ctx context.Context, peer string, req []byte) ([]byte, erro
 	if s.role != s.plan.NumParties() || i < 0 {
 		return nil, fmt.Errorf("%s has no key for %q", s.name, peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}

@@ -10,19 +10,12 @@ import (
 	"sync"
 	"time"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
 )
 
 // The first party leads: it numbers setups, material and sessions and tells the others to join.
-
-// An openRequest asks for a session.
-type openRequest struct {
-	Plan    string   `json:"plan"`
-	Request string   `json:"request,omitempty"` // the client's name of it
-	Find    bool     `json:"find,omitempty"`    // only if it has come before
-	For     []string `json:"for,omitempty"`     // the parties that the client acts for
-}
 
 // open begins a session for a client when there is room, with a setup before it if one is needed.
 func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, error) {
@@ -32,7 +25,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s, which its configuration lists", peer, s.name)
 	}
-	r, err := decode[openRequest](req)
+	r, err := control.Decode[control.OpenRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +42,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 		}
 		return json.Marshal(t)
 	}
-	if err := CheckRequest(r.Request); err != nil {
+	if err := control.CheckRequest(r.Request); err != nil {
 		return nil, err
 	}
 	t, end, err := s.named(ctx, peer, r.Request, r.Find)
@@ -64,7 +57,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 }
 
 // openFor begins a session for a client when there is room.
-func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Ticket, err error) {
+func (s *Server) openFor(ctx context.Context, peer string, q control.OpenRequest) (t control.Ticket, err error) {
 	if err := s.takes(); err != nil {
 		return t, err
 	}
@@ -84,7 +77,7 @@ func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Tic
 		}
 		s.metrics.Queued(time.Since(start))
 		s.watch(grpcnet.Gone(ctx), r)
-		return Ticket{Session: r.ID, Secret: r.Secret}, nil
+		return control.Ticket{Session: r.ID, Secret: r.Secret}, nil
 	}
 }
 
@@ -334,7 +327,7 @@ func (s *Server) start(ctx context.Context, r jobRequest, use func() error) erro
 // learn takes from the answer of a role that has joined how many sessions it can run at once, which another start of its
 // server may have changed.
 func (s *Server) learn(role string, reply []byte) error {
-	r, err := decode[joinReply](reply)
+	r, err := control.Decode[joinReply](reply)
 	if err != nil || r.Capacity < 1 {
 		return fmt.Errorf("%s answered Join with a malformed reply", role)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 	"smpcc/runtime/message"
@@ -19,13 +20,8 @@ import (
 // material rise as sessions' do; the ledger records a session's id and its material's number together, before the first
 // opening.
 
-// maxBatch is how many sessions one material job makes, so that what it has made can be used while the next job runs.
-const maxBatch = 16
-
 // maxGenerate bounds one request to generate.
 const maxGenerate = 1 << 16
-
-const keyBytes = 32
 
 // incoming returns the bytes that come from each role in the exchanges of the offline phase, and their sum.
 func (s *Server) incoming() (rounds [][]int, total int) {
@@ -44,7 +40,7 @@ func (s *Server) openStore() error {
 		return nil
 	}
 	_, total := s.incoming()
-	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
+	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)), s.digest, s.epoch, control.KeyBytes+total, s.cfg.disk, s.cfg.expire)
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
@@ -98,7 +94,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 	}
 	defer add.Discard()
 	none := make([][]byte, len(s.plan.Programs))
-	record := make([]byte, keyBytes+total)
+	record := make([]byte, control.KeyBytes+total)
 	defer clear(record)
 	for i := range j.count {
 		record = append(record[:0], keys[i]...)
@@ -167,14 +163,14 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 
 // takeStock returns the streams and the offline messages of a session whose material was stored.
 func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
-	k, err := material.KeyOf(j.record[:keyBytes])
+	k, err := material.KeyOf(j.record[:control.KeyBytes])
 	if err != nil {
 		return nil, nil, err
 	}
 	defer k.Clear()
 	streams := make(engine.Streams, s.plan.NumParties())
 	streams[s.role], err = material.NewStream(k)
-	return streams, &stored{j.record[keyBytes:]}, err
+	return streams, &stored{j.record[control.KeyBytes:]}, err
 }
 
 // generate makes material for n more sessions; the lead calls it.
@@ -186,7 +182,7 @@ func (s *Server) generate(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		batch := min(n, maxBatch)
+		batch := min(n, control.MaxBatch)
 		if err := s.stock().Room(batch); err != nil {
 			return err
 		}
@@ -256,17 +252,12 @@ func (s *Server) refill() {
 }
 
 // stockNow counts the material that is left.
-func (s *Server) stockNow() material.Stock {
+func (s *Server) stockNow() control.Stock {
 	st := s.stock()
 	if st == nil {
-		return material.Stock{Limit: s.cfg.disk}
+		return control.Stock{Limit: s.cfg.disk}
 	}
-	return st.StockOf(s.stocked.Floor(), s.stocked.Free)
-}
-
-// A generateRequest asks for material.
-type generateRequest struct {
-	Sessions int `json:"sessions"`
+	return control.Stock(st.StockOf(s.stocked.Floor(), s.stocked.Free))
 }
 
 // generateHandler makes material at the word of an operator or client.
@@ -277,7 +268,7 @@ func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) (
 	if s.role != 0 {
 		return nil, fmt.Errorf("material is made at the word of %s", s.plan.Manifest.Parties[0])
 	}
-	r, err := decode[generateRequest](req)
+	r, err := control.Decode[control.GenerateRequest](req)
 	if err != nil {
 		return nil, err
 	}
