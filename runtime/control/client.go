@@ -83,7 +83,7 @@ func (c *Client) call(ctx context.Context, role, method string, req, reply any, 
 // Ready waits until a role's server answers, and checks that it runs the same plan.
 func (c *Client) Ready(ctx context.Context, role string) error {
 	var r Status
-	if err := c.call(ctx, role, "Status", struct{}{}, &r, promptly); err != nil {
+	if err := c.call(ctx, role, "Status", PlanRequest{c.digest}, &r, promptly); err != nil {
 		return err
 	}
 	if r.Plan != c.digest {
@@ -95,14 +95,14 @@ func (c *Client) Ready(ctx context.Context, role string) error {
 // Generate has material for more sessions made, at the first party, and returns what is in its store then.
 func (c *Client) Generate(ctx context.Context, sessions int) (*Stock, error) {
 	var k Stock
-	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", GenerateRequest{Sessions: sessions}, &k, eventually)
+	err := c.call(ctx, c.plan.Manifest.Parties[0], "Generate", GenerateRequest{Plan: c.digest, Sessions: sessions}, &k, eventually)
 	return &k, err
 }
 
 // Stock returns what a party has stored.
 func (c *Client) Stock(ctx context.Context, party string) (*Stock, error) {
 	var k Stock
-	err := c.call(ctx, party, "Material", struct{}{}, &k, promptly)
+	err := c.call(ctx, party, "Material", PlanRequest{c.digest}, &k, promptly)
 	return &k, err
 }
 
@@ -154,7 +154,7 @@ func (c *Client) Input(ctx context.Context, t Ticket, party string, words [][]ui
 	if !own {
 		return nil
 	}
-	req, err := Seal(InputHead{Ticket: t, Request: t.Request}, data)
+	req, err := Seal(InputHead{Plan: c.digest, Ticket: t, Request: t.Request}, data)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ type RoleResult struct {
 
 // Result waits for the end of a session at a role, and takes the outputs: they are given once, and again only under the name of the request.
 func (c *Client) Result(ctx context.Context, t Ticket, role string) (*RoleResult, error) {
-	req, err := json.Marshal(ResultRequest{Ticket: t, Request: t.Request})
+	req, err := json.Marshal(ResultRequest{Plan: c.digest, Ticket: t, Request: t.Request})
 	if err != nil {
 		return nil, err
 	}

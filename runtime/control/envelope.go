@@ -17,12 +17,6 @@ const HeadBytes = 4 << 10
 // Slowest is the speed, in bytes a second, at which inputs are expected to be sent.
 const Slowest = 64 << 10
 
-// Of replies to parties that ask for keys: the bytes of one, and how many sessions one material job makes at most, so that what it has made can be used while the next job runs.
-const (
-	KeyBytes = 32
-	MaxBatch = 16
-)
-
 // Seal puts a head before data.
 func Seal(head any, data []byte) ([]byte, error) {
 	h, err := json.Marshal(head)
@@ -66,6 +60,5 @@ func OutputBytes(p *plan.Plan) (n int) {
 
 // LongReplies returns the lengths of replies that are not short.
 func LongReplies(p *plan.Plan) map[string]int {
-	key := len(`"",`) + (KeyBytes+2)/3*4
-	return map[string]int{"Result": HeadBytes + 12*len(p.Manifest.Outputs) + OutputBytes(p), "Key": HeadBytes + MaxBatch*key}
+	return map[string]int{"Result": HeadBytes + 12*len(p.Manifest.Outputs) + OutputBytes(p)}
 }

@@ -20,12 +20,14 @@ type OpenRequest struct {
 
 // An InputHead says for which session the inputs behind it are: those of one party, packed, in the order of the manifest.
 type InputHead struct {
+	Plan    string `json:"plan,omitempty"`
 	Ticket  Ticket `json:"ticket"`
 	Request string `json:"request,omitempty"`
 }
 
 // A ResultRequest asks for the outputs of a session.
 type ResultRequest struct {
+	Plan    string `json:"plan,omitempty"`
 	Ticket  Ticket `json:"ticket"`
 	Request string `json:"request,omitempty"`
 }
@@ -36,6 +38,11 @@ type ResultHead struct {
 	Setup   transport.PhaseStats `json:"setup"`
 	Offline transport.PhaseStats `json:"offline"`
 	Online  transport.PhaseStats `json:"online"`
+}
+
+// A PlanRequest asks about a plan.
+type PlanRequest struct {
+	Plan string `json:"plan,omitempty"`
 }
 
 // A Status says what a server is.
@@ -60,7 +67,8 @@ type Status struct {
 
 // A GenerateRequest asks for material.
 type GenerateRequest struct {
-	Sessions int `json:"sessions"`
+	Plan     string `json:"plan,omitempty"`
+	Sessions int    `json:"sessions"`
 }
 
 // A Stock says what a party has stored.

@@ -9,7 +9,7 @@ import (
 )
 
 // input takes this party's inputs of a session from one of its clients.
-func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) input(_ context.Context, peer string, req []byte) ([]byte, error) {
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not give inputs of %s: it is not among its clients", peer, s.name)
 	}
@@ -38,7 +38,7 @@ func (s *Server) input(_ context.Context, peer string, req []byte) ([]byte, erro
 }
 
 // inputWords unpacks this party's inputs, nil for those of others.
-func (s *Server) inputWords(data []byte) ([][]uint64, error) {
+func (s *deployment) inputWords(data []byte) ([][]uint64, error) {
 	if want := control.InputBytes(s.plan, s.name); len(data) != want {
 		return nil, fmt.Errorf("the inputs of %s have %d bytes, want %d", s.name, len(data), want)
 	}
@@ -61,7 +61,7 @@ func (s *Server) inputWords(data []byte) ([][]uint64, error) {
 }
 
 // result answers with this party's outputs once a session has ended.
-func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) result(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not read outputs of %s: it is not among its clients", peer, s.name)
 	}
@@ -100,7 +100,7 @@ func (s *Server) result(ctx context.Context, peer string, req []byte) ([]byte, e
 }
 
 // mine returns the session of a ticket whose half here is a client's. Where the party gives inputs, the client has given them first.
-func (s *Server) mine(peer string, t control.Ticket) (*job, error) {
+func (s *deployment) mine(peer string, t control.Ticket) (*job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	j, err := s.sessionOf(t)

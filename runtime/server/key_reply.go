@@ -7,6 +7,12 @@ import (
 	"smpcc/runtime/control"
 )
 
+// keyBytes is the length of a derived key.
+const keyBytes = 32
+
+// longestKeys is the length of a reply with the keys of a material job.
+const longestKeys = control.HeadBytes + maxBatch*(len(`"",`)+(keyBytes+2)/3*4)
+
 // A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
 type keyReply struct {
 	Keys [][]byte `json:"keys"`
@@ -26,7 +32,7 @@ func readKeys(reply []byte, n int) ([][]byte, error) {
 		err = fmt.Errorf("answered with %d keys, want %d", len(r.Keys), n)
 	}
 	for i := 0; err == nil && i < n; i++ {
-		if len(r.Keys[i]) != control.KeyBytes {
+		if len(r.Keys[i]) != keyBytes {
 			err = fmt.Errorf("answered with a key of %d bytes", len(r.Keys[i]))
 		}
 	}

@@ -6,20 +6,18 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"smpcc/runtime/control"
 )
 
 // TestKeyRepliesAreCleared checks that keys travel as they are and that neither side keeps what it has written or read of them.
 func TestKeyRepliesAreCleared(t *testing.T) {
-	keys := [][]byte{bytes.Repeat([]byte{1}, control.KeyBytes), bytes.Repeat([]byte{2}, control.KeyBytes)}
+	keys := [][]byte{bytes.Repeat([]byte{1}, keyBytes), bytes.Repeat([]byte{2}, keyBytes)}
 	want := [][]byte{slices.Clone(keys[0]), slices.Clone(keys[1])}
 	reply, err := writeKeys(keys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range keys {
-		if !bytes.Equal(keys[i], make([]byte, control.KeyBytes)) {
+		if !bytes.Equal(keys[i], make([]byte, keyBytes)) {
 			t.Errorf("key %d is left at the sender", i)
 		}
 	}
@@ -34,7 +32,7 @@ func TestKeyRepliesAreCleared(t *testing.T) {
 		t.Errorf("the reply is left: %q", reply)
 	}
 	clearAll(got)
-	if !bytes.Equal(got[1], make([]byte, control.KeyBytes)) {
+	if !bytes.Equal(got[1], make([]byte, keyBytes)) {
 		t.Error("a key is left at the receiver")
 	}
 	for name, reply := range map[string]string{

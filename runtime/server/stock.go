@@ -20,11 +20,14 @@ import (
 // material rise as sessions' do; the ledger records a session's id and its material's number together, before the first
 // opening.
 
+// maxBatch is how many sessions one material job makes, so that what it has made can be used while the next job runs.
+const maxBatch = 16
+
 // maxGenerate bounds one request to generate.
 const maxGenerate = 1 << 16
 
 // incoming returns the bytes that come from each role in the exchanges of the offline phase, and their sum.
-func (s *Server) incoming() (rounds [][]int, total int) {
+func (s *deployment) incoming() (rounds [][]int, total int) {
 	rounds = engine.Incoming(s.plan, s.role, plan.Offline)
 	for _, r := range rounds {
 		for _, n := range r {
@@ -35,12 +38,12 @@ func (s *Server) incoming() (rounds [][]int, total int) {
 }
 
 // openStore opens the store for the current setup; the server's mutex is held.
-func (s *Server) openStore() error {
+func (s *deployment) openStore() error {
 	if s.role == s.plan.NumParties() {
 		return nil
 	}
 	_, total := s.incoming()
-	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)), s.digest, s.epoch, control.KeyBytes+total, s.cfg.disk, s.cfg.expire)
+	st, err := material.OpenStore(s.files(), filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)), s.digest, s.epoch, keyBytes+total, s.cfg.disk, s.cfg.expire)
 	if err != nil {
 		return fmt.Errorf("material: %w", err)
 	}
@@ -50,7 +53,7 @@ func (s *Server) openStore() error {
 }
 
 // otherMaterial returns what material of other plans takes, which counts in the limit.
-func (s *Server) otherMaterial() int64 {
+func (s *deployment) otherMaterial() int64 {
 	mine, err := bytesOf(filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)))
 	if err != nil {
 		return 0
@@ -59,14 +62,14 @@ func (s *Server) otherMaterial() int64 {
 }
 
 // stock returns the store, nil before the first setup.
-func (s *Server) stock() *material.Store {
+func (s *deployment) stock() *material.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store
 }
 
 // makeMaterial is the body of a material job.
-func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
+func (s *deployment) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
 	if s.role == s.plan.NumParties() {
 		rounds := s.plan.Programs[s.role].Offline
 		for i := range uint64(j.count) {
@@ -94,7 +97,7 @@ func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, 
 	}
 	defer add.Discard()
 	none := make([][]byte, len(s.plan.Programs))
-	record := make([]byte, control.KeyBytes+total)
+	record := make([]byte, keyBytes+total)
 	defer clear(record)
 	for i := range j.count {
 		record = append(record[:0], keys[i]...)
@@ -162,19 +165,19 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 }
 
 // takeStock returns the streams and the offline messages of a session whose material was stored.
-func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
-	k, err := material.KeyOf(j.record[:control.KeyBytes])
+func (s *deployment) takeStock(j *job) (engine.Streams, engine.Transport, error) {
+	k, err := material.KeyOf(j.record[:keyBytes])
 	if err != nil {
 		return nil, nil, err
 	}
 	defer k.Clear()
 	streams := make(engine.Streams, s.plan.NumParties())
 	streams[s.role], err = material.NewStream(k)
-	return streams, &stored{j.record[control.KeyBytes:]}, err
+	return streams, &stored{j.record[keyBytes:]}, err
 }
 
 // generate makes material for n more sessions; the lead calls it.
-func (s *Server) generate(ctx context.Context, n int) error {
+func (s *deployment) generate(ctx context.Context, n int) error {
 	s.dealing.Lock()
 	defer s.dealing.Unlock()
 	for n > 0 {
@@ -182,7 +185,7 @@ func (s *Server) generate(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		batch := min(n, control.MaxBatch)
+		batch := min(n, maxBatch)
 		if err := s.stock().Room(batch); err != nil {
 			return err
 		}
@@ -212,7 +215,7 @@ func (s *Server) generate(ctx context.Context, n int) error {
 }
 
 // refill keeps the store between its marks while the server runs.
-func (s *Server) refill() {
+func (s *deployment) refill() {
 	low, high := s.cfg.Material.Low, s.cfg.Material.High
 	if s.role != 0 || low == 0 {
 		return
@@ -252,7 +255,7 @@ func (s *Server) refill() {
 }
 
 // stockNow counts the material that is left.
-func (s *Server) stockNow() control.Stock {
+func (s *deployment) stockNow() control.Stock {
 	st := s.stock()
 	if st == nil {
 		return control.Stock{Limit: s.cfg.disk}
@@ -261,7 +264,7 @@ func (s *Server) stockNow() control.Stock {
 }
 
 // generateHandler makes material at the word of an operator or client.
-func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if !s.mayOrder(peer) {
 		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor in material_clients of its configuration", peer, s.name)
 	}
@@ -282,7 +285,7 @@ func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) (
 }
 
 // stockHandler tells how much material is stored here.
-func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
+func (s *deployment) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
 	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}
