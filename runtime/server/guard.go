@@ -27,7 +27,7 @@ func runsKey(g plan.Guard) [32]byte {
 }
 
 // conditions returns why no setup or session may begin now, nil if one may.
-func (s *Server) conditions(purpose string) error {
+func (s *deployment) conditions(purpose string) error {
 	var list []attest.Statement
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Expires != 0 && time.Now().Unix() >= g.Expires {
@@ -54,7 +54,7 @@ func (s *Server) conditions(purpose string) error {
 			}
 		}
 		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
-			if s.runs[runsKey(g)].Highest() >= uint64(g.MaxRuns) {
+			if s.runs.counted(g).Highest() >= uint64(g.MaxRuns) {
 				return allRunsUsed(g)
 			}
 		}
@@ -65,7 +65,7 @@ func (s *Server) conditions(purpose string) error {
 // guards refuses a plan whose conditions are not those of the policies it was compiled under: runs are counted by the digest of the
 // policy, so that another digest would begin a count of its own. Every server asks this, and an owner's server compares the
 // digest with its own policy besides.
-func (s *Server) guards() error {
+func (s *deployment) guards() error {
 	m := &s.plan.Manifest
 	for i, g := range m.Guards {
 		if slices.ContainsFunc(m.Guards[:i], func(o plan.Guard) bool { return o.Owner == g.Owner }) {
@@ -90,7 +90,7 @@ func (s *Server) guards() error {
 // comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
 // outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
 // failed is waited for here, so that no number is taken up in vain.
-func (s *Server) permit(purpose string, id uint64, use func() error) (written func() error, err error) {
+func (s *deployment) permit(purpose string, id uint64, use func() error) (written func() error, err error) {
 	if err := s.conditions(purpose); err != nil {
 		return nil, s.refused(purpose, id, err)
 	}
@@ -116,13 +116,16 @@ func (s *Server) permit(purpose string, id uint64, use func() error) (written fu
 }
 
 // refused writes a refusal down and returns why.
-func (s *Server) refused(purpose string, id uint64, why error) error {
+func (s *deployment) refused(purpose string, id uint64, why error) error {
 	s.log.Warn("refused", purpose, id, "reason", why.Error())
 	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
 }
 
-// turnedAway writes down that a plan was refused before the server served, and returns why.
-func (s *Server) turnedAway(why error) error {
+// turnedAway writes down that a plan was refused before the server served it, and returns why.
+func (s *deployment) turnedAway(why error) error {
+	if s.audit != nil {
+		return errors.Join(why, s.note("start", "refused", why.Error()))
+	}
 	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
 		return errors.Join(why, err)
 	}
@@ -130,11 +133,21 @@ func (s *Server) turnedAway(why error) error {
 	if err != nil {
 		return errors.Join(why, err)
 	}
-	return errors.Join(why, l.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "refused", Reason: why.Error()}), l.Close())
+	return errors.Join(why, l.Add(s.event("start", "refused", why.Error())), l.Close())
+}
+
+// event is what the log says of the plan as a whole.
+func (s *deployment) event(what, decision, reason string) attest.Event {
+	return attest.Event{What: what, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: decision, Reason: reason}
+}
+
+// note writes down what happens to the plan as a whole.
+func (s *deployment) note(what, decision, reason string) error {
+	return s.audit.Add(s.event(what, decision, reason))
 }
 
 // ended writes down how a job ended, soon: that it failed, but not why, as reasons may come from others.
-func (s *Server) ended(j *job) {
+func (s *deployment) ended(j *job) {
 	e := attest.Event{What: "ended", Role: s.name, Plan: s.planHex(), Session: j.id, Decision: "done"}
 	if j.err != nil {
 		e.Decision = "failed"
@@ -146,7 +159,7 @@ func (s *Server) ended(j *job) {
 }
 
 // policyReason says under which policy the server runs the plan, for the log.
-func (s *Server) policyReason() string {
+func (s *deployment) policyReason() string {
 	for _, r := range s.plan.Manifest.Policies {
 		if r.Owner == s.name {
 			return "policy " + r.Digest
@@ -157,7 +170,7 @@ func (s *Server) policyReason() string {
 
 // ownGuard compares what this owner's policy file asks of a run with what the plan's manifest says it asks. A server that has
 // only the policy's digest relies on the manifest.
-func (s *Server) ownGuard() error {
+func (s *deployment) ownGuard() error {
 	if s.cfg.Policy == "" {
 		return nil
 	}
