@@ -38,11 +38,7 @@ func Emit(m *ir.Module, opt Options) (p *plan.Plan, err error) {
 		}
 		l.wires[v] = low(l, v)
 	}
-	for role := range l.roles {
-		l.roles[role].prune(l.rounds, role)
-		l.roles[role].delay(l.rounds, role)
-		l.plan.Programs = append(l.plan.Programs, l.program(role))
-	}
+	l.Finish()
 	if err := l.plan.Validate(); err != nil {
 		return nil, fmt.Errorf("internal error: emitted plan: %w", err)
 	}

@@ -70,7 +70,7 @@ func (l *lowerer) linear(role int, v *ir.Value, slot int) int {
 		}
 		c.SrcStrides, c.DstStrides = inSt, dst
 		z := l.step(role, atSetup, n, plan.Step{Op: plan.StepZero})
-		l.place(role, z, slot)
+		l.Place(role, z, slot)
 		l.again(role, z, c.Step(0, slot))
 		return z
 	case ir.OpGather:
@@ -98,26 +98,6 @@ func (l *lowerer) linear(role int, v *ir.Value, slot int) int {
 	return zero
 }
 
-// place moves the birth of slot dst, written by a step already emitted at setup, to when src is there, so that a buffer
-// that is filled in parts lives in the right scope.
-func (l *lowerer) place(role, dst, src int) {
-	r := l.roles[role]
-	from, to := r.slots[dst].when, later(r.slots[dst].when, r.slots[src].when)
-	if from == to {
-		return
-	}
-	ph := &r.phases[from.phase]
-	steps := ph.steps[from.round]
-	s := steps[len(steps)-1]
-	if s.Dst != dst {
-		ir.Bug("place: slot %d was not written last", dst)
-	}
-	ph.steps[from.round] = steps[:len(steps)-1]
-	r.slots[dst].when = to
-	ph = &r.phases[to.phase]
-	ph.steps[to.round] = append(ph.steps[to.round], s)
-}
-
 // concat joins every component; shares of public constants are party 0's.
 func (l *lowerer) concat(v *ir.Value) *wire {
 	axis, to := v.Attrs.Int("axis", 0), v.Type.Shape
@@ -128,7 +108,7 @@ func (l *lowerer) concat(v *ir.Value) *wire {
 		for i, a := range v.Args {
 			slots[i] = part(l.wires[a], i)
 			if slots[i] != zero {
-				if last == zero || l.roles[role].slots[last].when.before(l.roles[role].slots[slots[i]].when) {
+				if last == zero || l.When(role, last).Before(l.When(role, slots[i])) {
 					last = slots[i]
 				}
 				all = false
@@ -138,7 +118,7 @@ func (l *lowerer) concat(v *ir.Value) *wire {
 			return zero
 		}
 		z := l.step(role, atSetup, n, plan.Step{Op: plan.StepZero})
-		l.place(role, z, last)
+		l.Place(role, z, last)
 		off, dst := int64(0), strides(to)
 		for i, a := range v.Args {
 			s := a.Type.Shape
@@ -209,7 +189,7 @@ func (l *lowerer) product(v *ir.Value) *wire {
 	}
 	k := l.deal(plan.Add, size(v), v.Type.Bits, b(l.dealer, wx.k, wy.k), "product of masks")
 	out := &wire{s: make([]int, l.parties)}
-	early := l.roles[0].slots[wx.m[0]].when.before(l.roles[0].slots[wy.m[0]].when) // x is known first: its share of m - r is made early
+	early := l.When(0, wx.m[0]).Before(l.When(0, wy.m[0])) // x is known first: its share of m - r is made early
 	for i := range l.parties {
 		share := func(w *wire) int { // [i=0] m - [r]_i
 			if i == 0 {

@@ -118,7 +118,7 @@ func (l *lowerer) expand(role, slot int, from, to ir.Shape) int {
 	if slot == zero || from.Size() == to.Size() && tailEqual(from, to) {
 		return slot
 	}
-	if w := l.roles[role].slots[slot].fill; w != nil {
+	if w := l.Fill(role, slot); w != nil {
 		return l.constant(role, to.Size(), atOffline, w...)
 	}
 	c := plan.Copy{}
