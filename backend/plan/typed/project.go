@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"slices"
 
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/program"
@@ -134,7 +135,7 @@ func (e *emitter) spread(role, slot int, c plan.Copy) int {
 	if slot == program.Zero || isWhole(c, e.Len(role, slot)) {
 		return slot
 	}
-	if w := e.Fill(role, slot); w != nil {
+	if w := e.Fill(role, slot); w != nil && slices.Contains(c.SrcStrides, 0) { // a broadcast constant is written as it will be
 		return e.Constant(role, n, atOffline, w...)
 	}
 	return e.Step(role, atSetup, n, c.Step(0, slot))

@@ -52,7 +52,7 @@ func sums(name, doc string, sub bool) *Row {
 			if err == nil && (t.Mode != plan.Add || s.T[0].Len != s.T[1].Len) {
 				err = fmt.Errorf("operands are %v and %v", s.T[0], s.T[1])
 			}
-			t.Noise = noiseSum(s.T[0].Noise, s.T[1].Noise)
+			t.Noise = s.T[0].Noise.plus(s.T[1].Noise)
 			return t, err
 		},
 		Plain: func(s *Site, x []Words) Words {
@@ -165,14 +165,14 @@ func (s *Site) uniform(v int, word uint64) bool {
 	return true
 }
 
-// magnitude returns the bits of the largest word of a constant, as signed numbers.
-func (s *Site) magnitude(v int) int {
-	most := 0
+// magnitude returns the largest magnitude of the words of a constant, as signed numbers.
+func (s *Site) magnitude(v int) uint64 {
+	most := uint64(0)
 	for _, w := range s.constant(v) {
 		if int64(w) < 0 {
 			w = -w
 		}
-		most = max(most, noiseOf(w))
+		most = max(most, w)
 	}
 	return most
 }
@@ -219,9 +219,7 @@ var shlRow = elementwise("shl", "z = x * 2^by", []string{"by"}, plan.StepShl,
 		if s.Args[0] < 0 || s.Args[0] > 63 {
 			return t, fmt.Errorf("shifts by %d", s.Args[0])
 		}
-		if t.Noise > 0 {
-			t.Noise += s.arg(0)
-		}
+		t.Noise = t.Noise.up(s.arg(0))
 		return t, nil
 	},
 	func(s *Site, x uint64) uint64 { return x << s.Args[0] })
@@ -235,9 +233,8 @@ var sumRow = &Row{Name: "sum", Doc: "z[o,i] = sum over j < axis of x[o,j,i]", Sr
 		if t.Mode != plan.Add {
 			return t, fmt.Errorf("operand is %v, want numbers", s.T[0])
 		}
-		if t.Len, err = fits(plan.StepSum, s, s.Args[0], s.Args[2]); t.Noise > 0 {
-			t.Noise += log2(int(min(s.Args[1], maxLen)))
-		}
+		t.Len, err = fits(plan.StepSum, s, s.Args[0], s.Args[2])
+		t.Noise = t.Noise.times(uint64(max(0, s.Args[1])))
 		return t, err
 	},
 	Plain: func(s *Site, x []Words) Words {

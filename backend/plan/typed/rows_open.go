@@ -3,6 +3,7 @@ package typed
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"smpcc/backend/plan"
@@ -138,7 +139,7 @@ var shiftOpenRow = &Row{Name: "shiftopen", Doc: "z: everybody learns m = trunc(x
 		if t.Mode != plan.Add || by < 1 || bits < 1 || by > 63 || bits > 64 || by+bits > int64(t.Bits) {
 			return t, fmt.Errorf("drops %d bits and opens %d of %v", by, bits, t)
 		}
-		t.Bits, t.Noise, t.Sign = int(bits), max(0, t.Noise-int(by)), 0
+		t.Bits, t.Noise, t.Sign = int(bits), t.Noise.drop(int(by)), 0
 		return t, nil
 	},
 	Plain: func(s *Site, x []Words) Words {
@@ -179,6 +180,9 @@ var coverRow = &Row{Name: "cover", Doc: "z: everybody learns d = x XOR a, a a ma
 		return e.opened(s, e.wires[s.Src[0]].s, plan.OpenBits, "masks of comparison bits")
 	}}
 
+// ErrNoise says that an output would carry low bits that were rounded in material.
+var ErrNoise = errors.New("the lowest bits of the output tell of masks")
+
 var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index learn x: each party's share plus a fresh share of zero", Src: []Kinds{kinds(Shared)}, Args: []string{"index"}, Exchange: Output,
 	Rule: func(s *Site) (Type, error) {
 		m, t := s.Manifest, s.T[0]
@@ -187,7 +191,7 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 		}
 		out := &m.Outputs[s.Args[0]]
 		if t.Noise > 0 {
-			return t, fmt.Errorf("up to %d low bits tell of masks: drop them before the reveal", t.Noise)
+			return t, fmt.Errorf("%w: drop %d bits before the reveal", ErrNoise, bits.Len64(uint64(t.Noise)))
 		}
 		if out.Len() != t.Len || out.Bits != t.Bits || (out.Elem == "bool") != (t.Mode == plan.Xor) {
 			return t, fmt.Errorf("output %q is %s, %d x %d bits", out.Name, out.Elem, out.Len(), out.Bits)

@@ -56,16 +56,14 @@ func products(name, doc string, args []string, more bool, b bilinear) *Row {
 				n *= d
 			}
 			out.Len = int(n)
-			size := func(i int) int { // bits of the largest number that the other factor's noise meets
+			size := func(i int) uint64 { // the largest number that the other factor's noise meets
 				if s.T[i].Kind == Const {
 					return s.magnitude(s.Src[i])
 				}
-				return s.T[i].Bits - 1
+				return 1 << (s.T[i].Bits - 1)
 			}
 			for i, t := range s.T {
-				if t.Noise > 0 {
-					out.Noise = noiseSum(out.Noise, t.Noise+size(1-i)+log2(int(min(b.terms(s), maxLen))))
-				}
+				out.Noise = out.Noise.plus(t.Noise.times(size(1 - i)).times(uint64(b.terms(s))))
 			}
 			return out, nil
 		},

@@ -230,9 +230,7 @@ var wireMulRow = &Row{Name: "wiremul", Doc: "z = x * y mod 2^bits: a factor narr
 			if x.Mode != plan.Add || x.Len != s.T[0].Len || x.Bits < 2 {
 				return t, fmt.Errorf("multiplies %v and %v", s.T[0], s.T[1])
 			}
-			if x.Noise > 0 {
-				t.Noise = noiseSum(t.Noise, x.Noise+s.T[1-i].Bits-1)
-			}
+			t.Noise = t.Noise.plus(x.Noise.up(s.T[1-i].Bits - 1))
 		}
 		return t, nil
 	},

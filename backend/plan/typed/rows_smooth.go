@@ -18,9 +18,14 @@ func abs(x int64) uint64 {
 	return uint64(x)
 }
 
-// waveNoise bounds the rounding of a wave with coefficients of size in all: C and S are within 1/2 + 2^(frac-21), U and V within 1/2 + size 2^-27.
-func waveNoise(size uint64, frac int) int {
-	return noiseOf(size + size<<max(0, frac-20) + 1<<frac*(2+size>>26))
+// diagonal returns x/sqrt(2), rounded up: what the error of half a unit in each part of a complex number of magnitude x comes to.
+func diagonal(x uint64) Noise { return Noise(x).times(46341).drop(16).plus(1) }
+
+// waveNoise bounds the rounding of a wave with coefficients of size in all, which is at least the magnitude of (U, V): C and S are within
+// 1/2 + 2^(frac-21), U and V within 1/2 + size 2^-27.
+func waveNoise(size uint64, frac int) Noise {
+	public := diagonal(size).plus(Noise(size).up(frac).drop(20))
+	return public.plus(diagonal(1 << frac)).plus(Noise(size).up(frac).drop(26)).plus(1)
 }
 
 var waveRow = &Row{Name: "wave", Doc: "z = 2^frac (a cos(k x) + b sin(k x)), angles in 2 pi/2^period: cos(k m) [U] + sin(k m) [V] with frac fraction bits, U = a cos(k r) - b sin(k r), V = a sin(k r) + b cos(k r). A mask that wraps makes no difference",
@@ -37,8 +42,8 @@ var waveRow = &Row{Name: "wave", Doc: "z = 2^frac (a cos(k x) + b sin(k x)), ang
 			return t, fmt.Errorf("coefficients %d and %d with %d fraction bits", a, b, frac)
 		}
 		t.Noise = waveNoise(abs(a)+abs(b), int(frac))
-		if s.T[0].Noise > 0 { // of the argument: the slope is at most 2 pi k size
-			t.Noise = noiseSum(t.Noise, s.T[0].Noise+noiseOf(8*uint64(k)*(abs(a)+abs(b)))+int(frac)-int(period))
+		if n := s.T[0].Noise; n > 0 { // of the argument: the slope is at most 2 pi k size/2^period
+			t.Noise = t.Noise.plus(n.times(7 * uint64(k)).times(abs(a) + abs(b)).up(int(frac)).drop(int(min(period, 63)))).plus(1)
 		}
 		return t, nil
 	},
@@ -67,7 +72,7 @@ var waveRow = &Row{Name: "wave", Doc: "z = 2^frac (a cos(k x) + b sin(k x)), ang
 
 // rounded is the slack of rows whose material is rounded: what their noise says.
 func rounded(s *Site, parties int) (lo, hi int64) {
-	most := int64(1)<<min(s.result().Noise, 62) - 1
+	most := int64(min(s.result().Noise, math.MaxInt64))
 	return -most, most
 }
 
@@ -85,8 +90,8 @@ var expoRow = &Row{Name: "expo", Doc: "z = 2^frac gain exp((x + 2^(w-2) - 2^w) r
 			return t, fmt.Errorf("a gain of %d with %d fraction bits", gain, frac)
 		}
 		t.Noise = expoNoise(uint64(gain), int(frac))
-		if s.T[0].Noise > 0 { // of the argument: the slope is at most rate/2^48 times the value, which has fewer than 64 bits
-			t.Noise = 64
+		if s.T[0].Noise > 0 { // of the argument: the slope is that of the result
+			t.Noise = math.MaxUint64
 		}
 		return t, nil
 	},
@@ -115,6 +120,8 @@ var expoRow = &Row{Name: "expo", Doc: "z = 2^frac gain exp((x + 2^(w-2) - 2^w) r
 	}}
 
 // expoNoise bounds the rounding of an exponential: E is within 1/2 + 2^(frac-51) and at most 2^frac, G within 1/2 + gain 2^-51 and at most gain.
-func expoNoise(gain uint64, frac int) int {
-	return min(64, noiseSum(noiseOf(gain)+max(0, frac-50), frac+max(1, noiseOf(gain)-50)))
+func expoNoise(gain uint64, frac int) Noise {
+	e, g := Noise(1)<<frac, Noise(gain)
+	both := g.drop(max(0, 51-frac)).up(max(0, frac-51)) // gain 2^frac 2^-51
+	return e.drop(1).plus(both).plus(g.drop(1)).plus(both).plus(2)
 }

@@ -7,6 +7,7 @@ package typed
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"strings"
 
@@ -85,7 +86,7 @@ type Type struct {
 	When   Moment     // after it every role has its part
 	Holder int        // of a private value: the party
 	Owners Set        // parties whose data it derives from
-	Noise  int        // what is rounded in material, and so tells of masks, is below 2^Noise units of the last bit; 0: nothing is
+	Noise  Noise      // bound on what is rounded in material, and so tells of masks
 	Part   Part       // of partial and covered bits
 	Sign   int        // of a bit: +1 if it is [v >= 0] and -1 if it is [v < 0] of the opened value v that SignOf names; else 0
 	SignOf int
@@ -107,7 +108,7 @@ func (t Type) String() string {
 		b.WriteString(" model")
 	}
 	if t.Noise > 0 {
-		fmt.Fprintf(&b, " noise %d", t.Noise)
+		fmt.Fprintf(&b, " noise 2^%d", bits.Len64(uint64(t.Noise)))
 	}
 	if t.Kind == Partial || t.Kind == Covered {
 		fmt.Fprintf(&b, " of %%%d", t.Part.Of)
@@ -118,16 +119,40 @@ func (t Type) String() string {
 	return b.String()
 }
 
-// noiseOf returns the least n such that errors of the given size are below 2^n.
-func noiseOf(size uint64) int { return bits.Len64(size) }
+// Noise is a bound on the rounding of a value that happened in material: its magnitude in units of the last bit. Such rounding is a
+// function of masks, so whoever sees the value and its public part learns of what they hide. The largest number stands for all above it.
+type Noise uint64
 
-// noiseSum returns the noise of a sum of two values.
-func noiseSum(a, b int) int {
-	if a == 0 || b == 0 {
-		return max(a, b)
+// plus returns the noise of a sum.
+func (n Noise) plus(m Noise) Noise {
+	if n+m < n {
+		return math.MaxUint64
 	}
-	return max(a, b) + 1
+	return n + m
 }
 
-// log2 returns the logarithm of n, rounded up.
-func log2(n int) int { return bits.Len(uint(max(n, 1) - 1)) }
+// times returns the noise of a product with a number of at most the given magnitude.
+func (n Noise) times(by uint64) Noise {
+	hi, lo := bits.Mul64(uint64(n), by)
+	if hi != 0 {
+		return math.MaxUint64
+	}
+	return Noise(lo)
+}
+
+// up returns the noise of a value times 2^by.
+func (n Noise) up(by int) Noise {
+	if by > 63 {
+		return n.times(1 << 63).times(1 << (by - 63))
+	}
+	return n.times(1 << by)
+}
+
+// drop returns the noise of a value of which the lowest bits were dropped. What is smaller than a unit can still carry into it: that is
+// part of how truncation rounds.
+func (n Noise) drop(by int) Noise {
+	if n == math.MaxUint64 {
+		return n
+	}
+	return n >> by
+}
