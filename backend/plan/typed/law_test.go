@@ -131,8 +131,8 @@ func (s *sketch) check() (map[Op]bool, error) {
 		if it.Dealt || it.What == "roots of comparison keys" {
 			continue
 		}
-		if w := s.forced[opening[0]]; w != nil {
-			forced[i] = w
+		if w := s.forced[opening[0]]; len(w) == it.Len { // not those of a step that was changed at random
+			forced[i] = each(it.Len, func(k int) uint64 { return low(w[k], it.Bits) })
 		}
 		opening = opening[1:]
 	}
