@@ -10,12 +10,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"smpcc"
 	"smpcc/backend"
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
 	"smpcc/backend/verify"
+	"smpcc/bench"
 	"smpcc/ir/text"
 )
 
@@ -198,6 +200,62 @@ func TestProjection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSuiteProjection compares the projections of the models of the bench suite with their plans, and says what they take.
+func TestSuiteProjection(t *testing.T) {
+	names := []string{"lenet-1", "matmul-512", "relu-1m"}
+	if os.Getenv("SMPCC_NIGHTLY") != "" {
+		names = append(names, "lenet-128", "squeezenet", "resnet18", "resnet50", "mobilenet", "bert-layer")
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			b, err := bench.ModelOf(name, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, inputs, err := b.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := smpcc.CompileModule(m, smpcc.Options{Samples: inputs}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			c, err := typedOf(p.Plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lowered := time.Now()
+			if _, err := typed.Check(&p.Plan.Manifest, c.Program); err != nil {
+				t.Error(err)
+			}
+			checked := time.Now()
+			got, err := c.Project()
+			if err != nil {
+				t.Fatal(err)
+			}
+			projected := time.Now()
+			if err := differences(got, p.Plan); err != nil {
+				t.Error(err)
+			}
+			r := verify.Check(p.Plan)
+			t.Logf("%d steps instead of %d; lowered in %v, typed in %v, projected in %v; verified in %v: %v", len(c.Program.Steps), count(p.Plan), lowered.Sub(start), checked.Sub(lowered), projected.Sub(checked), time.Since(projected), r.OK)
+		})
+	}
+}
+
+// count returns the steps and messages of all roles.
+func count(p *plan.Plan) (n int) {
+	for i := range p.Programs {
+		for ph := plan.Setup; ph <= plan.Online; ph++ {
+			for _, r := range p.Programs[i].Rounds(ph) {
+				n += len(r.Steps) + len(r.Opens)
+			}
+		}
+	}
+	return n
 }
 
 // TestDifferences: plans that differ in one number are told apart.

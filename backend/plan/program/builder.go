@@ -15,6 +15,9 @@ type Moment struct {
 	round int
 }
 
+// At returns the moment after so many exchanges of a phase.
+func At(phase plan.Phase, round int) Moment { return Moment{phase, round} }
+
 // Before reports whether m is earlier than o.
 func (m Moment) Before(o Moment) bool {
 	return m.phase < o.phase || m.phase == o.phase && m.round < o.round

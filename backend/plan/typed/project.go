@@ -54,8 +54,22 @@ func (c *Checked) emit(parties int) *emitter {
 			items[k] = e.material(d)
 		}
 		e.wires = append(e.wires, row.Party(e, s, items))
+		if row.Exchange == ByHolder || row.Exchange == ByAll {
+			e.late(i)
+		}
 	}
 	return e
+}
+
+// late checks that an exchange is where the type has it, and not before masks that its messages depend on have been opened. Steps and
+// exchanges stand as early as their operands let them, so that follows; it is checked because all else rests on it.
+func (e *emitter) late(i int) {
+	when := e.checked.Types[i].When
+	for role, m := range e.wires[i].m {
+		if at := e.When(role, m); at.Before(program.At(when.Phase, when.Round)) {
+			panic(fmt.Sprintf("typed: %s is opened before what it depends on", e.checked.Program.StepText(i)))
+		}
+	}
 }
 
 // none returns shares that are zero.

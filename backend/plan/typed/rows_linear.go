@@ -165,6 +165,16 @@ func (s *Site) uniform(v int, word uint64) bool {
 	return true
 }
 
+// within reports whether all words of a constant have no more than the given bits.
+func (s *Site) within(v, bits int) bool {
+	for _, w := range s.constant(v) {
+		if w != low(w, bits) {
+			return false
+		}
+	}
+	return true
+}
+
 // magnitude returns the largest magnitude of the words of a constant, as signed numbers.
 func (s *Site) magnitude(v int) uint64 {
 	most := uint64(0)
@@ -494,6 +504,11 @@ var joinRow = &Row{Name: "join", Doc: "z[o] = x[o], y[o], ... one behind the oth
 			out.s[i] = e.join(s, i, func(w wire) int { return w.s[i] }, !opened && i == 0)
 			if opened {
 				out.m[i] = e.join(s, i, func(w wire) int { return w.m[i] }, true)
+			}
+		}
+		for i, v := range s.Src { // constants may be negative numbers
+			if s.T[i].Kind == Const && !s.within(v, s.result().Bits) {
+				return e.cut(out, s.result().Bits)
 			}
 		}
 		return out
