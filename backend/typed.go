@@ -19,7 +19,7 @@ type writer struct {
 }
 
 // Typed lowers a module whose function has forms (see AssignForms) to the typed plan: one program for all roles, from which the programs of
-// Emit follow by projection.
+// Emit follow by projection. Beside typed.ErrNoise it returns the program too.
 func Typed(m *ir.Module, opt Options) (c *typed.Checked, err error) {
 	defer ir.Recover(&err)
 	f := m.Main()

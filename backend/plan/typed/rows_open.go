@@ -190,9 +190,6 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 			return t, fmt.Errorf("output %d does not exist", s.Args[0])
 		}
 		out := &m.Outputs[s.Args[0]]
-		if t.Noise > 0 {
-			return t, fmt.Errorf("%w: drop %d bits before the reveal", ErrNoise, bits.Len64(uint64(t.Noise)))
-		}
 		if out.Len() != t.Len || out.Bits != t.Bits || (out.Elem == "bool") != (t.Mode == plan.Xor) {
 			return t, fmt.Errorf("output %q is %s, %d x %d bits", out.Name, out.Elem, out.Len(), out.Bits)
 		}
@@ -206,7 +203,11 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 				}
 			}
 		}
-		return Type{Kind: Done, Mode: t.Mode, Bits: t.Bits, Len: t.Len}, nil
+		done := Type{Kind: Done, Mode: t.Mode, Bits: t.Bits, Len: t.Len}
+		if t.Noise > 0 {
+			return done, fmt.Errorf("%w: drop %d bits before the reveal", ErrNoise, bits.Len64(uint64(t.Noise)))
+		}
+		return done, nil
 	},
 	Plain: same,
 	Party: func(e *emitter, s *Site, items [][]int) wire {
