@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -178,6 +179,59 @@ func TestNoType(t *testing.T) {
 			t.Errorf("%s: %v does not say where", c.name, err)
 		}
 	}
+}
+
+// TestFile: a plan that is written and read is the same; one that is damaged, or has no type, is not read.
+func TestFile(t *testing.T) {
+	s := reluPlan(t)
+	c, err := Check(&s.m, &s.p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := c.Encode()
+	again, err := Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(again.Encode(), data) || again.Digest() != c.Digest() || !slices.Equal(again.Types, c.Types) {
+		t.Error("another plan is read than was written")
+	}
+	for i := range data {
+		bad := slices.Clone(data)
+		bad[i] ^= 1 << (i % 8)
+		if d, err := Decode(bad); err == nil && d.Digest() == c.Digest() {
+			t.Errorf("a plan with another byte %d is read as the plan", i)
+		}
+		if _, err := Decode(data[:i]); err == nil {
+			t.Errorf("%d bytes of a plan are read", i)
+		}
+	}
+	s.p.Steps[len(s.p.Steps)-1].Src[0] = 0
+	if _, err := Decode(c.Encode()); err == nil {
+		t.Error("a plan without a type is read")
+	}
+}
+
+// FuzzDecode: bytes of anybody's give an error or a program with a type, whose roles' programs are well formed.
+func FuzzDecode(f *testing.F) {
+	s := reluPlan(f)
+	c, err := Check(&s.m, &s.p)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.Encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Decode(data)
+		if err != nil {
+			return
+		}
+		for _, v := range c.Types {
+			if v.Len > 1<<16 {
+				return
+			}
+		}
+		c.emit(len(c.Manifest.Parties)).Finish()
+	})
 }
 
 // TestRandomPrograms changes programs at random. None makes the checker fail otherwise than by saying so, and what still has a type does
