@@ -181,6 +181,27 @@ func TestNoType(t *testing.T) {
 	}
 }
 
+// TestPage: the page on the typed plan names every row and every step of format 1, and every row has an equation.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/typed-plan.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range Rows {
+		if !strings.Contains(string(page), "`"+row.Name+"`") {
+			t.Errorf("row %s is not named", row.Name)
+		}
+		if row.Doc == "" || row.Rule == nil || row.Party == nil || row.Plain == nil && row != inputRow {
+			t.Errorf("row %s lacks a column", row.Name)
+		}
+	}
+	for _, step := range plan.Steps {
+		if !strings.Contains(string(page), "`"+step.Name+"`") {
+			t.Errorf("step %s is not named", step.Name)
+		}
+	}
+}
+
 // TestFile: a plan that is written and read is the same; one that is damaged, or has no type, is not read.
 func TestFile(t *testing.T) {
 	s := reluPlan(t)
