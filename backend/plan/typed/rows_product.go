@@ -11,15 +11,13 @@ import (
 // Products are bilinear maps. With a constant they are linear. Of two opened values x = m - r and y = p - s, B(x,y) = B(m, p - s) - B(r, p)
 // + B(r, s): each party has shares of r and s, and B(r, s) is material of the size of the result.
 
-// A bilinear is a map of two tensors: what it is besides the arguments of the step.
+// A bilinear is a map of two tensors, in the arguments of its step.
 type bilinear struct {
-	// operands returns how the operands are spread before they are multiplied, where they are: nil for as they are.
-	operands func(s *Site) (x, y *plan.Copy, err error)
-	terms    func(s *Site) int64   // products that are summed for an element
-	dims     func(s *Site) []int64 // of the result
-	check    func(s *Site) error
-	step     func(e *emitter, s *Site, role, a, c int) int
-	plain    func(s *Site, x, y []uint64) []uint64
+	terms func(s *Site) int64   // products that are summed for an element
+	dims  func(s *Site) []int64 // of the result
+	check func(s *Site) error
+	step  func(e *emitter, s *Site, role, a, c int) int
+	plain func(s *Site, x, y []uint64) []uint64
 }
 
 // productKinds are the kinds of factors.
