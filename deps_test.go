@@ -27,7 +27,7 @@ backend/plan/program: backend/plan
 backend/plan/typed: backend/plan backend/plan/program
 backend/verify: backend/plan
 backend/oracle: backend/plan
-backend: ir ir/diag backend/plan backend/plan/program backend/plan/typed
+backend: ir ir/diag backend/plan backend/plan/typed
 runtime/ring: backend/plan
 runtime/disk:
 runtime/disk/faulty: runtime/disk

@@ -110,27 +110,22 @@ func (e *Error) Unwrap() error { return e.Err }
 const maxLen = 1 << 28
 
 // Check types all steps of a program. What has a type masks whatever leaves a party, but outputs, which go to the receivers that the
-// manifest names, with the permission of each owner of data they derive from. If the only fault of a program is ErrNoise, it is returned
-// beside the error, so that it can be looked at.
+// manifest names, with the permission of each owner of data they derive from.
 func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 	if len(m.Parties) < 2 || len(m.Parties) > 64 {
 		return nil, fmt.Errorf("typed plan of %d parties, want 2..64", len(m.Parties))
 	}
 	c := &Checked{Program: p, Manifest: m}
 	revealed := map[int64]bool{}
-	var noise error
 	for i := range p.Steps {
 		t, need, err := c.step(i)
-		if (err == nil || errors.Is(err, ErrNoise)) && p.Steps[i].Op == OpReveal {
+		if err == nil && p.Steps[i].Op == OpReveal {
 			if revealed[p.Steps[i].Args[0]] {
 				err = errors.New("the output is revealed a second time")
 			}
 			revealed[p.Steps[i].Args[0]] = true
 		}
-		switch {
-		case errors.Is(err, ErrNoise):
-			noise = errors.Join(noise, &Error{i, p.StepText(i), err})
-		case err != nil:
+		if err != nil {
 			return nil, &Error{i, p.StepText(i), err}
 		}
 		c.Types, c.Need = append(c.Types, t), append(c.Need, need)
@@ -138,7 +133,17 @@ func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 	if len(revealed) != len(m.Outputs) {
 		return nil, fmt.Errorf("%d of %d outputs of the manifest are revealed", len(revealed), len(m.Outputs))
 	}
-	return c, noise
+	return c, nil
+}
+
+// Revealed returns the type of what output i of the manifest reveals.
+func (c *Checked) Revealed(i int) Type {
+	for _, s := range c.Program.Steps {
+		if s.Op == OpReveal && s.Args[0] == int64(i) {
+			return c.Types[s.Src[0]]
+		}
+	}
+	panic("typed: an output is not revealed") // Check has seen that all are
 }
 
 // step types step i.
@@ -151,10 +156,9 @@ func (c *Checked) step(i int) (out Type, need []Def, err error) {
 	if err := row.shape(s); err != nil {
 		return out, nil, err
 	}
-	if out, err = row.Rule(s); err != nil && !errors.Is(err, ErrNoise) {
+	if out, err = row.Rule(s); err != nil {
 		return out, nil, err
 	}
-	noise := err
 	if out.Len < 0 || out.Len > maxLen || out.Kind != Done && out.Kind != Const && (out.Bits < 1 || out.Bits > 64) {
 		return out, nil, fmt.Errorf("%d elements of %d bits", out.Len, out.Bits)
 	}
@@ -190,7 +194,7 @@ func (c *Checked) step(i int) (out Type, need []Def, err error) {
 	if model {
 		out.Scope = plan.Model
 	}
-	return out, need, noise
+	return out, need, nil
 }
 
 // site returns step i with the types of its operands, of those that exist.

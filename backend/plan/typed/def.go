@@ -1,6 +1,8 @@
 package typed
 
 import (
+	"fmt"
+
 	"smpcc/backend/plan"
 )
 
@@ -36,7 +38,7 @@ type Def struct {
 
 // A Function is a row of the table of functions of masks: what it is and how the dealer computes it.
 type Function struct {
-	What  string    // as the table of items names it
+	What  string    // as the table of items names it; of a reading, with a place for which
 	Mode  plan.Mode // how it is shared
 	value func(e *emitter, d Def) int
 }
@@ -47,7 +49,7 @@ var Functions [fnReluKeys + 1]Function
 func init() {
 	Functions = [...]Function{
 		fnBit: {"mask of bit as a number", plan.Add, func(e *emitter, d Def) int { return e.wires[d.Of].k }},
-		fnReading: {"reading of mask", plan.Add, func(e *emitter, d Def) int {
+		fnReading: {"%s mask", plan.Add, func(e *emitter, d Def) int {
 			return e.reading(d.Of, int(d.Args[0]))
 		}},
 		fnTop: {"top bit of mask", plan.Xor, func(e *emitter, d Def) int {
@@ -62,7 +64,7 @@ func init() {
 		fnPair: {"product of masked bits", plan.Xor, func(e *emitter, d Def) int {
 			return e.Op(e.Dealer, plan.StepMono, d.Len, []int64{2, plan.KindEq, 0}, e.pair(e.Dealer, d.Len, e.wires[d.Of].k, e.wires[d.By].k))
 		}},
-		fnSelect: {"bit times reading of mask", plan.Add, func(e *emitter, d Def) int {
+		fnSelect: {"bit times %s mask", plan.Add, func(e *emitter, d Def) int {
 			return e.Op(e.Dealer, plan.StepMul, d.Len, nil, e.wires[d.Of].k, e.reading(d.By, int(d.Args[0])))
 		}},
 		fnMasked: {"bit times mask", plan.Add, func(e *emitter, d Def) int {
@@ -126,7 +128,11 @@ func (e *emitter) material(d Def) []int {
 // deal makes an item that is shared as its function says.
 func (e *emitter) deal(d Def) []int {
 	f := Functions[d.Fn]
-	return e.Deal(f.Mode, d.Len, d.Bits, f.value(e, d), f.What)
+	what := f.What
+	if d.Fn == fnReading || d.Fn == fnSelect {
+		what = fmt.Sprintf(f.What, []string{"wrapped", "unwrapped"}[d.Args[0]])
+	}
+	return e.Deal(f.Mode, d.Len, d.Bits, f.value(e, d), what)
 }
 
 // reading returns the dealer's slot of a reading of the mask of an opened value.

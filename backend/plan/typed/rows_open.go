@@ -3,7 +3,6 @@ package typed
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 
 	"smpcc/backend/plan"
@@ -180,9 +179,6 @@ var coverRow = &Row{Name: "cover", Doc: "z: everybody learns d = x XOR a, a a ma
 		return e.opened(s, e.wires[s.Src[0]].s, plan.OpenBits, "masks of comparison bits")
 	}}
 
-// ErrNoise says that an output would carry low bits that were rounded in material.
-var ErrNoise = errors.New("the lowest bits of the output tell of masks")
-
 var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index learn x: each party's share plus a fresh share of zero", Src: []Kinds{kinds(Shared)}, Args: []string{"index"}, Exchange: Output,
 	Rule: func(s *Site) (Type, error) {
 		m, t := s.Manifest, s.T[0]
@@ -204,8 +200,11 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 			}
 		}
 		done := Type{Kind: Done, Mode: t.Mode, Bits: t.Bits, Len: t.Len}
-		if t.Noise > 0 {
-			return done, fmt.Errorf("%w: drop %d bits before the reveal", ErrNoise, bits.Len64(uint64(t.Noise)))
+		if out.Noise < 0 || out.Noise > t.Bits {
+			return done, fmt.Errorf("output %q has noise in %d of %d bits", out.Name, out.Noise, t.Bits)
+		}
+		if bits := min(t.Noise.Bits(), t.Bits); bits > out.Noise {
+			return done, fmt.Errorf("the lowest %d bits of output %q tell of masks, and the manifest says that %d do: drop more before the reveal", bits, out.Name, out.Noise)
 		}
 		return done, nil
 	},

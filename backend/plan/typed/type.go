@@ -108,7 +108,7 @@ func (t Type) String() string {
 		b.WriteString(" model")
 	}
 	if t.Noise > 0 {
-		fmt.Fprintf(&b, " noise 2^%d", bits.Len64(uint64(t.Noise)))
+		fmt.Fprintf(&b, " noise 2^%d", t.Noise.Bits())
 	}
 	if t.Kind == Partial || t.Kind == Covered {
 		fmt.Fprintf(&b, " of %%%d", t.Part.Of)
@@ -122,6 +122,9 @@ func (t Type) String() string {
 // Noise is a bound on the rounding of a value that happened in material: its magnitude in units of the last bit. Such rounding is a
 // function of masks, so whoever sees the value and its public part learns of what they hide. The largest number stands for all above it.
 type Noise uint64
+
+// Bits returns how many of the lowest bits the noise may change, but for carries out of them.
+func (n Noise) Bits() int { return bits.Len64(uint64(n)) }
 
 // plus returns the noise of a sum.
 func (n Noise) plus(m Noise) Noise {
