@@ -29,7 +29,9 @@ backend/verify: backend/plan
 backend/oracle: backend/plan
 backend/audit: ir ir/diag ir/text backend/plan backend/audit/draw
 backend/audit/draw: ir backend/plan
-backend: ir ir/diag backend/plan
+backend: ir ir/diag backend/plan backend/plan/typed
+backend/plan/program: backend/plan
+backend/plan/typed: backend/plan backend/plan/program
 runtime/ring: backend/plan
 runtime/disk:
 runtime/disk/faulty: runtime/disk

@@ -115,6 +115,7 @@ type Port struct {
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 
 	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
+	Noise   int      `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
 }
 
 // Len returns the number of elements.

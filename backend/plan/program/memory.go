@@ -1,4 +1,4 @@
-package backend
+package program
 
 import (
 	"sort"
@@ -9,11 +9,11 @@ import (
 // slabAlign is the alignment of slots in words: a cache line.
 const slabAlign = 8
 
-// program turns the collected code of a role into a program whose slots have fixed places: slots whose lifetimes do not
+// layout turns the collected code of a role into a program whose slots have fixed places: slots whose lifetimes do not
 // overlap share memory, so that the peak is known before running. Model slots are never reused.
-func (b *builder) program(role int) plan.Program {
+func (b *Builder) layout(role int) plan.Program {
 	r := b.roles[role]
-	p := plan.Program{Role: b.plan.Roles()[role], Slots: make([]plan.Slot, len(r.slots))}
+	p := plan.Program{Role: b.Plan.Roles()[role], Slots: make([]plan.Slot, len(r.slots))}
 	type life struct{ slot, from, to int }
 	lives := make([]life, len(r.slots))
 	for i := range lives {
@@ -96,6 +96,7 @@ func (b *builder) program(role int) plan.Program {
 	return p
 }
 
+// align rounds up to whole cache lines.
 func align(n int) int { return (n + slabAlign - 1) / slabAlign * slabAlign }
 
 func has(list []int, x int) bool {

@@ -1,4 +1,4 @@
-package backend
+package program
 
 import "smpcc/backend/plan"
 
