@@ -29,7 +29,7 @@ backend/verify: backend/plan
 backend/oracle: backend/plan
 backend/audit: ir ir/diag ir/text backend/plan backend/audit/draw
 backend/audit/draw: ir backend/plan
-backend: ir ir/diag backend/plan backend/plan/typed
+backend: ir ir/diag ir/policy backend/plan backend/plan/typed
 backend/plan/program: backend/plan
 backend/plan/typed: backend/plan backend/plan/program
 runtime/ring: backend/plan
@@ -68,7 +68,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"runtime/observe"},
 	"go.opentelemetry.io/otel":            {"runtime/observe"},
 	"go.etcd.io/bbolt":                    {"runtime/material"},
-	"github.com/goccy/go-yaml": {"ir/policy", "runtime/server", "cmd/smpcc"}, {"passes", "runtime/control",
+	"github.com/goccy/go-yaml":            {"ir/policy", "runtime/control", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},
 	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},
 	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},

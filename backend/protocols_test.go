@@ -17,6 +17,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/runtime/ring"
 )
 
@@ -225,7 +226,7 @@ func TestCostsOfProtocols(t *testing.T) {
 				b := &shares{t: t, m: &ir.Module{Name: "m", Parties: parties, Dealer: "d"}, f: ir.NewFunc("main")}
 				b.m.Funcs = []*ir.Func{b.f}
 				for _, owner := range parties {
-					b.m.Allowed = append(b.m.Allowed, ir.Allowance{Output: "out", Receiver: "p0", Owner: owner, Rule: "for the test"})
+					b.m.Allowed = append(b.m.Allowed, policy.Allowance{Output: "out", Receiver: "p0", Owner: owner, Rule: "for the test"})
 				}
 				v := fig.build(b)
 				at := "op"
