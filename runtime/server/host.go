@@ -58,7 +58,7 @@ type Server struct {
 }
 
 // New prepares the server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
-// has none.
+// has none. Without a log it says nothing.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
 	cfg, err := cfg.resolved()
 	if err != nil {
@@ -70,6 +70,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	}
 	s := &Server{tls: conf, cfg: cfg, name: name, dealer: dealer, draining: make(chan struct{}), expires: conf.Certificates[0].Leaf.NotAfter}
 	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	s.base = log.With("role", name)
 	if cfg.Workers > 1 {
 		s.base = s.base.With("worker", cfg.Worker)
