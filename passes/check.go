@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -32,6 +33,7 @@ type check struct {
 	want    []map[string]*ir.Tensor
 	ways    []int // in which the inputs were drawn
 	tried   bool
+	steps   bool // the graph has comparisons or the like
 	// undefined says where the graph has no exact value for some inputs in their ranges, which are no ordinary ones.
 	undefined string
 }
@@ -94,7 +96,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 				o.wrong = true
 				why = fmt.Sprintf("run %d: %v", i+1, failed[i])
 			case from.Type.Elem == ir.Real:
-				why = c.reals(&o, got[i][name], c.want[i][name], v.Type.Scale, why)
+				why = c.reals(&o, m, v, i, got[i][name], why)
 			case c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !roundedBefore(from):
 				discrete(&o, got[i][name], c.want[i][name]) // elsewhere values are equal on purpose, and rounding decides
 			}
@@ -113,6 +115,8 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 			}
 			if o.State == Proved && !o.wrong {
 				why = "" // for every input, however much runs used
+			} else if coarse := c.coarse(&o, v); coarse != "" && why == "" {
+				why, o.wrong = coarse, true
 			}
 		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
@@ -121,20 +125,79 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 		}
 		n.Outputs = append(n.Outputs, o)
 	}
+	if n.worst() <= nearlyAll {
+		if found := c.search(m, weights, got, n); found != nil {
+			bad = found
+		}
+	}
 	return bad, nil
 }
 
-// reals notes what part of its tolerance an output of reals uses in one run.
-func (c *check) reals(o *Output, got, want *ir.Tensor, scale int, why string) string {
+// search returns a refusal if a search finds inputs for which a measured output does not keep its tolerance.
+func (c *check) search(m *ir.Module, weights map[*ir.Value]*ir.Tensor, got []map[string]*ir.Tensor, n *Numbers) error {
+	s := c.newSearch(m, weights, n)
+	if s == nil {
+		return nil
+	}
+	t := s.worst(got)
+	if t == nil {
+		return nil
+	}
+	v := cmp.Or(t.output, s.outputs[0])
+	o := &n.Outputs[slices.Index(m.Main().Reveals(), v)]
+	o.Used, o.wrong = max(o.Used, t.used), o.wrong || t.err != nil
+	return offContract(v, *o, n.FracBits, c.opt.RevealBits, t.why())
+}
+
+// reals notes what part of its tolerance output v of m, which is got, uses in one run.
+func (c *check) reals(o *Output, m *ir.Module, v *ir.Value, run int, got *ir.Tensor, why string) string {
+	want := c.want[run][o.Name]
 	for i := range want.Len() {
-		x, y := math.Ldexp(got.At(i), -scale), want.At(i)
-		if u := o.used(x, y); u > o.Used {
+		x, y := math.Ldexp(got.At(i), -v.Type.Scale), want.At(i)
+		u := o.used(x, y)
+		if u > mostUsed && u > o.Used && meetsSteps(c.ways[run]) && !c.samples && multiplyAdds(c.graph.Main()) <= searchWork && c.jumps(m, c.inputs[run], v, i) {
+			continue
+		}
+		if u > o.Used {
 			if o.Used = u; u > mostUsed {
 				why = fmt.Sprintf("element %d is off by %.3g at %.6g, which is %.3g of the tolerance; %g is kept for inputs that were not tried", i, math.Abs(x-y), y, u, mostUsed)
 			}
 		}
 	}
 	return why
+}
+
+// steppingOps are those whose result jumps.
+var steppingOps = map[ir.Op]bool{
+	ir.OpLt: true, ir.OpLe: true, ir.OpGt: true, ir.OpGe: true, ir.OpEq: true, ir.OpNe: true, ir.OpLtz: true, ir.OpEqz: true, ir.OpFloor: true, ir.OpCast: true,
+	ir.OpArgMax: true, ir.OpWrap: true,
+}
+
+// meetsSteps reports whether inputs drawn in the given way lie so near an end of their ranges, or one another, that a comparison of them is decided by
+// their rounding.
+func meetsSteps(way int) bool {
+	return way == drawEdges || way == drawPairs || way == drawLines || way == drawColumns
+}
+
+// coarse says that output v, which is not proved, is revealed in units that are larger than what its tolerance allows of values that are not multiples of
+// them; "" if that is not so.
+func (c *check) coarse(o *Output, v *ir.Value) string {
+	unit := math.Ldexp(1, -v.Type.Scale)
+	least := 0.0
+	if v.Range.Origin != ir.Assumed {
+		least = max(v.Range.Lo, -v.Range.Hi, 0)
+	}
+	if unit/2 <= o.Atol+float64(o.Rtol*(least+unit/2)) {
+		return ""
+	}
+	for i := range c.want {
+		for _, y := range c.want[i][o.Name].F {
+			if y != math.Round(y/unit)*unit {
+				return fmt.Sprintf("it is revealed with %d fraction bits, whose unit of %.3g is more than is asked of values near %g", v.Type.Scale, unit, least)
+			}
+		}
+	}
+	return ""
 }
 
 // discrete counts elements that differ.
@@ -172,6 +235,7 @@ func (c *check) prepare(m *ir.Module) error {
 		return nil
 	}
 	c.tried = true
+	c.steps = slices.ContainsFunc(c.graph.Main().Body, func(v *ir.Value) bool { return steppingOps[v.Op] })
 	c.samples = len(c.opt.Samples) > 0
 	work := 2 * multiplyAdds(c.graph.Main())
 	runs := max(leastRuns, min(fewRuns, int(fewBudget/work)), min(mostRuns, int(runsBudget/work)))
@@ -179,12 +243,7 @@ func (c *check) prepare(m *ir.Module) error {
 	if c.samples {
 		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
 	} else {
-		ranges := map[string]*ir.Value{}
-		for _, v := range m.Main().Body {
-			if v.Op == ir.OpInput {
-				ranges[v.Attrs.Str("name")] = v
-			}
-		}
+		ranges := rangesOf(m)
 		lo, hi := overlap(c.graph.Main(), ranges)
 		common := [2]float64{lo, hi}
 		for i := range runs {
