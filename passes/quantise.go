@@ -195,8 +195,8 @@ func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
 			case a.Type.Vis.IsPublic():
 			case v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax:
 				ask = want
-			case deep && v.Op == ir.OpReduceSum:
-				ask = want
+			case deep && v.Op == ir.OpReduceSum: // what rounds its elements adds up
+				ask = want + binade(float64(a.Type.Shape.Size())/float64(max(v.Type.Shape.Size(), 1)))
 			case deep && v.Op == ir.OpMul && plain(v.Args[1-i]).Op == ir.OpConst:
 				ask = want + binade(magnitude(plain(v.Args[1-i]).Attrs.Tensor("data")))
 			}
@@ -399,6 +399,10 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 			if s[j] > 0 && bits > leastSignificant && (i < 0 || bits > s[i]+binade(args[i].Range.Abs())) {
 				i = j
 			}
+			if q.opt.fine && a.Op == ir.OpConst && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
+				i = j
+				break
+			}
 		}
 		if i < 0 {
 			return nil, diag.Errorf(v.Pos, "the product needs a ring of %d bits, of 64: %s times %s", q.need(v, s[0]+s[1], want)+64-ringRoom, sized(v.Args[0]), sized(v.Args[1])).
@@ -432,6 +436,9 @@ func (q *quantiser) rescale(orig, a *ir.Value, scale int) (*ir.Value, error) {
 	}
 	return q.lower(a, scale)
 }
+
+// constantExtra is how many more significant bits than values near 1 a constant factor keeps where the other factor is to keep its own.
+const constantExtra = 2
 
 // leastSignificant is how many significant bits a factor keeps at least where a ring is narrow.
 const leastSignificant = 10
