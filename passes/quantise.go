@@ -392,7 +392,11 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 	if v.Type.Elem == ir.Int { // nothing is truncated behind it, and its range is known to fit
 		return args, nil
 	}
-	for q.need(v, s[0]+s[1], want) > ringRoom {
+	room := ringRoom
+	if v.Type.Vis.IsPrivate() { // its owner computes it alone
+		room++
+	}
+	for q.need(v, s[0]+s[1], want) > room {
 		i := -1
 		for j, a := range args {
 			bits := s[j] + binade(a.Range.Abs())
