@@ -403,7 +403,7 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 			if s[j] > 0 && bits > leastSignificant && (i < 0 || bits > s[i]+binade(args[i].Range.Abs())) {
 				i = j
 			}
-			if q.opt.fine && a.Op == ir.OpConst && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
+			if a.Op == ir.OpConst && q.wish[v.Args[1-j]] > 0 && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
 				i = j
 				break
 			}
@@ -441,7 +441,7 @@ func (q *quantiser) rescale(orig, a *ir.Value, scale int) (*ir.Value, error) {
 	return q.lower(a, scale)
 }
 
-// constantExtra is how many more significant bits than values near 1 a constant factor keeps where the other factor is to keep its own.
+// constantExtra is how many more significant bits than values near 1 a constant factor keeps where what reads the product asks for digits of the other one.
 const constantExtra = 2
 
 // leastSignificant is how many significant bits a factor keeps at least where a ring is narrow.
