@@ -49,7 +49,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine)}
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine, opt.closely)}
 	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
@@ -177,8 +177,8 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 }
 
 // wishes returns the fraction bits that formats ask for of values before them: of inputs, products and sums, seen through views,
-// sums and maxima, and where deep is set also through sums of many and constant factors. Bits that are dropped there cannot be had again.
-func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
+// sums and maxima, and where deep is set also through sums of many and constant factors, closely with what such a sum's elements lose together. Bits that are dropped there cannot be had again.
+func wishes(f *ir.Func, deep, closely bool) map[*ir.Value]int {
 	out := map[*ir.Value]int{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
@@ -195,8 +195,10 @@ func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
 			case a.Type.Vis.IsPublic():
 			case v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax:
 				ask = want
-			case deep && v.Op == ir.OpReduceSum: // what rounds its elements adds up
-				ask = want + binade(float64(a.Type.Shape.Size())/float64(max(v.Type.Shape.Size(), 1)))
+			case deep && v.Op == ir.OpReduceSum:
+				if ask = want; closely { // what rounds its elements adds up
+					ask += binade(float64(a.Type.Shape.Size()) / float64(max(v.Type.Shape.Size(), 1)))
+				}
 			case deep && v.Op == ir.OpMul && plain(v.Args[1-i]).Op == ir.OpConst:
 				ask = want + binade(magnitude(plain(v.Args[1-i]).Attrs.Tensor("data")))
 			}
@@ -403,7 +405,7 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 			if s[j] > 0 && bits > leastSignificant && (i < 0 || bits > s[i]+binade(args[i].Range.Abs())) {
 				i = j
 			}
-			if a.Op == ir.OpConst && q.wish[v.Args[1-j]] > 0 && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
+			if q.opt.closely && a.Op == ir.OpConst && q.wish[v.Args[1-j]] > 0 && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
 				i = j
 				break
 			}
