@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -18,9 +19,6 @@ const (
 	leastRuns  = 2
 	runsBudget = 2e8 // multiply-adds of all runs together
 	fewBudget  = 6e9 // of fewRuns
-	drawnOver  = 20  // drawn magnitudes go down to 2^-drawnOver of the largest
-	unequal    = 24  // and those of all inputs but one to 2^-unequal of their ranges
-	scaledBy   = 9   // and all together to 2^-scaledBy: normalisation makes anything large again
 
 	// MostDiffer is the part of the elements of a discrete output that rounding may change; plan.MostDiffer states it.
 	MostDiffer = 0.02
@@ -35,6 +33,7 @@ type check struct {
 	want    []map[string]*ir.Tensor
 	ways    []int // in which the inputs were drawn
 	tried   bool
+	steps   bool // the graph has comparisons or the like
 	// undefined says where the graph has no exact value for some inputs in their ranges, which are no ordinary ones.
 	undefined string
 }
@@ -97,7 +96,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 				o.wrong = true
 				why = fmt.Sprintf("run %d: %v", i+1, failed[i])
 			case from.Type.Elem == ir.Real:
-				why = c.reals(&o, got[i][name], c.want[i][name], v.Type.Scale, why)
+				why = c.reals(&o, m, v, i, got[i][name], why)
 			case c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !roundedBefore(from):
 				discrete(&o, got[i][name], c.want[i][name]) // elsewhere values are equal on purpose, and rounding decides
 			}
@@ -116,6 +115,8 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 			}
 			if o.State == Proved && !o.wrong {
 				why = "" // for every input, however much runs used
+			} else if coarse := c.coarse(&o, v); coarse != "" && why == "" {
+				why, o.wrong = coarse, true
 			}
 		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
@@ -124,20 +125,79 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 		}
 		n.Outputs = append(n.Outputs, o)
 	}
+	if n.worst() <= nearlyAll {
+		if found := c.search(m, weights, got, n); found != nil {
+			bad = found
+		}
+	}
 	return bad, nil
 }
 
-// reals notes what part of its tolerance an output of reals uses in one run.
-func (c *check) reals(o *Output, got, want *ir.Tensor, scale int, why string) string {
+// search returns a refusal if a search finds inputs for which a measured output does not keep its tolerance.
+func (c *check) search(m *ir.Module, weights map[*ir.Value]*ir.Tensor, got []map[string]*ir.Tensor, n *Numbers) error {
+	s := c.newSearch(m, weights, n)
+	if s == nil {
+		return nil
+	}
+	t := s.worst(got)
+	if t == nil {
+		return nil
+	}
+	v := cmp.Or(t.output, s.outputs[0])
+	o := &n.Outputs[slices.Index(m.Main().Reveals(), v)]
+	o.Used, o.wrong = max(o.Used, t.used), o.wrong || t.err != nil
+	return offContract(v, *o, n.FracBits, c.opt.RevealBits, t.why())
+}
+
+// reals notes what part of its tolerance output v of m, which is got, uses in one run.
+func (c *check) reals(o *Output, m *ir.Module, v *ir.Value, run int, got *ir.Tensor, why string) string {
+	want := c.want[run][o.Name]
 	for i := range want.Len() {
-		x, y := math.Ldexp(got.At(i), -scale), want.At(i)
-		if u := o.used(x, y); u > o.Used {
+		x, y := math.Ldexp(got.At(i), -v.Type.Scale), want.At(i)
+		u := o.used(x, y)
+		if u > mostUsed && u > o.Used && meetsSteps(c.ways[run]) && !c.samples && multiplyAdds(c.graph.Main()) <= searchWork && c.jumps(m, c.inputs[run], v, i) {
+			continue
+		}
+		if u > o.Used {
 			if o.Used = u; u > mostUsed {
 				why = fmt.Sprintf("element %d is off by %.3g at %.6g, which is %.3g of the tolerance; %g is kept for inputs that were not tried", i, math.Abs(x-y), y, u, mostUsed)
 			}
 		}
 	}
 	return why
+}
+
+// steppingOps are those whose result jumps.
+var steppingOps = map[ir.Op]bool{
+	ir.OpLt: true, ir.OpLe: true, ir.OpGt: true, ir.OpGe: true, ir.OpEq: true, ir.OpNe: true, ir.OpLtz: true, ir.OpEqz: true, ir.OpFloor: true, ir.OpCast: true,
+	ir.OpArgMax: true, ir.OpWrap: true,
+}
+
+// meetsSteps reports whether inputs drawn in the given way lie so near an end of their ranges, or one another, that a comparison of them is decided by
+// their rounding.
+func meetsSteps(way int) bool {
+	return way == drawEdges || way == drawPairs || way == drawLines || way == drawColumns
+}
+
+// coarse says that output v, which is not proved, is revealed in units that are larger than what its tolerance allows of values that are not multiples of
+// them; "" if that is not so.
+func (c *check) coarse(o *Output, v *ir.Value) string {
+	unit := math.Ldexp(1, -v.Type.Scale)
+	least := 0.0
+	if v.Range.Origin != ir.Assumed {
+		least = max(v.Range.Lo, -v.Range.Hi, 0)
+	}
+	if unit/2 <= o.Atol+float64(o.Rtol*(least+unit/2)) {
+		return ""
+	}
+	for i := range c.want {
+		for _, y := range c.want[i][o.Name].F {
+			if y != math.Round(y/unit)*unit {
+				return fmt.Sprintf("it is revealed with %d fraction bits, whose unit of %.3g is more than is asked of values near %g", v.Type.Scale, unit, least)
+			}
+		}
+	}
+	return ""
 }
 
 // discrete counts elements that differ.
@@ -175,6 +235,7 @@ func (c *check) prepare(m *ir.Module) error {
 		return nil
 	}
 	c.tried = true
+	c.steps = slices.ContainsFunc(c.graph.Main().Body, func(v *ir.Value) bool { return steppingOps[v.Op] })
 	c.samples = len(c.opt.Samples) > 0
 	work := 2 * multiplyAdds(c.graph.Main())
 	runs := max(leastRuns, min(fewRuns, int(fewBudget/work)), min(mostRuns, int(runsBudget/work)))
@@ -182,12 +243,7 @@ func (c *check) prepare(m *ir.Module) error {
 	if c.samples {
 		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
 	} else {
-		ranges := map[string]*ir.Value{}
-		for _, v := range m.Main().Body {
-			if v.Op == ir.OpInput {
-				ranges[v.Attrs.Str("name")] = v
-			}
-		}
+		ranges := rangesOf(m)
 		lo, hi := overlap(c.graph.Main(), ranges)
 		common := [2]float64{lo, hi}
 		for i := range runs {
@@ -235,11 +291,6 @@ func (c *check) prepare(m *ir.Module) error {
 		}
 	}
 	return nil
-}
-
-// generic reports whether inputs drawn in the given way are like those that people have: equal elements of a line come about by chance alone.
-func generic(way int) bool {
-	return way == drawMagnitudes || way == drawUniform || way == drawEnds || way == drawUnequal
 }
 
 // infinite returns the name of an output that is not a number everywhere, "" if there is none.
@@ -301,159 +352,6 @@ func (c *check) leaves(vals map[*ir.Value]*ir.Tensor, output string) (*ir.Value,
 	}
 }
 
-// The ways in which inputs are drawn, one after the other in the runs. No single way finds what others find: magnitudes of all binades make
-// sums that one element decides, so that a function behind it is at its end; a single element shows how its own weight is rounded.
-const (
-	drawMagnitudes = iota // log-uniform, each element
-	drawUniform
-	drawEnds    // each element at one end of its range, by chance
-	drawNear    // all inputs at the same place of their ranges but for differences of any magnitude: what is left of a difference decides then
-	drawHigh    // all at the upper end
-	drawEdges   // each element at a distance of any magnitude from one of the ends of its range: a function may end there
-	drawSingle  // one of each line anywhere, the others as small as can be
-	drawScaled  // uniform, all times the same power of two
-	drawLow     // all at the lower end
-	drawUnequal // one input uniform, the others times powers of two: what one has too few digits of, the other enlarges
-	drawWays
-)
-
-// inputRange returns the range of input v, whose range in the module with formats is that of at.
-func inputRange(v, at *ir.Value) (lo, hi float64) {
-	if v.Type.Elem == ir.Bool {
-		return 0, 1
-	}
-	if r, _, ok := ir.Declared(v); ok {
-		return r.Lo, r.Hi
-	}
-	if at != nil {
-		return at.Range.Lo, at.Range.Hi
-	}
-	return -DefaultAssume, DefaultAssume
-}
-
-// overlap returns what the ranges of numbers among the inputs have in common; lo > hi if that is nothing.
-func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
-	lo, hi = -math.MaxFloat64, math.MaxFloat64
-	for _, v := range f.Body {
-		if v.Op == ir.OpInput && v.Type.Elem != ir.Bool {
-			a, b := inputRange(v, ranges[v.Attrs.Str("name")])
-			lo, hi = max(lo, a), min(hi, b)
-		}
-	}
-	return lo, hi
-}
-
-// largest reports whether the given one of so many inputs is the large one of a run whose inputs are unequal.
-func largest(input, inputs, run int) bool { return input == run/drawWays%max(inputs, 1) }
-
-// near draws a number of a..b that differs by any magnitude from a place that all inputs of the run have in common: place, from 0 to 1, of what their
-// ranges have in common, or of a..b if that is nothing.
-func near(a, b, place float64, common [2]float64, r *rand.Rand) float64 {
-	lo, hi := a, b
-	if common[0] >= a && common[0] <= common[1] && common[1] <= b {
-		lo, hi = common[0], common[1]
-	}
-	return min(max(lo+float64((hi-lo)*place)+logUniform(a-b, b-a, r), a), b)
-}
-
-// draw returns data for input v, whose range is that of at, drawn in the way of the given run.
-func draw(v, at *ir.Value, common [2]float64, run int, large bool, r *rand.Rand) *ir.Tensor {
-	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
-	lo, hi := inputRange(v, at)
-	var columns []interval
-	if at != nil {
-		columns = inputColumns(at, false)
-	}
-	line := 1
-	if s := v.Type.Shape; len(s) > 0 {
-		line = max(1, s[len(s)-1])
-	}
-	scale := math.Exp2(-scaledBy * r.Float64())
-	if run%drawWays == drawUnequal {
-		if scale = math.Exp2(-unequal * r.Float64()); large {
-			scale = 1
-		}
-	}
-	place := rand.New(rand.NewPCG(uint64(run), 0)).Float64() // the same for all inputs
-	single := 0
-	for i := range t.Len() {
-		a, b := lo, hi
-		if columns != nil {
-			a, b = columns[i%len(columns)].lo, columns[i%len(columns)].hi
-		}
-		if i%line == 0 {
-			single = r.IntN(line)
-		}
-		x := 0.0
-		if run%drawWays == drawNear {
-			x = near(a, b, place, common, r)
-		} else {
-			x = drawn(a, b, run%drawWays, i%line == single, scale, r)
-		}
-		switch v.Type.Elem {
-		case ir.Real:
-			t.F[i] = x
-		case ir.Bool:
-			t.I[i] = int64(math.Round(x))
-		default:
-			t.I[i] = int64(min(max(math.Round(x), a), b))
-		}
-	}
-	return t
-}
-
-// drawn returns a number of lo..hi.
-func drawn(lo, hi float64, way int, single bool, scale float64, r *rand.Rand) float64 {
-	uniform := lo + float64((hi-lo)*r.Float64())
-	smallest := min(max(0, lo), hi)
-	switch way {
-	case drawUniform:
-		return uniform
-	case drawEnds:
-		if r.Uint64()&1 == 0 {
-			return lo
-		}
-		return hi
-	case drawHigh:
-		return hi
-	case drawEdges:
-		d := math.Abs(logUniform(0, hi-lo, r))
-		if r.Uint64()&1 == 0 {
-			return min(lo+d, hi)
-		}
-		return max(hi-d, lo)
-	case drawLow:
-		return lo
-	case drawSingle:
-		if single {
-			return uniform
-		}
-		return smallest
-	case drawScaled, drawUnequal:
-		return min(max(uniform*scale, lo), hi)
-	}
-	return logUniform(lo, hi, r)
-}
-
-// logUniform draws a number of lo..hi whose magnitude is as likely in each binade.
-func logUniform(lo, hi float64, r *rand.Rand) float64 {
-	neg := hi <= 0 || lo < 0 && r.Uint64()&1 == 1
-	least, most := max(lo, 0), hi
-	if neg {
-		least, most = max(-hi, 0), -lo
-	}
-	if most <= 0 {
-		return most
-	}
-	least = max(least, math.Ldexp(most, -drawnOver))
-	x := float64(least * math.Exp2(float64(r.Float64()*math.Log2(most/least))))
-	x = min(max(x, least), most)
-	if neg {
-		return -x
-	}
-	return x
-}
-
 // multiplyAdds counts the multiply-adds of products and convolutions.
 func multiplyAdds(f *ir.Func) float64 {
 	n := 1.0
@@ -469,19 +367,4 @@ func multiplyAdds(f *ir.Func) float64 {
 		}
 	}
 	return n
-}
-
-// Draw returns inputs for a graph-level module, drawn over their declared ranges in the way of the given run; what nothing is said of lies within
-// DefaultAssume. The same run gives the same inputs on every machine.
-func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
-	in := map[string]*ir.Tensor{}
-	lo, hi := overlap(m.Main(), nil)
-	common := [2]float64{lo, hi}
-	inputs := len(m.Main().Inputs())
-	for j, v := range m.Main().Body {
-		if v.Op == ir.OpInput {
-			in[v.Attrs.Str("name")] = draw(v, nil, common, run, largest(len(in), inputs, run), rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
-		}
-	}
-	return in
 }

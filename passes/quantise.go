@@ -49,7 +49,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // both factors; a truncation behind it takes away what is more than the product's own magnitude asks for. Weights and constants have
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
-	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine)}
+	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine, opt.closely)}
 	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
@@ -177,8 +177,8 @@ func (q *quantiser) leaf(v *ir.Value) (*ir.Value, error) {
 }
 
 // wishes returns the fraction bits that formats ask for of values before them: of inputs, products and sums, seen through views,
-// sums and maxima, and where deep is set also through sums of many and constant factors. Bits that are dropped there cannot be had again.
-func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
+// sums and maxima, and where deep is set also through sums of many and constant factors, closely with what such a sum's elements lose together. Bits that are dropped there cannot be had again.
+func wishes(f *ir.Func, deep, closely bool) map[*ir.Value]int {
 	out := map[*ir.Value]int{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
@@ -196,7 +196,9 @@ func wishes(f *ir.Func, deep bool) map[*ir.Value]int {
 			case v.Op == ir.OpFormat || ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpRelu || v.Op == ir.OpMax:
 				ask = want
 			case deep && v.Op == ir.OpReduceSum:
-				ask = want
+				if ask = want; closely { // what rounds its elements adds up
+					ask += binade(float64(a.Type.Shape.Size()) / float64(max(v.Type.Shape.Size(), 1)))
+				}
 			case deep && v.Op == ir.OpMul && plain(v.Args[1-i]).Op == ir.OpConst:
 				ask = want + binade(magnitude(plain(v.Args[1-i]).Attrs.Tensor("data")))
 			}
@@ -392,12 +394,20 @@ func (q *quantiser) factors(v *ir.Value, args []*ir.Value, want int) ([]*ir.Valu
 	if v.Type.Elem == ir.Int { // nothing is truncated behind it, and its range is known to fit
 		return args, nil
 	}
-	for q.need(v, s[0]+s[1], want) > ringRoom {
+	room := ringRoom
+	if v.Type.Vis.IsPrivate() { // its owner computes it alone
+		room++
+	}
+	for q.need(v, s[0]+s[1], want) > room {
 		i := -1
 		for j, a := range args {
 			bits := s[j] + binade(a.Range.Abs())
 			if s[j] > 0 && bits > leastSignificant && (i < 0 || bits > s[i]+binade(args[i].Range.Abs())) {
 				i = j
+			}
+			if q.opt.closely && a.Op == ir.OpConst && q.wish[v.Args[1-j]] > 0 && bits > q.f+constantExtra { // its error is relative, that of the other one's last bit is not
+				i = j
+				break
 			}
 		}
 		if i < 0 {
@@ -432,6 +442,9 @@ func (q *quantiser) rescale(orig, a *ir.Value, scale int) (*ir.Value, error) {
 	}
 	return q.lower(a, scale)
 }
+
+// constantExtra is how many more significant bits than values near 1 a constant factor keeps where what reads the product asks for digits of the other one.
+const constantExtra = 2
 
 // leastSignificant is how many significant bits a factor keeps at least where a ring is narrow.
 const leastSignificant = 10
