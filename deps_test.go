@@ -62,6 +62,7 @@ var owners = map[string][]string{
 	"go.etcd.io/bbolt":                    {"runtime/material"},
 	"github.com/goccy/go-yaml":            {"passes", "runtime/server", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},
+	"github.com/spf13/pflag":              {"cmd/smpcc"},
 	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},
 	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},
 	"golang.org/x/term":                   {"cmd/smpcc"},

@@ -118,6 +118,9 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 				why = "" // for every input, however much runs used
 			}
 		}
+		if coarse := tooCoarse(v, o); from.Type.Elem == ir.Real && o.State != Proved && coarse != "" {
+			why, o.wrong = coarse, true
+		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
 		if why != "" && bad == nil {
 			bad = offContract(v, o, n.FracBits, c.opt.RevealBits, why)
@@ -138,6 +141,20 @@ func (c *check) reals(o *Output, got, want *ir.Tensor, scale int, why string) st
 		}
 	}
 	return why
+}
+
+// tooCoarse says why a format cannot hold the tolerance of an output of reals that is not known to be exact, whatever runs have shown: a value
+// near the least magnitude that the range allows may lie halfway between two of its numbers. It is "" if it can.
+func tooCoarse(v *ir.Value, o Output) string {
+	least := 0.0
+	if v.Range.Origin != ir.Assumed {
+		least = max(v.Range.Lo, -v.Range.Hi, 0)
+	}
+	half, may := math.Ldexp(0.5, -o.Frac), o.Atol+float64(o.Rtol*least)
+	if half <= may {
+		return ""
+	}
+	return fmt.Sprintf("values near %.3g may be off by %.2g, half a unit of %d fraction bits, and %.2g is asked for", least, half, o.Frac, may)
 }
 
 // discrete counts elements that differ.
