@@ -304,7 +304,14 @@ func relocate(m *ir.Module) {
 
 // Bind encodes a tensor as the words of a port of the plan: two's complement fixed point mod 2^bits. It refuses other
 // shapes and elements outside the range that the plan relies on.
-func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) {
+func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) { return bind(p, t, false) }
+
+// BindInput is Bind for a port of the given plan; what it advises holds for what the plan was compiled from.
+func BindInput(p *plan.Plan, port plan.Port, t *ir.Tensor) ([]uint64, error) {
+	return bind(port, t, p.FromProgram())
+}
+
+func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	fail := func(format string, args ...any) error {
 		return diag.Errorf(diag.Pos{}, "%q: %s", p.Name, fmt.Sprintf(format, args...))
 	}
@@ -320,12 +327,16 @@ func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) {
 	out := make([]uint64, t.Len())
 	for i := range out {
 		var err error
-		if p.Elem == "real" {
+		switch {
+		case p.Elem == "real":
 			out[i], err = p.Word(i, t.At(i))
-		} else {
+		case p.Elem == "int" && t.Elem == ir.Int:
+			err = p.CheckInt(i, t.I[i])
+		default:
 			err = p.Check(i, t.At(i))
 		}
 		if beyond := (*plan.RangeError)(nil); errors.As(err, &beyond) {
+			beyond.Program = program
 			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", beyond.Hint())
 		}
 		if err != nil {

@@ -70,6 +70,7 @@ var owners = map[string][]string{
 	"go.etcd.io/bbolt":                    {"runtime/material"},
 	"github.com/goccy/go-yaml":            {"ir/policy", "runtime/control", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},
+	"github.com/spf13/pflag":              {"cmd/smpcc"},
 	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},
 	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},
 	"golang.org/x/term":                   {"cmd/smpcc"},

@@ -268,15 +268,17 @@ func (g *graph) norm(x *ir.Value) *ir.Value {
 	return g.add(g.e(ir.OpMul, nil, g.e(ir.OpMul, nil, c, inv), g.weight(1, d)), g.weight(0.1, d))
 }
 
-// bert is one encoder layer: 12 heads of 64, a feed-forward layer of 3072 with GELU, layer normalisation behind each.
-func (g *graph) bert() *ir.Value {
-	const tokens, width, heads, inner = 128, 768, 12, 3072
+// bert is one encoder layer of BERT-base: 12 heads of 64, a feed-forward layer of 3072.
+func (g *graph) bert() *ir.Value { return g.encoder(128, 768, 12, 3072) }
+
+// encoder is one encoder layer: attention and a feed-forward layer with GELU, layer normalisation behind each.
+func (g *graph) encoder(tokens, width, heads, inner int) *ir.Value {
 	x := g.input(-3, 3, tokens, width)
 	head := func(perm ...int64) *ir.Value {
 		return g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", perm...)}, g.reshape(g.dense(x, width), tokens, heads, width/heads))
 	}
 	q, k, v := head(1, 0, 2), head(1, 2, 0), head(1, 0, 2)
-	scores := g.e(ir.OpMul, nil, g.e(ir.OpMatMul, nil, q, k), g.number(1/math.Sqrt(width/heads)))
+	scores := g.e(ir.OpMul, nil, g.e(ir.OpMatMul, nil, q, k), g.number(1/math.Sqrt(float64(width/heads))))
 	p := g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 2)}, scores)
 	mixed := g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0, 2)}, g.e(ir.OpMatMul, nil, p, v))
 	x = g.norm(g.add(x, g.dense(g.reshape(mixed, tokens, width), width)))

@@ -193,7 +193,7 @@ func (c *check) coarse(o *Output, v *ir.Value) string {
 	for i := range c.want {
 		for _, y := range c.want[i][o.Name].F {
 			if y != math.Round(y/unit)*unit {
-				return fmt.Sprintf("it is revealed with %d fraction bits, whose unit of %.3g is more than is asked of values near %g", v.Type.Scale, unit, least)
+				return fmt.Sprintf("values near %.3g may be off by %.2g, half a unit of %d fraction bits, and %.2g is asked for", least, unit/2, v.Type.Scale, o.Atol+float64(o.Rtol*least))
 			}
 		}
 	}

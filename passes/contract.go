@@ -82,15 +82,16 @@ type Numbers struct {
 
 // An attempt is one choice of formats for the whole module.
 type attempt struct {
-	frac int     // more than the least
-	eps  float64 // factor on the precision of functions
-	wide bool
+	frac  int     // more than the least
+	eps   float64 // factor on the precision of functions
+	wide  bool
+	light bool // without what is dear: leading digits of all that is divided
 }
 
 // attempts lists what is tried, until an output's tolerance is kept: bounds that fit first, more bits and closer functions then.
 var attempts = []attempt{
-	{0, 1, false}, {1, 0.5, false}, {2, 0.25, false}, {4, 0.1, false}, {6, 0.05, false}, {8, 0.05, false}, {10, 0.05, false}, {12, 0.05, false},
-	{0, 1, true}, {1, 0.5, true}, {2, 0.25, true}, {4, 0.1, true}, {6, 0.05, true}, {8, 0.05, true}, {10, 0.05, true}, {12, 0.05, true},
+	{frac: 0, eps: 1}, {frac: 1, eps: 0.7, light: true}, {frac: 1, eps: 0.5}, {frac: 2, eps: 0.25}, {frac: 4, eps: 0.1}, {frac: 6, eps: 0.05}, {frac: 8, eps: 0.05}, {frac: 10, eps: 0.05}, {frac: 12, eps: 0.05},
+	{frac: 0, eps: 1, wide: true}, {frac: 1, eps: 0.7, wide: true, light: true}, {frac: 1, eps: 0.5, wide: true}, {frac: 2, eps: 0.25, wide: true}, {frac: 4, eps: 0.1, wide: true},
 }
 
 // mostUsed is the part of a tolerance that runs may use: what they leave is for inputs that were not drawn.
@@ -169,7 +170,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			break
 		}
 		o := *opt
-		o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1, a.frac >= 4
+		o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1 && !a.light, a.frac >= 4
 		if o.Precision <= 0 {
 			o.Precision = DefaultPrecision
 		}

@@ -242,8 +242,14 @@ func (a *approximation) magnitudeBits(x *ir.Value) float64 {
 // tooWide refuses a division that does not fit 64 bits.
 func tooWide(v *ir.Value, what string, iv interval) error {
 	e := diag.Errorf(v.Pos, "integer division does not fit 64 bits: %s", what)
+	if v.Op == ir.OpWrap {
+		e = diag.Errorf(v.Pos, "integers in %.6g..%.6g are to be kept in the %d bits of their type, and 64 bits do not hold what that takes", iv.lo, iv.hi, v.Attrs.Int("bits", 0))
+	}
 	if iv.from == ir.Assumed {
 		return e.WithHint("declare the input's range (--range NAME=LO..HI): nothing is known of it")
+	}
+	if v.Op == ir.OpWrap {
+		return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): what lies within 2^50 is kept exactly, and nothing is to be done for what the type holds")
 	}
 	return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): dividends of 50 bits by constants, and of 41 by secrets, fit")
 }

@@ -50,6 +50,7 @@ func rebuild(m *ir.Module, step func(nf *ir.Func, v *ir.Value, args []*ir.Value)
 // significant bits, and give way where a ring would be too narrow; ops that combine values raise the coarser ones first.
 func quantise(m *ir.Module, opt *Options) error {
 	q := &quantiser{m: m, opt: opt, f: opt.FracBits, weights: map[*ir.Value]*ir.Value{}, wish: wishes(m.Main(), opt.fine, opt.closely)}
+	q.flows = flows(m.Main())
 	q.meets = q.meetings(m.Main())
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		q.nf, q.at = nf, v
@@ -135,6 +136,7 @@ type quantiser struct {
 	at      *ir.Value               // what it replaces
 	weights map[*ir.Value]*ir.Value // a weight as it was emitted first -> as its products read it
 	wish    map[*ir.Value]int       // fraction bits that what reads a value asks for
+	flows   map[*ir.Value]float64   // largest magnitude of the sums that read a value before it is truncated
 	meets   map[*ir.Value]int       // ring of the products of secrets that read a value, through views and sums
 }
 
@@ -365,6 +367,22 @@ func (q *quantiser) product(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 	return p, err
 }
 
+// flows returns the largest magnitude of the sums and differences that a value enters before anything truncates or opens it, itself included: all of them
+// are in one ring.
+func flows(f *ir.Func) map[*ir.Value]float64 {
+	out := map[*ir.Value]float64{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		out[v] = max(out[v], v.Range.Abs())
+		if ir.Rows[v.Op].View || v.Op == ir.OpAdd || v.Op == ir.OpSub || v.Op == ir.OpNeg || v.Op == ir.OpReduceSum {
+			for _, a := range v.Args {
+				out[a] = max(out[a], out[v])
+			}
+		}
+	}
+	return out
+}
+
 // need returns the bits that a product takes in its ring, with the given fraction bits and those that are kept.
 func (q *quantiser) need(v *ir.Value, scale, want int) int {
 	return 1 + ir.SignedBits(v.Range.Abs(), scale, float64(len(q.m.Parties))*math.Ldexp(1, max(scale-want, 0)))
@@ -508,7 +526,11 @@ func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 		s = max(s, q.f)
 	}
 	ring := func(s int) int {
-		if r := roundWidth(q.need(v, s+other, want), q.opt.Ring); r > 0 {
+		n := q.need(v, s+other, want)
+		if v.Type.Elem == ir.Real {
+			n = max(n, 1+ir.SignedBits(q.flows[v], s+other, 1))
+		}
+		if r := roundWidth(n, q.opt.Ring); r > 0 {
 			return r
 		}
 		return sizes[len(sizes)-1] + 1

@@ -160,7 +160,7 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 		return nil
 	}
 	if slope != 0 { // x is opened anyway, and linear terms read its wire
-		x = a.firm(x, a.frac)
+		x = a.firm(x, a.bitsOf(max(-iv.lo, iv.hi)))
 	}
 	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(w.period)), ir.I("frac", int64(bits))}, x)
 	lo, hi := extremes(func(t float64) float64 { return g(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
@@ -175,5 +175,11 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 		y = a.add(y, a.mul(x, a.num(slope)))
 	}
 	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
-	return a.within(y, a.frac, lo-a.eps, hi+a.eps)
+	return a.within(y, a.bitsOf(max(-lo, hi)), lo-a.eps, hi+a.eps)
+}
+
+// bitsOf returns the fraction bits that arguments and results of waves of the given magnitude are kept with: as many as any value of that size,
+// but no fewer than the error asks for.
+func (a *approximation) bitsOf(mag float64) int {
+	return max(fractionBits(a.frac, mag), min(a.frac, a.mantissaBits()-3))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,26 @@ func (p *Port) Check(i int, x float64) error {
 	return nil
 }
 
+// CheckInt is Check for whole numbers, of which a float64 does not hold all: bounds beyond 2^53 are compared as integers.
+func (p *Port) CheckInt(i int, x int64) error {
+	if lo, hi := p.Range(i); !atLeast(x, lo) || !atMost(x, hi) {
+		return &RangeError{Port: p, Element: i}
+	}
+	return nil
+}
+
+// atLeast reports whether x >= lo, exactly.
+func atLeast(x int64, lo float64) bool {
+	lo = math.Ceil(lo)
+	return lo <= -(1<<63) || lo < 1<<63 && x >= int64(lo)
+}
+
+// atMost reports whether x <= hi, exactly.
+func atMost(x int64, hi float64) bool {
+	hi = math.Floor(hi)
+	return hi >= 1<<63 || hi >= -(1<<63) && x <= int64(hi)
+}
+
 // Word encodes x as element i: two's complement of round(x * 2^s), halves away from zero. It refuses what Check refuses.
 func (p *Port) Word(i int, x float64) (uint64, error) {
 	if err := p.Check(i, x); err != nil {
@@ -76,7 +97,7 @@ func (p *Port) CheckWord(i int, word uint64) error {
 	}
 	lo, hi := p.Range(i)
 	s := p.ScaleOf(i)
-	if x := float64(y); !(x >= math.Round(math.Ldexp(lo, s)) && x <= math.Round(math.Ldexp(hi, s))) {
+	if !atLeast(y, math.Round(math.Ldexp(lo, s))) || !atMost(y, math.Round(math.Ldexp(hi, s))) {
 		return &RangeError{Port: p, Element: i}
 	}
 	return nil
@@ -86,6 +107,7 @@ func (p *Port) CheckWord(i int, word uint64) error {
 type RangeError struct {
 	Port    *Port
 	Element int
+	Program bool // the range stands in a program, not in a flag
 }
 
 // Error says which element it is, and the range, but not the value.
@@ -104,13 +126,23 @@ func (e *RangeError) Hint() string {
 	if k := len(e.Port.Columns); k > 0 {
 		flag = fmt.Sprintf("--range %s[%s%d]=LO..HI", e.Port.Name, strings.Repeat(":,", max(len(e.Port.Shape)-1, 0)), e.Element%k)
 	}
+	with, wider := "compile with "+flag, "compile with a wider "+flag
+	if e.Program {
+		with = fmt.Sprintf("declare a range in the program (in LO..HI behind the input %s)", e.Port.Name)
+		wider = fmt.Sprintf("declare a wider range in the program (in LO..HI behind the input %s) and compile it again", e.Port.Name)
+	}
 	switch e.Port.Origin {
 	case "assumed":
-		return fmt.Sprintf("no range was declared for it: compile with %s, with sample inputs (--calibrate FILE), or with a larger --assume", flag)
+		return fmt.Sprintf("no range was declared for it: %s, or compile with sample inputs (--calibrate FILE) or with a larger --assume", with)
 	case "calibrated":
-		return fmt.Sprintf("the range comes from samples: compile with %s, or with more samples", flag)
+		return fmt.Sprintf("the range comes from samples: %s, or compile with more samples", with)
 	}
-	return "compile with a wider " + flag
+	return wider
+}
+
+// FromProgram reports whether the plan was compiled from a program, whose ranges stand in it: its steps refer to lines of one.
+func (p *Plan) FromProgram() bool {
+	return slices.ContainsFunc(p.Nodes, func(n string) bool { return strings.HasPrefix(n, p.Manifest.Name+".smp:") })
 }
 
 // validateColumns checks what a port says of its columns.

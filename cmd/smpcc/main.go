@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"smpcc"
 	"smpcc/ir/diag"
@@ -40,7 +41,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -81,6 +85,9 @@ each learns only the outputs that a written policy lets it learn.
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if bad := (*pflag.InvalidValueError)(nil); errors.As(err, &bad) {
+			return usagef("--%s %s: want %s\n\thint: %s --help lists the flags", bad.GetFlag().Name, bad.GetValue(), valueOf(bad.GetFlag()), c.CommandPath())
+		}
 		return usagef("%s: %w\n\thint: %s --help lists the flags", c.CommandPath(), err, c.CommandPath())
 	})
 	root.AddCommand(runCommand(), compileCommand(), inspectCommand(), costCommand(), auditCommand(), verifyCommand(), numbersCommand(), testCommand(), benchCommand(), passesCommand(), opsCommand(), versionCommand())
@@ -89,6 +96,43 @@ each learns only the outputs that a written policy lets it learn.
 		c.DisableFlagsInUseLine = true
 	}
 	return root
+}
+
+// valueOf says in words what a flag takes.
+func valueOf(f *pflag.Flag) string {
+	switch f.Value.Type() {
+	case "int", "int64", "uint", "uint64":
+		return "a whole number"
+	case "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration, as 30s or 2h"
+	}
+	return "a " + f.Value.Type()
+}
+
+// unknownCommand returns a usage error, with what is called nearly the same, if the arguments name a command that does not exist.
+func unknownCommand(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	c, rest, err := root.Find(args)
+	if len(rest) == 0 || strings.HasPrefix(rest[0], "-") || strings.HasPrefix(rest[0], cobra.ShellCompRequestCmd) {
+		return nil
+	}
+	if err == nil && (c.Runnable() || !c.HasSubCommands()) { // its own check of arguments says what is wrong
+		return nil
+	}
+	name := rest[0]
+	hint := fmt.Sprintf("%s --help lists the commands", c.CommandPath())
+	if c.SuggestionsMinimumDistance == 0 {
+		c.SuggestionsMinimumDistance = 2
+	}
+	if near := c.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("did you mean %s %s? %s", c.CommandPath(), strings.Join(near, " or "), hint)
+	}
+	return usagef("%s has no command %q\n\thint: %s", c.CommandPath(), name, hint)
 }
 
 // exactly returns a check for the number of arguments that fails as wrong usage.

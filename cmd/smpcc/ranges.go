@@ -99,6 +99,11 @@ func rangeArg(arg string, dims map[string][]string) ([]rangeRow, error) {
 	if !ok || err1 != nil || err2 != nil {
 		return nil, usagef("%s: want NAME=LO..HI with LO <= HI", r.from)
 	}
+	for i, x := range []float64{r.lo, r.hi} {
+		if n, err := strconv.ParseInt([]string{a, b}[i], 10, 64); err == nil && (n == math.MaxInt64 || int64(x) != n) {
+			return nil, usagef("%s: a range cannot end at %d: beyond 2^53 its ends are multiples of powers of two; %.0f is the nearest", r.from, n, x)
+		}
+	}
 	if open := strings.Index(r.input, "["); open > 0 && strings.HasSuffix(r.input, "]") && dims[r.input] == nil {
 		index := strings.Split(r.input[open+1:len(r.input)-1], ",")
 		r.input = r.input[:open]

@@ -172,7 +172,7 @@ func (j *job) bind() ([][]uint64, error) {
 		}
 		t = fit(t, dims)
 		j.inputs[p.Name] = t
-		w, err := smpcc.Bind(p, t)
+		w, err := smpcc.BindInput(j.plan, p, t)
 		if err != nil {
 			return nil, inFile(j.files[p.Name], err)
 		}

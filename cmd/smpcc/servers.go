@@ -207,7 +207,7 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files ma
 			dims[k] = fmt.Sprint(d)
 		}
 		var err error
-		if out[i], err = smpcc.Bind(port, fit(t, dims)); err != nil {
+		if out[i], err = smpcc.BindInput(p, port, fit(t, dims)); err != nil {
 			return nil, inFile(files[port.Name], err)
 		}
 	}

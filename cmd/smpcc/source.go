@@ -60,8 +60,8 @@ func (s *source) flags(c *cobra.Command) {
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
 	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
-	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
-		return opt, usagef("--parties %d is out of range 2..64", s.parties)
+	if err := s.given(c); err != nil {
+		return opt, err
 	}
 	if !(s.assume > 0) || s.assume > 1e12 {
 		return opt, usagef("--assume %g: want a positive number, of at most 1e12", s.assume)
@@ -111,6 +111,7 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 	opt.Public = public
 	opt.Shapes = shapesOf(data)
 	files := slices.Clone(s.inputs)
+	var programShapes map[string]ir.Shape // nil for models
 	if len(s.calibrate) > 0 {
 		args := slices.Clone(s.calibrate)
 		if arg := args[0]; len(args) == 1 && !strings.Contains(arg, "=") {
@@ -132,6 +133,15 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 				if opt.Shapes[k] == nil {
 					opt.Shapes[k] = t.Shape
 				}
+			}
+			if programShapes == nil && smpcc.IsProgram(path) {
+				if programShapes, err = inputShapes(path); err != nil {
+					return opt, err
+				}
+			}
+			if programShapes != nil {
+				opt.Samples = append(opt.Samples, tableSamples(sample, programShapes)...)
+				continue
 			}
 			opt.Samples = append(opt.Samples, rowSamples(path, sample, opt)...)
 		}
@@ -157,6 +167,24 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 	}
 	return opt, nil
+}
+
+// given refuses numbers that would mean "not given" to the compiler: whoever writes a 0 asks for something.
+func (s *source) given(c *cobra.Command) error {
+	f := c.Flags()
+	switch {
+	case f.Changed("parties") && (s.parties < 2 || s.parties > 64):
+		return usagef("--parties %d is out of range 2..64", s.parties)
+	case f.Changed("frac-bits") && s.frac == 0:
+		return usagef("--frac-bits 0 is out of range 1..28")
+	case f.Changed("precision") && s.precision == 0:
+		return usagef("--precision 0 is out of range 1e-5..0.1")
+	case f.Changed("reveal-bits") && s.revealBits == 0:
+		return usagef("--reveal-bits 0 is out of range 1..40")
+	case s.ring == "0":
+		return usagef("--ring 0 is out of range 16..64")
+	}
+	return nil
 }
 
 // tolerances reads --atol and --rtol.
@@ -229,6 +257,53 @@ func samples(args []string) [][]string {
 		}
 		seen = append(seen, name)
 		out[len(out)-1] = append(out[len(out)-1], a)
+	}
+	return out
+}
+
+// inputShapes returns the shapes that a program declares of its inputs.
+func inputShapes(path string) (map[string]ir.Shape, error) {
+	m, err := smpcc.Load(path, smpcc.Options{})
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]ir.Shape{}
+	for _, v := range m.Main().Inputs() {
+		out[v.Attrs.Str("name")] = v.Type.Shape
+	}
+	return out, nil
+}
+
+// tableSamples cuts tables with more rows than a program's input has into as many samples: each is an input of the declared shape, whose rows have as
+// many elements as the table's. What is left over is no sample; other inputs stay the same in each.
+func tableSamples(sample map[string]*ir.Tensor, shapes map[string]ir.Shape) []map[string]*ir.Tensor {
+	parts, n := map[string][]*ir.Tensor{}, 1
+	for name, t := range sample {
+		s, columns := shapes[name], 1
+		if len(s) > 0 {
+			columns = s[len(s)-1]
+		}
+		size := s.Size()
+		if len(t.Shape) != 2 || t.Shape.Equal(s) || t.Shape[1] != columns || size == 0 || t.Len() < size {
+			continue
+		}
+		for at := 0; at+size <= t.Len(); at += size {
+			part := ir.NewTensor(t.Elem, s)
+			copy(part.F, t.F[min(len(t.F), at):])
+			copy(part.I, t.I[min(len(t.I), at):])
+			parts[name] = append(parts[name], part)
+		}
+		n = max(n, len(parts[name]))
+	}
+	out := make([]map[string]*ir.Tensor, n)
+	for k := range out {
+		out[k] = map[string]*ir.Tensor{}
+		for name, t := range sample {
+			if p := parts[name]; len(p) > 0 {
+				t = p[k%len(p)]
+			}
+			out[k][name] = t
+		}
 	}
 	return out
 }

@@ -171,6 +171,23 @@ func (c *checker) number(x *expr, what string) (float64, error) {
 	return o.c.At(0), nil
 }
 
+// bound evaluates an end of a range, which is kept as a float64.
+func (c *checker) bound(x *expr) (float64, error) {
+	o, err := c.expr(x)
+	if err != nil {
+		return 0, err
+	}
+	if o.c != nil && o.c.Elem == ir.Int && o.c.Len() == 1 {
+		if n := o.c.I[0]; n == math.MaxInt64 || int64(float64(n)) != n {
+			step := int64(math.Nextafter(math.Abs(float64(n)), math.Inf(1)) - math.Abs(float64(n)))
+			c.fail(c.at(x.Pos), "a range cannot end at %d: beyond 2^53 = %d its ends are multiples of powers of two", n, int64(1)<<53).
+				WithHint("take a multiple of %d", step)
+			return 0, errFailed
+		}
+	}
+	return c.number(x, "a range")
+}
+
 // fold evaluates a chain of operands of one logic operator.
 func fold[T any](c *checker, pos diag.Pos, op ir.Op, args []T, eval func(T) (operand, error)) (operand, error) {
 	x, err := eval(args[0])
@@ -259,13 +276,21 @@ func (c *checker) product(n *product) (operand, error) {
 
 // quotient multiplies by the reciprocal of a public divisor.
 func (c *checker) quotient(pos diag.Pos, x, y operand) (operand, error) {
+	whole := x.elem() == ir.Int && y.elem() == ir.Int
 	if y.c == nil || y.elem() == ir.Bool {
-		c.fail(pos, "division by %s: the divisor must be a number that is known when compiling", y.kind()).
-			WithHint("compare products instead of quotients, or reveal both and divide there")
+		hint := "compare products instead of quotients, or reveal both and divide there"
+		if whole {
+			hint = "write div(x, y) for the whole quotient, towards zero, and mod(x, y) for what is left; or " + hint
+		}
+		c.fail(pos, "division by %s: the divisor must be a number that is known when compiling", y.kind()).WithHint("%s", hint)
 		return operand{}, errFailed
 	}
 	if x.elem() != ir.Real && y.elem() != ir.Real {
-		c.fail(pos, "integers do not divide: %s by %s", x.kind(), y.kind()).WithHint("write real(x) / n for a quotient with a fraction")
+		hint := "write real(x) / n for a quotient with a fraction"
+		if whole {
+			hint = "write div(x, n) for the whole quotient, towards zero, mod(x, n) for what is left, or real(x) / n for a quotient with a fraction"
+		}
+		c.fail(pos, "integers do not divide: %s by %s", x.kind(), y.kind()).WithHint("%s", hint)
 		return operand{}, errFailed
 	}
 	inv := ir.NewTensor(ir.Real, y.shape())

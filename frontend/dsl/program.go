@@ -379,8 +379,8 @@ func (c *checker) declare(d *declaration, op ir.Op) {
 	}
 	attrs := ir.Attrs{ir.S("name", d.Name.Text), ir.S("owner", d.From.Text), ir.S("elem", e.String()), ir.Dims("shape", s)}
 	if d.Lo != nil {
-		lo, err1 := c.number(d.Lo, "a range")
-		hi, err2 := c.number(d.Hi, "a range")
+		lo, err1 := c.bound(d.Lo)
+		hi, err2 := c.bound(d.Hi)
 		switch {
 		case err1 != nil || err2 != nil:
 			err = errFailed

@@ -61,6 +61,7 @@ func TestMistakes(t *testing.T) {
 		{"attribute is missing", modelOf(17, withInput(graph("y", nd("MaxPool", "x", "y")))), Options{}, "attribute kernel_shape is missing"},
 		{"attribute is not finite", modelOf(17, withInput(graph("y", nd("LeakyRelu", "x", "y", af("alpha", float32(math.NaN())))))), Options{}, "attribute alpha is not a finite number"},
 		{"too young", modelOf(11, withInput(graph("y", nd("HardSwish", "x", "y")))), Options{}, "operator HardSwish of opset 11 is not supported, only that of opset 14 on\n\thint: convert the model to opset 17"},
+		{"younger than what hints advise", modelOf(18, withInput(graph("y", nd("Gelu", "x", "y")))), Options{}, "operator Gelu of opset 18 is not supported, only that of opset 20 on\n\thint: convert the model to opset 20"},
 		{"domain", foreignModel, Options{}, "operator FusedConv (domain \"com.example\") is not supported\n\thint: export without runtime optimisations"},
 		{"domain without opset", modelOf(17, withInput(graph("y", foreign))), Options{}, `operator FusedConv is of domain "com.example", of which the model imports no opset`},
 		{"opset", modelOf(99, graph("y")), Options{}, "m.onnx: opset 99 is not supported, want 1 to 24\n\thint: export or convert the model to opset 17"},

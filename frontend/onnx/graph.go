@@ -183,7 +183,7 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	v := row.at(int(version))
 	if v == nil {
 		return nil, diag.Errorf(n.at, "operator %s of opset %d is not supported, only that of opset %d on", op, version, row.versions[0].since).
-			WithHint("convert the model to opset 17")
+			WithHint("convert the model to opset %d", max(row.versions[0].since, usualOpset))
 	}
 	bad := n.attributes(v)
 	for _, in := range p.Input {

@@ -18,15 +18,16 @@ import (
 
 // Limits on what a model may declare.
 const (
-	maxNodes  = 1 << 20
-	maxName   = 1 << 12
-	maxRank   = 16
-	maxDepth  = 16 // nested branches
-	minOpset  = 1  // rows say from where on each operator is
-	maxOpset  = 24
-	minFormat = 3 // versions of the file format
-	maxFormat = 13
-	maxValues = 1 << 21
+	maxNodes   = 1 << 20
+	maxName    = 1 << 12
+	maxRank    = 16
+	maxDepth   = 16 // nested branches
+	minOpset   = 1  // rows say from where on each operator is
+	maxOpset   = 24
+	usualOpset = 17 // what hints advise
+	minFormat  = 3  // versions of the file format
+	maxFormat  = 13
+	maxValues  = 1 << 21
 )
 
 // standard is the domain of ONNX's own operators; files may also leave it out.
@@ -239,7 +240,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	}
 	if opset < minOpset || opset > maxOpset {
 		return nil, diag.Errorf(diag.Pos{File: name}, "opset %d is not supported, want %d to %d", opset, minOpset, maxOpset).
-			WithHint("export or convert the model to opset 17")
+			WithHint("export or convert the model to opset %d", usualOpset)
 	}
 	r.opset = int(opset)
 	r.functionTable(model.Functions)

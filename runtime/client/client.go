@@ -118,6 +118,7 @@ func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 			var err error
 			if words[i][k], err = p.Word(k, v); err != nil {
 				if out := (*plan.RangeError)(nil); errors.As(err, &out) {
+					out.Program = c.plan.FromProgram()
 					return nil, fmt.Errorf("input %q: %w; %s", p.Name, err, out.Hint())
 				}
 				return nil, fmt.Errorf("input %q: %w", p.Name, err)
