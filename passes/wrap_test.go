@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 )
 
@@ -27,7 +28,7 @@ func TestWrapIsNoDivision(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.Weights = map[string]*ir.Tensor{}
-		_, err = Run(m, &Options{FracBits: 16, Default: NewPolicy("", Rule{Output: "z", To: []string{"p1"}})})
+		_, err = Run(m, &Options{FracBits: 16, Default: policy.New("", policy.Rule{Output: "z", To: []string{"p1"}})})
 		return err
 	}
 	err := compile("1000000000")
