@@ -143,18 +143,18 @@ func (c *check) reals(o *Output, got, want *ir.Tensor, scale int, why string) st
 	return why
 }
 
-// tooCoarse says why a format cannot hold the tolerance of an output of reals that is not known to be exact, whatever runs have shown: a value
+// tooCoarse says why no format can hold the tolerance of an output of reals that is not known to be exact, whatever runs have shown: a value
 // near the least magnitude that the range allows may lie halfway between two of its numbers. It is "" if it can.
 func tooCoarse(v *ir.Value, o Output) string {
 	least := 0.0
 	if v.Range.Origin != ir.Assumed {
 		least = max(v.Range.Lo, -v.Range.Hi, 0)
 	}
-	half, may := math.Ldexp(0.5, -o.Frac), o.Atol+float64(o.Rtol*least)
+	half, may := math.Ldexp(0.5, -mostFraction), o.Atol+float64(o.Rtol*least)
 	if half <= may {
 		return ""
 	}
-	return fmt.Sprintf("values near %.3g may be off by %.2g, half a unit of %d fraction bits, and %.2g is asked for", least, half, o.Frac, may)
+	return fmt.Sprintf("values near %.3g may be off by %.2g, half a unit of %d fraction bits, which are the most, and %.2g is asked for", least, half, mostFraction, may)
 }
 
 // discrete counts elements that differ.
