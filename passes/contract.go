@@ -174,6 +174,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if o.Precision <= 0 {
 			o.Precision = DefaultPrecision
 		}
+		if a.eps < 1 { // what was asked for did not do
+			o.Precision = min(o.Precision, DefaultPrecision)
+		}
 		o.Precision = max(o.Precision*a.eps, 1e-5)
 		if o.FracBits > mostFracBits && a.frac > 0 {
 			continue
