@@ -91,6 +91,9 @@ func (c *Config) planFiles(name string) (out []planFile, err error) {
 		}
 		dir := filepath.Join(c.State, plansName, e.Name())
 		r, err := readRecord(dir)
+		if errors.Is(err, fs.ErrNotExist) { // it is being deployed, or was when a crash came
+			continue
+		}
 		if r.Withdrawn {
 			away[r.Plan] = true
 			continue
@@ -181,12 +184,11 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	if most := s.cfg.Limits.Plans; len(s.plans.list()) >= most {
 		return nil, fmt.Errorf("%s serves %d plans, which is the limit; withdraw one, or raise limits.plans", s.name, most)
 	}
-	weights, err := s.readWeights(p, f.weights)
+	d, err := s.newDeployment(p, nil)
 	if err != nil {
 		return nil, err
 	}
-	d, err := s.newDeployment(p, weights)
-	if err != nil {
+	if d.weights, err = s.readWeights(p, f.weights); err != nil {
 		return nil, err
 	}
 	d.source, d.file, d.by, d.since = f.source, f.file, f.record.By, f.record.At
@@ -275,13 +277,10 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 	return json.Marshal(d.planStatus())
 }
 
-// deploy serves a plan from now on, and after a restart. If that fails nothing is left of it.
+// deploy serves a plan from now on, and after a restart. If that fails nothing is left of it. What makes it served after a restart, the record, comes last.
 func (s *Server) deploy(dir string, f planFile) (*deployment, error) {
 	d, err := s.readPlan(f)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.writeRecord(dir, f.record); err != nil {
 		return nil, err
 	}
 	home := s.folderOf(f.record.Plan)
@@ -298,6 +297,9 @@ func (s *Server) deploy(dir string, f planFile) (*deployment, error) {
 	}
 	if err == nil {
 		err = d.note("deploy", "allowed", "by "+f.record.By+"; "+d.policyReason())
+	}
+	if err == nil {
+		err = s.writeRecord(home, f.record)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.remove(home))

@@ -182,7 +182,9 @@ func (s *Server) keepLooking() {
 		errs := make([]error, len(plans))
 		var wg sync.WaitGroup
 		for i, d := range plans {
-			wg.Go(func() { errs[i] = d.look(ctx) })
+			if d.isPrepared() { // until then it waits for the others anyway
+				wg.Go(func() { errs[i] = d.look(ctx) })
+			}
 		}
 		wg.Wait()
 		if s.stopping() {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/runtime/control"
+	"smpcc/runtime/disk"
 )
 
 // Plans that are deployed at a running server come in parts: what a request holds is bounded, whatever a plan or its weights take. Parts go to a folder
@@ -72,28 +73,36 @@ func (s *Server) uploadHandler(_ context.Context, peer string, req []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	if err := control.CheckUpload(h.File); err != nil {
-		return nil, err
-	}
 	if err := s.takes(); err != nil {
 		return nil, err
 	}
 	s.uploads.mu.Lock()
 	defer s.uploads.mu.Unlock()
+	if err := s.addPart(peer, h, data); err != nil {
+		s.dropUpload(peer) // the caller begins again
+		return nil, err
+	}
+	return []byte("{}"), nil
+}
+
+// addPart writes a part of a caller's upload. The lock of uploads is held.
+func (s *Server) addPart(peer string, h control.UploadHead, data []byte) (err error) {
+	if err := control.CheckUpload(h.File); err != nil {
+		return err
+	}
 	u := s.uploads.of[peer]
 	if h.File == control.PlanFile && h.At == 0 {
 		if u, err = s.beginUpload(peer); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	switch {
 	case u == nil:
-		return nil, errors.New("the plan's file comes first; or the upload has been given up: begin again")
+		return errors.New("the plan's file comes first; or the upload has been given up: begin again")
 	case h.At < 0 || u.sizes[h.File] != h.At:
-		return nil, fmt.Errorf("%s: %d bytes have come, not %d", h.File, u.sizes[h.File], h.At)
+		return fmt.Errorf("%s: %d bytes have come, not %d", h.File, u.sizes[h.File], h.At)
 	case u.total()+int64(len(data)) > s.cfg.upload:
-		s.dropUpload(peer)
-		return nil, fmt.Errorf("the files have more than %s; raise limits.upload", sizeText(s.cfg.upload))
+		return fmt.Errorf("the files have more than %s; raise limits.upload", sizeText(s.cfg.upload))
 	}
 	f, err := s.files().OpenFile(filepath.Join(u.dir, h.File), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err == nil {
@@ -101,12 +110,11 @@ func (s *Server) uploadHandler(_ context.Context, peer string, req []byte) ([]by
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		s.dropUpload(peer)
-		return nil, fmt.Errorf("%s: %w", s.name, err)
+		return fmt.Errorf("%s: %w", s.name, err)
 	}
 	u.sizes[h.File] += int64(len(data))
 	u.last = time.Now()
-	return []byte("{}"), nil
+	return nil
 }
 
 // beginUpload makes a folder for a caller's files. The lock of uploads is held.
@@ -147,49 +155,56 @@ func (s *Server) discard(dir string) {
 }
 
 // takeUpload ends a caller's upload and returns its folder, whose files are whole, on disk, and have the sums that the caller says.
-func (s *Server) takeUpload(peer string, sums map[string]string) (u *upload, err error) {
+func (s *Server) takeUpload(peer string, sums map[string]string) (*upload, error) {
 	s.uploads.mu.Lock()
-	u = s.uploads.of[peer]
+	u := s.uploads.of[peer]
 	delete(s.uploads.of, peer)
 	s.uploads.mu.Unlock()
 	if u == nil {
 		return nil, errors.New("no plan has been uploaded; or the upload has been given up: begin again")
 	}
-	defer func() {
-		if err != nil {
-			s.discard(u.dir)
-		}
-	}()
+	if err := s.arrived(u, sums); err != nil {
+		s.discard(u.dir)
+		return nil, err
+	}
+	return u, nil
+}
+
+// arrived returns why an upload is not what its caller has sent, and on disk, nil if it is.
+func (s *Server) arrived(u *upload, sums map[string]string) error {
 	if len(sums) != len(u.sizes) {
-		return nil, fmt.Errorf("%d files have come, %d are named", len(u.sizes), len(sums))
+		return fmt.Errorf("%d files have come, %d are named", len(u.sizes), len(sums))
 	}
 	for name := range u.sizes {
 		f, err := s.files().OpenFile(filepath.Join(u.dir, name), os.O_RDWR, 0o600)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		h := sha256.New()
 		_, err = io.Copy(h, f)
 		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return nil, err
+			return err
 		}
 		if !strings.EqualFold(hex.EncodeToString(h.Sum(nil)), sums[name]) {
-			return nil, fmt.Errorf("%s did not arrive as it was sent", name)
+			return fmt.Errorf("%s did not arrive as it was sent", name)
 		}
 	}
-	return u, s.files().SyncDir(u.dir)
+	return s.files().SyncDir(u.dir)
 }
 
-// sweepPlans removes what a crash has left of uploads and removals.
+// sweepPlans removes what a crash has left of uploads, deployments and removals.
 func (s *Server) sweepPlans() error {
 	entries, err := os.ReadDir(s.plansFolder())
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), uploadMark) || strings.HasPrefix(e.Name(), goneMark) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(s.plansFolder(), e.Name())))
+		dir := filepath.Join(s.plansFolder(), e.Name())
+		if !strings.HasPrefix(e.Name(), uploadMark) && !strings.HasPrefix(e.Name(), goneMark) && exists(filepath.Join(dir, recordName)) {
+			err = errors.Join(err, disk.Sweep(s.files(), dir))
+			continue
 		}
+		err = errors.Join(err, os.RemoveAll(dir))
 	}
 	return err
 }
