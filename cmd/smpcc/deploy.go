@@ -129,7 +129,7 @@ It takes the server's own certificate, or one that is named in plan_clients of i
 		}
 		bar := newProgress(c.ErrOrStderr())
 		defer bar.done()
-		return o.each(func(op *control.Operator, role, suffix string) error {
+		if err := o.each(func(op *control.Operator, role, suffix string) error {
 			op.Waiting(bar.waiting)
 			d, err := deploymentOf(p, args[0], role, weights)
 			if err != nil {
@@ -144,23 +144,33 @@ It takes the server's own certificate, or one that is named in plan_clients of i
 			if err != nil {
 				return err
 			}
-			for end := time.Now().Add(wait); s.State == control.Preparing && time.Now().Before(end); {
+			bar.done()
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s%s: plan %.16s is %s\n", role, suffix, s.Plan, stateText(s))
+			return err
+		}); err != nil || wait == 0 {
+			return err
+		}
+		end := time.Now().Add(wait)
+		return o.each(func(op *control.Operator, role, suffix string) error {
+			for {
+				s, err := planAt(c, op, role, p.Digest())
+				switch {
+				case err != nil:
+					return err
+				case s.State == control.Serving:
+					bar.done()
+					_, err := fmt.Fprintf(c.OutOrStdout(), "%s%s: plan %.16s takes sessions\n", role, suffix, s.Plan)
+					return err
+				case s.State != control.Preparing || time.Now().After(end):
+					return fmt.Errorf("%s%s: the plan takes no sessions after %v: it is %s", role, suffix, wait, stateText(s))
+				}
 				bar.stage(fmt.Sprintf("%s%s: %s", role, suffix, s.Why))
 				select {
 				case <-c.Context().Done():
 					return c.Context().Err()
 				case <-time.After(100 * time.Millisecond):
 				}
-				if s, err = planAt(c, op, role, d.Digest); err != nil {
-					return err
-				}
 			}
-			bar.done()
-			fmt.Fprintf(c.OutOrStdout(), "%s%s: plan %.16s is %s\n", role, suffix, s.Plan, stateText(s))
-			if s.State != control.Serving && wait > 0 {
-				return fmt.Errorf("%s%s: the plan takes no sessions after %v: %s", role, suffix, wait, s.Why)
-			}
-			return nil
 		})
 	}
 	return c

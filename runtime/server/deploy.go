@@ -266,13 +266,13 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 			err = s.redeploy(ctx, d, u, f)
 		}
 		if err != nil {
-			return nil, err
+			return nil, errors.New(strings.ReplaceAll(err.Error(), u.dir+string(filepath.Separator), ""))
 		}
 		return json.Marshal(d.planStatus())
 	}
 	d, err := s.deploy(u.dir, f)
-	if err != nil {
-		return nil, err
+	if err != nil { // the caller knows the files by their names
+		return nil, errors.New(strings.ReplaceAll(err.Error(), u.dir+string(filepath.Separator), ""))
 	}
 	return json.Marshal(d.planStatus())
 }

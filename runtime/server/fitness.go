@@ -236,6 +236,8 @@ func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, 
 	switch {
 	case r.Protocol != grpcnet.Protocol || r.Format != plan.Version:
 		err = fmt.Errorf("%s runs %.40q with protocol %d and plan format %d, here they are %d and %d: run the same release at all roles", name, r.Software, r.Protocol, r.Format, grpcnet.Protocol, plan.Version)
+	case r.Missing != "":
+		err = errors.New(r.Missing)
 	case r.Plan != p.Digest():
 		err = fmt.Errorf("%s runs plan %.16q, here it is %.16s: all roles must run the same plan file", name, r.Plan, p.Digest())
 	case r.Worker != cfg.Worker || r.Workers != cfg.Workers:

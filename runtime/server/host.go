@@ -410,10 +410,14 @@ func (s *Server) status(_ context.Context, peer string, req []byte) ([]byte, err
 	}
 	r := control.Status{Name: s.name, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
 		Running: s.gate.count(), Queued: s.gate.queued(), Stopping: s.stopping(), Worker: s.cfg.Worker, Workers: s.cfg.Workers}
-	if d, err := s.plans.find(s.name, planOf(req)); err == nil {
+	d, err := s.plans.find(s.name, planOf(req))
+	switch list := s.plans.list(); {
+	case err == nil:
 		d.describe(&r)
-	} else if list := s.plans.list(); len(list) == 1 { // which another plan is not
+	case len(list) == 1: // and another plan was asked about
 		list[0].describe(&r)
+	default:
+		r.Missing = err.Error()
 	}
 	return json.Marshal(r)
 }

@@ -92,7 +92,7 @@ func (p *plans) find(name, digest string) (*deployment, error) {
 	}
 	switch {
 	case len(list) == 0:
-		return nil, fmt.Errorf("%s runs no plan, not %q either: all roles must run the same plan file; smpcc plan deploy gives it to a server", name, digest)
+		return nil, fmt.Errorf("%s runs no plan yet: all roles must run the same plan file; smpcc plan deploy gives it to a server", name)
 	case len(list) == 1:
 		return nil, fmt.Errorf("%s runs plan %s, not %q: all roles must run the same plan file", name, have[0], digest)
 	case digest == "":
