@@ -10,9 +10,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"smpcc/ir/text"
+	"smpcc/runtime/server"
 )
 
 // TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
@@ -50,6 +52,9 @@ func TestDocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if name == "docs/operations.md" {
+				serveVersion(t, dir)
+			}
 			out := checkDoc(t, dir, string(src))
 			if os.Getenv("SMPCC_UPDATE") != "" && out != string(src) {
 				if err := os.WriteFile(doc, []byte(out), 0o644); err != nil {
@@ -58,6 +63,56 @@ func TestDocs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// serveVersion has the servers of three roles run in a folder, with one version of a plan deployed and the next one compiled, as docs/operations.md shows it.
+func serveVersion(t *testing.T, dir string) {
+	t.Helper()
+	roles, servers := []string{"p0", "p1", "d"}, "servers: {"
+	addrs := map[string]string{}
+	for _, r := range roles {
+		var err error
+		if addrs[r], err = server.FreeAddress(); err != nil {
+			t.Fatal(err)
+		}
+		servers += r + ": '" + addrs[r] + "', "
+	}
+	servers = strings.TrimSuffix(servers, ", ") + "}\n"
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run := func(args string) { runDoc(t, dir, "smpcc "+args) }
+	run("keys dev keys --roles p0,p1,d,ops")
+	for _, r := range roles[:2] {
+		write(r+".policy.yaml", "version: 1\nowner: "+r+"\nallow:\n  - output: output\n    to: [p1]\n")
+	}
+	for name, bound := range map[string]string{"v1.plan": "16", "v2.plan": "8"} {
+		run("compile examples/credit/model.onnx --dim N=1 --range input=-" + bound + ".." + bound + " -o " + name + " --policy p0.policy.yaml --policy p1.policy.yaml")
+	}
+	write("ops.yaml", servers+"tls: {ca: keys/ca.crt, cert: keys/ops.crt, key: keys/ops.key}\n")
+	for _, r := range roles {
+		text := servers + "listen: '" + addrs[r] + "'\nplan_clients: [ops]\nstate: state-" + r + "\ntls: {ca: keys/ca.crt, cert: keys/" + r + ".crt, key: keys/" + r + ".key}\nclients: [p1-client]\n"
+		kind := "dealer"
+		if r != "d" {
+			text, kind = text+"policy: "+r+".policy.yaml\n", "party"
+		}
+		write(r+".yaml", text)
+		c := exec.Command("smpcc", kind, "serve", "--config", r+".yaml")
+		var log bytes.Buffer
+		c.Dir, c.Stderr = dir, &log
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = c.Process.Signal(syscall.SIGTERM) // Wait says if it has ended before
+			if err := c.Wait(); err != nil || t.Failed() {
+				t.Errorf("%s: %v\n%s", r, err, log.String())
+			}
+		})
+	}
+	run("plan deploy v1.plan --config ops.yaml --at p1,d,p0 --wait 1m")
 }
 
 // checkDoc runs the console blocks of a document and returns it with what they print now.

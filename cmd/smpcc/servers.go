@@ -46,7 +46,7 @@ func serverCommands() []*cobra.Command {
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("state", "Look after a server's state folder", stateGCCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
-		group("plan", "Sign a plan and show who has", planCommands()...),
+		group("plan", "Sign plans, show who has, and look after those of running servers", planCommands()...),
 		approveCommand(),
 		group("log", "Check a server's audit log", logVerifyCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
@@ -93,8 +93,8 @@ func serveCommand(dealer bool) *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use:   "serve --config FILE",
-		Short: "Serve the " + who + "'s role of one plan until interrupted",
-		Long: `Serve runs one role of one plan for others. The configuration is YAML:
+		Short: "Serve the " + who + "'s role of one plan or several until interrupted",
+		Long: `Serve runs one role for others. The configuration is YAML:
 
   listen: 0.0.0.0:7101              # address to answer on
   plan: model.plan                  # the plan; all roles must have the same file
@@ -111,6 +111,13 @@ func serveCommand(dealer bool) *cobra.Command {
   limits: {sessions: 32, memory: 4GiB, queue: 256, queue_timeout: 1m}
   material: {low: 16, high: 64, expire: 168h, disk: 10GiB}   # made ahead; low and high count at the first party
   telemetry: {listen: "127.0.0.1:9101", traces: "https://collector:4318"}   # timelines: DIR keeps a Chrome trace of each session
+
+A server runs its roles of several plans. Those of a folder it reads at its start; others are deployed and withdrawn while it runs, by smpcc plan, and kept in its state:
+
+  plans: plans/                     # NAME.plan, with NAME.plan.ROLE.weights.npz and NAME.plan.sigs beside it; plan: may be left out
+  plan_clients: [ops]               # certificates that may deploy and withdraw; the server's own may always
+  policies: [other.policy.yaml]     # more policies of this owner, where plans were compiled under different ones
+  limits: {plans: 16, plan_sessions: 8, upload: 1GiB}   # sessions and memory are limits of all plans together
 
 Where one server of each role is too slow, each organisation runs several, which work in pairs: worker 3 of one with worker 3 of
 the others. Then {worker} in addresses and in the state folder stands for the number that --worker gives:
@@ -133,16 +140,18 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return err
 		}
-		if cfg.Plan == "" {
-			return fmt.Errorf("%s: plan is missing", config)
-		}
-		p, err := plan.ReadFile(cfg.Plan)
-		if err != nil {
-			return err
+		var p *plan.Plan
+		switch {
+		case cfg.Plan != "":
+			if p, err = plan.ReadFile(cfg.Plan); err != nil {
+				return err
+			}
+		case cfg.Plans == "" && len(cfg.PlanClients) == 0:
+			return fmt.Errorf("%s: plan is missing; plans: DIR serves those of a folder, and plan_clients: [NAME] takes them by smpcc plan deploy", config)
 		}
 		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
 		var weights [][]uint64
-		if !dealer {
+		if !dealer && p != nil {
 			_, name, err := keys.Load(cfg.TLS)
 			if err != nil {
 				return err
@@ -160,7 +169,9 @@ There is no mode without certificates and no default policy.`,
 		if err != nil {
 			return fmt.Errorf("%s: %w", config, err)
 		}
-		boundGarbage(p)
+		if p != nil {
+			boundGarbage(p)
+		}
 		return s.Serve(c.Context(), nil)
 	}
 	return c

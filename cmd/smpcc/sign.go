@@ -129,7 +129,7 @@ func planCommands() []*cobra.Command {
 			return nil
 		},
 	}
-	return []*cobra.Command{sign, show}
+	return []*cobra.Command{sign, show, planDeployCommand(), planWithdrawCommand(), planListCommand()}
 }
 
 func logVerifyCommand() *cobra.Command {

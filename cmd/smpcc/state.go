@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"smpcc/backend/plan"
 	"smpcc/runtime/server"
 )
 
@@ -18,8 +17,8 @@ func stateGCCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "gc --config FILE",
 		Short: "List, and with --yes remove, what a state folder holds of other plans and of crashes",
-		Long: `Gc lists what the state folder of a configuration holds besides what its plan needs: setups and stored material of other plans, files that a crash left half
-written, and closed files of the audit log. With --yes it removes them, except for those of the log, which --archive DIR moves; smpcc log verify DIR/... checks them
+		Long: `Gc lists what the state folder of a configuration holds besides what its plans need, those included that have been deployed: setups and stored material of other plans, files
+that a crash left half written, and closed files of the audit log. With --yes it removes them, except for those of the log, which --archive DIR moves; smpcc log verify DIR/... checks them
 there, and prints the hash with which the rest is checked. The ledger stays: it keeps material from being used twice, of every plan for ever.
 
 It may run while the server does. It must not run where servers of several plans were given one folder, which is a mistake anyway.`,
@@ -40,10 +39,10 @@ It may run while the server does. It must not run where servers of several plans
 		if err != nil {
 			return err
 		}
-		if cfg.Plan == "" || cfg.State == "" {
-			return fmt.Errorf("%s: plan and state are needed: what other plans have left is removed", config)
+		if cfg.Plan == "" && cfg.Plans == "" && len(cfg.PlanClients) == 0 || cfg.State == "" {
+			return fmt.Errorf("%s: plan, plans or plan_clients, and state are needed: what other plans have left is removed", config)
 		}
-		p, err := plan.ReadFile(cfg.Plan)
+		kept, err := cfg.KeptPlans()
 		if err != nil {
 			return err
 		}
@@ -51,7 +50,7 @@ It may run while the server does. It must not run where servers of several plans
 		if err != nil {
 			return err
 		}
-		items, err := server.Garbage(dir, p)
+		items, err := server.Garbage(dir, kept...)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -85,6 +86,9 @@ func (c *Client) Ready(ctx context.Context, role string) error {
 	var r Status
 	if err := c.call(ctx, role, "Status", PlanRequest{c.digest}, &r, promptly); err != nil {
 		return err
+	}
+	if r.Missing != "" {
+		return errors.New(r.Missing)
 	}
 	if r.Plan != c.digest {
 		return fmt.Errorf("%s runs plan %.16s, not %.16s: all roles must run the same plan file", role, r.Plan, c.digest)

@@ -47,13 +47,16 @@ type Config struct {
 // ofServers are the keys that only servers read. A client may be given the file of a server.
 type ofServers struct {
 	Listen          any `yaml:"listen"`
+	Plans           any `yaml:"plans"`
 	Weights         any `yaml:"weights"`
 	State           any `yaml:"state"`
 	Policy          any `yaml:"policy"`
+	Policies        any `yaml:"policies"`
 	PolicyDigest    any `yaml:"policy_digest"`
 	Approvals       any `yaml:"approvals"`
 	Clients         any `yaml:"clients"`
 	MaterialClients any `yaml:"material_clients"`
+	PlanClients     any `yaml:"plan_clients"`
 	InputTimeout    any `yaml:"input_timeout"`
 	Results         any `yaml:"results"`
 	Drain           any `yaml:"drain"`

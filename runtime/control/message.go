@@ -47,10 +47,11 @@ type PlanRequest struct {
 
 // A Status says what a server is.
 type Status struct {
-	Name  string               `json:"name"`
-	Plan  string               `json:"plan"`
-	Setup uint64               `json:"setup"`
-	Stats transport.PhaseStats `json:"stats"`
+	Name    string               `json:"name"`
+	Plan    string               `json:"plan"`
+	Missing string               `json:"missing,omitempty"` // why there is none, where a server has no plan or several
+	Setup   uint64               `json:"setup"`
+	Stats   transport.PhaseStats `json:"stats"`
 
 	Software string `json:"software"`
 	Protocol int    `json:"protocol"`

@@ -61,6 +61,8 @@ type Node struct {
 	Worker int
 	// Known reports whether a name may call at all; everybody in the authority's name may if it is nil. Others are refused before their requests are read.
 	Known func(name string) bool
+	// May says why a name that may call may not call a control method, nil if it may. It is asked before the request is read.
+	May func(name, method string) error
 	// Replies are the lengths of what is answered to calls, by method; those not named are short.
 	Replies map[string]int
 	// Patience is how long a call waits until its peer is reached; as long as its context lasts if it is 0.

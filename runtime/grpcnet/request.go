@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,11 @@ func (n *Node) admit(ctx context.Context, call *tap.Info) (context.Context, erro
 	}
 	if !n.Known(name) {
 		return nil, status.Errorf(codes.FailedPrecondition, "%q is neither a role of the plan nor among the clients of %s, which its configuration lists", name, n.name)
+	}
+	if method, ok := strings.CutPrefix(call.FullMethodName, controlPrefix); ok && n.May != nil {
+		if err := n.May(name, method); err != nil {
+			return nil, status.Error(codes.FailedPrecondition, err.Error())
+		}
 	}
 	return ctx, nil
 }

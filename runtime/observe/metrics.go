@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,9 +88,67 @@ func (m *Metrics) Phase(phase string, whole, exchanging time.Duration) {
 	m.computing.WithLabelValues(phase).Add(max(0, whole-exchanging).Seconds())
 }
 
-// Serve answers /metrics, /healthz (the process runs) and /readyz (it takes sessions) at addr until ctx ends. ready, if not
-// nil, gets the address.
-func (m *Metrics) Serve(ctx context.Context, addr string, takes func() error, ready func(net.Addr)) error {
+// PlanNumbers are the numbers of a plan at a server that has several.
+type PlanNumbers struct {
+	Plan, Name, State      string
+	Ready                  bool
+	Running, Queued, Limit int
+	Done, Failed           uint64 // sessions since the server's start
+	Setup                  uint64
+	Material               int
+}
+
+// planNumbers collects the numbers of plans, which come and go.
+type planNumbers struct{ list func() []PlanNumbers }
+
+// planColumns are the numbers by name. A plan's digest is its label.
+var planColumns = []struct {
+	name, help string
+	kind       prometheus.ValueType
+	of         func(p PlanNumbers) float64
+}{
+	{"smpcc_plan_ready", "1 if the plan takes sessions, and the other roles serve it too, as far as they answer.", prometheus.GaugeValue, func(p PlanNumbers) float64 {
+		if p.Ready {
+			return 1
+		}
+		return 0
+	}},
+	{"smpcc_plan_sessions_running", "Sessions of the plan that run or wait for input.", prometheus.GaugeValue, func(p PlanNumbers) float64 { return float64(p.Running) }},
+	{"smpcc_plan_sessions_queued", "Requests of the plan that wait for a session.", prometheus.GaugeValue, func(p PlanNumbers) float64 { return float64(p.Queued) }},
+	{"smpcc_plan_sessions_limit", "Sessions of the plan that may run at once.", prometheus.GaugeValue, func(p PlanNumbers) float64 { return float64(p.Limit) }},
+	{"smpcc_plan_sessions_done_total", "Sessions of the plan that have ended well.", prometheus.CounterValue, func(p PlanNumbers) float64 { return float64(p.Done) }},
+	{"smpcc_plan_sessions_failed_total", "Sessions of the plan that have failed.", prometheus.CounterValue, func(p PlanNumbers) float64 { return float64(p.Failed) }},
+	{"smpcc_plan_material_sessions", "Sessions of the plan whose material is stored here.", prometheus.GaugeValue, func(p PlanNumbers) float64 { return float64(p.Material) }},
+	{"smpcc_plan_setup", "Number of the plan's setup; 0 for none yet.", prometheus.GaugeValue, func(p PlanNumbers) float64 { return float64(p.Setup) }},
+}
+
+// planInfo says what a plan is.
+var planInfo = prometheus.NewDesc("smpcc_plan_info", "A plan at this server and its state; always 1.", []string{"plan", "name", "state"}, nil)
+
+// Describe implements prometheus.Collector. Which plans there will be nobody knows.
+func (c planNumbers) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c planNumbers) Collect(out chan<- prometheus.Metric) {
+	seen := map[string]bool{}
+	for _, p := range c.list() {
+		if p.Plan == "" || seen[p.Plan] { // a file that is no plan has its line in the log
+			continue
+		}
+		seen[p.Plan] = true
+		out <- prometheus.MustNewConstMetric(planInfo, prometheus.GaugeValue, 1, p.Plan, strings.ToValidUTF8(p.Name, "?"), p.State)
+		for _, n := range planColumns {
+			out <- prometheus.MustNewConstMetric(prometheus.NewDesc(n.name, n.help, []string{"plan"}, nil), n.kind, n.of(p), p.Plan)
+		}
+	}
+}
+
+// Plans has the numbers of plans asked for when metrics are read.
+func (m *Metrics) Plans(list func() []PlanNumbers) { m.registry.MustRegister(planNumbers{list}) }
+
+// Serve answers /metrics, /healthz (the process runs) and /readyz (it takes sessions; with ?plan=DIGEST, those of a plan) at addr until ctx ends. ready says what there is
+// to say of a plan, "" for the server, and why it takes none. up, if not nil, gets the address.
+func (m *Metrics) Serve(ctx context.Context, addr string, ready func(plan string) ([]string, error), up func(net.Addr)) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -97,16 +156,17 @@ func (m *Metrics) Serve(ctx context.Context, addr string, takes func() error, re
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := takes(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		lines, err := ready(r.URL.Query().Get("plan"))
+		if err != nil {
+			http.Error(w, strings.Join(append([]string{err.Error()}, lines...), "\n"), http.StatusServiceUnavailable)
 			return
 		}
-		fmt.Fprintln(w, "ok")
+		fmt.Fprintln(w, strings.Join(append([]string{"ok"}, lines...), "\n"))
 	})
 	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
-	if ready != nil {
-		ready(l.Addr())
+	if up != nil {
+		up(l.Addr())
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() }) // Serve returns what it has to say
 	defer stop()

@@ -99,7 +99,7 @@ func TestMetricsAreServed(t *testing.T) {
 	addr, done := make(chan string, 1), make(chan error, 1)
 	var not error
 	go func() {
-		done <- m.Serve(ctx, "127.0.0.1:0", func() error { return not }, func(a net.Addr) { addr <- a.String() })
+		done <- m.Serve(ctx, "127.0.0.1:0", func(string) ([]string, error) { return nil, not }, func(a net.Addr) { addr <- a.String() })
 	}()
 	base := "http://" + <-addr
 	get := func(path string) (int, string) {

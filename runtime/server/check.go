@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/grpcnet"
 )
@@ -68,42 +69,19 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			warn("certificate", "%s ends in %v", cfg.TLS.Cert, left.Round(time.Hour))
 		}
 	}
-	p, perr := plan.ReadFile(cfg.Plan)
-	if cfg.Plan == "" {
-		perr = errors.New("plan is missing")
+	var plans []*plan.Plan
+	files, lerr := cfg.planFiles(name)
+	if lerr != nil {
+		add("plans", lerr, "")
 	}
-	var unmet error // what the policies ask of a run and does not hold now
-	if add("plan", perr, "") {
-		f := &out[len(out)-1]
-		role := slices.Index(p.Roles(), name)
-		switch {
-		case err != nil:
-		case role < 0:
-			f.Failed, f.Detail = true, fmt.Sprintf("the certificate names %q, but the plan's roles are %v", name, p.Roles())
-		case dealer != (role == p.NumParties()):
-			f.Failed, f.Detail = true, otherKind(name, dealer).Error()
-		default:
-			s := &deployment{Server: &Server{cfg: cfg, name: name, dealer: dealer}, plan: p, role: role}
-			if aerr := s.approve(); aerr != nil {
-				f.Failed, f.Detail = true, aerr.Error()
-				break
-			}
-			s.digest = sha256.Sum256(p.Encode())
-			unmet = s.conditions("session")
-			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(sessionMemory(p, role)))
-			if serr := cfg.tooSmall(p, role); serr != nil {
-				f.Failed, f.Detail = true, serr.Error()
-			}
-		}
-		if unmet != nil {
-			warn("policies", "%s", unmet)
-		}
-		if slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == name }) {
-			if cfg.Weights == "" {
-				add("weights", fmt.Errorf("%s owns weights of this plan; add weights: FILE", name), "")
-			} else {
-				add("weights", checkWeights(cfg, p, name), "%s", filepath.Base(cfg.Weights))
-			}
+	if cfg.Plan != "" {
+		files = append([]planFile{{source: control.FromConfiguration, file: cfg.Plan, weights: cfg.Weights}}, files...)
+	} else if len(files) == 0 && cfg.Plans == "" && len(cfg.PlanClients) == 0 {
+		add("plan", errors.New("plan is missing"), "")
+	}
+	for _, file := range files {
+		if p := checkPlan(cfg, name, dealer, file, err == nil, add, warn); p != nil {
+			plans = append(plans, p)
 		}
 	}
 	if add("state", checkState(disk.Machine, cfg.State), "%s can be written", cfg.State) {
@@ -123,22 +101,79 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		}
 		add("listen", lerr, "")
 	}
-	if err != nil || perr != nil {
+	if err != nil || len(plans) == 0 {
 		return out
 	}
 	node := grpcnet.NewNode(conf, name, nil)
 	defer node.Close()
 	node.Worker = cfg.Worker
-	for _, role := range p.Roles() {
-		if role == name {
-			continue
-		}
-		detail, warning, rerr := checkPeer(ctx, node, conf, role, cfg, p)
-		if add(role, rerr, "%s", detail) && warning != "" {
-			warn(role, "%s", warning)
+	for _, p := range plans {
+		for _, role := range p.Roles() {
+			if role == name {
+				continue
+			}
+			what := role
+			if len(plans) > 1 {
+				what = fmt.Sprintf("%s, plan %.16s", role, p.Digest())
+			}
+			detail, warning, rerr := checkPeer(ctx, node, conf, role, cfg, p)
+			if add(what, rerr, "%s", detail) && warning != "" {
+				warn(what, "%s", warning)
+			}
 		}
 	}
 	return out
+}
+
+// checkPlan tests one plan, and its weights. mine says that the name is the certificate's. It returns the plan if it can be read.
+func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, add func(what string, err error, format string, args ...any) bool, warn func(what, format string, args ...any)) *plan.Plan {
+	what := "plan"
+	if file.source != control.FromConfiguration {
+		what = "plan of the " + file.source + " " + filepath.Base(file.file)
+		if file.source == control.FromDeployment {
+			what = fmt.Sprintf("plan %.16s, deployed", file.record.Plan)
+		}
+	}
+	p, err := plan.ReadFile(file.file)
+	if err = errors.Join(err, file.err); err != nil {
+		add(what, err, "")
+		return nil
+	}
+	role := slices.Index(p.Roles(), name)
+	var unmet error // what the policies ask of a run and does not hold now
+	switch {
+	case !mine:
+	case role < 0:
+		err = fmt.Errorf("the certificate names %q, but the plan's roles are %v", name, p.Roles())
+	case dealer != (role == p.NumParties()):
+		err = otherKind(name, dealer)
+	default:
+		s := &deployment{Server: &Server{cfg: cfg, name: name, dealer: dealer}, plan: p, role: role, digest: sha256.Sum256(p.Encode())}
+		if file.source != control.FromConfiguration {
+			s.file = file.file
+		}
+		if err = s.approve(); err != nil {
+			break
+		}
+		unmet = s.conditions("session")
+		err = cfg.tooSmall(p, role)
+	}
+	detail := ""
+	if mine && role >= 0 {
+		detail = fmt.Sprintf("; a session takes %s", sizeText(sessionMemory(p, role)))
+	}
+	add(what, err, "%.16s, made by %s%s", p.Digest(), p.Manifest.Compiler, detail)
+	if unmet != nil {
+		warn("policies", "%s", unmet)
+	}
+	if slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == name }) {
+		if file.weights == "" {
+			add("weights", fmt.Errorf("%s owns weights of this plan; add weights: FILE", name), "")
+		} else {
+			add("weights", checkWeights(cfg, p, file.weights, name), "%s", filepath.Base(file.weights))
+		}
+	}
+	return p
 }
 
 // otherKind is the refusal of a configuration of a dealer by a command for parties, and the reverse.
@@ -189,12 +224,12 @@ func ownCertificate(conf *tls.Config, leaf *x509.Certificate, now time.Time) err
 }
 
 // checkWeights reads this owner's weights, all of them, as a start does.
-func checkWeights(cfg *Config, p *plan.Plan, name string) error {
+func checkWeights(cfg *Config, p *plan.Plan, file, name string) error {
 	if cfg.ReadWeights == nil {
-		_, err := os.Stat(cfg.Weights)
+		_, err := os.Stat(file)
 		return err
 	}
-	_, err := cfg.ReadWeights(p, cfg.Weights, name)
+	_, err := cfg.ReadWeights(p, file, name)
 	return err
 }
 

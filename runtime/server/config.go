@@ -27,6 +27,8 @@ const (
 	defaultMemory   = 4 << 30
 	defaultQueued   = 256
 	defaultDisk     = 10 << 30
+	defaultUpload   = 1 << 30
+	defaultPlans    = 16
 )
 
 // A Config is a server's configuration file. Relative paths are relative to the file. Its JSON schema is docs/schema/server.schema.json.
@@ -34,20 +36,24 @@ type Config struct {
 	control.Config `yaml:",inline"` // where the roles answer, and who this is
 
 	Listen       string   `yaml:"listen"`              // address to answer on
+	Plans        string   `yaml:"plans,omitempty"`     // folder of plans that are served besides: NAME.plan, with weights and signatures beside it
 	Weights      string   `yaml:"weights"`             // this owner's weights of the plan
 	State        string   `yaml:"state"`               // folder of the ledger, the setup, the material and, at the dealer, the master key
 	Policy       string   `yaml:"policy"`              // this owner's policy; the plan must have been compiled under it
+	Policies     []string `yaml:"policies,omitempty"`  // more of them, where plans were compiled under others
 	PolicyDigest string   `yaml:"policy_digest"`       // instead of policy: sha-256 of the one that was agreed
 	Approvals    string   `yaml:"approvals,omitempty"` // signatures on the plan's digest; the plan's name with .sigs
 	Clients      []string `yaml:"clients"`             // who may open sessions, give this party's inputs and read its outputs
 	// MaterialClients may have material made, which only the server's own certificate may besides.
-	MaterialClients []string  `yaml:"material_clients,omitempty"`
-	InputTimeout    string    `yaml:"input_timeout"`       // how long a session waits for this party's input; 10m
-	Results         string    `yaml:"results,omitempty"`   // how long outputs wait for their client; 10m
-	Drain           string    `yaml:"drain,omitempty"`     // how long a server that stops waits for its sessions; 30s
-	Limits          Limits    `yaml:"limits,omitempty"`    // of what runs at once
-	Material        Material  `yaml:"material,omitempty"`  // made ahead of use
-	Telemetry       Telemetry `yaml:"telemetry,omitempty"` // metrics and traces
+	MaterialClients []string `yaml:"material_clients,omitempty"`
+	// PlanClients may deploy and withdraw plans, which only the server's own certificate may besides.
+	PlanClients  []string  `yaml:"plan_clients,omitempty"`
+	InputTimeout string    `yaml:"input_timeout"`       // how long a session waits for this party's input; 10m
+	Results      string    `yaml:"results,omitempty"`   // how long outputs wait for their client; 10m
+	Drain        string    `yaml:"drain,omitempty"`     // how long a server that stops waits for its sessions; 30s
+	Limits       Limits    `yaml:"limits,omitempty"`    // of what runs at once
+	Material     Material  `yaml:"material,omitempty"`  // made ahead of use
+	Telemetry    Telemetry `yaml:"telemetry,omitempty"` // metrics and traces
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
@@ -61,7 +67,7 @@ type Config struct {
 	Disk disk.Disk `yaml:"-"`
 
 	timeout, input, results, drain, queue, expire time.Duration
-	memory, disk                                  int64
+	memory, disk, upload                          int64
 	clientSessions, clientQueue                   int
 }
 
@@ -74,6 +80,11 @@ type Limits struct {
 	// ClientSessions and ClientQueue are how many of these one client may have; sessions, and half of queue.
 	ClientSessions int `yaml:"client_sessions,omitempty"`
 	ClientQueue    int `yaml:"client_queue,omitempty"`
+	// Plans is how many are served, PlanSessions how many sessions each of those has at once that are not the configuration's and say nothing else, and Upload what the files
+	// of one that is deployed may take.
+	Plans        int    `yaml:"plans,omitempty"`         // 16
+	PlanSessions int    `yaml:"plan_sessions,omitempty"` // as many as sessions
+	Upload       string `yaml:"upload,omitempty"`        // 1GiB
 }
 
 // Material says how much correlated randomness is made ahead of use. Low and High count at the first party, which leads.
@@ -131,7 +142,10 @@ func ReadConfig(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Beside(append(c.Paths(), &c.Weights, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines)...)
+	for i := range c.Policies {
+		f.Beside(&c.Policies[i])
+	}
+	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines)...)
 	if err := c.check(f); err != nil {
 		return nil, err
 	}
@@ -162,7 +176,7 @@ func (c *Config) check(at *control.File) error {
 		key, text string
 		def       int64
 		to        *int64
-	}{{"limits.memory", c.Limits.Memory, defaultMemory, &c.memory}, {"material.disk", c.Material.Disk, defaultDisk, &c.disk}} {
+	}{{"limits.memory", c.Limits.Memory, defaultMemory, &c.memory}, {"material.disk", c.Material.Disk, defaultDisk, &c.disk}, {"limits.upload", c.Limits.Upload, defaultUpload, &c.upload}} {
 		*s.to = s.def
 		if s.text == "" {
 			continue
@@ -176,7 +190,7 @@ func (c *Config) check(at *control.File) error {
 		key string
 		to  *int
 		def int
-	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low}} {
+	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"limits.plans", &c.Limits.Plans, defaultPlans}, {"limits.plan_sessions", &c.Limits.PlanSessions, 0}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low}} {
 		if *n.to < 0 || *n.to > 1<<20 {
 			bad(n.key, "%d is not in 0..%d", *n.to, 1<<20)
 		}
@@ -245,7 +259,12 @@ func (c *Config) policyDigest() (string, error) {
 	if c.PolicyDigest != "" {
 		return "", errors.New("policy and policy_digest are both given; one says it")
 	}
-	data, err := os.ReadFile(c.Policy)
+	return fileDigest(c.Policy)
+}
+
+// fileDigest returns the SHA-256 of a file.
+func fileDigest(file string) (string, error) {
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return "", err
 	}

@@ -37,6 +37,14 @@ type deployment struct {
 	fitness fitness
 	used    chan struct{} // lead only: material has been used
 
+	source   string         // what has the server serve it
+	file     string         // "" for the configuration's
+	left     chan struct{}  // closed when it is withdrawn
+	own      sync.WaitGroup // jobs
+	counted  tally
+	loops    context.Context
+	endLoops context.CancelFunc
+
 	sessions *material.Numbers // of sessions, in any order
 	stocked  *material.Numbers // of stored material that is used
 
@@ -53,6 +61,13 @@ type deployment struct {
 	arrived  chan struct{}          // closed, and made anew, when a job begins
 	model    *engine.Model          // of the setup with number epoch
 	epoch    uint64
+	before   *engine.Model           // of the setup before, for sessions that have begun with it elsewhere
+	earlier  uint64                  // its number
+	prepared bool                    // it has been set up, or need not be before it takes sessions
+	awaited  error                   // what preparing waits for
+	outdated bool                    // it has not been set up with its weights
+	by       string                  // who has deployed it
+	since    time.Time               // when
 	store    *material.Store         // of that setup; nil before the first, and at the dealer
 	side     int                     // setups and material jobs that run
 	jobs     map[string]*job         // by purpose and id
@@ -63,7 +78,7 @@ type deployment struct {
 
 // newDeployment verifies a plan and prepares to serve it, with nothing written but a refusal.
 func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, error) {
-	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, used: make(chan struct{}, 1), settingUp: make(latch, 1),
+	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, source: control.FromConfiguration, used: make(chan struct{}, 1), left: make(chan struct{}), settingUp: make(latch, 1),
 		asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}}
 	d.log = s.base.With("plan", d.plan16())
 	switch {
@@ -91,6 +106,7 @@ func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, e
 		return nil, err
 	}
 	d.gate = s.gate.room(sessionMemory(p, d.role), 0)
+	d.loops, d.endLoops = context.WithCancel(context.Background()) // until it begins
 	return d, nil
 }
 
@@ -133,7 +149,7 @@ func (s *deployment) approve() error {
 	if !owns {
 		return nil
 	}
-	want, err := s.cfg.policyDigest()
+	_, want, err := s.policy()
 	if err != nil {
 		return err
 	}
@@ -154,6 +170,22 @@ func (s *deployment) approve() error {
 	return fmt.Errorf("refused: the plan was compiled under no policy of %s; compile with --policy", s.name)
 }
 
+// policy returns this owner's policy under which the plan was compiled, among those of the configuration: its file, "" if only its digest is known, and its digest.
+func (s *deployment) policy() (file, digest string, err error) {
+	for _, r := range s.plan.Manifest.Policies {
+		for _, file := range s.cfg.Policies {
+			if r.Owner != s.name {
+				break
+			}
+			if digest, err = fileDigest(file); err != nil || digest == r.Digest {
+				return file, digest, err
+			}
+		}
+	}
+	digest, err = s.cfg.policyDigest()
+	return s.cfg.Policy, digest, err
+}
+
 // planHex returns the digest of the plan in full.
 func (s *deployment) planHex() string { return fmt.Sprintf("%x", s.digest) }
 
@@ -171,9 +203,10 @@ func (s *deployment) ledgerKey(purpose string) [32]byte {
 	return sha256.Sum256(append([]byte(purpose+" "), s.digest[:]...))
 }
 
-// setup opens the masked weights and keeps the result, on disk too.
+// setup opens the masked weights and keeps the result, on disk too. The lead uses it when all roles have it.
 func (s *deployment) setup(ctx context.Context, j *job, streams engine.Streams, t engine.Transport) (engine.PhaseStats, error) {
-	weights := s.weights
+	own := s.ownWeights()
+	weights := own
 	if weights == nil {
 		weights = make([][]uint64, len(s.plan.Manifest.Weights))
 	}
@@ -189,17 +222,52 @@ func (s *deployment) setup(ctx context.Context, j *job, streams engine.Streams, 
 	if j.id < epoch {
 		return m.Stats, fmt.Errorf("setup %d has overtaken it", epoch)
 	}
-	if err := s.saveSetup(j.id, m); err != nil {
+	if err := s.saveSetup(j.id, m, own); err != nil {
 		return m.Stats, fmt.Errorf("setup cannot be kept: %w", err)
 	}
+	j.model, j.weights = m, own
+	if s.role == 0 {
+		return m.Stats, nil
+	}
+	return m.Stats, s.useSetup(j)
+}
+
+// useSetup has sessions use a setup from now on.
+func (s *deployment) useSetup(j *job) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if j.id < s.epoch {
+		return fmt.Errorf("setup %d has overtaken it", s.epoch)
+	}
+	s.before, s.earlier = s.model, s.epoch
 	s.model, s.epoch = nil, j.id
 	if err := s.openStore(); err != nil {
-		return m.Stats, err
+		return err
 	}
-	s.model = m
-	return m.Stats, nil
+	s.model, s.prepared = j.model, true
+	if len(s.weights) == 0 || len(j.weights) > 0 && &s.weights[0] == &j.weights[0] {
+		s.outdated = false
+	}
+	earlier := s.earlier
+	time.AfterFunc(2*s.cfg.timeout, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.earlier == earlier {
+			s.before = nil
+		}
+	})
+	return nil
+}
+
+// modelOf returns the setup of a number, nil if it is not here. The mutex is held.
+func (s *deployment) modelOf(epoch uint64) *engine.Model {
+	switch epoch {
+	case s.epoch:
+		return s.model
+	case s.earlier:
+		return s.before
+	}
+	return nil
 }
 
 func (s *deployment) ownsInputs() bool {
@@ -214,9 +282,9 @@ func (s *deployment) setupFile() string {
 }
 
 // setupHead ties a saved setup to plan, role and weights.
-func (s *deployment) setupHead() []byte {
+func (s *deployment) setupHead(weights [][]uint64) []byte {
 	h := sha256.New()
-	for _, w := range s.weights {
+	for _, w := range weights {
 		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
 		_ = plan.WriteWords(h, w)
 	}
@@ -226,11 +294,11 @@ func (s *deployment) setupHead() []byte {
 }
 
 // saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
-func (s *deployment) saveSetup(epoch uint64, m *engine.Model) error {
+func (s *deployment) saveSetup(epoch uint64, m *engine.Model, weights [][]uint64) error {
 	return disk.Replace(s.files(), s.setupFile(), 0o600, func(f io.Writer) error {
 		h := sha256.New()
 		w := io.MultiWriter(f, h)
-		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(), epoch)); err != nil {
+		if _, err := w.Write(binary.LittleEndian.AppendUint64(s.setupHead(weights), epoch)); err != nil {
 			return err
 		}
 		if err := s.engine.Save(w, m); err != nil {
@@ -252,7 +320,7 @@ func (s *deployment) readSetup() (epoch uint64, m *engine.Model, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	want := s.setupHead()
+	want := s.setupHead(s.weights)
 	head := make([]byte, len(want)+8)
 	if info.Size() != int64(len(head)+sha256.Size)+s.engine.SavedBytes() {
 		return 0, nil, nil
@@ -298,6 +366,6 @@ func (s *deployment) loadSetup() error {
 		s.log.Warn("the saved setup is newer than the ledger, which has been lost or restored; the next session sets up again", "setup", epoch, "ledger", last)
 		return nil
 	}
-	s.model, s.epoch = m, epoch
+	s.model, s.epoch, s.prepared = m, epoch, true
 	return s.openStore()
 }

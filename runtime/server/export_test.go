@@ -37,3 +37,6 @@ func (s *Server) Quit() {
 	s.helpers.Wait()
 	_ = s.ledger.Close()
 }
+
+// StateFolder, for tests, is where the server keeps its state.
+func (s *Server) StateFolder() string { return s.cfg.State }

@@ -50,11 +50,61 @@ func (s *Server) fit() error {
 	if err := s.fitness.found(); err != nil {
 		return err
 	}
-	var errs []error
-	for _, d := range s.plans.list() {
-		errs = append(errs, d.fitness.found())
+	var errs, always []error
+	list := s.plans.list()
+	for _, d := range list {
+		if err := d.fitness.found(); err != nil {
+			if errs = append(errs, err); d.source == control.FromConfiguration {
+				always = append(always, err)
+			}
+		}
 	}
-	return errors.Join(errs...)
+	if len(errs) == len(list) { // some plans can be served as long as one can
+		return errors.Join(errs...)
+	}
+	return errors.Join(always...)
+}
+
+// readiness says for /readyz why the server should not serve, nil if it may, and a line for each plan where there are several; or the same of one plan, by the start of its digest.
+func (s *Server) readiness(of string) (lines []string, err error) {
+	list := s.planList()
+	if of == "" && len(list) == 1 && list[0].Source == control.FromConfiguration {
+		return nil, s.fit()
+	}
+	found := 0
+	for _, p := range list {
+		if !strings.HasPrefix(p.Plan, of) {
+			continue
+		}
+		found++
+		line := fmt.Sprintf("plan %.16s %s", p.Plan, p.State)
+		if p.Why != "" {
+			line += ": " + p.Why
+		}
+		lines = append(lines, line)
+		if of != "" && (p.State != control.Serving || p.Why != "") {
+			err = errors.Join(err, errors.New(line))
+		}
+	}
+	if of == "" {
+		return lines, s.fit()
+	}
+	if found == 0 {
+		err = fmt.Errorf("no plan %.64q", of)
+	}
+	return lines, errors.Join(s.takes(), s.fitness.found(), err)
+}
+
+// planNumbers returns the numbers of each plan.
+func (s *Server) planNumbers() (out []observe.PlanNumbers) {
+	for _, p := range s.planList() {
+		n := observe.PlanNumbers{Plan: fmt.Sprintf("%.16s", p.Plan), Name: p.Name, State: p.State, Ready: p.State == control.Serving && p.Why == "", Running: p.Running, Queued: p.Queued, Limit: p.Sessions, Setup: p.Setup, Material: p.Material}
+		if d, err := s.plans.find(s.name, p.Plan); err == nil && d.planHex() == p.Plan {
+			n.Done, n.Failed = d.counted.done.Load(), d.counted.failed.Load()
+		}
+		out = append(out, n)
+	}
+	return out
 }
 
 // found returns what the last look has found.
@@ -132,7 +182,9 @@ func (s *Server) keepLooking() {
 		errs := make([]error, len(plans))
 		var wg sync.WaitGroup
 		for i, d := range plans {
-			wg.Go(func() { errs[i] = d.look(ctx) })
+			if d.isPrepared() { // until then it waits for the others anyway
+				wg.Go(func() { errs[i] = d.look(ctx) })
+			}
 		}
 		wg.Wait()
 		if s.stopping() {
@@ -184,6 +236,8 @@ func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, 
 	switch {
 	case r.Protocol != grpcnet.Protocol || r.Format != plan.Version:
 		err = fmt.Errorf("%s runs %.40q with protocol %d and plan format %d, here they are %d and %d: run the same release at all roles", name, r.Software, r.Protocol, r.Format, grpcnet.Protocol, plan.Version)
+	case r.Missing != "":
+		err = errors.New(r.Missing)
 	case r.Plan != p.Digest():
 		err = fmt.Errorf("%s runs plan %.16q, here it is %.16s: all roles must run the same plan file", name, r.Plan, p.Digest())
 	case r.Worker != cfg.Worker || r.Workers != cfg.Workers:

@@ -66,11 +66,12 @@ func (r *room) fits() int {
 	return n
 }
 
-// limit sets how many sessions of the plan may run at once, 0 for no limit of its own.
+// limit sets how many sessions of the plan may run at once, 0 for no limit of its own. What other roles have said is asked anew, by the next session: their limits are likely to
+// change too.
 func (r *room) limit(most int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.most = most
+	r.most, r.others = most, nil
 	r.admit()
 }
 

@@ -40,12 +40,8 @@ func (s *deployment) conditions(purpose string) error {
 		}
 		if len(g.Approve) > 0 {
 			if list == nil {
-				file := s.cfg.Approvals
-				if file == "" && s.cfg.Plan != "" {
-					file = attest.File(s.cfg.Plan)
-				}
 				var err error
-				if list, err = attest.Read(file); err != nil { // anew each time: an approval may come, or be taken back
+				if list, err = s.approvals(); err != nil { // anew each time: an approval may come, or be taken back
 					return err
 				}
 			}
@@ -60,6 +56,28 @@ func (s *deployment) conditions(purpose string) error {
 		}
 	}
 	return nil
+}
+
+// approvals reads what has been signed about plans here: in the configuration's file, and beside the plan.
+func (s *deployment) approvals() (list []attest.Statement, err error) {
+	var files []string
+	if s.cfg.Approvals != "" {
+		files = append(files, s.cfg.Approvals)
+	}
+	switch {
+	case s.file != "":
+		files = append(files, attest.File(s.file))
+	case s.cfg.Approvals == "" && s.cfg.Plan != "":
+		files = append(files, attest.File(s.cfg.Plan))
+	}
+	for _, file := range files {
+		more, err := attest.Read(file)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, more...)
+	}
+	return list, nil
 }
 
 // guards refuses a plan whose conditions are not those of the policies it was compiled under: runs are counted by the digest of the
@@ -124,7 +142,7 @@ func (s *deployment) refused(purpose string, id uint64, why error) error {
 // turnedAway writes down that a plan was refused before the server served it, and returns why.
 func (s *deployment) turnedAway(why error) error {
 	if s.audit != nil {
-		return errors.Join(why, s.note("start", "refused", why.Error()))
+		return errors.Join(why, s.note("deploy", "refused", why.Error()))
 	}
 	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
 		return errors.Join(why, err)
@@ -171,14 +189,15 @@ func (s *deployment) policyReason() string {
 // ownGuard compares what this owner's policy file asks of a run with what the plan's manifest says it asks. A server that has
 // only the policy's digest relies on the manifest.
 func (s *deployment) ownGuard() error {
-	if s.cfg.Policy == "" {
-		return nil
+	file, _, err := s.policy()
+	if err != nil || file == "" {
+		return err
 	}
-	data, err := os.ReadFile(s.cfg.Policy)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	p, err := policy.Parse(s.cfg.Policy, data)
+	p, err := policy.Parse(file, data)
 	if err != nil {
 		return err
 	}
@@ -190,10 +209,10 @@ func (s *deployment) ownGuard() error {
 		}
 	}
 	if have.Owner != "" && have.Policy != want.Policy {
-		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, want.Policy, s.cfg.Policy)
+		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, want.Policy, file)
 	}
 	if have.Owner == "" && want.Asks() || have.Owner != "" && !have.Equal(want) {
-		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)
+		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, file)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func trialRight(t *testing.T, r *client.Result) {
 	}
 }
 
-func limited(t *testing.T) context.Context {
+func limited(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)

@@ -53,11 +53,13 @@ type Server struct {
 	// observer, for tests, is told of every exchange before its messages leave.
 	observer func(j *job, ph plan.Phase, round int, out [][]byte)
 
-	plans plans
-	runs  runs
+	plans     plans
+	runs      runs
+	uploads   uploads
+	deploying latch // one plan is deployed or withdrawn at a time
 }
 
-// New prepares the server of a role. It verifies the plan first, whoever compiled it. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
+// New prepares a server. It verifies the plan of the configuration first, whoever compiled it; nil if the configuration names none. weights holds this owner's words in the order of the manifest, nil for others'; a dealer
 // has none. Without a log it says nothing.
 func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.Logger) (*Server, error) {
 	cfg, err := cfg.resolved()
@@ -68,7 +70,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{tls: conf, cfg: cfg, name: name, dealer: dealer, draining: make(chan struct{}), expires: conf.Certificates[0].Leaf.NotAfter}
+	s := &Server{tls: conf, cfg: cfg, name: name, dealer: dealer, draining: make(chan struct{}), deploying: make(latch, 1), expires: conf.Certificates[0].Leaf.NotAfter}
 	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -77,18 +79,24 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if cfg.Workers > 1 {
 		s.base = s.base.With("worker", cfg.Worker)
 	}
-	s.log = s.base.With("plan", p.Digest()[:16])
+	s.log = s.base
+	if p != nil {
+		s.log = s.base.With("plan", p.Digest()[:16])
+	}
 	switch {
 	case cfg.Listen == "":
 		return nil, errors.New("listen is missing: the address to answer on")
 	case cfg.State == "":
 		return nil, errors.New("state is missing: the folder that keeps session ids from being used twice")
 	}
-	d, err := s.newDeployment(p, weights)
-	if err != nil {
-		return nil, err
+	var d *deployment // of the configuration's plan
+	if p != nil {
+		if d, err = s.newDeployment(p, weights); err != nil {
+			return nil, err
+		}
+		d.prepared = true // by the first session, if need be
 	}
-	s.observe(d.plan16())
+	s.observe(p)
 	if s.tracer, err = observe.NewTracer(context.Background(), cfg.Telemetry.Traces, name); err != nil {
 		return nil, err
 	}
@@ -117,11 +125,17 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	fail = func(err error) (*Server, error) { return nil, errors.Join(err, s.ledger.Close(), s.audit.Close()) }
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.node = grpcnet.NewNode(conf, name, s.handlers())
+	s.node.May = s.mayCall
 	s.node.Worker, s.node.Known, s.node.Replies = cfg.Worker, s.isKnown, map[string]int{"Key": longestKeys}
-	if err := d.load(); err != nil {
+	if d != nil {
+		if err := d.load(); err != nil {
+			return fail(err)
+		}
+		s.plans.add(d)
+	}
+	if err := s.loadPlans(); err != nil {
 		return fail(err)
 	}
-	s.plans.add(d)
 	s.fitRequests()
 	return s, nil
 }
@@ -134,7 +148,7 @@ func (s *Server) fitRequests() {
 		longest = max(longest, n)
 		together = max(together, int64(d.gate.capacity())*int64(n)) // which sessions count as theirs
 	}
-	s.node.SetLimits(map[string]int{"Input": control.HeadBytes + longest}, together)
+	s.node.SetLimits(map[string]int{"Input": control.HeadBytes + longest, "Upload": control.HeadBytes + control.PartBytes}, together+2*control.PartBytes)
 }
 
 // handlers returns what answers requests. A refusal leaves a line in the log, and is counted; Wait and Result tell of jobs that have left theirs.
@@ -143,7 +157,8 @@ func (s *Server) handlers() map[string]grpcnet.Handler {
 		"Status": s.status,
 		"Wait":   s.routed("", (*deployment).wait), "Result": s.routed("", (*deployment).result), "Material": s.routed("", (*deployment).stockHandler), "Leave": s.routed("", (*deployment).leave),
 		"Open": s.routed("opening", (*deployment).open), "Join": s.routed("join", (*deployment).join), "Key": s.routed("key", (*deployment).key), "Input": s.routed("input", (*deployment).input),
-		"Generate": s.routed("generate", (*deployment).generateHandler),
+		"Generate": s.routed("generate", (*deployment).generateHandler), "Renew": s.routed("setup", (*deployment).renewHandler),
+		"Upload": s.uploadHandler, "Deploy": s.told("deploy", s.deployHandler), "Withdraw": s.told("withdraw", s.withdrawHandler), "Plans": s.plansHandler,
 	}
 }
 
@@ -166,6 +181,27 @@ func (s *Server) routed(what string, h func(d *deployment, ctx context.Context, 
 		}
 		return out, err
 	}
+}
+
+// told has failures of what changes the host logged and counted.
+func (s *Server) told(what string, h grpcnet.Handler) grpcnet.Handler {
+	return func(ctx context.Context, peer string, req []byte) ([]byte, error) {
+		out, err := h(ctx, peer, req)
+		if err != nil {
+			s.metrics.Failed(what)
+			s.log.Error("a request failed", "what", what, "from", peer, "error", err.Error())
+		}
+		return out, err
+	}
+}
+
+// mayCall returns why a caller who is known may not call a method, before anything of the request is read.
+func (s *Server) mayCall(peer, method string) error {
+	switch method {
+	case "Upload", "Deploy", "Withdraw":
+		return s.mayDeploy(peer)
+	}
+	return nil
 }
 
 // planOf returns the digest that a request names, in its head or as a whole; "" if it names none.
@@ -204,17 +240,20 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		}
 		d.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software, "capacity", d.gate.capacity(), "session_bytes", d.gate.need, "setup", d.epoch)
 	}
+	for _, d := range s.plans.list() {
+		d.begins()
+	}
+	if len(s.plans.list()) == 0 {
+		s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software)
+	}
 	served := make(chan error, 2)
 	go func() { served <- s.node.Serve(l) }()
 	if s.cfg.Telemetry.Listen != "" {
 		s.helpers.Go(func() {
-			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.fit, nil); err != nil {
+			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.readiness, nil); err != nil {
 				served <- fmt.Errorf("telemetry: %w", err)
 			}
 		})
-	}
-	for _, d := range s.plans.list() {
-		s.helpers.Go(d.refill)
 	}
 	s.node.Serving(true)
 	s.helpers.Go(s.keepLooking)
@@ -306,8 +345,13 @@ func (s *Server) takes() error {
 }
 
 // observe sets up the numbers that are asked for.
-func (s *Server) observe(plan string) {
-	m := observe.NewMetrics(s.name, plan, s.cfg.Software)
+func (s *Server) observe(p *plan.Plan) {
+	mark := ""
+	if p != nil {
+		mark = p.Digest()[:16]
+	}
+	m := observe.NewMetrics(s.name, mark, s.cfg.Software)
+	m.Plans(s.planNumbers)
 	most := func(f func(d *deployment) float64) func() float64 {
 		return func() (n float64) {
 			for _, d := range s.plans.list() {
@@ -353,7 +397,7 @@ func (s *Server) mayOrder(peer string) bool {
 
 // isKnown reports whether a caller may ask anything.
 func (s *Server) isKnown(peer string) bool {
-	if s.isClient(peer) || s.mayOrder(peer) {
+	if s.isClient(peer) || s.mayOrder(peer) || s.mayDeploy(peer) == nil || s.cfg.Servers[peer] != "" { // those are roles, of plans to come too
 		return true
 	}
 	return slices.ContainsFunc(s.plans.list(), func(d *deployment) bool { return d.isRole(peer) })
@@ -366,10 +410,14 @@ func (s *Server) status(_ context.Context, peer string, req []byte) ([]byte, err
 	}
 	r := control.Status{Name: s.name, Software: s.cfg.Software, Protocol: grpcnet.Protocol, Format: plan.Version, Time: time.Now().UnixNano(),
 		Running: s.gate.count(), Queued: s.gate.queued(), Stopping: s.stopping(), Worker: s.cfg.Worker, Workers: s.cfg.Workers}
-	if d, err := s.plans.find(s.name, planOf(req)); err == nil {
+	d, err := s.plans.find(s.name, planOf(req))
+	switch list := s.plans.list(); {
+	case err == nil:
 		d.describe(&r)
-	} else if list := s.plans.list(); len(list) == 1 { // which another plan is not
+	case len(list) == 1: // and another plan was asked about
 		list[0].describe(&r)
+	default:
+		r.Missing = err.Error()
 	}
 	return json.Marshal(r)
 }

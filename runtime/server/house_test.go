@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"smpcc/backend/plan"
 	"smpcc/runtime/client"
 	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
@@ -107,26 +108,34 @@ func (h *house) start(roles ...string) error {
 		if dealer {
 			own = nil
 		}
-		s, err := server.New(h.cfg[r], h.m.plan, own, dealer, slog.New(slog.NewJSONHandler(h.logs[r], nil)))
-		if err != nil {
+		if err := h.startWith(r, h.m.plan, own, dealer); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		up, ended := make(chan struct{}), make(chan error, 1)
-		go func() {
-			ended <- s.Serve(ctx, func(net.Addr) { close(up) })
-		}()
-		select {
-		case <-up:
-		case err := <-ended:
-			cancel()
-			return err
-		}
-		h.lives[r] = func() {
-			cancel()
-			if err := <-ended; err != nil {
-				h.t.Errorf("%s: %v", r, err)
-			}
+	}
+	return nil
+}
+
+// startWith starts a role with a plan of its configuration, or with none.
+func (h *house) startWith(r string, p *plan.Plan, own [][]uint64, dealer bool) error {
+	s, err := server.New(h.cfg[r], p, own, dealer, slog.New(slog.NewJSONHandler(h.logs[r], nil)))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	up, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- s.Serve(ctx, func(net.Addr) { close(up) })
+	}()
+	select {
+	case <-up:
+	case err := <-ended:
+		cancel()
+		return err
+	}
+	h.lives[r] = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Errorf("%s: %v", r, err)
 		}
 	}
 	return nil

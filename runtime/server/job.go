@@ -40,6 +40,8 @@ type job struct {
 	written func() error // waits until the log says that it has begun
 	err     error
 	issued  map[string]bool // dealer only: parties that have their key
+	model   *engine.Model   // setups: what has been set up
+	weights [][]uint64      // and with which weights of this party
 	outputs map[string][]uint64
 	offline engine.PhaseStats
 	online  engine.PhaseStats
@@ -81,6 +83,27 @@ func (s *deployment) jobKey(purpose string, id uint64) string {
 	return fmt.Sprintf("%s %d", purpose, id)
 }
 
+// joinRoom is how long a session that the lead opens waits for room here. Other plans' sessions have other leads, which may wait for room there: nobody waits for long
+// while it has a place.
+const joinRoom = time.Second
+
+// needRoom is the answer of a role that has no room for a session now.
+const needRoom = "room is needed"
+
+// enterJoining waits for room for a session that the lead opens.
+func (s *deployment) enterJoining(ctx context.Context, opener string) error {
+	if len(s.plans.list()) > 1 {
+		if s.gate.enter(ctx, opener, min(s.cfg.queue, joinRoom)) != nil {
+			return errors.New(needRoom)
+		}
+		return nil
+	}
+	if err := s.gate.enter(ctx, opener, s.cfg.queue); err != nil {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return nil
+}
+
 // A joinReply tells the lead how many sessions a role can run at once.
 type joinReply struct {
 	Capacity int `json:"capacity"`
@@ -107,8 +130,8 @@ func (s *deployment) join(ctx context.Context, peer string, req []byte) ([]byte,
 		if w := s.cfg.WorkerOf(r.ID); w != s.cfg.Worker {
 			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
 		}
-		if err := s.gate.enter(ctx, r.Opener, s.cfg.queue); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+		if err := s.enterJoining(ctx, r.Opener); err != nil {
+			return nil, err
 		}
 	case "material":
 		if r.Count <= 0 || r.Count > maxBatch {
@@ -139,11 +162,14 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 		}
 	}()
 	s.mu.Lock()
-	model, store, epoch, side := s.model, s.store, s.epoch, s.side
+	model, store, side := s.modelOf(r.Epoch), s.store, s.side
+	if r.Purpose == "material" && r.Epoch != s.epoch { // its store is not here any more
+		model = nil
+	}
 	s.mu.Unlock()
 	party := s.role < s.plan.NumParties()
 	switch {
-	case r.Purpose != "setup" && (model == nil || epoch != r.Epoch):
+	case r.Purpose != "setup" && model == nil:
 		return errors.New(needSetup)
 	case r.Purpose != "session" && side >= maxSide:
 		return fmt.Errorf("%s runs %d setups and material jobs already", s.name, side)
@@ -170,8 +196,8 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 	defer s.mu.Unlock()
 	s.life.Lock()
 	defer s.life.Unlock()
-	if s.stopping() {
-		return fmt.Errorf("%s is stopping", s.name)
+	if err := s.takes(); err != nil {
+		return err
 	}
 	run, stop := context.WithCancelCause(s.ctx)
 	j := &job{stop: stop, written: written, purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), over: make(chan struct{}), issued: map[string]bool{}}
@@ -182,7 +208,9 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 	if r.Purpose != "session" {
 		s.side++
 	}
+	s.own.Add(1)
 	s.running.Go(func() {
+		defer s.own.Done()
 		ctx, end := s.tracer.Start(run, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id, Lead: s.role == 0}, s.name)
 		if err := s.run(ctx, j, model); err != nil {
 			j.err = fmt.Errorf("%s %d: %w", j.purpose, j.id, err)
@@ -192,6 +220,9 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 		}
 		end(j.err)
 		s.metrics.Ended(j.purpose, j.err)
+		if j.purpose == "session" {
+			s.counted.session(j.err)
+		}
 		if j.err != nil {
 			s.metrics.Failed(j.purpose)
 		}
@@ -272,9 +303,17 @@ func (s *deployment) cutOff(ctx context.Context) error {
 	return fmt.Errorf("server of %s stops", s.name)
 }
 
+// fileMark tells files of plans apart that are not the configuration's.
+func (s *deployment) fileMark() string {
+	if s.source == control.FromConfiguration {
+		return ""
+	}
+	return s.plan16() + "-"
+}
+
 // keepTimeline writes what a job did to the folder of timelines.
 func (s *deployment) keepTimeline(j *job, rec *timeline.Recorder) {
-	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
+	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s%s-%d.json", s.name, s.fileMark(), j.purpose, j.id))
 	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
 	if err == nil {
 		err = plan.WriteAtomicTo(file, 0o600, rec.Trace([]string{s.name}).Write)

@@ -55,7 +55,7 @@ func (s *deployment) open(ctx context.Context, peer string, req []byte) ([]byte,
 
 // openFor begins a session for a client when there is room.
 func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenRequest) (t control.Ticket, err error) {
-	if err := s.takes(); err != nil {
+	if err := s.opens(); err != nil {
 		return t, err
 	}
 	start := time.Now()
@@ -68,6 +68,15 @@ func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenReq
 		switch {
 		case errors.Is(err, errCrowded):
 			continue
+		case needs(err, needRoom): // its sessions may wait for room here
+			if time.Since(start) > s.cfg.queue {
+				s.metrics.Refused("full")
+				return t, fmt.Errorf("%w within %v at another role, which runs sessions of other plans: %w", errFull, s.cfg.queue, err)
+			}
+			if err := yield(ctx); err != nil {
+				return t, err
+			}
+			continue
 		case err != nil:
 			s.metrics.Refused("roles")
 			return t, err
@@ -75,6 +84,20 @@ func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenReq
 		s.metrics.Queued(time.Since(start))
 		s.watch(grpcnet.Gone(ctx), r)
 		return control.Ticket{Session: r.ID, Secret: r.Secret}, nil
+	}
+}
+
+// yield waits for a moment of no certain length, so that hosts that wait for each other's rooms do not go on doing so at the same time.
+func yield(ctx context.Context) error {
+	var b [1]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	select {
+	case <-time.After(20*time.Millisecond + time.Duration(b[0])*time.Millisecond/2):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -262,21 +285,53 @@ func (s *deployment) forgetSetup(epoch uint64) {
 
 // ready returns the number of the setup, made now if there is none.
 func (s *deployment) ready(ctx context.Context) (uint64, error) {
-	setUp := func() (uint64, bool) {
+	return s.setUp(ctx, func() (uint64, bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.epoch, s.model != nil
-	}
-	if epoch, have := setUp(); have {
+	})
+}
+
+// setUpAnew makes a setup though there is one.
+func (s *deployment) setUpAnew(ctx context.Context) (uint64, error) {
+	return s.setUp(ctx, func() (uint64, bool) { return 0, false })
+}
+
+// setUp makes a setup, unless there is one that is good enough. One that has begun goes on when ctx ends.
+func (s *deployment) setUp(ctx context.Context, have func() (epoch uint64, good bool)) (uint64, error) {
+	if epoch, good := have(); good {
 		return epoch, nil
 	}
 	if err := s.settingUp.lock(ctx); err != nil {
 		return 0, fmt.Errorf("a setup runs: %w", err)
 	}
-	defer s.settingUp.unlock()
-	if epoch, have := setUp(); have {
+	if epoch, good := have(); good {
+		s.settingUp.unlock()
 		return epoch, nil
 	}
+	type made struct {
+		epoch uint64
+		err   error
+	}
+	done := make(chan made, 1)
+	if !s.aside(func() {
+		defer s.settingUp.unlock()
+		epoch, err := s.makeSetup(s.ctx)
+		done <- made{epoch, err}
+	}) {
+		s.settingUp.unlock()
+		return 0, s.takes()
+	}
+	select {
+	case m := <-done:
+		return m.epoch, m.err
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+}
+
+// makeSetup runs a setup at all roles, and uses it when all of them have it.
+func (s *deployment) makeSetup(ctx context.Context) (uint64, error) {
 	last, err := s.ledger.Last(s.ledgerKey("setup"))
 	if err != nil {
 		return 0, err
@@ -286,25 +341,26 @@ func (s *deployment) ready(ctx context.Context) (uint64, error) {
 	if err := s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("setup"), id) }); err != nil {
 		return 0, err
 	}
-	if err := s.await(ctx, r); err != nil {
+	j, err := s.await(ctx, r)
+	if err != nil {
 		return 0, err
 	}
-	return r.ID, nil
+	return r.ID, s.useSetup(j)
 }
 
-// await waits until a job that has started has ended at all roles.
-func (s *deployment) await(ctx context.Context, r jobRequest) error {
+// await waits until a job that has started has ended at all roles, and returns it.
+func (s *deployment) await(ctx context.Context, r jobRequest) (*job, error) {
 	j, err := s.finished(ctx, r.Purpose, r.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if j.err != nil {
-		return j.err
+		return nil, j.err
 	}
 	if _, err := s.others(ctx, "Wait", r, time.Duration(10+r.Count)*s.cfg.timeout, func(string, []byte) error { return nil }); err != nil {
-		return fmt.Errorf("%s %d: %w", r.Purpose, r.ID, err)
+		return nil, fmt.Errorf("%s %d: %w", r.Purpose, r.ID, err)
 	}
-	return nil
+	return j, nil
 }
 
 // start begins a setup or material job at all roles: use records it here first. Parties ask the dealer for keys, who waits for his own joining.

@@ -39,9 +39,7 @@ func (s *deployment) away(role string, since time.Time, why error) {
 func (s *deployment) probe(o *outage) {
 	for s.answers(o.role) != nil {
 		select {
-		case <-s.draining:
-			return
-		case <-s.ctx.Done():
+		case <-s.loops.Done():
 			return
 		case <-time.After(look):
 		}

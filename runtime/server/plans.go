@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/material"
 )
 
@@ -16,6 +17,7 @@ import (
 type plans struct {
 	mu  sync.Mutex // of changes
 	now atomic.Pointer[[]*deployment]
+	not []control.PlanStatus // found, and not served
 }
 
 // list returns the deployments in the order in which they came. Nobody may change it.
@@ -32,6 +34,45 @@ func (p *plans) add(d *deployment) {
 	defer p.mu.Unlock()
 	list := append(slices.Clone(p.list()), d)
 	p.now.Store(&list)
+}
+
+// drop removes a deployment.
+func (p *plans) drop(d *deployment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(p.list()), func(o *deployment) bool { return o == d })
+	p.now.Store(&list)
+}
+
+// refused notes a plan that is found and not served.
+func (p *plans) refused(r control.PlanStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.not = append(p.not, r)
+}
+
+// turnedAway returns the plans that are found and not served, but for those that have been deployed since.
+func (p *plans) turnedAway() (out []control.PlanStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.not {
+		if !slices.ContainsFunc(p.list(), func(d *deployment) bool { return d.planHex() == r.Plan }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// A tally counts the sessions of a plan since the server's start.
+type tally struct{ done, failed atomic.Uint64 }
+
+// session counts one that has ended.
+func (t *tally) session(err error) {
+	if err != nil {
+		t.failed.Add(1)
+	} else {
+		t.done.Add(1)
+	}
 }
 
 // find returns the deployment of a digest, or the only one if that is "".
@@ -51,7 +92,7 @@ func (p *plans) find(name, digest string) (*deployment, error) {
 	}
 	switch {
 	case len(list) == 0:
-		return nil, fmt.Errorf("%s runs no plan, not %q either: all roles must run the same plan file; smpcc plan deploy gives it to a server", name, digest)
+		return nil, fmt.Errorf("%s runs no plan yet: all roles must run the same plan file; smpcc plan deploy gives it to a server", name)
 	case len(list) == 1:
 		return nil, fmt.Errorf("%s runs plan %s, not %q: all roles must run the same plan file", name, have[0], digest)
 	case digest == "":

@@ -36,14 +36,38 @@ const abandoned = time.Hour
 // planMark is the start of a plan's digest that names of its state carry.
 func planMark(digest [32]byte) string { return fmt.Sprintf("%x", digest[:8]) }
 
-// Garbage lists what a state folder holds besides what a plan needs: setups and material of other plans, what crashes have left, and closed files of the audit log. The
+// KeptPlans returns the digests of the plans that a configuration's server serves: its own, those of its folder, and those that have been deployed.
+func (c *Config) KeptPlans() (digests []string, err error) {
+	if c, err = c.resolved(); err != nil {
+		return nil, err
+	}
+	if c.Plan != "" {
+		p, err := plan.ReadFile(c.Plan)
+		if err != nil {
+			return nil, err
+		}
+		digests = append(digests, p.Digest())
+	}
+	files, err := c.planFiles("")
+	for _, f := range files {
+		if f.record.Plan == "" { // whose state it is cannot be told
+			return nil, fmt.Errorf("%s: %w", f.file, f.err)
+		}
+		digests = append(digests, f.record.Plan)
+	}
+	return digests, err
+}
+
+// Garbage lists what a state folder holds besides what some plans need: setups and material of other plans, what crashes have left, and closed files of the audit log. The
 // ledger keeps the numbers of all plans for ever. No server may use the folder with another plan meanwhile.
-func Garbage(dir string, p *plan.Plan) (out []StateItem, err error) {
+func Garbage(dir string, plans ...string) (out []StateItem, err error) {
+	kept := func(mark string) bool {
+		return slices.ContainsFunc(plans, func(digest string) bool { return digest[:16] == mark })
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	mark := p.Digest()[:16]
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		switch {
@@ -51,7 +75,7 @@ func Garbage(dir string, p *plan.Plan) (out []StateItem, err error) {
 			if info, err := e.Info(); err == nil && info.Mode().IsRegular() && time.Since(info.ModTime()) > abandoned {
 				out = append(out, StateItem{Path: path, What: "left by a crash"})
 			}
-		case strings.HasPrefix(e.Name(), setupPrefix) && e.Name() != setupPrefix+mark:
+		case strings.HasPrefix(e.Name(), setupPrefix) && !kept(strings.TrimPrefix(e.Name(), setupPrefix)):
 			out = append(out, StateItem{Path: path, What: "setup of plan " + strings.TrimPrefix(e.Name(), setupPrefix)})
 		case e.Name() == materialFolder && e.IsDir():
 			stores, err := os.ReadDir(path)
@@ -59,7 +83,7 @@ func Garbage(dir string, p *plan.Plan) (out []StateItem, err error) {
 				return nil, err
 			}
 			for _, s := range stores {
-				if s.Name() != mark {
+				if !kept(s.Name()) {
 					out = append(out, StateItem{Path: filepath.Join(path, s.Name()), What: "material of plan " + s.Name()})
 				}
 			}

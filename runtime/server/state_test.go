@@ -66,7 +66,7 @@ func TestStateOfOldPlans(t *testing.T) {
 	if err := os.WriteFile(writing, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	items, err := server.Garbage(state, &other)
+	items, err := server.Garbage(state, other.Digest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestLogIsArchived(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	items, err := server.Garbage(state, m.plan)
+	items, err := server.Garbage(state, m.plan.Digest())
 	if err != nil || len(items) != 1 || !items[0].Archive {
 		t.Fatalf("%v, %v", items, err)
 	}

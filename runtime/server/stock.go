@@ -197,7 +197,7 @@ func (s *deployment) generate(ctx context.Context, n int) error {
 		s.setMaking(r.ID)
 		err = s.start(ctx, r, func() error { return s.ledger.Use(s.ledgerKey("material"), r.last()) })
 		if err == nil {
-			err = s.await(ctx, r)
+			_, err = s.await(ctx, r)
 		}
 		if err != nil && !needs(err, needSetup) {
 			err = errors.Join(err, s.stock().DropSegment(r.ID)) // another party may lack it
@@ -223,12 +223,15 @@ func (s *deployment) refill() {
 	pause := time.Second
 	for {
 		select {
-		case <-s.draining:
+		case <-s.loops.Done():
 			return
 		case <-s.used:
 		case <-time.After(pause):
 		}
-		pause = time.Minute
+		if pause = time.Minute; !s.isPrepared() {
+			pause = time.Second
+			continue
+		}
 		have := 0
 		if st := s.stock(); st != nil {
 			if err := st.Expire(); err != nil {
@@ -240,13 +243,13 @@ func (s *deployment) refill() {
 			continue
 		}
 		if err := s.generate(s.ctx, high-have); err != nil {
-			if s.stopping() {
+			if s.loops.Err() != nil {
 				return
 			}
 			s.log.Warn("material could not be made; sessions are dealt as they run", "have", have, "error", err.Error())
 			pause = 5 * time.Second
 			select { // sessions must not make it try without a pause
-			case <-s.draining:
+			case <-s.loops.Done():
 				return
 			case <-time.After(pause):
 			}
@@ -277,6 +280,9 @@ func (s *deployment) generateHandler(ctx context.Context, peer string, req []byt
 	}
 	if r.Sessions <= 0 || r.Sessions > maxGenerate {
 		return nil, fmt.Errorf("material for %d sessions; want 1..%d", r.Sessions, maxGenerate)
+	}
+	if err := s.opens(); err != nil {
+		return nil, err
 	}
 	if err := s.generate(ctx, r.Sessions); err != nil {
 		return nil, err
