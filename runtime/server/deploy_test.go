@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -927,5 +928,111 @@ func TestDeploymentsOnAFaultyDisk(t *testing.T) {
 	t.Logf("%d places, %d deployments failed", places, failed)
 	if failed < 10 || unsure > 1 { // the last sync may have come or not
 		t.Errorf("%d deployments failed, %d are there all the same", failed, unsure)
+	}
+}
+
+// TestKillsWithSeveralPlans serves three plans by processes, replaces one midway, and kills roles at random while clients ask for all of them. No result is wrong, nothing masks two
+// openings, what was deployed is there after every restart, and what was withdrawn is not.
+func TestKillsWithSeveralPlans(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	kills := 9
+	if os.Getenv("SMPCC_NIGHTLY") != "" {
+		kills = 200
+	}
+	m := credit()
+	f := newFleet(t, m)
+	for _, r := range m.plan.Roles() {
+		f.extra[r] = "plan_clients: [p1-client]\nmaterial: {low: 4, high: 8}\n"
+	}
+	f.startAll()
+	ops, err := control.NewOperator(&control.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), Timeout: "20s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(ops.Close)
+	h := &house{t: t, m: m, addrs: f.addrs, keys: f.keys}
+	versions := []*model{m.variant("v1"), m.variant("v2")}
+	third := m.variant("third")
+	for _, v := range []*model{versions[0], third} {
+		h.deploy(ops, v, 0)
+	}
+	for _, v := range []*model{versions[0], third} {
+		h.await(ops, v, control.Serving, m.plan.Roles()...)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var version atomic.Int32
+	var right [4]atomic.Int32 // by plan: that of the configuration, the two versions, the third
+	var wg sync.WaitGroup
+	load := func(place func() int, clients []*client.Client, models []*model) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := place()
+				one, cancel := context.WithTimeout(ctx, 20*time.Second)
+				r, err := clients[i].InferWords(one, models[i].input)
+				cancel()
+				if err != nil { // a role is away
+					time.Sleep(20 * time.Millisecond)
+					continue
+				}
+				if !models[i].right(r) {
+					t.Errorf("plan %d: session %d gave a wrong result", i, r.Session)
+				}
+				right[i].Add(1)
+			}
+		})
+	}
+	models := []*model{m, versions[0], versions[1], third}
+	var clients []*client.Client
+	for _, v := range models {
+		clients = append(clients, h.of(v, "p1-client", "p1"))
+	}
+	for _, place := range []func() int{func() int { return 0 }, func() int { return 1 + int(version.Load()) }, func() int { return 3 }} {
+		load(place, clients, models)
+	}
+	more := func(i int) {
+		t.Helper()
+		from := right[i].Load()
+		for end := time.Now().Add(2 * time.Minute); right[i].Load() < from+2; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("plan %d does not work", i)
+			}
+		}
+	}
+	for k := range kills {
+		if k == kills/2 {
+			h.deploy(ops, versions[1], 0)
+			h.await(ops, versions[1], control.Serving, m.plan.Roles()...)
+			version.Store(1)
+			for _, r := range m.plan.Roles() {
+				if _, err := ops.Withdraw(limited(t), r, versions[0].plan.Digest()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		role := m.plan.Roles()[rand.IntN(3)]
+		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond) // anywhere in a session
+		f.kill(role)
+		f.start(role)
+		f.ready(role)
+		for _, i := range []int{0, 1 + int(version.Load()), 3} {
+			more(i)
+		}
+	}
+	cancel()
+	wg.Wait()
+	for _, r := range m.plan.Roles() {
+		for i, v := range models {
+			if there := h.status(ops, r, v).State != ""; there != (i != 1) {
+				t.Errorf("%s: plan %d is there: %v", r, i, there)
+			}
+		}
+	}
+	n := f.neverTwice()
+	t.Logf("%d kills; right results by plan %d, %d, %d, %d; %d openings observed", kills, right[0].Load(), right[1].Load(), right[2].Load(), right[3].Load(), n)
+	if n == 0 {
+		t.Error("nothing was observed")
 	}
 }

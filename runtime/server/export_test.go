@@ -12,14 +12,14 @@ func init() { lookEvery = time.Second }
 // SessionMemory, for tests, is what a session takes at a role.
 var SessionMemory = sessionMemory
 
-// Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses.
+// Observe, for tests, has f told of every exchange before its messages leave. stream names the material it uses, and the plan if it is not the configuration's.
 func (s *Server) Observe(f func(stream string, id uint64, ph plan.Phase, round int, out [][]byte)) {
-	s.observer = func(j *job, ph plan.Phase, round int, out [][]byte) {
+	s.observer = func(d *deployment, j *job, ph plan.Phase, round int, out [][]byte) {
 		switch {
 		case j.stock > 0:
-			f("stock", j.stock, ph, round, out)
+			f(d.fileMark()+"stock", j.stock, ph, round, out)
 		default:
-			f(j.purpose, j.id, ph, round, out)
+			f(d.fileMark()+j.purpose, j.id, ph, round, out)
 		}
 	}
 }

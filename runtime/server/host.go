@@ -51,7 +51,7 @@ type Server struct {
 	draining chan struct{} // closed when the server takes no more work
 	drain    sync.Once
 	// observer, for tests, is told of every exchange before its messages leave.
-	observer func(j *job, ph plan.Phase, round int, out [][]byte)
+	observer func(d *deployment, j *job, ph plan.Phase, round int, out [][]byte)
 
 	plans     plans
 	runs      runs

@@ -23,7 +23,7 @@ type meter struct {
 func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
 	n := sent(out)
 	if m.s.observer != nil {
-		m.s.observer(m.j, ph, round, out)
+		m.s.observer(m.s, m.j, ph, round, out)
 	}
 	start := time.Now()
 	in, err := m.Streamer.Exchange(ctx, ph, round, out, want)
@@ -35,7 +35,7 @@ func (m *meter) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]
 func (m *meter) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
 	f := &measured{Flow: m.Streamer.Start(ctx, ph, round, out, want), m: m, ph: ph, sent: sent(out)}
 	if m.s.observer != nil {
-		return &observed{Flow: f, seen: func() { m.s.observer(m.j, ph, round, out) }}
+		return &observed{Flow: f, seen: func() { m.s.observer(m.s, m.j, ph, round, out) }}
 	}
 	return f
 }

@@ -83,6 +83,7 @@ func serve(config string) error {
 	if err != nil {
 		return err
 	}
+	cfg.ReadWeights = readGob
 	s, err := server.New(cfg, p, weights, name == p.Manifest.Dealer, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
 	if err != nil {
 		return err
@@ -93,7 +94,7 @@ func serve(config string) error {
 	}
 	role := indexOf(p.Roles(), name)
 	s.Observe(func(stream string, id uint64, ph plan.Phase, round int, out [][]byte) {
-		if stream == "material" || ph == plan.Offline { // corrections are no openings
+		if strings.HasSuffix(stream, "material") || ph == plan.Offline { // corrections are no openings
 			return
 		}
 		var lines bytes.Buffer

@@ -36,8 +36,3 @@ func (c *Config) tooSmall(p *plan.Plan, role int) error {
 	return fmt.Errorf("limits.memory is %s, but one session of this plan takes %s at %s, %s to compute in and %s for its inputs and outputs; set limits.memory to %dMiB or more, or compile the plan for fewer rows",
 		sizeText(c.memory), sizeText(need), name, sizeText(computing), sizeText(need-computing), (need+1<<20-1)>>20)
 }
-
-// longRequests returns the lengths of requests to a role that are not short.
-func longRequests(p *plan.Plan, role string) map[string]int {
-	return map[string]int{"Input": control.HeadBytes + control.InputBytes(p, role)}
-}
