@@ -42,6 +42,7 @@ type Report struct {
 	DealtBytes    int64            `json:"dealt_bytes"`
 	PerOp         []plan.NodeCost  `json:"per_op"`
 	Accuracy      []Accuracy       `json:"accuracy"`
+	Inference     []Inference      `json:"inference"`
 
 	plan  *plan.Plan
 	graph *ir.Module
@@ -182,6 +183,7 @@ func Of(p *plan.Plan) (*Report, error) {
 	r.costs()
 	r.Public = public
 	r.Trust = r.trust()
+	r.Inference = r.infer()
 	return r, nil
 }
 
