@@ -24,12 +24,6 @@ var pageScript string
 // A pageRole is a role with its colour.
 type pageRole struct{ Name, Class, What string }
 
-// A pageLearn is what one group of receivers learns.
-type pageLearn struct {
-	Learned
-	Receivers string
-}
-
 type page struct {
 	*Report
 	Style  template.CSS
@@ -41,7 +35,7 @@ type page struct {
 	Paths       [][]int
 	InputFlows  []pageFlow
 	WeightFlows []pageFlow
-	LearnGroups []pageLearn
+	LearnGroups []group
 	Colliding   string
 	BoxW, BoxH  float64
 }
@@ -62,13 +56,15 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-	"join":  func(s []string) string { return strings.Join(s, ", ") },
-	"bytes": plan.Bytes,
-	"num":   func(x float64) string { return fmt.Sprintf("%g", x) },
-	"sub":   func(a, b float64) float64 { return a - b },
-	"add":   func(a, b float64) float64 { return a + b },
-	"lines": func(g Guard) []string { return g.sentences() },
-	"short": func(s string) string { return s[:min(len(s), 16)] },
+	"join":   func(s []string) string { return strings.Join(s, ", ") },
+	"bytes":  plan.Bytes,
+	"num":    func(x float64) string { return fmt.Sprintf("%g", x) },
+	"sub":    func(a, b float64) float64 { return a - b },
+	"add":    func(a, b float64) float64 { return a + b },
+	"tally":  tally,
+	"infers": func(p *page) []string { return p.inferences() },
+	"lines":  func(g Guard) []string { return g.sentences() },
+	"short":  func(s string) string { return s[:min(len(s), 16)] },
 }).Parse(pageTemplate))
 
 // writeHTML writes the audit as one page that loads nothing from elsewhere: its content security policy forbids it, and names
@@ -116,17 +112,6 @@ func writeHTML(w io.Writer, a *Report) error {
 			pg.WeightFlows = append(pg.WeightFlows, x)
 		}
 	}
-	for i, o := range a.Learns {
-		who, told := []string{o.Receiver}, false
-		for k, x := range a.Learns {
-			if k != i && x.Output == o.Output && slices.Equal(x.Because, o.Because) {
-				told = told || k < i
-				who = append(who, x.Receiver)
-			}
-		}
-		if !told {
-			pg.LearnGroups = append(pg.LearnGroups, pageLearn{o, strings.Join(who, ", ")})
-		}
-	}
+	pg.LearnGroups = a.groups()
 	return page1.Execute(w, pg)
 }

@@ -140,7 +140,7 @@ func (a *analysis) depends(v *ir.Value) dependence {
 	if len(open) == 0 {
 		return dependence{known: true}
 	}
-	no := dependence{why: fmt.Sprintf("%s is not linear in what %s does not know", describe(v), a.to)}
+	no := dependence{why: describe(v) + " is not linear in others' data"}
 	through := a.dep[v.Args[open[0]]].through
 	view := v.Op == ir.OpReveal || ir.Rows[v.Op] != nil && ir.Rows[v.Op].View && len(v.Args) == 1
 	switch {
@@ -460,7 +460,7 @@ func set(t *ir.Tensor, i int, x int64) {
 	}
 }
 
-// sentences says what the receiver can compute.
+// sentences says what the receiver can compute, apart from what is not analysed.
 func (x Inference) sentences() (out []string) {
 	for _, c := range x.Computes {
 		what := fmt.Sprintf("%d of the %d numbers", c.Elements, c.Of)
@@ -491,10 +491,42 @@ func (x Inference) sentences() (out []string) {
 		}
 		out = append(out, s)
 	}
-	for _, u := range x.Open {
-		out = append(out, fmt.Sprintf("not analysed: what output %q tells %s, as %s", u.Output, x.Receiver, u.Why))
+	return out
+}
+
+// inferences says what all receivers can compute; what is not analysed for one reason is said once.
+func (r *Report) inferences() (out []string) {
+	type open struct{ outputs, receivers []string }
+	why := map[string]*open{}
+	var order []string
+	for _, x := range r.Inference {
+		out = append(out, x.sentences()...)
+		for _, u := range x.Open {
+			o := why[u.Why]
+			if o == nil {
+				o = &open{}
+				why[u.Why], order = o, append(order, u.Why)
+			}
+			if q := fmt.Sprintf("%q", u.Output); !slices.Contains(o.outputs, q) {
+				o.outputs = append(o.outputs, q)
+			}
+			if !slices.Contains(o.receivers, x.Receiver) {
+				o.receivers = append(o.receivers, x.Receiver)
+			}
+		}
+	}
+	for _, w := range order {
+		out = append(out, fmt.Sprintf("not analysed: what %s may tell %s; %s", and(why[w].outputs), and(why[w].receivers), w))
 	}
 	return out
+}
+
+// and joins words: a, b and c.
+func and(words []string) string {
+	if n := len(words) - 1; n > 0 {
+		return strings.Join(words[:n], ", ") + " and " + words[n]
+	}
+	return strings.Join(words, "")
 }
 
 // afterRuns says after how many runs.

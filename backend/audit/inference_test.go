@@ -14,7 +14,7 @@ import (
 // inferences compiles a program and says what its receivers can compute.
 func inferences(t *testing.T, program, policy string) map[string]Inference {
 	t.Helper()
-	r, err := Of(planOf(t, program, policy, smpcc.Options{}))
+	r, err := Of(planOf(t, program, policy, smpcc.Options{}), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

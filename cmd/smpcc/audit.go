@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,27 +14,41 @@ import (
 	"smpcc/backend/audit"
 	"smpcc/backend/plan"
 	"smpcc/ir/diag"
+	"smpcc/passes"
 )
 
 func auditCommand() *cobra.Command {
-	var s source
-	var format string
+	s := source{compares: true}
+	var format, failOn string
+	var operators []string
 	c := &cobra.Command{
 		Use:   "audit PLAN|MODEL|PROGRAM",
 		Short: "Who provides what, who learns what and why the policy allows it, what becomes public besides",
 		Long: `Audit reads everything off the plan: who provides what, who learns what and which line of whose policy allows it, what
-becomes public besides, whom one has to trust, and what a run costs.
+becomes public besides, whom one has to trust, and what a run costs. First come findings, which somebody decides about, each with a
+severity (high, medium, low), a name, and what to do; with --fail-on the exit code is 3 if there is one of that severity or a higher one.
+With a PLAN, --policy FILE compares a policy as it stands now with the one that the plan was compiled under, and finds rules that match
+nothing. --operator says who runs a role, which no plan knows.
 
 ` + audit.Reports.Help(),
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&format, "format", "text", audit.Reports.Names())
+	c.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 if there is a finding of `SEVERITY` or a higher one: high, medium or low")
+	c.Flags().StringArrayVar(&operators, "operator", nil, "who runs a role, `ROLE=WHO`: roles of one organisation that must not collude are a finding")
 	c.AddCommand(auditDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
 		as := audit.Reports.Find(format)
 		if as == nil {
 			return usagef("--format %s: want %s", format, audit.Reports.Names())
+		}
+		if failOn != "" && !slices.Contains(audit.Severities, audit.Severity(failOn)) {
+			return usagef("--fail-on %s: want high, medium or low", failOn)
+		}
+		opt, err := auditOptions(s.policies, operators)
+		if err != nil {
+			return err
 		}
 		p, _, err := s.load(c, args[0], nil)
 		if err != nil && format == "sarif" {
@@ -41,13 +57,49 @@ becomes public besides, whom one has to trust, and what a run costs.
 		if err != nil {
 			return err
 		}
-		r, err := audit.Of(p)
+		for role := range opt.Operators {
+			if !slices.Contains(p.Roles(), role) {
+				return usagef("--operator %s=%s: the roles are %s", role, opt.Operators[role], strings.Join(p.Roles(), ", "))
+			}
+		}
+		r, err := audit.Of(p, opt)
 		if err != nil {
 			return err
 		}
-		return as.Write(c.OutOrStdout(), r)
+		if err := as.Write(c.OutOrStdout(), r); err != nil || failOn == "" {
+			return err
+		}
+		if list := r.AtLeast(audit.Severity(failOn)); len(list) > 0 {
+			return &diag.Error{Pos: diag.Pos{File: args[0]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: %s of severity %s or higher, the first %s", counted(len(list), "finding"), failOn, list[0].ID()), Hint: list[0].Do}
+		}
+		return nil
 	}
 	return c
+}
+
+// auditOptions is what the user tells an audit besides the plan.
+func auditOptions(policies, operators []string) (audit.Options, error) {
+	opt := audit.Options{Now: time.Now()}
+	var err error
+	if opt.Operators, err = pairs("operator", operators); err != nil {
+		return opt, err
+	}
+	for _, file := range policies {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return opt, err
+		}
+		p, err := passes.ParsePolicy(file, data)
+		if err != nil {
+			return opt, err
+		}
+		x := audit.PolicyFile{Owner: p.Owner, File: p.File, Digest: p.Digest}
+		for _, r := range p.Allow {
+			x.Rules = append(x.Rules, audit.PolicyRule{Output: r.Output, To: r.To, From: r.From, Line: r.Line})
+		}
+		opt.Policies = append(opt.Policies, x)
+	}
+	return opt, nil
 }
 
 func auditDiffCommand() *cobra.Command {
