@@ -44,6 +44,7 @@ type Report struct {
 	PerOp         []plan.NodeCost  `json:"per_op"`
 	Accuracy      []Accuracy       `json:"accuracy"`
 	Inference     []Inference      `json:"inference"`
+	View          *View            `json:"view,omitempty"` // as one role sees it, if that was asked
 
 	plan  *plan.Plan
 	graph *ir.Module
@@ -188,6 +189,11 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 	r.Trust = r.trust()
 	r.Inference = r.infer()
 	r.Findings = r.findings()
+	if opt.View != "" {
+		if r.View, err = r.viewOf(opt.View); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
 

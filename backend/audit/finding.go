@@ -85,6 +85,7 @@ type Options struct {
 	Now       time.Time         // zero: nothing is said about expiry
 	Policies  []PolicyFile      // as they stand now
 	Operators map[string]string // role -> who runs it
+	View      string            // the role whose view is asked for; "" for none
 	Bound     map[string]string // owner of weights -> what they are bound by, in words
 }
 

@@ -94,6 +94,17 @@ func writeHTML(w io.Writer, a *Report) error {
 		return err
 	}
 	pg.Picture = draw.New(f, nodes, a.Parties)
+	if a.View != nil {
+		known := map[int]bool{}
+		for _, v := range f.Body {
+			known[v.ID] = Knows(v, a.View.Role, a.Dealer) == a.View.Role+" knows it"
+		}
+		for i := range pg.Boxes {
+			if b := &pg.Boxes[i]; known[b.ID] {
+				b.Class += " known"
+			}
+		}
+	}
 	pg.Data = nodes
 	for i, w := range a.Flows {
 		var ids []int

@@ -15,6 +15,9 @@ import (
 func writeText(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
 	fmt.Fprintf(w, "security against %s parties; ring up to %d bits, %d fraction bits\n", a.Protocol.Security, a.Protocol.RingBits, a.Protocol.FracBits)
+	if a.View != nil {
+		return writeView(w, a.View)
+	}
 	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textAccuracy, textSent, textPublic, textCost} {
 		if err := part(w, a); err != nil {
 			return err

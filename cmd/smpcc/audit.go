@@ -19,7 +19,7 @@ import (
 
 func auditCommand() *cobra.Command {
 	s := source{compares: true}
-	var format, failOn string
+	var format, failOn, view string
 	var operators []string
 	c := &cobra.Command{
 		Use:   "audit PLAN|MODEL|PROGRAM",
@@ -37,6 +37,7 @@ nothing. --operator says who runs a role, which no plan knows.
 	c.Flags().StringVar(&format, "format", "text", audit.Reports.Names())
 	c.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 if there is a finding of `SEVERITY` or a higher one: high, medium or low")
 	c.Flags().StringArrayVar(&operators, "operator", nil, "who runs a role, `ROLE=WHO`: roles of one organisation that must not collude are a finding")
+	c.Flags().StringVar(&view, "view", "", "the plan as one `ROLE` sees it: what it gives, learns and receives, from whom and under which mask, what it could infer, with whom it must not collude")
 	c.AddCommand(auditDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
 		as := audit.Reports.Find(format)
@@ -61,6 +62,9 @@ nothing. --operator says who runs a role, which no plan knows.
 			if !slices.Contains(p.Roles(), role) {
 				return usagef("--operator %s=%s: the roles are %s", role, opt.Operators[role], strings.Join(p.Roles(), ", "))
 			}
+		}
+		if opt.View = view; view != "" && !slices.Contains(p.Roles(), view) {
+			return usagef("--view %s: the roles are %s", view, strings.Join(p.Roles(), ", "))
 		}
 		r, err := audit.Of(p, opt)
 		if err != nil {
