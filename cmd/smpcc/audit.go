@@ -19,7 +19,7 @@ import (
 
 func auditCommand() *cobra.Command {
 	s := source{compares: true}
-	var format, failOn, view string
+	var format, failOn, view, record string
 	var operators []string
 	c := &cobra.Command{
 		Use:   "audit PLAN|MODEL|PROGRAM",
@@ -28,7 +28,9 @@ func auditCommand() *cobra.Command {
 becomes public besides, whom one has to trust, and what a run costs. First come findings, which somebody decides about, each with a
 severity (high, medium, low), a name, and what to do; with --fail-on the exit code is 3 if there is one of that severity or a higher one.
 With a PLAN, --policy FILE compares a policy as it stands now with the one that the plan was compiled under, and finds rules that match
-nothing. --operator says who runs a role, which no plan knows.
+nothing. --record FILE writes what an organisation keeps: the audit after article 35(7) of the GDPR, with what FILE says of purpose, legal
+basis, data, persons and retention, and a decision about each finding; with --fail-on it exits with 3 unless the record is complete.
+--operator says who runs a role, which no plan knows.
 
 ` + audit.Reports.Help(),
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
@@ -38,10 +40,17 @@ nothing. --operator says who runs a role, which no plan knows.
 	c.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 if there is a finding of `SEVERITY` or a higher one: high, medium or low")
 	c.Flags().StringArrayVar(&operators, "operator", nil, "who runs a role, `ROLE=WHO`: roles of one organisation that must not collude are a finding")
 	c.Flags().StringVar(&view, "view", "", "the plan as one `ROLE` sees it: what it gives, learns and receives, from whom and under which mask, what it could infer, with whom it must not collude")
+	c.Flags().StringVar(&record, "record", "", "write the record of an audit, with what `FILE` says of purpose, data, persons, decisions; --format "+audit.Records.Names())
 	c.AddCommand(auditDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
-		as := audit.Reports.Find(format)
-		if as == nil {
+		as, recordAs := audit.Reports.Find(format), audit.Records.Find(format)
+		if record != "" && !c.Flags().Changed("format") {
+			recordAs = &audit.Records[0]
+		}
+		switch {
+		case record != "" && recordAs == nil:
+			return usagef("--record with --format %s: want %s", format, audit.Records.Names())
+		case record == "" && as == nil:
 			return usagef("--format %s: want %s", format, audit.Reports.Names())
 		}
 		if failOn != "" && !slices.Contains(audit.Severities, audit.Severity(failOn)) {
@@ -69,6 +78,16 @@ nothing. --operator says who runs a role, which no plan knows.
 		r, err := audit.Of(p, opt)
 		if err != nil {
 			return err
+		}
+		if record != "" {
+			x, err := audit.ReadRecord(record, r)
+			if err != nil {
+				return err
+			}
+			if err := recordAs.Write(c.OutOrStdout(), x); err != nil || failOn == "" || x.Complete() {
+				return err
+			}
+			return &diag.Error{Pos: diag.Pos{File: record}, Kind: diag.Policy, Msg: "refused: the record is " + x.Verdict, Hint: "decide about every finding under decisions:, and say what is missing"}
 		}
 		if err := as.Write(c.OutOrStdout(), r); err != nil || failOn == "" {
 			return err
