@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"smpcc/backend/audit/draw"
 	"smpcc/backend/plan"
@@ -32,7 +33,8 @@ type page struct {
 	Roles  []pageRole
 	*draw.Picture
 	Data        []draw.Node
-	Paths       [][]int
+	Ways        [][2]int // source and reveal of each flow
+	Made        string   // day
 	InputFlows  []pageFlow
 	WeightFlows []pageFlow
 	LearnGroups []group
@@ -106,22 +108,19 @@ func writeHTML(w io.Writer, a *Report) error {
 		}
 	}
 	pg.Data = nodes
+	through := throughAll(f)
 	for i, w := range a.Flows {
-		var ids []int
-		var steps []string
-		for _, s := range w.Path {
-			ids = append(ids, s.Value)
-			if n := len(steps); n == 0 || steps[n-1] != s.Op {
-				steps = append(steps, s.Op)
-			}
-		}
-		pg.Paths = append(pg.Paths, ids)
-		x := pageFlow{w, i, strings.Join(steps, " → ")}
+		source, reveal := w.Path[0].Value, w.Path[len(w.Path)-1].Value
+		pg.Ways = append(pg.Ways, [2]int{source, reveal})
+		x := pageFlow{w, i, strings.Join(through(source, reveal), " → ")}
 		if w.Kind == "input" {
 			pg.InputFlows = append(pg.InputFlows, x)
 		} else {
 			pg.WeightFlows = append(pg.WeightFlows, x)
 		}
+	}
+	if !a.opt.Now.IsZero() {
+		pg.Made = a.opt.Now.UTC().Format(time.DateOnly)
 	}
 	pg.LearnGroups = a.groups()
 	return page1.Execute(w, pg)
