@@ -14,7 +14,7 @@ import (
 	"smpcc/backend/audit"
 	"smpcc/backend/plan"
 	"smpcc/ir/diag"
-	"smpcc/passes"
+	"smpcc/ir/policy"
 )
 
 func auditCommand() *cobra.Command {
@@ -112,7 +112,7 @@ func auditOptions(policies, operators []string) (audit.Options, error) {
 		if err != nil {
 			return opt, err
 		}
-		p, err := passes.ParsePolicy(file, data)
+		p, err := policy.Parse(file, data)
 		if err != nil {
 			return opt, err
 		}
