@@ -68,7 +68,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"runtime/observe"},
 	"go.opentelemetry.io/otel":            {"runtime/observe"},
 	"go.etcd.io/bbolt":                    {"runtime/material"},
-	"github.com/goccy/go-yaml":            {"ir/policy", "runtime/control", "cmd/smpcc"},
+	"github.com/goccy/go-yaml":            {"ir/policy", "runtime/control", "cmd/smpcc", "backend/audit"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},
 	"github.com/spf13/pflag":              {"cmd/smpcc"},
 	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},

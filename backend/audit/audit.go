@@ -31,6 +31,7 @@ type Report struct {
 	Verified     string    `json:"verified"`
 
 	Version       int              `json:"version"`
+	Findings      []Finding        `json:"findings"`
 	Name          string           `json:"name"`
 	Protocol      Protocol         `json:"protocol"`
 	Guards        []Guard          `json:"guards"`
@@ -42,9 +43,12 @@ type Report struct {
 	DealtBytes    int64            `json:"dealt_bytes"`
 	PerOp         []plan.NodeCost  `json:"per_op"`
 	Accuracy      []Accuracy       `json:"accuracy"`
+	Inference     []Inference      `json:"inference"`
+	View          *View            `json:"view,omitempty"` // as one role sees it, if that was asked
 
 	plan  *plan.Plan
 	graph *ir.Module
+	opt   Options
 	dealt string // what the dealer sends
 }
 
@@ -58,6 +62,7 @@ type Accuracy struct {
 	Runs   int     `json:"runs"`
 	Frac   int     `json:"fraction_bits"`
 	Words  string  `json:"words"`
+	Why    string  `json:"why"` // why it is not proved
 }
 
 // A Port is an input or a weight.
@@ -150,8 +155,8 @@ type Phase struct {
 // verified is what an audit says of its plan: plans that are not verified are not audited.
 const verified = "yes, every message is masked and no mask is left in an output but by rounding; smpcc verify says what is proved and what is assumed"
 
-// Of audits a plan, which must be verified.
-func Of(p *plan.Plan) (*Report, error) {
+// Of audits a plan, which must be verified, with what its auditor knows besides.
+func Of(p *plan.Plan, opt Options) (*Report, error) {
 	g, err := Graph(p)
 	if err != nil {
 		return nil, err
@@ -166,11 +171,11 @@ func Of(p *plan.Plan) (*Report, error) {
 			Security:  "semi-honest",
 			Colluding: len(m.Parties) - 1, RingBits: m.RingBits, FracBits: m.FracBits,
 		},
-		plan: p, graph: g,
+		plan: p, graph: g, opt: opt,
 	}
 	r.dealt, _ = p.Dealt()
 	for _, x := range m.Accuracy {
-		r.Accuracy = append(r.Accuracy, Accuracy{x.Output, x.State, x.Atol, x.Rtol, x.Used, x.Runs, x.Frac, x.String()})
+		r.Accuracy = append(r.Accuracy, Accuracy{x.Output, x.State, x.Atol, x.Rtol, x.Used, x.Runs, x.Frac, x.String(), whyNot(x)})
 	}
 	for _, x := range m.Policies {
 		r.Policies = append(r.Policies, Policy(x))
@@ -182,7 +187,22 @@ func Of(p *plan.Plan) (*Report, error) {
 	r.costs()
 	r.Public = public
 	r.Trust = r.trust()
+	r.Inference = r.infer()
+	r.Findings = r.findings()
+	if opt.View != "" {
+		if r.View, err = r.viewOf(opt.View); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
+}
+
+// whyNot says why an output's error is not proved; "" if it is.
+func whyNot(x plan.Accuracy) string {
+	if x.State == "measured" && x.Why == "" {
+		return "no bound holds for what a comparison decides, where it is closer than rounding"
+	}
+	return x.Why
 }
 
 // Graph reads the graph that a plan carries.

@@ -99,11 +99,11 @@ func (d *Diff) Stopped(gate string) (list []Change, ok bool) {
 
 // Compare says what changed from an old plan to a new one.
 func Compare(old, now *plan.Plan) (*Diff, error) {
-	a, err := Of(old)
+	a, err := Of(old, Options{})
 	if err != nil {
 		return nil, fmt.Errorf("old plan: %w", err)
 	}
-	b, err := Of(now)
+	b, err := Of(now, Options{})
 	if err != nil {
 		return nil, fmt.Errorf("new plan: %w", err)
 	}

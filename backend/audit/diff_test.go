@@ -57,7 +57,11 @@ func planOf(t *testing.T, program, policy string, opt smpcc.Options) *plan.Plan 
 	}
 	for _, v := range m.Main().Body {
 		if v.Op == ir.OpWeight {
-			m.Weights[v.Attrs.Str("name")] = ir.Reals(ir.Shape{8}, 0.5, 0.25, -1, 1, 0, 0.125, 0.75, -0.5)
+			w := ir.NewTensor(ir.Real, v.Type.Shape)
+			for i := range w.F {
+				w.F[i] = float64(i%5)/4 - 0.5
+			}
+			m.Weights[v.Attrs.Str("name")] = w
 		}
 	}
 	c, err := smpcc.CompileModule(m, opt, true)

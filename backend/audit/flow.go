@@ -66,3 +66,43 @@ func flows(m *ir.Module) []Flow {
 	}
 	return out
 }
+
+// throughAll returns a function that lists the operations through which every way from one value to another goes, of those that follow each other
+// and are alike only one. Ways are counted modulo a prime: a value is on every way if as many go through it as there are.
+func throughAll(f *ir.Func) func(from, to int) []string {
+	count := func(from int) map[int]uint64 { // ways from a value to each
+		n := map[int]uint64{from: 1}
+		for _, v := range f.Body {
+			for _, a := range v.Args {
+				n[v.ID] = addMod(n[v.ID], n[a.ID])
+			}
+		}
+		return n
+	}
+	up := map[int]map[int]uint64{} // ways from each value to a reveal
+	down := map[int]map[int]uint64{}
+	return func(from, to int) []string {
+		if down[from] == nil {
+			down[from] = count(from)
+		}
+		if up[to] == nil {
+			n := map[int]uint64{to: 1}
+			for _, v := range slices.Backward(f.Body) {
+				for _, a := range v.Args {
+					n[a.ID] = addMod(n[a.ID], n[v.ID])
+				}
+			}
+			up[to] = n
+		}
+		var out []string
+		all := down[from][to]
+		for _, v := range f.Body {
+			if n := mulMod(down[from][v.ID], up[to][v.ID]); n == all && all != 0 {
+				if s := string(v.Op); len(out) == 0 || out[len(out)-1] != s {
+					out = append(out, s)
+				}
+			}
+		}
+		return out
+	}
+}

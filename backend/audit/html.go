@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"smpcc/backend/audit/draw"
 	"smpcc/backend/plan"
@@ -24,12 +25,6 @@ var pageScript string
 // A pageRole is a role with its colour.
 type pageRole struct{ Name, Class, What string }
 
-// A pageLearn is what one group of receivers learns.
-type pageLearn struct {
-	Learned
-	Receivers string
-}
-
 type page struct {
 	*Report
 	Style  template.CSS
@@ -38,10 +33,11 @@ type page struct {
 	Roles  []pageRole
 	*draw.Picture
 	Data        []draw.Node
-	Paths       [][]int
+	Ways        [][2]int // source and reveal of each flow
+	Made        string   // day
 	InputFlows  []pageFlow
 	WeightFlows []pageFlow
-	LearnGroups []pageLearn
+	LearnGroups []group
 	Colliding   string
 	BoxW, BoxH  float64
 }
@@ -62,13 +58,15 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-	"join":  func(s []string) string { return strings.Join(s, ", ") },
-	"bytes": plan.Bytes,
-	"num":   func(x float64) string { return fmt.Sprintf("%g", x) },
-	"sub":   func(a, b float64) float64 { return a - b },
-	"add":   func(a, b float64) float64 { return a + b },
-	"lines": func(g Guard) []string { return g.sentences() },
-	"short": func(s string) string { return s[:min(len(s), 16)] },
+	"join":   func(s []string) string { return strings.Join(s, ", ") },
+	"bytes":  plan.Bytes,
+	"num":    func(x float64) string { return fmt.Sprintf("%g", x) },
+	"sub":    func(a, b float64) float64 { return a - b },
+	"add":    func(a, b float64) float64 { return a + b },
+	"tally":  tally,
+	"infers": func(p *page) []string { return p.inferences() },
+	"lines":  func(g Guard) []string { return g.sentences() },
+	"short":  func(s string) string { return s[:min(len(s), 16)] },
 }).Parse(pageTemplate))
 
 // writeHTML writes the audit as one page that loads nothing from elsewhere: its content security policy forbids it, and names
@@ -98,35 +96,32 @@ func writeHTML(w io.Writer, a *Report) error {
 		return err
 	}
 	pg.Picture = draw.New(f, nodes, a.Parties)
-	pg.Data = nodes
-	for i, w := range a.Flows {
-		var ids []int
-		var steps []string
-		for _, s := range w.Path {
-			ids = append(ids, s.Value)
-			if n := len(steps); n == 0 || steps[n-1] != s.Op {
-				steps = append(steps, s.Op)
+	if a.View != nil {
+		known := map[int]bool{}
+		for _, v := range f.Body {
+			known[v.ID] = Knows(v, a.View.Role, a.Dealer) == a.View.Role+" knows it"
+		}
+		for i := range pg.Boxes {
+			if b := &pg.Boxes[i]; known[b.ID] {
+				b.Class += " known"
 			}
 		}
-		pg.Paths = append(pg.Paths, ids)
-		x := pageFlow{w, i, strings.Join(steps, " → ")}
+	}
+	pg.Data = nodes
+	through := throughAll(f)
+	for i, w := range a.Flows {
+		source, reveal := w.Path[0].Value, w.Path[len(w.Path)-1].Value
+		pg.Ways = append(pg.Ways, [2]int{source, reveal})
+		x := pageFlow{w, i, strings.Join(through(source, reveal), " → ")}
 		if w.Kind == "input" {
 			pg.InputFlows = append(pg.InputFlows, x)
 		} else {
 			pg.WeightFlows = append(pg.WeightFlows, x)
 		}
 	}
-	for i, o := range a.Learns {
-		who, told := []string{o.Receiver}, false
-		for k, x := range a.Learns {
-			if k != i && x.Output == o.Output && slices.Equal(x.Because, o.Because) {
-				told = told || k < i
-				who = append(who, x.Receiver)
-			}
-		}
-		if !told {
-			pg.LearnGroups = append(pg.LearnGroups, pageLearn{o, strings.Join(who, ", ")})
-		}
+	if !a.opt.Now.IsZero() {
+		pg.Made = a.opt.Now.UTC().Format(time.DateOnly)
 	}
+	pg.LearnGroups = a.groups()
 	return page1.Execute(w, pg)
 }

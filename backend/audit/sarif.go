@@ -73,32 +73,37 @@ type (
 	}
 )
 
-// sarifRules are the kinds of findings, in the order of their index.
-var sarifRules = []struct{ id, level, short, help string }{
-	{"reveal", "note", "Somebody learns an output", "Who learns what, and the policy lines that allow it. Not a defect: a record to compare from build to build."},
-	{"default-policy", "warning", "An owner has no policy file", "The default policy of the command line applies to this owner's data. Servers have no default; give --policy FILE."},
-	{"range-not-proved", "warning", "A range is assumed or comes from samples", "Results are wrong if a value leaves its range, and whoever sees them may notice. Declare input ranges, or refuse with --strict-range."},
-	{"output-measured", "note", "An output's error was measured, not proved", "It kept its tolerance in the runs that are stated. Declare narrower input ranges for a proof, or ask for less."},
-	{"refused", "error", "A policy refuses", "An owner's policy does not allow this. The message shows the path of the data and which change would make it legal."},
-	{"failed", "error", "The source cannot be compiled", "The message says where and what to try."},
+// sarifRules are the kinds of results, in the order of their index: what is revealed, the findings, and refusals.
+func sarifRules() []sarifRule {
+	rule := func(id, level, short, help string) sarifRule {
+		r := sarifRule{ID: id, Short: sarifText{short}, Help: sarifText{help}}
+		r.Default.Level = level
+		return r
+	}
+	out := []sarifRule{rule("reveal", "note", "Somebody learns an output", "Who learns what, and the policy lines that allow it. Not a defect: a record to compare from build to build.")}
+	for _, r := range Rules {
+		out = append(out, rule(r.Name, sarifLevels[r.Severity], r.Short, r.Do))
+	}
+	return append(out,
+		rule("refused", "error", "A policy refuses", "An owner's policy does not allow this. The message shows the path of the data and which change would make it legal."),
+		rule("failed", "error", "The source cannot be compiled", "The message says where and what to try."))
 }
+
+// sarifLevels are the levels of severities.
+var sarifLevels = map[Severity]string{High: "error", Medium: "warning", Low: "note"}
 
 func newSarif(version string) *sarifLog {
 	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "smpcc audit", Version: version}}, Results: []sarifResult{}}
-	for _, r := range sarifRules {
-		x := sarifRule{ID: r.id, Short: sarifText{r.short}, Help: sarifText{r.help}}
-		x.Default.Level = r.level
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, x)
-	}
+	run.Tool.Driver.Rules = sarifRules()
 	return &sarifLog{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}}
 }
 
 // add appends a finding and returns it.
 func (l *sarifLog) add(rule, key, format string, args ...any) *sarifResult {
 	r := sarifResult{RuleID: rule, Message: sarifText{fmt.Sprintf(format, args...)}, Fingerprint: map[string]string{"smpcc/v1": rule + ":" + key}}
-	for i, x := range sarifRules {
-		if x.id == rule {
-			r.RuleIndex, r.Level = i, x.level
+	for i, x := range l.Runs[0].Tool.Driver.Rules {
+		if x.ID == rule {
+			r.RuleIndex, r.Level = i, x.Default.Level
 		}
 	}
 	l.Runs[0].Results = append(l.Runs[0].Results, r)
@@ -140,20 +145,11 @@ func writeSarif(w io.Writer, a *Report) error {
 			}
 		}
 	}
-	for _, x := range a.Accuracy {
-		if x.State == "measured" {
-			l.add("output-measured", x.Output, "output %q is %s", x.Output, x.Words).Locations = sarifAt(where[x.Output])
-		}
-	}
-	for _, pol := range a.Policies {
-		if pol.File == "default" {
-			l.add("default-policy", pol.Owner, "no policy file for %s: the default of the command line allows what is revealed of its data", pol.Owner)
-		}
-	}
-	for _, r := range a.PublicRanges {
-		if r.Origin != "proved" {
-			x := l.add("range-not-proved", r.Value, "%s lies in %g..%g, which is %s", r.Value, r.Lo, r.Hi, r.Origin)
-			file, node, _ := strings.Cut(r.Node, ": ")
+	for _, f := range a.Findings {
+		x := l.add(f.Rule, f.Key, "%s\nto do: %s", f.Text, f.Do)
+		x.Level = sarifLevels[f.Severity]
+		if x.Locations = sarifAt(where[f.output]); f.node != "" {
+			file, node, _ := strings.Cut(f.node, ": ")
 			x.Locations = sarifAt(diag.Pos{File: file, Node: node})
 		}
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,43 +11,116 @@ import (
 	"time"
 )
 
-// writeText writes the audit for a person.
+// writeText writes the audit for a person: first what there is to decide, on one screen.
 func writeText(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
 	fmt.Fprintf(w, "security against %s parties; ring up to %d bits, %d fraction bits\n", a.Protocol.Security, a.Protocol.RingBits, a.Protocol.FracBits)
+	if a.View != nil {
+		return writeView(w, a.View)
+	}
+	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textAccuracy, textSent, textPublic, textCost} {
+		if err := part(w, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list writes a title and one line for each item.
+func list(w io.Writer, title string, items []string) error {
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, s := range items {
+		fmt.Fprintf(w, "  - %s\n", s)
+	}
+	return nil
+}
+
+// tally counts findings by severity: 1 high, 2 low.
+func tally(findings []Finding) string {
+	var parts []string
+	for _, s := range Severities {
+		n := 0
+		for _, f := range findings {
+			if f.Severity == s {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func textFindings(w io.Writer, a *Report) error {
+	fmt.Fprintf(w, "\nFindings, to decide about: %s\n", tally(a.Findings))
+	for i, f := range a.Findings {
+		fmt.Fprintf(w, "  %-6s %s [%s]\n", f.Severity, f.Text, f.ID())
+		if i+1 == len(a.Findings) || a.Findings[i+1].Rule != f.Rule || a.Findings[i+1].Do != f.Do {
+			fmt.Fprintf(w, "         to do: %s\n", f.Do)
+		}
+	}
+	return nil
+}
+
+func textProvides(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "\nWho provides what\n")
 	t := columns(w, "  owner", "what", "name", "type", "range")
 	for _, p := range a.Provides {
 		t.row("  "+p.Owner, p.Kind, p.Name, p.Type, fmt.Sprintf("%g..%g %s", p.Lo, p.Hi, p.From))
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "\nWho learns what, and why it is allowed\n")
-	for i, o := range a.Learns {
-		who, told := o.Receiver, false // receivers of one output for the same reasons share a paragraph
-		for k, p := range a.Learns {
-			if p.Output == o.Output && slices.Equal(p.Because, o.Because) && k != i {
-				told = told || k < i
-				who += ", " + p.Receiver
-			}
-		}
-		if told {
+	return t.Flush()
+}
+
+// A group is receivers who learn one output for the same reasons.
+type group struct {
+	Learned
+	Receivers string
+}
+
+// groups lists who learns what, receivers of one output for the same reasons together.
+func (r *Report) groups() (out []group) {
+	for _, o := range r.Learns {
+		i := slices.IndexFunc(out, func(g group) bool { return g.Output == o.Output && slices.Equal(g.Because, o.Because) })
+		if i < 0 {
+			out = append(out, group{o, o.Receiver})
 			continue
 		}
-		fmt.Fprintf(w, "  %s: %s (%s)\n", who, o.Output, o.Type)
-		for _, b := range o.Because {
+		out[i].Receivers += ", " + o.Receiver
+	}
+	return out
+}
+
+func textLearns(w io.Writer, a *Report) error {
+	fmt.Fprintf(w, "\nWho learns what, and why it is allowed\n")
+	for _, g := range a.groups() {
+		fmt.Fprintf(w, "  %s: %s (%s)\n", g.Receivers, g.Output, g.Type)
+		for _, b := range g.Because {
 			fmt.Fprintf(w, "    %s\n", b)
 		}
 	}
+	return nil
+}
+
+func textInference(w io.Writer, a *Report) error {
+	if len(a.Inference) == 0 {
+		return nil
+	}
+	return list(w, "What receivers can compute of others' data, as far as it is linear algebra", a.inferences())
+}
+
+func textAccuracy(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "\nHow close the outputs are to the exact ones\n")
 	for _, x := range a.Accuracy {
 		fmt.Fprintf(w, "  %s: %s\n", x.Output, x.Words)
 	}
-	fmt.Fprintf(w, "\nPolicies\n")
-	for _, p := range a.Policies {
-		fmt.Fprintf(w, "  %s: %s, sha-256 %s\n", p.Owner, p.File, p.Digest)
-	}
+	return nil
+}
+
+func textGuards(w io.Writer, a *Report) error {
 	if len(a.Guards) > 0 {
 		fmt.Fprintf(w, "\nWhat the policies ask of every run; servers enforce it\n")
 		for _, g := range a.Guards {
@@ -55,23 +129,30 @@ func writeText(w io.Writer, a *Report) error {
 			}
 		}
 	}
+	fmt.Fprintf(w, "\nPolicies\n")
+	for _, p := range a.Policies {
+		fmt.Fprintf(w, "  %s: %s, sha-256 %s\n", p.Owner, p.File, p.Digest)
+	}
+	return nil
+}
+
+func textSent(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "\nWhat is sent, all of it masked\n")
-	t = columns(w, "  phase", "kind", "tensors", "bits", "masked by")
+	t := columns(w, "  phase", "kind", "tensors", "bits", "masked by")
 	for _, o := range a.Openings {
 		t.row("  "+o.Phase, o.Kind, fmt.Sprint(o.Count), fmt.Sprint(o.Bits), o.Mask)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nVerified: %s\n", a.Verified)
-	list := func(title string, items []string) {
-		fmt.Fprintf(w, "\n%s\n", title)
-		for _, s := range items {
-			fmt.Fprintf(w, "  - %s\n", s)
-		}
+	_, err := fmt.Fprintf(w, "\nVerified: %s\n", a.Verified)
+	return err
+}
+
+func textPublic(w io.Writer, a *Report) error {
+	if err := errors.Join(list(w, "What becomes public besides", a.Public), list(w, "What this rests on", a.Trust)); err != nil {
+		return err
 	}
-	list("What becomes public besides", a.Public)
-	list("What this rests on", a.Trust)
 	fmt.Fprintf(w, "\nRanges\n")
 	for _, r := range a.Ranges {
 		fmt.Fprintf(w, "  %d %s\n", r.Count, r.Origin)
@@ -88,6 +169,10 @@ func writeText(w io.Writer, a *Report) error {
 	for _, f := range a.Formats {
 		fmt.Fprintf(w, "  %d values of %d bits\n", f.Count, f.Bits)
 	}
+	return nil
+}
+
+func textCost(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "\nWhat a run costs\n")
 	for _, c := range a.Cost {
 		most := int64(0)

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,27 +14,51 @@ import (
 	"smpcc/backend/audit"
 	"smpcc/backend/plan"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 func auditCommand() *cobra.Command {
-	var s source
-	var format string
+	s := source{compares: true}
+	var format, failOn, view, record string
+	var operators []string
 	c := &cobra.Command{
 		Use:   "audit PLAN|MODEL|PROGRAM",
 		Short: "Who provides what, who learns what and why the policy allows it, what becomes public besides",
 		Long: `Audit reads everything off the plan: who provides what, who learns what and which line of whose policy allows it, what
-becomes public besides, whom one has to trust, and what a run costs.
+becomes public besides, whom one has to trust, and what a run costs. First come findings, which somebody decides about, each with a
+severity (high, medium, low), a name, and what to do; with --fail-on the exit code is 3 if there is one of that severity or a higher one.
+With a PLAN, --policy FILE compares a policy as it stands now with the one that the plan was compiled under, and finds rules that match
+nothing. --record FILE writes what an organisation keeps: the audit after article 35(7) of the GDPR, with what FILE says of purpose, legal
+basis, data, persons and retention, and a decision about each finding; with --fail-on it exits with 3 unless the record is complete.
+--operator says who runs a role, which no plan knows.
 
 ` + audit.Reports.Help(),
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&format, "format", "text", audit.Reports.Names())
+	c.Flags().StringVar(&failOn, "fail-on", "", "exit with 3 if there is a finding of `SEVERITY` or a higher one: high, medium or low")
+	c.Flags().StringArrayVar(&operators, "operator", nil, "who runs a role, `ROLE=WHO`: roles of one organisation that must not collude are a finding")
+	c.Flags().StringVar(&view, "view", "", "the plan as one `ROLE` sees it: what it gives, learns and receives, from whom and under which mask, what it could infer, with whom it must not collude")
+	c.Flags().StringVar(&record, "record", "", "write the record of an audit, with what `FILE` says of purpose, data, persons, decisions; --format "+audit.Records.Names())
 	c.AddCommand(auditDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
-		as := audit.Reports.Find(format)
-		if as == nil {
+		as, recordAs := audit.Reports.Find(format), audit.Records.Find(format)
+		if record != "" && !c.Flags().Changed("format") {
+			recordAs = &audit.Records[0]
+		}
+		switch {
+		case record != "" && recordAs == nil:
+			return usagef("--record with --format %s: want %s", format, audit.Records.Names())
+		case record == "" && as == nil:
 			return usagef("--format %s: want %s", format, audit.Reports.Names())
+		}
+		if failOn != "" && !slices.Contains(audit.Severities, audit.Severity(failOn)) {
+			return usagef("--fail-on %s: want high, medium or low", failOn)
+		}
+		opt, err := auditOptions(s.policies, operators)
+		if err != nil {
+			return err
 		}
 		p, _, err := s.load(c, args[0], nil)
 		if err != nil && format == "sarif" {
@@ -41,13 +67,62 @@ becomes public besides, whom one has to trust, and what a run costs.
 		if err != nil {
 			return err
 		}
-		r, err := audit.Of(p)
+		for role := range opt.Operators {
+			if !slices.Contains(p.Roles(), role) {
+				return usagef("--operator %s=%s: the roles are %s", role, opt.Operators[role], strings.Join(p.Roles(), ", "))
+			}
+		}
+		if opt.View = view; view != "" && !slices.Contains(p.Roles(), view) {
+			return usagef("--view %s: the roles are %s", view, strings.Join(p.Roles(), ", "))
+		}
+		r, err := audit.Of(p, opt)
 		if err != nil {
 			return err
 		}
-		return as.Write(c.OutOrStdout(), r)
+		if record != "" {
+			x, err := audit.ReadRecord(record, r)
+			if err != nil {
+				return err
+			}
+			if err := recordAs.Write(c.OutOrStdout(), x); err != nil || failOn == "" || x.Complete() {
+				return err
+			}
+			return &diag.Error{Pos: diag.Pos{File: record}, Kind: diag.Policy, Msg: "refused: the record is " + x.Verdict, Hint: "decide about every finding under decisions:, and say what is missing"}
+		}
+		if err := as.Write(c.OutOrStdout(), r); err != nil || failOn == "" {
+			return err
+		}
+		if list := r.AtLeast(audit.Severity(failOn)); len(list) > 0 {
+			return &diag.Error{Pos: diag.Pos{File: args[0]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: %s of severity %s or higher, the first %s", counted(len(list), "finding"), failOn, list[0].ID()), Hint: list[0].Do}
+		}
+		return nil
 	}
 	return c
+}
+
+// auditOptions is what the user tells an audit besides the plan.
+func auditOptions(policies, operators []string) (audit.Options, error) {
+	opt := audit.Options{Now: time.Now()}
+	var err error
+	if opt.Operators, err = pairs("operator", operators); err != nil {
+		return opt, err
+	}
+	for _, file := range policies {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return opt, err
+		}
+		p, err := policy.Parse(file, data)
+		if err != nil {
+			return opt, err
+		}
+		x := audit.PolicyFile{Owner: p.Owner, File: p.File, Digest: p.Digest}
+		for _, r := range p.Allow {
+			x.Rules = append(x.Rules, audit.PolicyRule{Output: r.Output, To: r.To, From: r.From, Line: r.Line})
+		}
+		opt.Policies = append(opt.Policies, x)
+	}
+	return opt, nil
 }
 
 func auditDiffCommand() *cobra.Command {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"smpcc/backend/audit"
 	"smpcc/backend/audit/draw"
 	"smpcc/ir"
 	"smpcc/ir/text"
@@ -13,27 +15,38 @@ import (
 
 func inspectCommand() *cobra.Command {
 	var s source
-	var level, party, format string
+	var level, party, format, view string
 	c := &cobra.Command{
 		Use:   "inspect PLAN|MODEL|PROGRAM",
 		Short: "Print the IR at any level, or a party's program",
 		Long: `Inspect prints what the compiler made: the graph as the user wrote it, the fixed-point form with widths, the share-level
 form with every opening, or the plan itself. Each line carries owners and the position in the user's source. The text of
 the IR levels can be read back: save it as FILE.ir and inspect that. With --format svg a level is drawn as on the audit page:
-stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values.`,
+stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values. With --view ROLE each
+line says what that role has of the value: itself, a share, what is masked, or nothing.`,
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&level, "level", "share", "graph, fixed, share or plan")
 	c.Flags().StringVar(&party, "party", "", "with --level plan: only the program of `PARTY`")
 	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
+	c.Flags().StringVar(&view, "view", "", "say at each value what `ROLE` has of it; with --level plan: only its program")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
 		p, _, err := s.unverified(c, args[0], nil)
 		if err != nil {
 			return err
 		}
+		if view != "" && !slices.Contains(p.Roles(), view) {
+			return usagef("--view %s: the roles are %s", view, strings.Join(p.Roles(), ", "))
+		}
+		if view != "" && format != "text" {
+			return usagef("--view is for --format text")
+		}
 		if level == "plan" {
+			if view != "" {
+				party = view
+			}
 			switch format {
 			case "text":
 				return p.Text(w, party)
@@ -55,7 +68,11 @@ stripes are owners, dashed boxes public, a red border is a reveal, and a ring ma
 			}
 			switch format {
 			case "text":
-				_, err := fmt.Fprint(w, withDone(d.Text, m))
+				s := withDone(d.Text, m)
+				if view != "" {
+					s = withNotes(s, views(m, view, p.Manifest.Dealer))
+				}
+				_, err := fmt.Fprint(w, s)
 				return err
 			case "dot":
 				return ir.DOT(w, m)
@@ -95,6 +112,22 @@ func withDone(dump string, m *ir.Module) string {
 			said[v.String()] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
 		}
 	}
+	return withNotes(dump, said)
+}
+
+// views says of each value of the main function what a role has of it.
+func views(m *ir.Module, role, dealer string) map[string]string {
+	said := map[string]string{}
+	if len(m.Funcs) > 0 {
+		for _, v := range m.Main().Body {
+			said[v.String()] = "  ; " + audit.Knows(v, role, dealer)
+		}
+	}
+	return said
+}
+
+// withNotes adds notes to the lines of values.
+func withNotes(dump string, said map[string]string) string {
 	lines := strings.SplitAfter(dump, "\n")
 	for i, l := range lines {
 		if name, _, ok := strings.Cut(strings.TrimSpace(l), " = "); ok && said[name] != "" {

@@ -21,6 +21,7 @@ import (
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
 type source struct {
 	dims, owners, reveals, public, ranges, images []string
+	compares                                      bool // policies are compared with those of a plan
 	policies, skip, dumps, calibrate              []string
 	net, ring                                     string
 	frac, parties                                 int
@@ -451,7 +452,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 	}
 	if is {
 		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
-			if c.Flags().Changed(f) {
+			if c.Flags().Changed(f) && !(f == "policy" && s.compares) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}
 		}

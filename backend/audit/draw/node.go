@@ -2,6 +2,7 @@ package draw
 
 import (
 	"fmt"
+	"strings"
 
 	"smpcc/backend/plan"
 	"smpcc/ir"
@@ -24,6 +25,7 @@ type Node struct {
 	Rings   bool     `json:"-"`      // it is marked as opening something: the first secret value of its source node
 	Shared  bool     `json:"shared"` // cost and openings are those of the source node, which has several values
 	To      []string `json:"to"`
+	Value   string   `json:"value"` // of a constant
 	Args    []int    `json:"args"`
 	Uses    []int    `json:"uses"`
 }
@@ -87,6 +89,9 @@ func Nodes(f *ir.Func, p *plan.Plan) ([]Node, error) {
 		}
 		t := v.Type
 		n := Node{ID: v.ID, Op: string(v.Op), Name: v.Attrs.Str("name"), Type: t.Elem.String() + t.Shape.String(), Vis: vis, Owners: append([]string{}, t.Vis.Owners()...), Pos: v.Pos.String(), To: append([]string{}, v.Attrs.Strings("to")...), Args: []int{}, Uses: []int{}, Done: []string{}, Opened: []string{}}
+		if t := v.Attrs.Tensor("data"); v.Op == ir.OpConst && t != nil {
+			n.Value = constant(t)
+		}
 		if v.Op == ir.OpReveal {
 			n.Owners = append([]string{}, v.Args[0].Type.Vis.Owners()...)
 		}
@@ -125,4 +130,20 @@ func Nodes(f *ir.Func, p *plan.Plan) ([]Node, error) {
 		out[v.ID] = n
 	}
 	return out, nil
+}
+
+// mostNumbers is how many numbers of a constant are shown.
+const mostNumbers = 12
+
+// constant writes the first numbers of a constant.
+func constant(t *ir.Tensor) string {
+	var parts []string
+	for i := range min(t.Len(), mostNumbers) {
+		parts = append(parts, fmt.Sprintf("%g", t.At(i)))
+	}
+	s := strings.Join(parts, ", ")
+	if n := t.Len() - mostNumbers; n > 0 {
+		s += fmt.Sprintf(" and %d more", n)
+	}
+	return s
 }

@@ -15,6 +15,12 @@ const (
 	Pad       = 24.0 // margin
 )
 
+// Most characters of the lines of a box: of bold 13 px, beside a ring, and of monospaced 11.5 px.
+const (
+	titleLength = 19
+	subLength   = 22
+)
+
 // shades is how many owners have a colour of their own; further ones share.
 const shades = 8
 
@@ -91,7 +97,7 @@ func newBox(n Node, at place, class map[string]string) Box {
 	if len(n.To) > 0 {
 		x.Sub += " to " + strings.Join(n.To, ", ")
 	}
-	x.Title, x.Sub = clip(x.Title, 23), clip(x.Sub, 26)
+	x.Title, x.Sub = clip(x.Title, titleLength), clip(x.Sub, subLength)
 	x.Label = fmt.Sprintf("%s %s, %s, %s", n.Op, n.Name, n.Type, n.Vis)
 	if len(n.Owners) > 0 {
 		x.Label += " of " + strings.Join(n.Owners, ", ")

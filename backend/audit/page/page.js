@@ -3,7 +3,7 @@
   const svg = document.getElementById("graph"), side = document.getElementById("side"), said = document.getElementById("said");
   if (!svg) return;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const nodes = data.nodes, paths = data.paths;
+  const nodes = data.nodes, ways = data.ways;
   const box = new Map(), at = new Map();
   for (const g of svg.querySelectorAll(".node")) { const id = +g.dataset.id; box.set(id, g); at.set(id, [+g.dataset.x, +g.dataset.y]); }
   const edges = [...svg.querySelectorAll(".edge")];
@@ -36,6 +36,7 @@
     from[4] = true; svg.classList.add("drag");
     const k = 1 / svg.getScreenCTM().a; view[0] = from[2] - (e.clientX - from[0]) * k; view[1] = from[3] - (e.clientY - from[1]) * k; show();
   });
+  window.addEventListener("pointercancel", () => { svg.classList.remove("drag"); from = null; }); // the finger scrolls the page
   window.addEventListener("pointerup", () => { svg.classList.remove("drag"); setTimeout(() => { from = null; }, 0); });
   const light = (ids, pairs) => {
     svg.classList.toggle("dim", ids !== null);
@@ -51,7 +52,7 @@
     side.replaceChildren(el("h3", n.op + (n.name ? " “" + n.name + "”" : "")));
     const dl = el("dl"); side.append(dl);
     const row = (k, v) => { if (v === "" || v === undefined || v.length === 0) return; dl.append(el("dt", k)); for (const [i, s] of [].concat(v).entries()) { const d = el("dd", s); if (i) d.style.gridColumn = 2; dl.append(d); } };
-    row("value", "v" + n.id); row("type", n.type); row("known to", n.vis === "public" ? "everybody" : n.to.length ? n.to.join(", ") : n.vis === "private" ? n.owners.join(", ") : "nobody");
+    row("value", "v" + n.id); row("is", n.value); row("type", n.type); row("known to", n.vis === "public" ? "everybody" : n.to.length ? n.to.join(", ") : n.vis === "private" ? n.owners.join(", ") : "nobody");
     row("derives from", n.owners.join(", ")); row("done since", n.done); row("position", n.pos);
     row("opened there", n.opened.length ? n.opened : ["nothing"]);
     if (n.online) { row("rounds", String(n.rounds)); row("online", n.online); row("corrections", n.offline); }
@@ -97,17 +98,25 @@
     if (!q) { light(null, null); said.textContent = ""; hits = []; return; }
     hits = nodes.filter((n) => box.has(n.id) && ["v" + n.id, n.op, n.name, n.type, n.pos, ...n.owners, ...n.to].join(" ").toLowerCase().includes(q)).map((n) => n.id);
     light(new Set(hits), new Set()); said.textContent = hits.length + (hits.length === 1 ? " value" : " values");
+    side.replaceChildren(el("h3", hits.length ? "Found" : "Nothing found"));
+    for (const i of hits.slice(0, 60)) { const n = nodes[i], b = el("button", "v" + i + " " + n.op + (n.name ? " " + n.name : "")); b.type = "button"; b.title = n.pos; b.addEventListener("click", () => choose(i, true)); side.append(b, " "); }
+    if (hits.length > 60) side.append(el("p", "and " + (hits.length - 60) + " more", "note"));
   });
   find.addEventListener("keydown", (e) => { if (e.key === "Enter" && hits.length) { e.preventDefault(); choose(hits[next++ % hits.length]); } });
   for (const b of document.querySelectorAll("button[data-flow]")) {
     b.hidden = false;
     b.addEventListener("click", () => {
-      const p = paths[+b.dataset.flow], pairs = new Set();
-      for (let i = 1; i < p.length; i++) pairs.add(p[i - 1] + ">" + p[i]);
-      light(new Set(p), pairs); fit(true); said.textContent = "showing a way of " + p.length + " values";
+      const [source, reveal] = ways[+b.dataset.flow];
+      const reach = (start, next) => { const seen = new Set([start]), list = [start]; while (list.length) for (const i of next(nodes[list.pop()])) if (!seen.has(i)) { seen.add(i); list.push(i); } return seen; };
+      const up = reach(reveal, (n) => n.args), on = new Set([...reach(source, (n) => n.uses)].filter((i) => up.has(i))), pairs = new Set();
+      for (const i of on) for (const a of nodes[i].args) if (on.has(a)) pairs.add(a + ">" + i);
+      light(on, pairs); fit(true); said.textContent = "showing all ways: " + on.size + " values";
       document.getElementById("h-graph").scrollIntoView({ behavior: "auto" });
     });
   }
+  let before = null;
+  window.addEventListener("beforeprint", () => { before = [view, [...document.querySelectorAll("details:not([open])")]]; for (const d of before[1]) d.open = true; view = full.slice(); show(); });
+  window.addEventListener("afterprint", () => { if (!before) return; view = before[0]; for (const d of before[1]) d.open = false; before = null; show(); });
   fit(false);
   if (location.hash.startsWith("#v")) { const id = +location.hash.slice(2); if (box.has(id)) choose(id); }
 })();
