@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"smpcc/backend"
 	"smpcc/backend/plan"
@@ -196,6 +197,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 			return nil, err
 		}
 		popt.Policies = append(popt.Policies, p)
+		if !p.Expires.IsZero() && !time.Now().Before(p.Expires) {
+			c.Notes = append(c.Notes, fmt.Sprintf("the policy of %s expired at %s (%s): servers refuse to run this plan", p.Owner, p.Expires.Format(time.RFC3339), p.At("expires")))
+		}
 	}
 	popt.Default = c.defaultPolicy(m, popt.Policies, ownReveals)
 	if len(m.Funcs) == 0 {
@@ -238,6 +242,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if err != nil {
 		return nil, err
 	}
+	if err := keepsBounds(m.Bounds, p); err != nil {
+		return nil, err
+	}
 	if err := accept(m.Name, p); err != nil {
 		return nil, err
 	}
@@ -249,6 +256,25 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	return c, nil
+}
+
+// keepsBounds refuses a plan whose outputs have words of more bits than a rule lets them say together. A receiver learns no more of a value than the
+// word that is revealed.
+func keepsBounds(bounds []policy.Bound, p *plan.Plan) error {
+	for _, b := range bounds {
+		n := 0
+		for _, o := range p.Manifest.Outputs {
+			if slices.Contains(b.Outputs, o.Name) {
+				n += o.Len() * o.Bits
+			}
+		}
+		if n > b.MaxBits {
+			e := diag.Errorf(diag.Pos{File: b.File, Line: b.Line}, "refused: %s; %s are revealed in %d bits a run together", b.Rule, strings.Join(b.Outputs, ", "), n)
+			e.Kind = diag.Policy
+			return e.WithHint("reveal fewer fraction bits (--reveal-bits), smaller ranges or fewer outputs; or, if %s agrees, its policy says max_bits: %d", b.Owner, n)
+		}
+	}
+	return nil
 }
 
 // accuracy says of each output what the passes know of it.
