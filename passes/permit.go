@@ -432,6 +432,9 @@ func refusal(ways [][]*ir.Value, reveal *ir.Value, to string, p *policy.Policy, 
 	return e.WithHint("%sif %s agrees, its policy needs under allow: the rule %s", change, owner, wanted.YAML())
 }
 
+// fewBits is how many bits of arg-maxes and comparisons say less than a sum.
+const fewBits = 16
+
 // narrowest returns the rule that lets data pass and allows as little as possible besides.
 func narrowest(ways [][]*ir.Value, reveal *ir.Value, to string, p *policy.Policy, traces *traces) policy.Rule {
 	r := policy.Rule{Output: reveal.Attrs.Str("name"), To: []string{to}}
@@ -445,11 +448,14 @@ func narrowest(ways [][]*ir.Value, reveal *ir.Value, to string, p *policy.Policy
 			r.From = append(r.From, w[0].Attrs.Str("name"))
 		}
 	}
-	switch {
-	case done.ArgMax:
-		r.As = policy.ArgMax
-	case done.Bit:
-		r.As = policy.Bit
+	choice := r
+	if choice.As = policy.ArgMax; !done.ArgMax {
+		choice.As = policy.Bit
+	}
+	choice.MaxBits = max(1, traces.bits(p, choice))
+	switch chooses := done.ArgMax || done.Bit; {
+	case chooses && (choice.MaxBits <= fewBits || done.Rows == 0 && done.Groups == 0):
+		r = choice
 	case done.Rows >= 2:
 		r.As, r.MinRows = policy.Aggregate, done.Rows
 	case done.Groups >= 2:
@@ -459,9 +465,6 @@ func narrowest(ways [][]*ir.Value, reveal *ir.Value, to string, p *policy.Policy
 				r.As, r.MinRows, r.MinGroup = policy.Any, 0, 0
 			}
 		}
-	}
-	if r.As == policy.ArgMax || r.As == policy.Bit {
-		r.MaxBits = max(1, traces.bits(p, r))
 	}
 	if len(ways) == 1 && r.As == policy.Any { // columns, if the input has others
 		src := ways[0][0]

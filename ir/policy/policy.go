@@ -448,6 +448,8 @@ func (r *reader) rule(n node) Rule {
 		r.fail(n, "as: aggregate needs min_rows of at least 2").WithHint("add min_rows: 20, for example; an aggregate of one row is the row")
 	case rule.As != Aggregate && rule.MinRows > 0:
 		r.fail(n, "min_rows is for as: aggregate")
+	case rule.As == Bit && rule.MaxBits == 0:
+		r.fail(n, "as: bit needs max_bits").WithHint("add max_bits: 1, for example; without a bound comparisons can spell any number")
 	case rule.As == Aggregate && rule.MaxBits > 0:
 		r.fail(n, "max_bits is not for as: aggregate").WithHint("max_values bounds how many numbers a run gives")
 	case rule.As != Aggregate && rule.MinGroup > 0:
