@@ -18,7 +18,7 @@ import (
 //	shown   enough ? sum : what does not derive from the source
 //
 // There is one group, and the rest of the rows, if member is a comparison; or the last dimension counts groups, whose keys differ:
-// key == [1, 2, 3].
+// key == [1, 2, 3]. It stays the last one up to what is shown: nothing that could move it, or combine groups, is among these steps.
 type grouping struct {
 	stage     stage
 	partition string // which member, by its definition
@@ -81,14 +81,14 @@ func groupsOf(v *Value, at map[*Value]progress, rows perRow) grouping {
 		switch {
 		case (is(member, other) || is(member, data) && summable(v, 1, at, g)) && rows.axis >= 0, (is(other, member) || is(data, member) && summable(v, 0, at, g)) && rows.axis >= 0:
 			return next(part)
-		case (is(enough, sum) || is(sum, enough)) && aligned(v, stages, g):
+		case (is(enough, sum) || is(sum, enough)):
 			return next(shown)
 		}
 	case OpSelect:
 		switch {
 		case is(member, data, other) && rows.axis >= 0 && summable(v, 1, at, g) && zero(v.Args[2]):
 			return next(part)
-		case is(enough, sum, other) && aligned(v, stages, g):
+		case is(enough, sum, other):
 			return next(shown)
 		}
 	case OpReduceSum:
@@ -106,7 +106,7 @@ func groupsOf(v *Value, at map[*Value]progress, rows perRow) grouping {
 			return g
 		}
 	}
-	if g.stage == sum && (elementwise(v.Op) && aligned(v, stages, g) || g.single && Rows[v.Op].View) && !slices.ContainsFunc(stages, func(s stage) bool { return s != sum && s != other }) {
+	if g.stage == sum && (elementwise(v.Op) || g.single && Rows[v.Op].View) && !slices.ContainsFunc(stages, func(s stage) bool { return s != sum && s != other }) {
 		return next(sum)
 	}
 	return grouping{}
@@ -154,20 +154,6 @@ func summable(v *Value, arg int, at map[*Value]progress, g grouping) bool {
 	a := v.Args[arg]
 	s := a.Type.Shape
 	return at[a].rows.axis >= 0 && at[a].rows.degree <= maxDegree && (g.single || len(s) > 0 && s[len(s)-1] == 1)
-}
-
-// aligned reports whether the last dimension of all that derives from the source counts groups.
-func aligned(v *Value, stages []stage, g grouping) bool {
-	if g.single {
-		return true
-	}
-	n := v.Type.Shape[len(v.Type.Shape)-1]
-	for i, a := range v.Args {
-		if s := a.Type.Shape; stages[i] > noGroup && (len(s) == 0 || s[len(s)-1] != n) {
-			return false
-		}
-	}
-	return true
 }
 
 // leastCount returns k if v says that a number of rows is at least k, for all groups; 0 if it does not.
