@@ -122,8 +122,8 @@ func (s *deployment) approve() error {
 		return err
 	}
 	for _, g := range s.plan.Manifest.Guards {
-		if g.MaxRuns > 0 && s.cfg.Workers > 1 {
-			return fmt.Errorf("refused: the policy of %s allows %d runs in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, g.MaxRuns, s.cfg.Workers)
+		if b := s.budgets(g, s.cfg.now()); len(b) > 0 && s.cfg.Workers > 1 {
+			return fmt.Errorf("refused: the policy of %s allows %s in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, b[0].what, s.cfg.Workers)
 		}
 	}
 	owns := false
