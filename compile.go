@@ -258,25 +258,6 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	return c, nil
 }
 
-// keepsBounds refuses a plan whose outputs have words of more bits than a rule lets them say together. A receiver learns no more of a value than the
-// word that is revealed.
-func keepsBounds(bounds []policy.Bound, p *plan.Plan) error {
-	for _, b := range bounds {
-		n := 0
-		for _, o := range p.Manifest.Outputs {
-			if slices.Contains(b.Outputs, o.Name) {
-				n += o.Len() * o.Bits
-			}
-		}
-		if n > b.MaxBits {
-			e := diag.Errorf(diag.Pos{File: b.File, Line: b.Line}, "refused: %s; %s are revealed in %d bits a run together", b.Rule, strings.Join(b.Outputs, ", "), n)
-			e.Kind = diag.Policy
-			return e.WithHint("reveal fewer fraction bits (--reveal-bits), smaller ranges or fewer outputs; or, if %s agrees, its policy says max_bits: %d", b.Owner, n)
-		}
-	}
-	return nil
-}
-
 // accuracy says of each output what the passes know of it.
 func accuracy(n *passes.Numbers) (out []plan.Accuracy) {
 	for _, o := range n.Outputs {

@@ -106,6 +106,19 @@ func permit(m *ir.Module, opt *Options) error {
 	return errs.Err()
 }
 
+// Permits checks the reveals of a graph against the policies of some owners; those of others are not asked.
+func Permits(m *ir.Module, policies []*policy.Policy) (err error) {
+	defer ir.Recover(&err)
+	if err := ir.Verify(m); err != nil {
+		return err
+	}
+	opt := &Options{Policies: policies, Default: policy.New("", policy.Rule{Output: "*", To: m.Parties})}
+	if err := visibility(m, opt); err != nil {
+		return err
+	}
+	return permit(m, opt)
+}
+
 // dead reports rules that match nothing: a misspelt rule must not pass unnoticed.
 func dead(m *ir.Module, p *policy.Policy) (errs diag.List) {
 	sources := map[string]ir.Shape{}

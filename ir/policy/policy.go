@@ -150,7 +150,7 @@ func (r Rule) String() string {
 
 // YAML renders the rule as it is written in a policy.
 func (r Rule) YAML() string {
-	s := fmt.Sprintf("{output: %s, to: [%s]", word(r.Output), strings.Join(words(r.To), ", "))
+	s := fmt.Sprintf("{output: %s, to: [%s]", Word(r.Output), strings.Join(words(r.To), ", "))
 	if len(r.From) > 0 {
 		s += fmt.Sprintf(", from: [%s]", strings.Join(words(r.From), ", "))
 	}
@@ -178,8 +178,8 @@ func (r Rule) YAML() string {
 // plain words need no quotes in YAML.
 var plain = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
 
-// word renders a name so that YAML reads it as a word again.
-func word(s string) string {
+// Word renders a name so that YAML reads it as a word again.
+func Word(s string) string {
 	switch strings.ToLower(s) {
 	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
 	default:
@@ -193,7 +193,7 @@ func word(s string) string {
 func words(s []string) []string {
 	out := make([]string, len(s))
 	for i, x := range s {
-		out[i] = word(x)
+		out[i] = Word(x)
 	}
 	return out
 }
