@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"smpcc/backend"
 	"smpcc/backend/plan"
@@ -196,6 +197,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 			return nil, err
 		}
 		popt.Policies = append(popt.Policies, p)
+		if !p.Expires.IsZero() && !time.Now().Before(p.Expires) {
+			c.Notes = append(c.Notes, fmt.Sprintf("the policy of %s expired at %s (%s): servers refuse to run this plan", p.Owner, p.Expires.Format(time.RFC3339), p.At("expires")))
+		}
 	}
 	popt.Default = c.defaultPolicy(m, popt.Policies, ownReveals)
 	if len(m.Funcs) == 0 {
@@ -236,6 +240,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	}
 	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: c.Numbers.FracBits, Precision: c.Numbers.Precision, Accuracy: accuracy(c.Numbers), Graph: graph, Fixed: fixed, Elems: elems})
 	if err != nil {
+		return nil, err
+	}
+	if err := keepsBounds(m.Bounds, p); err != nil {
 		return nil, err
 	}
 	if err := accept(m.Name, p); err != nil {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,6 +92,51 @@ func TestServersCountRuns(t *testing.T) {
 		data, err := os.ReadFile(filepath.Join(cl.dir, "state-"+r, "audit.log"))
 		if err != nil || !strings.Contains(string(data), `"what":"session"`) || !strings.Contains(string(data), `"decision":"allowed"`) {
 			t.Errorf("%s: the log does not tell of sessions: %s", r, data)
+		}
+	}
+}
+
+// TestServersCountRowsAndMonths: rows of all runs, and runs in a month, are counted like runs; a new month begins anew.
+func TestServersCountRowsAndMonths(t *testing.T) {
+	now := time.Now()
+	var mu sync.Mutex
+	clock := func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	cl, client, in := guarded(t, "max_rows: 3\nruns_per_month: 2\nmax_batch: 1\npurpose: [care]\n", func(_ string, c *server.Config) { c.Now = clock })
+	for range 2 {
+		if _, err := cl.run(client, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refusedWith(t, opens(t, client), "the policy of p1 allows 2 runs a month, now in "+now.UTC().Format("2006-01")+", and all of them are used")
+	mu.Lock()
+	now = now.AddDate(0, 0, 32)
+	mu.Unlock()
+	if _, err := cl.run(client, in); err != nil {
+		t.Fatal(err)
+	}
+	refusedWith(t, opens(t, client), "the policy of p1 allows 3 rows in all runs, and all of them are used")
+	cl.kill("p1")
+	data, err := os.ReadFile(filepath.Join(cl.dir, "state-p1", "audit.log"))
+	if err != nil || !strings.Contains(string(data), "data of p1 for care") {
+		t.Errorf("the log does not say what the data is for: %v", err)
+	}
+}
+
+// TestCompileChecksRows: a policy bounds the rows of a run from above, whoever's they are, and follows the hint.
+func TestCompileChecksRows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "p0.yaml")
+	if err := os.WriteFile(file, []byte("version: 1\nowner: p0\nallow:\n  - {output: output, to: [p1], max_values: 2}\nmax_batch: 2\nexpires: 2020-01-31\npublic: {ranges: true, formats: true}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]string{3: "each run would take 3 rows of input \"input\"; the policy of p0 lets a run take at most 2\n\thint: compile for a smaller batch (--dim N=2)", 2: ""} {
+		c, err := smpcc.Compile("examples/credit/model.onnx", smpcc.Options{Dims: map[string]int{"N": n}, Policies: []string{file}})
+		if want == "" && (err != nil || !slices.ContainsFunc(c.Notes, func(s string) bool {
+			return strings.Contains(s, "the policy of p0 expired at 2020-02-01T00:00:00Z (p0.yaml:6): servers refuse to run this plan")
+		})) {
+			t.Errorf("%d rows: %v, or no remark that the policy is over", n, err)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "allows at most 2 numbers a run, and 3 reach p1")) {
+			t.Errorf("%d rows: %v, want %q", n, err, want)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package ir
 
 import (
-	"slices"
+	"math"
 
 	"smpcc/ir/policy"
 )
@@ -9,25 +9,16 @@ import (
 // Done is what has been done to data, as rules of policies speak of it.
 type Done = policy.Done
 
-// maxDegree bounds the products of a row with itself that still count as part of an aggregate: means and second moments.
-// Sums of higher powers would, taken together, tell every row (Newton's identities).
-const maxDegree = 2
-
 // progress is Done with what is needed to go on.
 type progress struct {
 	Done
-	axis   int // which dimension runs over the source's rows, each element a function of its row alone; -1 for none
-	degree int // of that function, a polynomial
+	rows  perRow
+	group grouping
 }
 
 // Trace returns for each value of f that derives from src what has been done to src's data on every way to it. It is
-// conservative: an operation it does not know does nothing.
-//
-// Rows are the first dimension of the source. A value still has rows as long as each of its rows is the same polynomial of
-// degree at most two of the source's row: after sums with, and products by, what does not vary from row to row; after
-// products with weights; after views that keep rows apart. A sum or mean over all rows then counts as an aggregate.
-// Whatever picks rows (a slice, a mask that varies, a comparison, a selection) ends it, because a sum behind it may be a
-// sum of one.
+// conservative: an operation it does not know does nothing. Rows are the first dimension of the source; rowRules says which operations keep
+// them apart, groups.go what a group of rows is.
 func Trace(f *Func, src *Value) map[*Value]Done {
 	at := map[*Value]progress{}
 	out := map[*Value]Done{}
@@ -35,9 +26,9 @@ func Trace(f *Func, src *Value) map[*Value]Done {
 		var p progress
 		switch {
 		case v == src:
-			p = progress{axis: -1, degree: 1}
+			p = progress{rows: perRow{axis: -1, degree: 1}}
 			if len(v.Type.Shape) > 0 {
-				p.axis = 0
+				p.rows.axis = 0
 			}
 		case len(v.Args) == 0:
 			continue
@@ -61,150 +52,81 @@ func advance(v *Value, at map[*Value]progress) (p progress, ok bool) {
 		switch {
 		case !derives:
 		case !ok:
-			p, ok = x, true
+			p.Done, ok = x.Done, true
 		default:
-			p.ArgMax = p.ArgMax && x.ArgMax
-			p.Rows = min(p.Rows, x.Rows)
+			p.Done = p.Both(x.Done)
 		}
 	}
 	if !ok {
 		return p, false
 	}
-	rows := 0
-	p.axis, p.degree, rows = rowsOf(v, at)
-	p.Rows = max(p.Rows, rows)
+	summed := 0
+	p.rows, summed = rowsOf(v, at)
+	p.Rows = max(p.Rows, summed)
+	p.group = groupsOf(v, at, p.rows)
+	if p.group.stage == shown {
+		p.Done.Groups, p.Done.Of, p.Done.Partition = p.group.least, p.group.of, p.group.partition
+		p.group = grouping{}
+	}
 	p.ArgMax = p.ArgMax || v.Op == OpArgMax
+	p.Bit = p.Bit || compares[v.Op]
+	p.Step = stepOf(v, at)
 	return p, true
 }
 
-// The operations that keep rows apart, with the degree of what they make of rows that are polynomials of degree d:
-//
-//	add, sub         the largest of the operands' degrees
-//	mul              their sum
-//	neg, reveal, cast of integers to reals and of booleans to numbers, reshape, transpose, slice of all rows, gather along
-//	another axis, expand, matmul and conv with what is the same for all rows, avgpool, sums and means along other axes: d
-//
-// Every other operation, and each of these under any other condition than the one below, ends the claim: a function that is no
-// polynomial of the row may pick rows, as x*int(x/9) does, which is 0 but for the one patient above 9. Rounding to a format's last
-// place is not counted; what it may tell is within the error that the compiler states.
+// compares are the operations whose result is one bit for each element.
+var compares = map[Op]bool{OpLt: true, OpLe: true, OpGt: true, OpGe: true, OpEq: true, OpNe: true, OpLtz: true, OpEqz: true}
 
-// rowsOf returns the dimension of v that runs over rows, -1 for none, with the degree of its elements; rows is how many rows
-// v has summed, 0 if it is no such sum.
-func rowsOf(v *Value, at map[*Value]progress) (axis, degree, rows int) {
-	none := func() (int, int, int) { return -1, 0, 0 }
-	shape := v.Type.Shape
-	x, in := progress{axis: -1}, Shape(nil)
-	if len(v.Args) > 0 {
-		in = v.Args[0].Type.Shape
-		if y, ok := at[v.Args[0]]; ok {
-			x = y
-		}
+// stepOf returns s if every element of v is a multiple of s, up to one public number for all tables; 0 if no such s is known.
+func stepOf(v *Value, at map[*Value]progress) float64 {
+	if v.Op == OpFloor || v.Type.Elem == Int || v.Type.Elem == Bool {
+		return 1
 	}
-	switch v.Op {
-	case OpAdd, OpSub, OpMul:
-		axis = -1
-		for _, a := range v.Args { // dimensions are counted from the last one, as broadcasting does
-			y, derives := at[a]
-			if !derives {
-				continue
+	x, factor := 0.0, 1.0 // of what derives from the source, and of what does not
+	for i, a := range v.Args {
+		p, derives := at[a]
+		switch {
+		case derives && x != 0 && p.Step != x:
+			return 0
+		case derives:
+			if x = p.Step; x == 0 && a.Type.Elem != Real {
+				x = 1
 			}
-			k := y.axis + len(shape) - len(a.Type.Shape)
-			if y.axis < 0 || axis >= 0 && k != axis {
-				return none()
+			if x == 0 {
+				return 0
 			}
-			axis = k
-			if v.Op == OpMul {
-				degree += y.degree
-			} else {
-				degree = max(degree, y.degree)
+		case v.Op == OpMul || v.Op == OpDiv && i == 1:
+			k := knownTensor(a)
+			if k == nil || k.Len() == 0 {
+				return 0
 			}
-		}
-		for _, a := range v.Args {
-			k := axis - len(shape) + len(a.Type.Shape)
-			if _, derives := at[a]; derives && a.Type.Shape[k] != shape[axis] || !derives && k >= 0 && a.Type.Shape[k] != 1 {
-				return none()
-			}
-		}
-		if degree > maxDegree {
-			return none()
-		}
-		return axis, degree, 0
-	}
-	if x.axis < 0 {
-		return none()
-	}
-	for _, a := range v.Args[1:] {
-		if _, derives := at[a]; derives {
-			return none()
-		}
-	}
-	n := in[x.axis]
-	switch v.Op {
-	case OpNeg, OpReveal:
-		return x.axis, x.degree, 0
-	case OpCast: // only where no number changes: a real that becomes an integer is cut off, and x*int(x/9) picks rows
-		if from, to := v.Args[0].Type.Elem, v.Type.Elem; from == to && to != Int || from == Int && to == Real || from == Bool && to != Bool && to != Ring {
-			return x.axis, x.degree, 0
-		}
-	case OpReshape:
-		before := in[:x.axis].Size()
-		for i := range shape {
-			if shape[:i].Size() == before && shape[i] == n {
-				return i, x.degree, 0
-			}
-		}
-	case OpTranspose:
-		if i := slices.Index(v.Attrs.Ints("perm"), x.axis); i >= 0 {
-			return i, x.degree, 0
-		}
-	case OpSlice:
-		starts, steps, s, err := SliceDims(v)
-		if err == nil && starts[x.axis] == 0 && steps[x.axis] == 1 && s[x.axis] == n {
-			return x.axis, x.degree, 0
-		}
-	case OpGather:
-		if v.Attrs.Int("axis", 0) != x.axis {
-			return x.axis, x.degree, 0
-		}
-	case OpExpand:
-		if k := x.axis + len(shape) - len(in); shape[k] == n {
-			return k, x.degree, 0
-		}
-	case OpMatMul:
-		w := v.Args[1].Type.Shape
-		switch r := len(in); {
-		case r < 2 || len(w) < 2 || x.axis == r-1:
-		case x.axis == r-2, len(w) == 2: // one matrix for all rows
-			return x.axis + len(shape) - r, x.degree, 0
-		}
-	case OpConv, OpAvgPool:
-		if x.axis == 0 {
-			return 0, x.degree, 0
-		}
-	case OpReduceSum, OpReduceMean:
-		axes, err := NormAxes(v.Attrs.Ints("axes"), len(in))
-		if err != nil {
-			return none()
-		}
-		if slices.Contains(axes, x.axis) {
-			return -1, 0, n
-		}
-		k := x.axis
-		if v.Attrs.Int("keep", 0) == 0 {
-			for _, a := range axes {
-				if a < x.axis {
-					k--
+			factor = math.Inf(1)
+			for j := range k.Len() {
+				if f := math.Abs(k.At(j)); v.Op == OpMul && f > 0 {
+					factor = min(factor, f)
+				} else if f > 0 {
+					factor = min(factor, 1/f)
 				}
 			}
+		case v.Op == OpDiv:
+			return 0
 		}
-		return k, x.degree, 0
 	}
-	return none()
+	switch v.Op {
+	case OpMul, OpDiv:
+		if len(v.Args) == 2 && at[v.Args[0]].Step > 0 && at[v.Args[1]].Step > 0 || math.IsInf(factor, 1) {
+			return 0
+		}
+		return float64(x * factor)
+	case OpCast, OpNeg, OpReveal, OpReshape, OpTranspose, OpSlice, OpGather, OpExpand, OpReduceSum, OpReduceMax:
+		return x
+	}
+	return 0
 }
 
-// ArgMaxBits bounds the information that values hold together of the sources where all of it goes through arg-maxes: the sum, over
-// the last arg-maxes on the ways, of the bits of their results. An arg-max on the ways to several values counts once.
-func ArgMaxBits(values, sources []*Value) int {
+// Choices bounds the information that values hold together of the sources where all of it goes through arg-maxes and comparisons: the sum, over
+// the last of them on the ways, of the bits of their results. One on the ways to several values counts once.
+func Choices(values, sources []*Value) int {
 	derives := map[*Value]bool{}
 	for _, s := range sources {
 		derives[s] = true
@@ -230,6 +152,10 @@ func ArgMaxBits(values, sources []*Value) int {
 			return
 		}
 		seen[x] = true
+		if compares[x.Op] {
+			bits += x.Type.Shape.Size()
+			return
+		}
 		if x.Op == OpArgMax {
 			n := x.Args[0].Type.Shape.Size() / max(1, x.Type.Shape.Size())
 			each := 0

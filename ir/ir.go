@@ -25,6 +25,8 @@ type Module struct {
 	Allowed []policy.Allowance
 	// Guards are the conditions that policies put on running, for the manifest; servers enforce them (filled by permit).
 	Guards []policy.Guard
+	// Bounds are what rules let outputs say together; the plan is compared with them (filled by permit).
+	Bounds []policy.Bound
 }
 
 // Clone copies the structure of a module, so that passes on the original leave the copy as it is. Tensors are shared.

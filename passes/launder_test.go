@@ -268,7 +268,7 @@ func TestNoMoreBitsThanMaxBits(t *testing.T) {
 		}
 		p := &policy.Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest"}
 		for i := range 1 + r.IntN(3) {
-			p.Allow = append(p.Allow, policy.Rule{Output: []string{"*", "*", "y0", "y1", "y2"}[r.IntN(5)], To: [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)], As: policy.ArgMax, MaxBits: 1, Line: i + 1})
+			p.Allow = append(p.Allow, policy.Rule{Output: []string{"*", "*", "y0", "y1", "y2"}[r.IntN(5)], To: [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)], As: policy.ArgMax, MaxBits: 1, OtherPlans: true, Line: i + 1})
 		}
 		other := &policy.Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
 		err := s.check(p, other)

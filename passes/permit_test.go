@@ -141,7 +141,7 @@ func randomGraph(t *rapid.T) *sketch {
 func randomPolicy(t *rapid.T, owner string) *policy.Policy {
 	p := &policy.Policy{Owner: owner, File: owner + ".yaml", Protocol: "semi-honest"}
 	for range rapid.IntRange(0, 3).Draw(t, "rules") {
-		r := policy.Rule{Output: rapid.SampledFrom([]string{"y0", "y1", "*"}).Draw(t, "output"), To: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(t, "to")}
+		r := policy.Rule{OtherPlans: true, Output: rapid.SampledFrom([]string{"y0", "y1", "*"}).Draw(t, "output"), To: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(t, "to")}
 		if rapid.Bool().Draw(t, "some") {
 			r.From = []string{rapid.SampledFrom([]string{"x0", "x1", "x2"}).Draw(t, "from")}
 		}
@@ -363,11 +363,11 @@ func TestAggregatesDoNotTellRowsApart(t *testing.T) {
 // TestLaundering tries ways around "only the sum over rows" and "only the arg-max"; each must be refused.
 func TestLaundering(t *testing.T) {
 	sums := &policy.Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []policy.Rule{
-		{Output: "sum", To: []string{"b"}, As: policy.Aggregate, MinRows: testRows, Line: 4},
-		{Output: "class", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 5},
-		{Output: "second", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 6},
-		{Output: "pair", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 7},
-		{Output: "pair of c", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 8},
+		{Output: "sum", To: []string{"b"}, As: policy.Aggregate, MinRows: testRows, Line: 4, OtherPlans: true},
+		{Output: "class", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 5, OtherPlans: true},
+		{Output: "second", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 6, OtherPlans: true},
+		{Output: "pair", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 7, OtherPlans: true},
+		{Output: "pair of c", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 8, OtherPlans: true},
 	}}
 	other := &policy.Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
 	for _, c := range []struct {

@@ -110,6 +110,10 @@ type Guard struct {
 	Expires        string   `json:"expires"`
 	Approve        []string `json:"approve"`
 	RangesWithheld bool     `json:"ranges_withheld"`
+	Purpose        []string `json:"purpose"`
+	MaxBatch       int      `json:"max_batch"`
+	MaxRows        int      `json:"max_rows"`
+	PerMonth       int      `json:"runs_per_month"`
 }
 
 // An Origin counts the ranges of one origin: proved, calibrated or assumed.
@@ -181,7 +185,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 		r.Policies = append(r.Policies, Policy(x))
 	}
 	for _, x := range m.Guards {
-		r.Guards = append(r.Guards, Guard{x.Owner, x.MaxRuns, x.MinBatch, expiry(x.Expires), append([]string{}, x.Approve...), x.Silent})
+		r.Guards = append(r.Guards, Guard{x.Owner, x.MaxRuns, x.MinBatch, expiry(x.Expires), append([]string{}, x.Approve...), x.Silent, append([]string{}, x.Purpose...), x.MaxBatch, x.MaxRows, x.PerMonth})
 	}
 	r.ranges()
 	r.costs()

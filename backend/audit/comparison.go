@@ -407,6 +407,18 @@ func (c *comparison) terms() {
 		if g.MinBatch != h.MinBatch {
 			c.sayOf("rows", moreIf(h.MinBatch < g.MinBatch), "%s asks for %d rows a run at least, it asked for %d", o, h.MinBatch, g.MinBatch)
 		}
+		for _, b := range []struct {
+			what, unit string
+			g, h       int
+		}{{"runs", "run a month", g.PerMonth, h.PerMonth}, {"rows", "row in all runs", g.MaxRows, h.MaxRows}, {"rows", "row a run", g.MaxBatch, h.MaxBatch}} {
+			if b.g != b.h {
+				unit, rest, _ := strings.Cut(b.unit, " ")
+				c.sayOf(b.what, moreIf(b.h == 0 || b.g != 0 && b.h > b.g), "%s allows %s %s, it allowed %s", o, atMost(b.h, unit), rest, atMost(b.g, unit))
+			}
+		}
+		if !sameSet(g.Purpose, h.Purpose) {
+			c.sayOf("purpose", moreIf(len(h.Purpose) == 0 || len(g.Purpose) > 0 && slices.ContainsFunc(h.Purpose, func(k string) bool { return !slices.Contains(g.Purpose, k) })), "%s's data is for %s, it was for %s", o, purposes(h.Purpose), purposes(g.Purpose))
+		}
 		if g.Expires != h.Expires {
 			c.sayOf("expiry", moreIf(h.Expires == 0 || g.Expires != 0 && h.Expires > g.Expires), "%s lets it run until %s, it was %s", o, until(h.Expires), until(g.Expires))
 		}
@@ -418,6 +430,14 @@ func (c *comparison) terms() {
 			c.sayOf("ranges", moreIf(g.Silent), "ranges and formats derive from %s's data: %v, it was %v", o, !h.Silent, !g.Silent)
 		}
 	}
+}
+
+// purposes renders what data is for.
+func purposes(p []string) string {
+	if len(p) == 0 {
+		return "no stated purpose"
+	}
+	return strings.Join(p, ", ")
 }
 
 // guards returns what a plan's policies ask of every run, by owner.

@@ -130,7 +130,7 @@ func TestGate(t *testing.T) {
 		{what: "name of an output", program: []string{"as rich", "as wealthy"}, policy: []string{"output: rich", "output: wealthy"}},
 		{what: "order and lines of a policy", policy: []string{"  - {output: rich, to: [b]}\n", "", "  - {output: score, to: [c]}\n", "  - {output: score, to: [c]}\n\n  - {output: rich, to: [b]}\n"}},
 		{what: "an output of the receiver's own data", program: []string{"grade * 2", "grade * 3"}},
-		{what: "an output less", program: []string{"reveal sum(age * w) to c as score\n", ""}},
+		{what: "an output less", program: []string{"reveal sum(age * w) to c as score\n", ""}, policy: []string{"  - {output: score, to: [c]}\n", ""}},
 		{what: "fewer runs", policy: []string{"max_runs: 10", "max_runs: 9"}},
 		{what: "an earlier expiry", policy: []string{"2098", "2097"}},
 	} {

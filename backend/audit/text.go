@@ -196,14 +196,30 @@ func expiry(t int64) string {
 // sentences says what the guard asks for.
 func (g Guard) sentences() []string {
 	var out []string
+	if len(g.Purpose) > 0 {
+		out = append(out, "the data is for "+strings.Join(g.Purpose, ", ")+"; nothing checks this")
+	}
 	if g.MaxRuns > 0 {
 		out = append(out, "at most "+atMost(g.MaxRuns, "run")+", of all plans under this policy together")
+	}
+	if g.PerMonth > 0 {
+		out = append(out, "at most "+atMost(g.PerMonth, "run")+" in a month of the calendar, of all plans under this policy together")
+	}
+	if g.MaxRows > 0 {
+		out = append(out, "at most "+atMost(g.MaxRows, "row")+" in all runs, of all plans under this policy together")
+	}
+	if g.MaxBatch > 0 {
+		out = append(out, fmt.Sprintf("at most %d rows of any input", g.MaxBatch))
 	}
 	if g.MinBatch > 0 {
 		out = append(out, fmt.Sprintf("at least %d rows of each of its inputs", g.MinBatch))
 	}
 	if g.Expires != "" {
-		out = append(out, "before "+g.Expires)
+		said := "before " + g.Expires
+		if t, err := time.Parse(time.RFC3339, g.Expires); err == nil && !time.Now().Before(t) {
+			said += ", which is over: servers refuse to run this plan"
+		}
+		out = append(out, said)
 	}
 	for i, k := range g.Approve {
 		if i == 0 {

@@ -8,8 +8,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,13 +38,21 @@ const maxFile = 1 << 20
 //	    max_bits: 4           # and no more than this many bits a run, over all outputs to these receivers
 //	  - output: mean_dose
 //	    to: [registry]
+//	    from: ["t[:,0:3]"]    # only from the first three columns of this input
 //	    as: aggregate         # only sums and means over rows
 //	    min_rows: 20          # of at least so many
+//	    min_group: 5          # and of groups of rows, where those of fewer rows are not shown
+//	    max_values: 12        # outputs to these receivers have at most so many numbers a run
+//	    other_plans: true     # the rule is for other plans as well, and may match nothing in this one
 //	compute: [p0, p1]         # parties that may hold shares of the data; any if absent
 //	dealer: [d]               # dealers that are acceptable; any if absent
 //	protocol: semi-honest     # the weakest protocol that will do: semi-honest or malicious
-//	min_batch: 8              # each run takes at least so many rows of every input
+//	purpose: [care]           # what the data may be used for; in plans, audits and logs
+//	min_batch: 8              # each run takes at least so many rows of every input of the owner
+//	max_batch: 64             # and at most so many of any input, whoever's
+//	max_rows: 5000            # rows of all runs, of all plans under this policy together
 //	max_runs: 1000            # of all plans under this policy together
+//	runs_per_month: 100       # likewise, in a month of the calendar (UTC)
 //	expires: 2027-06-30       # the last day on which it may run (UTC), or a time
 //	public: {ranges: true, formats: true}   # may what derives from the data's magnitudes be published? false if absent
 //	approve: [ed25519:BASE64] # each plan needs the signature of one of these keys on its digest
@@ -53,8 +64,12 @@ type Policy struct {
 	Compute  []string
 	Dealers  []string
 	Protocol string
+	Purpose  []string
 	MinBatch int
+	MaxBatch int
+	MaxRows  int
 	MaxRuns  int
+	PerMonth int
 	Expires  time.Time // zero: never
 	Ranges   bool      // ranges that derive from the data may become public
 	Formats  bool      // so may formats chosen from them
@@ -70,7 +85,9 @@ type As string
 const (
 	Any       As = ""          // anything computed from it
 	ArgMax    As = "argmax"    // only the index of a largest element
+	Bit       As = "bit"       // only what comparisons say
 	Aggregate As = "aggregate" // only sums and means over rows
+	Rounded   As = "rounded"   // only numbers of so many decimal digits behind the point
 )
 
 // The strengths of protocols, weakest first.
@@ -81,13 +98,17 @@ const SemiHonest = "semi-honest"
 
 // A Rule allows one output to go to some receivers.
 type Rule struct {
-	Output  string
-	To      []string
-	From    []string
-	As      As
-	MaxBits int // with ArgMax: at most so many bits a run to all of To together; 0 for any number
-	MinRows int // with Aggregate
-	Line    int // in the policy's file; 0 if it has none
+	Output     string
+	To         []string
+	From       []string // names of inputs and weights, or NAME[:,LO:HI] for columns of an input
+	As         As
+	Digits     int  // with Rounded
+	MaxBits    int  // at most so many bits a run to all of To together, in this and other outputs of a bounded form; 0 for any number
+	MaxValues  int  // outputs to any of To have at most so many numbers a run; 0 for any number
+	MinRows    int  // with Aggregate
+	MinGroup   int  // with Aggregate: groups of so many rows may be shown; 0: none
+	OtherPlans bool // may match nothing
+	Line       int  // in the policy's file; 0 if it has none
 }
 
 // String renders the rule as a person reads it.
@@ -97,14 +118,29 @@ func (r Rule) String() string {
 		what = "every output"
 	}
 	s := what + " may go to " + strings.Join(r.To, ", ")
+	bits := ""
+	if r.MaxBits > 0 {
+		bits = fmt.Sprintf(" of at most %d bits", r.MaxBits)
+	}
 	switch r.As {
-	case ArgMax:
-		s += " as an arg-max only"
-		if r.MaxBits > 0 {
-			s += fmt.Sprintf(" of at most %d bits", r.MaxBits)
+	case Any:
+		if bits != "" {
+			s += "," + bits
 		}
+	case ArgMax:
+		s += " as an arg-max only" + bits
+	case Bit:
+		s += " as results of comparisons only" + bits
+	case Rounded:
+		s += fmt.Sprintf(" rounded to %d decimal digits only%s", r.Digits, bits)
 	case Aggregate:
 		s += fmt.Sprintf(" as a sum or mean over at least %d rows only", r.MinRows)
+		if r.MinGroup > 0 {
+			s += fmt.Sprintf(", or of groups of at least %d rows where smaller ones are not shown", r.MinGroup)
+		}
+	}
+	if r.MaxValues > 0 {
+		s += fmt.Sprintf(", at most %d numbers a run", r.MaxValues)
 	}
 	if len(r.From) > 0 {
 		s += " as far as it derives from " + strings.Join(r.From, ", ")
@@ -114,22 +150,125 @@ func (r Rule) String() string {
 
 // YAML renders the rule as it is written in a policy.
 func (r Rule) YAML() string {
-	s := fmt.Sprintf("{output: %s, to: [%s]", r.Output, strings.Join(r.To, ", "))
+	s := fmt.Sprintf("{output: %s, to: [%s]", Word(r.Output), strings.Join(words(r.To), ", "))
+	if len(r.From) > 0 {
+		s += fmt.Sprintf(", from: [%s]", strings.Join(words(r.From), ", "))
+	}
 	switch r.As {
-	case ArgMax:
-		s += ", as: argmax"
-		if r.MaxBits > 0 {
-			s += fmt.Sprintf(", max_bits: %d", r.MaxBits)
+	case Any:
+	case Rounded:
+		s += fmt.Sprintf(", as: rounded(%d)", r.Digits)
+	default:
+		s += ", as: " + string(r.As)
+	}
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"max_bits", r.MaxBits}, {"min_rows", r.MinRows}, {"min_group", r.MinGroup}, {"max_values", r.MaxValues}} {
+		if n.value > 0 {
+			s += fmt.Sprintf(", %s: %d", n.key, n.value)
 		}
-	case Aggregate:
-		s += fmt.Sprintf(", as: aggregate, min_rows: %d", r.MinRows)
+	}
+	if r.OtherPlans {
+		s += ", other_plans: true"
 	}
 	return s + "}"
 }
 
+// plain words need no quotes in YAML.
+var plain = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
+
+// Word renders a name so that YAML reads it as a word again.
+func Word(s string) string {
+	switch strings.ToLower(s) {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+	default:
+		if plain.MatchString(s) {
+			return s
+		}
+	}
+	return strconv.Quote(s)
+}
+
+func words(s []string) []string {
+	out := make([]string, len(s))
+	for i, x := range s {
+		out[i] = Word(x)
+	}
+	return out
+}
+
+// columnsForm is how columns of an input are written.
+var columnsForm = regexp.MustCompile(`^(.+)\[:, ?(?:([0-9]{1,6})|([0-9]{0,6}):([0-9]{0,6}))\]$`)
+
+// A Source is one entry of from: an input or a weight, or columns Lo..Hi-1 of an input; Hi is 0 if it is all of it, and maxColumns if they
+// go to the end.
+type Source struct {
+	Name   string
+	Lo, Hi int
+}
+
+const maxColumns = 1 << 20
+
+// ParseSource reads an entry of from.
+func ParseSource(s string) (Source, error) {
+	if !strings.HasSuffix(s, "]") {
+		return Source{Name: s}, nil
+	}
+	m := columnsForm.FindStringSubmatch(s)
+	if m == nil {
+		return Source{}, fmt.Errorf("%q names no columns", s)
+	}
+	out := Source{Name: m[1], Hi: maxColumns}
+	for _, n := range []struct {
+		text string
+		to   *int
+	}{{m[3], &out.Lo}, {m[4], &out.Hi}, {m[2], &out.Lo}} {
+		if n.text != "" {
+			*n.to, _ = strconv.Atoi(n.text) // at most six digits
+		}
+	}
+	if m[2] != "" {
+		out.Hi = out.Lo + 1
+	}
+	if out.Hi <= out.Lo {
+		return Source{}, fmt.Errorf("%q names no columns", s)
+	}
+	return out, nil
+}
+
+// Covers reports whether the rule is about all of the columns of a source that an output derives from, which columns returns if it matters.
+func (r Rule) Covers(source string, columns func() []int) bool {
+	var parts []Source
+	for _, f := range r.From {
+		s, err := ParseSource(f)
+		if err != nil || s.Name != source {
+			continue
+		}
+		if s.Hi == 0 {
+			return true
+		}
+		parts = append(parts, s)
+	}
+	if len(parts) == 0 {
+		return len(r.From) == 0
+	}
+	return !slices.ContainsFunc(columns(), func(c int) bool {
+		return !slices.ContainsFunc(parts, func(s Source) bool { return s.Lo <= c && c < s.Hi })
+	})
+}
+
 // Names reports whether the rule speaks of output to receiver as far as it derives from source, in whatever form.
 func (r Rule) Names(output, receiver, source string) bool {
-	return (r.Output == "*" || r.Output == output) && slices.Contains(r.To, receiver) && (len(r.From) == 0 || slices.Contains(r.From, source))
+	return (r.Output == "*" || r.Output == output) && slices.Contains(r.To, receiver) && r.About(source)
+}
+
+// About reports whether the rule speaks of a source, or of columns of it.
+func (r Rule) About(source string) bool {
+	return len(r.From) == 0 || slices.ContainsFunc(r.From, func(f string) bool {
+		s, err := ParseSource(f)
+		return err == nil && s.Name == source
+	})
 }
 
 // Admits reports whether the rule lets data pass of which done has been done, its bits apart.
@@ -137,8 +276,12 @@ func (r Rule) Admits(done Done) bool {
 	switch r.As {
 	case ArgMax:
 		return done.ArgMax
+	case Bit:
+		return done.Bit
+	case Rounded:
+		return done.Step >= math.Pow10(-r.Digits)*(1-1e-9)
 	case Aggregate:
-		return done.Rows >= r.MinRows
+		return done.Rows >= r.MinRows || r.MinGroup > 0 && done.Groups >= r.MinGroup && done.Of >= r.MinRows
 	}
 	return true
 }
@@ -211,8 +354,16 @@ func Parse(name string, data []byte) (*Policy, error) {
 			if p.Protocol = r.text(v); !slices.Contains(protocols, p.Protocol) {
 				r.fail(v, "protocol %q, want %s", p.Protocol, strings.Join(protocols, " or "))
 			}
+		case "purpose":
+			p.Purpose = r.names(v)
 		case "min_batch":
 			p.MinBatch = r.positive(v)
+		case "max_batch":
+			p.MaxBatch = r.positive(v)
+		case "max_rows":
+			p.MaxRows = r.positive(v)
+		case "runs_per_month":
+			p.PerMonth = r.positive(v)
 		case "max_runs":
 			p.MaxRuns = r.positive(v)
 		case "expires":
@@ -252,8 +403,8 @@ func Parse(name string, data []byte) (*Policy, error) {
 }
 
 var (
-	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "min_batch", "max_runs", "expires", "public", "approve"}
-	ruleKeys   = []string{"output", "to", "from", "as", "max_bits", "min_rows"}
+	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "purpose", "min_batch", "max_batch", "max_rows", "max_runs", "runs_per_month", "expires", "public", "approve"}
+	ruleKeys   = []string{"output", "to", "from", "as", "max_bits", "min_rows", "min_group", "max_values", "other_plans"}
 	publicKeys = []string{"ranges", "formats"}
 )
 
@@ -268,16 +419,23 @@ func (r *reader) rule(n node) Rule {
 			rule.To = r.names(v)
 		case "from":
 			rule.From = r.names(v)
-		case "as":
-			switch rule.As = As(r.text(v)); rule.As {
-			case ArgMax, Aggregate:
-			default:
-				r.fail(v, "as: %q, want argmax or aggregate", rule.As).WithHint("leave as away to allow anything computed from the data")
+			for _, f := range rule.From {
+				if _, err := ParseSource(f); err != nil {
+					r.fail(v, "%v", err).WithHint("write NAME for all of an input, \"NAME[:,0:3]\" for its first three columns, \"NAME[:,5]\" for the sixth")
+				}
 			}
+		case "as":
+			r.form(v, &rule)
 		case "max_bits":
 			rule.MaxBits = r.positive(v)
 		case "min_rows":
 			rule.MinRows = r.positive(v)
+		case "min_group":
+			rule.MinGroup = r.positive(v)
+		case "max_values":
+			rule.MaxValues = r.positive(v)
+		case "other_plans":
+			rule.OtherPlans = r.boolean(v)
 		}
 	})
 	if !n.is("mapping") {
@@ -290,8 +448,31 @@ func (r *reader) rule(n node) Rule {
 		r.fail(n, "as: aggregate needs min_rows of at least 2").WithHint("add min_rows: 20, for example; an aggregate of one row is the row")
 	case rule.As != Aggregate && rule.MinRows > 0:
 		r.fail(n, "min_rows is for as: aggregate")
-	case rule.As != ArgMax && rule.MaxBits > 0:
-		r.fail(n, "max_bits is for as: argmax")
+	case rule.As == Bit && rule.MaxBits == 0:
+		r.fail(n, "as: bit needs max_bits").WithHint("add max_bits: 1, for example; without a bound comparisons can spell any number")
+	case rule.As == Aggregate && rule.MaxBits > 0:
+		r.fail(n, "max_bits is not for as: aggregate").WithHint("max_values bounds how many numbers a run gives")
+	case rule.As != Aggregate && rule.MinGroup > 0:
+		r.fail(n, "min_group is for as: aggregate")
+	case rule.MinGroup == 1:
+		r.fail(n, "min_group needs at least 2").WithHint("a sum over a group of one row is the row")
 	}
 	return rule
+}
+
+// roundedForm is how the form rounded is written.
+var roundedForm = regexp.MustCompile(`^rounded\(([0-9])\)$`)
+
+// form reads what a rule says under as.
+func (r *reader) form(n node, rule *Rule) {
+	text := r.text(n)
+	if m := roundedForm.FindStringSubmatch(text); m != nil {
+		rule.As, rule.Digits = Rounded, int(m[1][0]-'0')
+		return
+	}
+	switch rule.As = As(text); rule.As {
+	case ArgMax, Bit, Aggregate:
+	default:
+		r.fail(n, "as: %q, want argmax, bit, aggregate or rounded(DIGITS)", text).WithHint("leave as away to allow anything computed from the data")
+	}
 }

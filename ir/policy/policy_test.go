@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -20,11 +21,16 @@ allow:
     from: [scan]
     as: argmax
     max_bits: 4
-  - {output: dose, to: [registry], as: aggregate, min_rows: 20}
+  - {output: dose, to: [registry], as: aggregate, min_rows: 20, min_group: 5}
+  - {output: "*", to: [registry], from: ["t[:,0:3]", "t[:,7]", u], as: rounded(2), max_bits: 40, max_values: 3, other_plans: true}
 compute: [p0, p1]
 dealer: [d]
 protocol: semi-honest
+purpose: [care, "research on dosage"]
 min_batch: 8
+max_batch: 64
+max_rows: 5000
+runs_per_month: 100
 max_runs: 1000
 expires: 2027-06-30
 public: {ranges: true, formats: false}
@@ -36,8 +42,14 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Owner != "hospital" || p.File != "hospital.yaml" || len(p.Allow) != 2 || p.MinBatch != 8 || p.MaxRuns != 1000 || !p.Ranges || p.Formats || p.Publishes() || len(p.Approve) != 1 {
+	if p.Owner != "hospital" || p.File != "hospital.yaml" || len(p.Allow) != 3 || p.MinBatch != 8 || p.MaxRuns != 1000 || !p.Ranges || p.Formats || p.Publishes() || len(p.Approve) != 1 {
 		t.Errorf("read %+v", p)
+	}
+	if g := p.Guard(); g.MaxBatch != 64 || g.MaxRows != 5000 || g.PerMonth != 100 || len(g.Purpose) != 2 || !g.Silent || !g.Asks() {
+		t.Errorf("asks %+v", g)
+	}
+	if r := p.Allow[2]; r.As != Rounded || r.Digits != 2 || r.MaxBits != 40 || r.MaxValues != 3 || !r.OtherPlans || p.Allow[1].MinGroup != 5 {
+		t.Errorf("read %+v", r)
 	}
 	if got := p.RuleAt(p.Allow[0]) + " " + p.RuleAt(p.Allow[1]); got != "hospital.yaml:4 hospital.yaml:9" {
 		t.Errorf("rules stand at %s", got)
@@ -64,7 +76,13 @@ func TestPolicyMistakes(t *testing.T) {
 		{"no receiver", "version: 1\nowner: a\nallow:\n  - output: x\n", "f.yaml:4: rule has no output or no receivers"},
 		{"one row", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], as: aggregate, min_rows: 1}\n", "needs min_rows of at least 2"},
 		{"rows without as", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], min_rows: 5}\n", "min_rows is for as: aggregate"},
-		{"bits without as", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], max_bits: 5}\n", "max_bits is for as: argmax"},
+		{"bits of sums", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], as: aggregate, min_rows: 9, max_bits: 5}\n", "max_bits is not for as: aggregate"},
+		{"groups without as", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], min_group: 5}\n", "min_group is for as: aggregate"},
+		{"groups of one", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], as: aggregate, min_rows: 9, min_group: 1}\n", "min_group needs at least 2"},
+		{"bits without a bound", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], as: bit}\n", "as: bit needs max_bits"},
+		{"form", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], as: rounded}\n", "f.yaml:4:30: as: \"rounded\", want argmax, bit, aggregate or rounded(DIGITS)"},
+		{"columns", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], from: [\"t[0:3]\"]}\n", "\"t[0:3]\" names no columns"},
+		{"no columns", "version: 1\nowner: a\nallow:\n  - {output: x, to: [b], from: [\"t[:,3:3]\"]}\n", "names no columns"},
 		{"alias", "version: 1\nowner: &o a\nallow:\n  - {output: x, to: [*o]}\n", "want a word"},
 		{"number as name", "version: 1\nowner: 7\n", "f.yaml:2:8: want a word"},
 		{"day", "version: 1\nowner: a\nexpires: soon\n", "f.yaml:3:10: \"soon\" is neither a day nor a time"},
@@ -127,9 +145,15 @@ func TestPolicySchema(t *testing.T) {
 		"version: 2\nowner: a\n":       false,
 		"version: 1\n":                 false,
 		"version: 1\nowner: a\nx: 1\n": false,
-		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: aggregate}]\n":              false,
-		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: aggregate, min_rows: 9}]\n": true,
-		"version: 1\nowner: a\nmax_runs: 0\n":                                               false,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: aggregate}]\n":                           false,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: aggregate, min_rows: 9}]\n":              true,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: bit, max_bits: 9}]\n":                    true,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: rounded(3), max_values: 9}]\n":           true,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: bit}]\n":                                 false,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: rounded}]\n":                             false,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], min_group: 9}]\n":                            false,
+		"version: 1\nowner: a\nallow: [{output: x, to: [b], as: aggregate, min_rows: 9, max_bits: 3}]\n": false,
+		"version: 1\nowner: a\nmax_runs: 0\n":                                                            false,
 	} {
 		var v any
 		if err := yaml.Unmarshal([]byte(text), &v); err != nil {
@@ -145,6 +169,51 @@ func TestPolicySchema(t *testing.T) {
 		_, perr := Parse("f.yaml", []byte(text))
 		if serr := schema.Validate(v); (serr == nil) != want || (perr == nil) != want {
 			t.Errorf("%q: schema says %v, reader says %v, want both %v", text, serr, perr, want)
+		}
+	}
+}
+
+// TestRulesAreWrittenAsTheyAreRead writes rules as policies have them, and reads them again.
+func TestRulesAreWrittenAsTheyAreRead(t *testing.T) {
+	for _, want := range []Rule{
+		{Output: "x", To: []string{"b", "c d"}},
+		{Output: "*", To: []string{"yes"}, From: []string{"t[:,0:3]", "7"}, MaxBits: 3, MaxValues: 4},
+		{Output: "x: y", To: []string{"b"}, As: ArgMax, MaxBits: 2, OtherPlans: true},
+		{Output: "x", To: []string{"b"}, As: Bit, MaxBits: 1},
+		{Output: "/f/Add_output", To: []string{"b"}, As: Rounded, Digits: 3},
+		{Output: "x", To: []string{"b"}, As: Aggregate, MinRows: 20, MinGroup: 5},
+	} {
+		p, err := Parse("f.yaml", []byte("version: 1\nowner: a\nallow:\n  - "+want.YAML()+"\n"))
+		if err != nil {
+			t.Errorf("%s: %v", want.YAML(), err)
+			continue
+		}
+		want.Line = 4
+		if !reflect.DeepEqual(p.Allow[0], want) {
+			t.Errorf("%s is read as %+v, want %+v", want.YAML(), p.Allow[0], want)
+		}
+	}
+}
+
+func TestSources(t *testing.T) {
+	for text, want := range map[string]Source{"t": {Name: "t"}, "t[:,0:3]": {"t", 0, 3}, "t[:, 5]": {"t", 5, 6}, "t[:,4:]": {"t", 4, maxColumns}, "t[:,:4]": {"t", 0, 4}} {
+		if got, err := ParseSource(text); err != nil || got != want {
+			t.Errorf("%s is %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"t[0]", "t[:,3:1]", "t[:,-1]", "t[1:,2]", "t[:,99999999]", "[:,1]"} {
+		if got, err := ParseSource(text); err == nil {
+			t.Errorf("%s is %+v, want a mistake", text, got)
+		}
+	}
+	r := Rule{From: []string{"t[:,0:2]", "t[:,5]", "u"}}
+	for _, c := range []struct {
+		source  string
+		columns []int
+		want    bool
+	}{{"t", []int{0, 1}, true}, {"t", []int{1, 5}, true}, {"t", []int{2}, false}, {"u", []int{9}, true}, {"v", nil, false}} {
+		if got := r.Covers(c.source, func() []int { return c.columns }); got != c.want {
+			t.Errorf("covers %s %v: %v", c.source, c.columns, got)
 		}
 	}
 }

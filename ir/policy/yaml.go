@@ -115,7 +115,7 @@ func (r *reader) fields(n node, what string, known []string, set func(key string
 			r.fail(at, "%s has a key that is not a plain word", what)
 		case !slices.Contains(known, key):
 			e := r.fail(at, "%s has the unknown key %q", what, key).WithHint("its keys are %s", strings.Join(known, ", "))
-			if s := nearest(key, known); s != "" {
+			if s := Nearest(key, known); s != "" {
 				e.WithHint("did you mean %s?", s)
 			}
 		case seen[key]:
@@ -127,8 +127,8 @@ func (r *reader) fields(n node, what string, known []string, set func(key string
 	}
 }
 
-// nearest returns the known word that one or two edits turn s into, "" if there is none.
-func nearest(s string, known []string) string {
+// Nearest returns the known word that one or two edits turn s into, "" if there is none.
+func Nearest(s string, known []string) string {
 	best, at := 3, ""
 	for _, k := range known {
 		prev := make([]int, len(k)+1)
@@ -258,11 +258,23 @@ func (p *Policy) Explain() []string {
 		add("Correlated randomness may come from any dealer.")
 	}
 	add("%s: the protocol must be %s at least.", p.At("protocol"), p.Protocol)
+	if len(p.Purpose) > 0 {
+		add("%s: the data is for %s; plans, audits and logs carry this, and nothing can check it.", p.At("purpose"), strings.Join(p.Purpose, ", "))
+	}
 	if p.MinBatch > 0 {
 		add("%s: each run takes at least %d rows of every input of %s.", p.At("min_batch"), p.MinBatch, p.Owner)
 	}
+	if p.MaxBatch > 0 {
+		add("%s: each run takes at most %d rows of any input, whoever's.", p.At("max_batch"), p.MaxBatch)
+	}
+	if p.MaxRows > 0 {
+		add("%s: at most %d rows in all runs together, of all plans under this policy; a run counts those of its largest input.", p.At("max_rows"), p.MaxRows)
+	}
 	if p.MaxRuns > 0 {
 		add("%s: at most %d runs, of all plans under this policy together.", p.At("max_runs"), p.MaxRuns)
+	}
+	if p.PerMonth > 0 {
+		add("%s: at most %d runs in a month of the calendar (UTC), of all plans under this policy together.", p.At("runs_per_month"), p.PerMonth)
 	}
 	if !p.Expires.IsZero() {
 		add("%s: it ends at %s.", p.At("expires"), p.Expires.Format(time.RFC3339))
@@ -272,8 +284,12 @@ func (p *Policy) Explain() []string {
 	} else {
 		add("No range and no format may be chosen from the data: where none is declared, wide ones are assumed.")
 	}
-	for _, k := range p.Approve {
-		add("%s: each plan's digest needs a signature by %s.", p.At("approve"), k)
+	switch len(p.Approve) {
+	case 0:
+	case 1:
+		add("%s: each plan's digest needs a signature by %s.", p.At("approve"), p.Approve[0])
+	default:
+		add("%s: each plan's digest needs a signature by one of %s; one suffices.", p.At("approve"), strings.Join(p.Approve, ", "))
 	}
 	return out
 }

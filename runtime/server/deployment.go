@@ -39,7 +39,7 @@ type deployment struct {
 
 	source   string         // what has the server serve it
 	file     string         // "" for the configuration's
-	left     chan struct{}  // closed when it is withdrawn
+	leaves   chan struct{}  // closed when it is withdrawn
 	own      sync.WaitGroup // jobs
 	counted  tally
 	loops    context.Context
@@ -78,7 +78,7 @@ type deployment struct {
 
 // newDeployment verifies a plan and prepares to serve it, with nothing written but a refusal.
 func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, error) {
-	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, source: control.FromConfiguration, used: make(chan struct{}, 1), left: make(chan struct{}), settingUp: make(latch, 1),
+	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, source: control.FromConfiguration, used: make(chan struct{}, 1), leaves: make(chan struct{}), settingUp: make(latch, 1),
 		asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}}
 	d.log = s.base.With("plan", d.plan16())
 	switch {
@@ -138,8 +138,8 @@ func (s *deployment) approve() error {
 		return err
 	}
 	for _, g := range s.plan.Manifest.Guards {
-		if g.MaxRuns > 0 && s.cfg.Workers > 1 {
-			return fmt.Errorf("refused: the policy of %s allows %d runs in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, g.MaxRuns, s.cfg.Workers)
+		if b := s.budgets(g, s.cfg.now()); len(b) > 0 && s.cfg.Workers > 1 {
+			return fmt.Errorf("refused: the policy of %s allows %s in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, b[0].what, s.cfg.Workers)
 		}
 	}
 	owns := false

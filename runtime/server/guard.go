@@ -1,12 +1,12 @@
 package server
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"smpcc/backend/plan"
@@ -20,12 +20,6 @@ import (
 // logName is the audit log in the state folder.
 const logName = "audit.log"
 
-// runsKey is where runs under an owner's policy are counted in the ledger: not by plan, or compiling again would start
-// over.
-func runsKey(g plan.Guard) [32]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "runs %q %q", g.Owner, g.Policy))
-}
-
 // conditions returns why no setup or session may begin now, nil if one may.
 func (s *deployment) conditions(purpose string) error {
 	var list []attest.Statement
@@ -36,6 +30,9 @@ func (s *deployment) conditions(purpose string) error {
 		for _, t := range s.plan.Manifest.Inputs {
 			if t.Owner == g.Owner && g.MinBatch > 0 && (len(t.Shape) == 0 || t.Shape[0] < g.MinBatch) {
 				return fmt.Errorf("refused: the policy of %s asks for at least %d rows a run, and input %q has shape %v", g.Owner, g.MinBatch, t.Name, t.Shape)
+			}
+			if g.MaxBatch > 0 && len(t.Shape) > 0 && t.Shape[0] > g.MaxBatch {
+				return fmt.Errorf("refused: the policy of %s allows at most %d rows a run, and input %q has shape %v", g.Owner, g.MaxBatch, t.Name, t.Shape)
 			}
 		}
 		if len(g.Approve) > 0 {
@@ -49,9 +46,9 @@ func (s *deployment) conditions(purpose string) error {
 				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
 			}
 		}
-		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
-			if s.runs.counted(g).Highest() >= uint64(g.MaxRuns) {
-				return allRunsUsed(g)
+		if purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
+			if err := s.left(g); err != nil {
+				return err
 			}
 		}
 	}
@@ -117,9 +114,6 @@ func (s *deployment) permit(purpose string, id uint64, use func() error) (writte
 	}
 	if purpose == "session" {
 		for _, g := range s.plan.Manifest.Guards {
-			if g.MaxRuns == 0 {
-				continue
-			}
 			if err := s.countRun(g); err != nil {
 				return nil, s.refused(purpose, id, err)
 			}
@@ -176,14 +170,20 @@ func (s *deployment) ended(j *job) {
 	s.audit.Later(e, func(err error) { s.log.Error("the audit log cannot be written", "error", err.Error()) })
 }
 
-// policyReason says under which policy the server runs the plan, for the log.
+// policyReason says under which policy the server runs the plan, and for what, for the log.
 func (s *deployment) policyReason() string {
+	reason := "owns no data in this plan"
 	for _, r := range s.plan.Manifest.Policies {
 		if r.Owner == s.name {
-			return "policy " + r.Digest
+			reason = "policy " + r.Digest
 		}
 	}
-	return "owns no data in this plan"
+	for _, g := range s.plan.Manifest.Guards {
+		if len(g.Purpose) > 0 {
+			reason += fmt.Sprintf("; data of %s for %s", g.Owner, strings.Join(g.Purpose, ", "))
+		}
+	}
+	return reason
 }
 
 // ownGuard compares what this owner's policy file asks of a run with what the plan's manifest says it asks. A server that has

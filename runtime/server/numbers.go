@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 
-	"smpcc/backend/plan"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
 )
@@ -22,7 +21,7 @@ const (
 
 // openNumbers reads where numbers have come to.
 func (s *deployment) openNumbers() (err error) {
-	workers, inFlight := uint64(s.cfg.Workers), uint64(4*s.cfg.Limits.Sessions+64)
+	workers, inFlight := uint64(s.cfg.Workers), s.inFlight()
 	if s.sessions, err = s.ledger.Numbers(s.ledgerKey("session"), sessionBlock*workers, sessionBlock*workers, inFlight*workers); err != nil {
 		return err
 	}
@@ -30,11 +29,10 @@ func (s *deployment) openNumbers() (err error) {
 		return err
 	}
 	for _, g := range s.plan.Manifest.Guards {
-		if g.MaxRuns == 0 {
-			continue
-		}
-		if _, err = s.runs.under(g, inFlight); err != nil {
-			return err
+		for _, b := range s.budgets(g, s.cfg.now()) {
+			if _, err = s.runs.under(b, inFlight); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -43,25 +41,6 @@ func (s *deployment) openNumbers() (err error) {
 // closeNumbers records where numbers have come to, so that none of the last blocks is lost.
 func (s *deployment) closeNumbers() error {
 	return errors.Join(s.sessions.Close(), s.stocked.Close())
-}
-
-// countRun counts a run under a policy, if it allows one more.
-func (s *deployment) countRun(g plan.Guard) error {
-	full := false
-	_, err := s.runs.counted(g).Take(func(used uint64) uint64 {
-		if full = used >= uint64(g.MaxRuns); full {
-			return 0
-		}
-		return used + 1
-	})
-	if full {
-		return allRunsUsed(g)
-	}
-	return err
-}
-
-func allRunsUsed(g plan.Guard) error {
-	return fmt.Errorf("refused: the policy of %s allows %d runs, and all of them are used", g.Owner, g.MaxRuns)
 }
 
 // useNumbers marks the numbers of a session used, at a role that joins.

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"smpcc/backend/plan"
 	"smpcc/runtime/control"
 	"smpcc/runtime/material"
 )
@@ -105,33 +104,25 @@ func (p *plans) find(name, digest string) (*deployment, error) {
 type runs struct {
 	ledger *material.Ledger
 	mu     sync.Mutex
-	of     map[[32]byte]*material.Numbers // by runsKey
+	of     map[[32]byte]*material.Numbers // by the key of a budget
 }
 
-// under returns the runs under a policy.
-func (r *runs) under(g plan.Guard, inFlight uint64) (*material.Numbers, error) {
+// under returns the numbers of what a policy bounds.
+func (r *runs) under(b budget, inFlight uint64) (*material.Numbers, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := runsKey(g)
-	if n := r.of[key]; n != nil {
+	if n := r.of[b.key]; n != nil {
 		return n, nil
 	}
-	n, err := r.ledger.Numbers(key, 1, uint64(min(g.MaxRuns/2000, runBlock)), inFlight)
+	n, err := r.ledger.Numbers(b.key, 1, min(b.most/2000, runBlock), inFlight)
 	if err != nil {
 		return nil, err
 	}
 	if r.of == nil {
 		r.of = map[[32]byte]*material.Numbers{}
 	}
-	r.of[key] = n
+	r.of[b.key] = n
 	return n, nil
-}
-
-// counted returns the runs under a policy whose numbers have been opened.
-func (r *runs) counted(g plan.Guard) *material.Numbers {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.of[runsKey(g)]
 }
 
 func (r *runs) close() (err error) {

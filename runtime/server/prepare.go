@@ -131,7 +131,7 @@ func (s *deployment) opens() error {
 // leaving reports whether the plan is being withdrawn.
 func (s *deployment) leaving() bool {
 	select {
-	case <-s.left:
+	case <-s.leaves:
 		return true
 	default:
 		return false
@@ -141,7 +141,7 @@ func (s *deployment) leaving() bool {
 // retire ends the taking of sessions. When those that run have ended and their outputs are not waited for any more, the plan is gone.
 func (s *deployment) retire() {
 	s.life.Lock() // no job begins after this
-	close(s.left)
+	close(s.leaves)
 	s.life.Unlock()
 	s.endLoops()
 	s.helper(func() {
