@@ -29,7 +29,7 @@ func TestFindings(t *testing.T) {
 		not             bool
 	}{
 		{program: two, rule: "default-policy", severity: Medium, text: "b has no policy file"},
-		{program: two, policy: bounded, rule: "default-policy", not: false, severity: Medium, text: "a has no policy file"},
+		{program: two, policy: bounded, rule: "default-policy", severity: Medium, text: "a has no policy file"},
 		{program: two, policy: allAllowed, rule: "run-limit", severity: Medium, text: "any number of runs"},
 		{program: two, policy: bounded, rule: "run-limit", not: true},
 		{program: two, policy: allAllowed, rule: "expiry", severity: Low, text: "never expires"},
