@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/audit/draw"
+	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 	"smpcc/ir/text"
 )
@@ -18,25 +19,33 @@ func inspectCommand() *cobra.Command {
 		Use:   "inspect PLAN|MODEL|PROGRAM",
 		Short: "Print the IR at any level, or a party's program",
 		Long: `Inspect prints what the compiler made: the graph as the user wrote it, the fixed-point form with widths, the share-level
-form with every opening, or the plan itself. Each line carries owners and the position in the user's source. The text of
+form with every opening, or the plan itself: the one typed program that roles agree on, which an auditor reads, or with --party what
+a party runs, which follows from it. Each line carries owners and the position in the user's source. The text of
 the IR levels can be read back: save it as FILE.ir and inspect that. With --format svg a level is drawn as on the audit page:
 stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values.`,
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
 	c.Flags().StringVar(&level, "level", "share", "graph, fixed, share or plan")
-	c.Flags().StringVar(&party, "party", "", "with --level plan: only the program of `PARTY`")
+	c.Flags().StringVar(&party, "party", "", "with --level plan: the program of `PARTY`, or of the dealer")
 	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
 		p, _, err := s.unverified(c, args[0], nil)
 		if err != nil {
-			return err
+			return noType(args[0], err)
 		}
 		if level == "plan" {
 			switch format {
 			case "text":
-				return p.Text(w, party)
+				if party != "" {
+					return p.Text(w, party)
+				}
+				t, err := typed.Decode(p.Typed)
+				if err != nil {
+					return err
+				}
+				return t.Text(w)
 			case "json":
 				return p.JSON(w)
 			}

@@ -20,6 +20,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/attest"
@@ -136,7 +137,7 @@ There is no mode without certificates and no default policy.`,
 		if cfg.Plan == "" {
 			return fmt.Errorf("%s: plan is missing", config)
 		}
-		p, err := plan.ReadFile(cfg.Plan)
+		p, err := typed.ReadFile(cfg.Plan)
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/server"
 )
 
@@ -43,7 +43,7 @@ It may run while the server does. It must not run where servers of several plans
 		if cfg.Plan == "" || cfg.State == "" {
 			return fmt.Errorf("%s: plan and state are needed: what other plans have left is removed", config)
 		}
-		p, err := plan.ReadFile(cfg.Plan)
+		p, err := typed.ReadFile(cfg.Plan)
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/grpcnet"
 )
@@ -68,7 +69,7 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			warn("certificate", "%s ends in %v", cfg.TLS.Cert, left.Round(time.Hour))
 		}
 	}
-	p, perr := plan.ReadFile(cfg.Plan)
+	p, perr := typed.ReadFile(cfg.Plan)
 	if cfg.Plan == "" {
 		perr = errors.New("plan is missing")
 	}
