@@ -49,7 +49,7 @@ func TestTypedPlan(t *testing.T) {
 	}{
 		{"examples/credit/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {-16, 16}}}, 60},
 		{"examples/mnist/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}, Parties: 3}, 130},
-		{"examples/auction/auction.smp", smpcc.Options{}, 60},
+		{"examples/auction/auction.smp", smpcc.Options{}, 100},
 	} {
 		p, err := smpcc.Compile(c.path, c.opt)
 		if err != nil {
