@@ -256,3 +256,16 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestEveryCodeHasAPlace: docs/typed-plan.md says of every finding where a typed plan stops what it is about.
+func TestEveryCodeHasAPlace(t *testing.T) {
+	page, err := os.ReadFile("../../docs/typed-plan.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Codes {
+		if !strings.Contains(string(page), "\n| "+c.String()+" | ") {
+			t.Errorf("%s has no row", c)
+		}
+	}
+}

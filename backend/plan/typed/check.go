@@ -160,6 +160,9 @@ func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 	if len(revealed) != len(m.Outputs) {
 		return nil, fmt.Errorf("%d of %d outputs of the manifest are revealed", len(revealed), len(m.Outputs))
 	}
+	if err := c.claims(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 
