@@ -225,7 +225,7 @@ func TestServerMissesItsConditions(t *testing.T) {
 func TestServersCompareConditions(t *testing.T) {
 	cl, _, _ := guarded(t, "max_runs: 2\n", nil)
 	edited := func(policies bool) *plan.Plan {
-		p, err := plan.Decode(cl.plan.Encode())
+		p, err := plan.DecodeProjection(cl.plan.EncodeProjection())
 		if err != nil {
 			t.Fatal(err)
 		}

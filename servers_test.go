@@ -351,7 +351,7 @@ func TestServersRefuse(t *testing.T) {
 		}
 	})
 	t.Run("a plan that sends a value as it is", func(t *testing.T) {
-		p, err := plan.Decode(c.Plan.Encode())
+		p, err := plan.DecodeProjection(c.Plan.EncodeProjection())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -481,7 +481,7 @@ func viewRuns(p *plan.Plan) int { return min(80, 80*cells/p.Manifest.Inputs[0].L
 // masks is zero.
 func dropped(t *testing.T, p *plan.Plan) *plan.Plan {
 	t.Helper()
-	q, err := plan.Decode(p.Encode())
+	q, err := plan.DecodeProjection(p.EncodeProjection())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -581,7 +581,7 @@ func TestReusedMaskIsSeen(t *testing.T) {
 	if bad := observe(t, c.Plan, 0, 80, in)[1].biased(); len(bad) > 0 {
 		t.Errorf("of a sound plan: %s", bad[0])
 	}
-	p, err := plan.Decode(c.Plan.Encode())
+	p, err := plan.DecodeProjection(c.Plan.EncodeProjection())
 	if err != nil {
 		t.Fatal(err)
 	}

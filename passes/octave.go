@@ -176,6 +176,7 @@ func (a *approximation) finely(x *ir.Value, least int) (y *ir.Value, lo int) {
 
 // onMantissa evaluates f at m = x / 2^j as a polynomial in a sine that rises over [1, 2^step), which is a sum of waves. Below 1 it is the
 // polynomial's continuation, which is bounded. Error: 0.15 eps, relative to the least |f| if f is not zero.
+// Waves of what is revealed as it is have quietBits more fraction bits than the error asks for.
 func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value {
 	period := o.step + 2
 	end := math.Ldexp(1, o.step)
@@ -191,11 +192,15 @@ func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value
 	}
 	c := fitPolyTo(at, -edge, edge, eps, bits)
 	_, least, most := polyError(at, c, math.Sin(-slope*mid), edge)
-	w := sinePowers(c, period, bits)
+	fine := bits // of the waves
+	if a.bare {
+		fine = max(bits, min(bits+quietBits, mostWaveBits))
+	}
+	w := sinePowers(c, period, fine)
 	unit := math.Ldexp(16, -bits)
 	m := a.within(o.scale(o.x, func(j float64) float64 { return math.Exp2(-j) }), bits, 0, end+1e-3)
-	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(period)), ir.I("frac", int64(bits))}, a.within(a.sub(m, a.num(mid)), keep, -mid, end-mid+1e-3))
-	return a.within(a.add(y, a.exact(bits, ir.Shape{}, w.mean)), bits, least-unit, most+unit)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(period)), ir.I("frac", int64(fine))}, a.within(a.sub(m, a.num(mid)), keep, -mid, end-mid+1e-3))
+	return a.within(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), bits, least-unit, most+unit)
 }
 
 // positive has negative arguments become 0, where a function has no meaning for them.

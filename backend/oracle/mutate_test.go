@@ -17,7 +17,7 @@ type mutator struct {
 
 // copyOf returns a copy of a plan.
 func copyOf(p *plan.Plan) *plan.Plan {
-	q, err := plan.Decode(p.Encode())
+	q, err := plan.DecodeProjection(p.EncodeProjection())
 	if err != nil {
 		panic(err)
 	}

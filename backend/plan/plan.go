@@ -1,6 +1,7 @@
-// Package plan defines what the compiler hands to party servers: per-role programs of local steps cut into rounds by
+// Package plan defines what party servers run: per-role programs of local steps cut into rounds by
 // openings, the table of material, and a manifest that says who provides and who learns what. A plan holds no weights and
-// no data. The package imports nothing else of ours but what policies say, so that a party can run a plan without the compiler.
+// no data. The programs are a projection of the one typed program that a plan file holds (package typed), which is what is read, checked
+// and signed; they are never read from a file. The package imports nothing else of ours but what policies say, so that a party can run a plan without the compiler.
 package plan
 
 import (
@@ -10,15 +11,16 @@ import (
 	"smpcc/ir/policy"
 )
 
-// Version is the format version this package reads and writes.
-const Version = 1
+// Version is the version of the format of plan files.
+const Version = 2
 
 // A Plan is the whole computation for all roles.
 type Plan struct {
 	Manifest Manifest  `pb:"1"`
-	Items    []Item    `pb:"2"` // material, by item number
-	Nodes    []string  `pb:"3"` // source positions that steps and messages refer to
-	Programs []Program `pb:"4"` // parties 0..n-1 in order, then the dealer
+	Items    []Item    `pb:"2"`          // material, by item number
+	Nodes    []string  `pb:"3"`          // source positions that steps and messages refer to
+	Programs []Program `pb:"4"`          // parties 0..n-1 in order, then the dealer
+	Typed    []byte    `pb:"-" json:"-"` // the file of the typed plan that all this is the projection of; nil if it was made in another way
 }
 
 // A Manifest is the public description of a plan.

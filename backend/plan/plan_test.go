@@ -13,6 +13,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 	"smpcc/ir/text"
 	"smpcc/passes"
@@ -50,12 +51,12 @@ func compiled(t testing.TB, src string, opt smpcc.Options) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Plan.Encode()
+	return c.Plan.EncodeProjection()
 }
 
 func decode(t testing.TB, data []byte) *plan.Plan {
 	t.Helper()
-	p, err := plan.Decode(data)
+	p, err := plan.DecodeProjection(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func refuses(t *testing.T, data []byte, list []broken) {
 			if !strings.HasPrefix(err.Error(), "plan: ") || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %q, want %q", err, c.want)
 			}
-			if _, err := plan.Decode(p.Encode()); err == nil {
+			if _, err := plan.DecodeProjection(p.EncodeProjection()); err == nil {
 				t.Error("the broken plan can be read")
 			}
 		})
@@ -227,7 +228,7 @@ func TestValidateKeys(t *testing.T) {
 // TestValidateRefuses breaks a good plan in one place at a time.
 func TestValidateRefuses(t *testing.T) {
 	refuses(t, compiled(t, layer, smpcc.Options{}), []broken{
-		{"version", "format version 2, want 1", func(t *testing.T, p *plan.Plan) { p.Manifest.Version = 2 }},
+		{"version", "format version 3, want 2", func(t *testing.T, p *plan.Plan) { p.Manifest.Version = 3 }},
 		{"one party", "1 parties, want 2 to 64", func(t *testing.T, p *plan.Plan) { p.Manifest.Parties = p.Manifest.Parties[:1] }},
 		{"many parties", "65 parties, want 2 to 64", func(t *testing.T, p *plan.Plan) { p.Manifest.Parties = make([]string, 65) }},
 		{"dealer is a party", `role name "p0" is empty, too long or used twice`, func(t *testing.T, p *plan.Plan) { p.Manifest.Dealer = "p0" }},
@@ -416,40 +417,34 @@ func TestDecodeRefuses(t *testing.T) {
 		{"field twice", "not in canonical form", append(slices.Clone(data), 3<<3|2, 1, 'n', 1<<3|2, 0)},
 		{"long varint", "not in canonical form", append([]byte("SMPCCPLAN\x01\x0a\x03\x08\x82\x00"), 0x1a, 0)},
 		{"length beyond the end", "damaged", append([]byte("SMPCCPLAN\x01"), 0x0a, 0xff, 0xff, 0xff, 0xff, 0x07)},
-		{"no manifest", "format version 0, want 1", []byte("SMPCCPLAN\x01")},
+		{"no manifest", "format version 0, want 2", []byte("SMPCCPLAN\x01")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := plan.Decode(c.data)
+			_, err := plan.DecodeProjection(c.data)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
 	}
 	for n := range data { // a file cut short is never a plan
-		if _, err := plan.Decode(data[:n]); err == nil {
+		if _, err := plan.DecodeProjection(data[:n]); err == nil {
 			t.Fatalf("the first %d of %d bytes are accepted", n, len(data))
 		}
 	}
 }
 
-func TestFileRoundTrip(t *testing.T) {
+// TestProgramsAreNoFile: what roles run is derived from a plan file, and never one itself.
+func TestProgramsAreNoFile(t *testing.T) {
 	p := decode(t, compiled(t, layer, smpcc.Options{}))
 	path := filepath.Join(t.TempDir(), "a.plan")
-	if err := plan.WriteFile(path, p); err != nil {
-		t.Fatal(err)
+	if err := plan.WriteFile(path, p); err == nil || !strings.Contains(err.Error(), "no plan file") {
+		t.Errorf("got %v", err)
 	}
-	q, err := plan.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	if _, err := typed.Load(p.EncodeProjection()); err == nil || !strings.Contains(err.Error(), "plan has format version 1, this smpcc reads version 2: compile the plan again") {
+		t.Errorf("got %v", err)
 	}
-	if p.Digest() != q.Digest() || !bytes.Equal(p.Encode(), q.Encode()) {
-		t.Error("another plan comes back")
-	}
-	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 0 {
 		t.Errorf("files left: %v, %v", left, err)
-	}
-	if err := plan.WriteFile(filepath.Join(path, "b"), p); err == nil {
-		t.Error("writing into a file succeeds")
 	}
 }
 
@@ -460,7 +455,7 @@ func TestDigestCoversEverything(t *testing.T) {
 	for i := 10; i < len(data); i += 7 {
 		b := slices.Clone(data)
 		b[i] ^= 1
-		if p, err := plan.Decode(b); err == nil && p.Digest() == digest {
+		if p, err := plan.DecodeProjection(b); err == nil && p.Digest() == digest {
 			t.Fatalf("byte %d does not count", i)
 		}
 	}
@@ -482,7 +477,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(compiled(f, "module \"m\" {\nparties p0 p1\ndealer d\nfunc main {\n"+src+"\n}\n}", smpcc.Options{}))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := plan.Decode(data)
+		p, err := plan.DecodeProjection(data)
 		if err != nil {
 			return
 		}

@@ -11,9 +11,34 @@ import (
 // Text writes the plan as a person reads it: manifest, material, and the program of one role, or of all if role is empty.
 func (p *Plan) Text(w io.Writer, role string) error {
 	b := bufio.NewWriter(w)
-	m := &p.Manifest
+	p.Manifest.text(b, p.Digest())
+	fmt.Fprintf(b, "\nmaterial\n")
+	for i := range p.Items {
+		fmt.Fprintf(b, "  item %d: %s\n", i, p.ItemText(i))
+	}
+	found := role == ""
+	for i := range p.Programs {
+		if role == "" || p.Programs[i].Role == role {
+			found = true
+			p.program(b, i)
+		}
+	}
+	if !found {
+		return fmt.Errorf("the plan has no role %q; it has %s", role, strings.Join(p.Roles(), ", "))
+	}
+	return b.Flush()
+}
+
+// Text writes the manifest as a person reads it: who takes part, and what enters and leaves.
+func (m *Manifest) Text(w io.Writer, digest string) error {
+	b := bufio.NewWriter(w)
+	m.text(b, digest)
+	return b.Flush()
+}
+
+func (m *Manifest) text(b *bufio.Writer, digest string) {
 	fmt.Fprintf(b, "plan %s, format %d, by %s\n", m.Name, m.Version, m.Compiler)
-	fmt.Fprintf(b, "digest %s\nsource %s\n", p.Digest(), m.Source)
+	fmt.Fprintf(b, "digest %s\nsource %s\n", digest, m.Source)
 	fmt.Fprintf(b, "parties %s; dealer %s\nring up to %d bits, %d fraction bits\n", strings.Join(m.Parties, ", "), m.Dealer, m.RingBits, m.FracBits)
 	ports := func(what string, list []Port) {
 		for _, t := range list {
@@ -30,21 +55,6 @@ func (p *Plan) Text(w io.Writer, role string) error {
 	ports("input", m.Inputs)
 	ports("weight", m.Weights)
 	ports("output", m.Outputs)
-	fmt.Fprintf(b, "\nmaterial\n")
-	for i := range p.Items {
-		fmt.Fprintf(b, "  item %d: %s\n", i, p.ItemText(i))
-	}
-	found := role == ""
-	for i := range p.Programs {
-		if role == "" || p.Programs[i].Role == role {
-			found = true
-			p.program(b, i)
-		}
-	}
-	if !found {
-		return fmt.Errorf("the plan has no role %q; it has %s", role, strings.Join(p.Roles(), ", "))
-	}
-	return b.Flush()
 }
 
 // ItemText describes an item.

@@ -25,12 +25,22 @@ const maxFile = 1 << 30
 // IsPlan reports whether data begins like a plan file.
 func IsPlan(data []byte) bool { return bytes.HasPrefix(data, []byte(magic)) }
 
-// Encode returns the plan's bytes: the magic, the version, and the plan as a protobuf message whose field numbers are the
-// pb tags (see plan.proto). Fields are written in order and zero values left out, so that a plan has exactly one encoding.
-func (p *Plan) Encode() []byte { return EncodeAs(Version, p) }
+// Encode returns the bytes that stand for the plan: the file of its typed plan. A plan that was made in another way stands for itself.
+func (p *Plan) Encode() []byte {
+	if p.Typed != nil {
+		return p.Typed
+	}
+	return p.EncodeProjection()
+}
 
-// EncodeAs returns the bytes of a plan in a format: the magic, the format's version, and the plan as Encode writes it. v points to a struct
-// whose fields have pb tags.
+// projectionVersion is the version under which programs alone are encoded, which no file is.
+const projectionVersion = 1
+
+// EncodeProjection returns the bytes of what the roles run, by which projections are compared and copied; see DecodeProjection.
+func (p *Plan) EncodeProjection() []byte { return EncodeAs(projectionVersion, p) }
+
+// EncodeAs returns the bytes of a plan in a format: the magic, the format's version, and v as a protobuf message whose field numbers are the
+// pb tags. Fields are written in order and zero values left out, so that there is exactly one encoding. v points to a struct.
 func EncodeAs(version byte, v any) []byte {
 	return encodeStruct(append([]byte(magic), version), reflect.ValueOf(v).Elem())
 }
@@ -40,6 +50,9 @@ func (p *Plan) Digest() string {
 	h := sha256.Sum256(p.Encode())
 	return hex.EncodeToString(h[:])
 }
+
+// coded reports whether a field is encoded.
+func coded(f reflect.StructField) bool { return f.Tag.Get("pb") != "-" }
 
 // fieldNumber returns the number in a field's pb tag.
 func fieldNumber(f reflect.StructField) protowire.Number {
@@ -52,7 +65,9 @@ func fieldNumber(f reflect.StructField) protowire.Number {
 
 func encodeStruct(b []byte, v reflect.Value) []byte {
 	for i := range v.NumField() {
-		b = encodeField(b, fieldNumber(v.Type().Field(i)), v.Field(i))
+		if f := v.Type().Field(i); coded(f) {
+			b = encodeField(b, fieldNumber(f), v.Field(i))
+		}
 	}
 	return b
 }
@@ -106,10 +121,10 @@ func varint(v reflect.Value) uint64 {
 	return protowire.EncodeZigZag(v.Int())
 }
 
-// Decode reads a plan and validates it. Only the one encoding of a plan is accepted, so that digest and content agree.
-func Decode(data []byte) (*Plan, error) {
+// DecodeProjection reads what EncodeProjection wrote and validates it. Tests change such bytes; servers and commands read typed plans.
+func DecodeProjection(data []byte) (*Plan, error) {
 	p := &Plan{}
-	if err := DecodeAs(Version, data, p); err != nil {
+	if err := DecodeAs(projectionVersion, data, p); err != nil {
 		return nil, err
 	}
 	if err := p.Validate(); err != nil {
@@ -138,7 +153,9 @@ func DecodeAs(version byte, data []byte, v any) error {
 func decodeStruct(b []byte, v reflect.Value) error {
 	fields := map[protowire.Number]int{}
 	for i := range v.NumField() {
-		fields[fieldNumber(v.Type().Field(i))] = i
+		if f := v.Type().Field(i); coded(f) {
+			fields[fieldNumber(f)] = i
+		}
 	}
 	for len(b) > 0 {
 		n, typ, k := protowire.ConsumeTag(b)
@@ -245,8 +262,8 @@ func setVarint(v reflect.Value, x uint64) error {
 	return nil
 }
 
-// ReadFile reads and validates a plan file.
-func ReadFile(path string) (*Plan, error) {
+// ReadFileBytes reads a file that may be a plan.
+func ReadFileBytes(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -259,15 +276,16 @@ func ReadFile(path string) (*Plan, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxFile)
 	}
-	p, err := Decode(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return p, nil
+	return data, nil
 }
 
-// WriteFile writes a plan file; readers see the old file or the whole new one.
-func WriteFile(path string, p *Plan) error { return WriteAtomic(path, p.Encode(), 0o644) }
+// WriteFile writes the file of a plan; readers see the old file or the whole new one. Programs that no typed plan stands for are no file.
+func WriteFile(path string, p *Plan) error {
+	if p.Typed == nil {
+		return fmt.Errorf("%s: programs of roles are no plan file", path)
+	}
+	return WriteAtomic(path, p.Typed, 0o644)
+}
 
 // WriteAtomic writes a file so that nothing half-written is ever seen under its name.
 func WriteAtomic(path string, data []byte, mode os.FileMode) error {

@@ -1529,7 +1529,7 @@ func TestMutations(t *testing.T) {
 	for _, mu := range mutations {
 		t.Run(mu.plan+"/"+mu.name, func(t *testing.T) {
 			ran++
-			p, err := plan.Decode(bases[mu.plan].Encode())
+			p, err := plan.DecodeProjection(bases[mu.plan].EncodeProjection())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -1603,9 +1603,9 @@ func (m *mutant) recast(item, bits int, mode plan.Mode) {
 func TestMaterialFits(t *testing.T) {
 	for name, base := range plans(t) {
 		t.Run(name, func(t *testing.T) {
-			data := base.Encode()
+			data := base.EncodeProjection()
 			refused := func(item int, what string, edit func(m *mutant, it plan.Item)) {
-				p, err := plan.Decode(data)
+				p, err := plan.DecodeProjection(data)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -1731,10 +1731,10 @@ func TestAcceptedOutputs(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(7, 8))
 	for _, name := range []string{"small", "views", "auction", "keys", "points", "choices", "hinges"} { // without truncation, which rounds at random
-		data := bases[name].Encode()
+		data := bases[name].EncodeProjection()
 		accepted := 0
 		for range tries {
-			p, err := plan.Decode(data)
+			p, err := plan.DecodeProjection(data)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -59,6 +59,7 @@ const (
 	MessageReceivers = "V29"
 	NotAllowed       = "V30"
 	KeyReused        = "V31"
+	NoType           = "V32"
 )
 
 // Codes lists all codes with what they mean.
@@ -94,6 +95,7 @@ var Codes = []Code{
 	{MessageReceivers, "message-receivers", "a masked value does not go from all who hold its mask to all parties"},
 	{NotAllowed, "not-allowed", "an output derives from the data of an owner whose permission the manifest does not record"},
 	{KeyReused, "key-reused", "the roots of keys serve a second time: for other keys, or as a mask"},
+	{NoType, "no-type", "a step of the typed plan has no type: there are no programs of roles"},
 }
 
 // CodeOf returns the code with an id.

@@ -159,10 +159,10 @@ func TestHostile(t *testing.T) {
 		if name == "mnist" {
 			continue
 		}
-		data := base.Encode()
+		data := base.EncodeProjection()
 		accepted := 0
 		for range rounds {
-			p, err := plan.Decode(data)
+			p, err := plan.DecodeProjection(data)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -227,7 +227,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add(uint64(i), uint64(i), byte(i))
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64, n byte) {
-		p, err := plan.Decode(bases[names[int(n)%len(names)]].Encode())
+		p, err := plan.DecodeProjection(bases[names[int(n)%len(names)]].EncodeProjection())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,6 +253,19 @@ func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		if err := Check(p).Err(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestEveryCodeHasAPlace: docs/typed-plan.md says of every finding where a typed plan stops what it is about.
+func TestEveryCodeHasAPlace(t *testing.T) {
+	page, err := os.ReadFile("../../docs/typed-plan.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Codes {
+		if !strings.Contains(string(page), "\n| "+c.String()+" | ") {
+			t.Errorf("%s has no row", c)
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/control"
@@ -256,7 +257,7 @@ func (s *suite) compiled(row benchRow, m bench.Model, net string, transports []s
 		}
 		return out, nil
 	}
-	p, err := plan.ReadFile(filepath.Join(dir, benchPlan))
+	p, err := typed.ReadFile(filepath.Join(dir, benchPlan))
 	if err != nil {
 		return nil, err
 	}
@@ -434,7 +435,7 @@ func readPrepared(dir string) (*bench.Prepared, *bench.Machine, error) {
 	var err error
 	p := &bench.Prepared{Model: bench.Model{Name: c.Name, Batch: c.Batch}, Seconds: c.Seconds}
 	file := filepath.Join(dir, benchPlan)
-	if p.Plan, err = plan.ReadFile(file); err != nil {
+	if p.Plan, err = typed.ReadFile(file); err != nil {
 		return nil, nil, err
 	}
 	p.Weights = func() ([][]uint64, error) { return planWeights(p.Plan, file, "") }

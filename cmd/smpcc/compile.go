@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ import (
 
 func compileCommand() *cobra.Command {
 	var s source
-	var out string
+	var out, projections string
 	c := &cobra.Command{
 		Use:   "compile MODEL|PROGRAM [-o PLAN]",
 		Short: "Compile a model or program to a plan",
@@ -28,6 +29,7 @@ that owner: PLAN.OWNER.weights.npz.`,
 	}
 	s.flags(c)
 	c.Flags().StringVarP(&out, "output", "o", "", "`PLAN` file to write (default: the source's name with .plan)")
+	c.Flags().StringVar(&projections, "projections", "", "`DIR` in which to write what each role runs, to read: DIR/ROLE.txt. Servers derive it from the plan and read no such file")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		path := args[0]
 		if is, err := isPlan(path); err != nil {
@@ -68,13 +70,23 @@ that owner: PLAN.OWNER.weights.npz.`,
 			}
 			written = append(written, f)
 		}
+		if projections != "" {
+			files, err := writeProjections(projections, p)
+			if written = append(written, files...); err != nil {
+				return undo(err)
+			}
+		}
 		if err := plan.WriteFile(out, p); err != nil {
 			return undo(err)
 		}
 		w := c.OutOrStdout()
 		fmt.Fprintf(w, "%s: plan %s\n", out, p.Digest())
 		for _, f := range written {
-			fmt.Fprintf(w, "%s: weights, for their owner only\n", f)
+			what := "weights, for their owner only"
+			if filepath.Ext(f) == ".txt" {
+				what = "what the role runs, to read"
+			}
+			fmt.Fprintf(w, "%s: %s\n", f, what)
 		}
 		for _, a := range p.Manifest.Accuracy {
 			fmt.Fprintf(w, "%s: %s\n", a.Output, a)
@@ -90,6 +102,21 @@ that owner: PLAN.OWNER.weights.npz.`,
 		return err
 	}
 	return c
+}
+
+// writeProjections writes what each role runs as text, and returns the files that it has written.
+func writeProjections(dir string, p *plan.Plan) (written []string, err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	for _, role := range p.Roles() {
+		f := filepath.Join(dir, role+".txt")
+		if err := plan.WriteAtomicTo(f, 0o644, func(w io.Writer) error { return p.Text(w, role) }); err != nil {
+			return written, err
+		}
+		written = append(written, f)
+	}
+	return written, nil
 }
 
 func passesCommand() *cobra.Command {

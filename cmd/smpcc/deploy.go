@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
@@ -255,7 +256,7 @@ const leastDigest = 8
 // digestOf returns the digest of a plan that is named by its file, or by the start of its digest at a server.
 func digestOf(c *cobra.Command, op *control.Operator, role, name string) (string, error) {
 	if _, err := os.Stat(name); err == nil {
-		p, err := plan.ReadFile(name)
+		p, err := typed.ReadFile(name)
 		if err != nil {
 			return "", err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/runtime/client"
@@ -71,7 +72,7 @@ a session may take the servers decide.`,
 		if err := patience(cfg, timeout); err != nil {
 			return err
 		}
-		p, err := plan.ReadFile(args[0])
+		p, err := typed.ReadFile(args[0])
 		if err != nil {
 			return err
 		}
@@ -381,7 +382,7 @@ func (o *operator) each(f func(cl *control.Client, suffix string) error) (err er
 	if o.planFile == "" {
 		return usagef("%s names no plan; give --plan FILE", o.config)
 	}
-	if o.plan, err = plan.ReadFile(o.planFile); err != nil {
+	if o.plan, err = typed.ReadFile(o.planFile); err != nil {
 		return err
 	}
 	for w := range o.cfg.Workers {

@@ -9,6 +9,7 @@ import (
 
 	"smpcc/backend/audit"
 	"smpcc/backend/audit/draw"
+	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 	"smpcc/ir/text"
 )
@@ -20,7 +21,8 @@ func inspectCommand() *cobra.Command {
 		Use:   "inspect PLAN|MODEL|PROGRAM",
 		Short: "Print the IR at any level, or a party's program",
 		Long: `Inspect prints what the compiler made: the graph as the user wrote it, the fixed-point form with widths, the share-level
-form with every opening, or the plan itself. Each line carries owners and the position in the user's source. The text of
+form with every opening, or the plan itself: the one typed program that roles agree on, which an auditor reads, or with --party what
+a party runs, which follows from it. Each line carries owners and the position in the user's source. The text of
 the IR levels can be read back: save it as FILE.ir and inspect that. With --format svg a level is drawn as on the audit page:
 stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values. With --view ROLE each
 line says what that role has of the value: itself, a share, what is masked, or nothing.`,
@@ -28,14 +30,14 @@ line says what that role has of the value: itself, a share, what is masked, or n
 	}
 	s.flags(c)
 	c.Flags().StringVar(&level, "level", "share", "graph, fixed, share or plan")
-	c.Flags().StringVar(&party, "party", "", "with --level plan: only the program of `PARTY`")
+	c.Flags().StringVar(&party, "party", "", "with --level plan: the program of `PARTY`, or of the dealer")
 	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
 	c.Flags().StringVar(&view, "view", "", "say at each value what `ROLE` has of it; with --level plan: only its program")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
 		p, _, err := s.unverified(c, args[0], nil)
 		if err != nil {
-			return err
+			return noType(args[0], err)
 		}
 		if view != "" && !slices.Contains(p.Roles(), view) {
 			return usagef("--view %s: the roles are %s", view, strings.Join(p.Roles(), ", "))
@@ -49,7 +51,14 @@ line says what that role has of the value: itself, a share, what is masked, or n
 			}
 			switch format {
 			case "text":
-				return p.Text(w, party)
+				if party != "" {
+					return p.Text(w, party)
+				}
+				t, err := typed.Decode(p.Typed)
+				if err != nil {
+					return err
+				}
+				return t.Text(w)
 			case "json":
 				return p.JSON(w)
 			}

@@ -8,12 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 )
 
 func TestMain(m *testing.M) {
@@ -71,28 +71,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("stdout.txt"), []byte(ts.ReadFile("stdout")), 0o600))
 }
 
-// unmask writes a plan in which the first party sends one value as it is: unmask PLAN TO.
+// unmask writes a plan whose first output is a value that is still under its mask: unmask PLAN TO.
 func unmask(ts *testscript.TestScript, neg bool, args []string) {
-	p, err := plan.ReadFile(ts.MkAbs(args[0]))
+	data, err := plan.ReadFileBytes(ts.MkAbs(args[0]))
 	ts.Check(err)
-	g := &p.Programs[0]
-	made := map[int]*plan.Step{}
-	for r := range g.Online {
-		round := &g.Online[r]
-		for i := range round.Steps {
-			made[round.Steps[i].Dst] = &round.Steps[i]
-		}
-		for i := range round.Opens {
-			o := &round.Opens[i]
-			if s := made[o.Src]; o.Kind == plan.OpenWire && s != nil && s.Op == plan.StepAdd {
-				zero := plan.Step{Op: plan.StepZero, Dst: len(g.Slots), Node: s.Node}
-				g.Slots = append(g.Slots, plan.Slot{Len: o.Len, Offset: g.Words})
-				g.Words += o.Len
-				s.Src[1] = zero.Dst // where the mask was
-				round.Steps = slices.Insert(round.Steps, 0, zero)
-				ts.Check(plan.WriteFile(ts.MkAbs(args[1]), p))
-				return
-			}
+	f := &struct {
+		Manifest plan.Manifest `pb:"1"`
+		Program  typed.Program `pb:"2"`
+	}{}
+	ts.Check(plan.DecodeAs(plan.Version, data, f))
+	opened := -1
+	for i, s := range f.Program.Steps {
+		switch {
+		case s.Op == typed.OpShare && opened < 0:
+			opened = i
+		case s.Op == typed.OpReveal && opened >= 0:
+			s.Src[0] = opened
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), plan.EncodeAs(plan.Version, f), 0o600))
+			return
 		}
 	}
 	ts.Fatalf("no masked value found")

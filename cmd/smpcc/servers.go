@@ -20,6 +20,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/attest"
@@ -143,7 +144,7 @@ There is no mode without certificates and no default policy.`,
 		var p *plan.Plan
 		switch {
 		case cfg.Plan != "":
-			if p, err = plan.ReadFile(cfg.Plan); err != nil {
+			if p, err = typed.ReadFile(cfg.Plan); err != nil {
 				return err
 			}
 		case cfg.Plans == "" && len(cfg.PlanClients) == 0:

@@ -9,6 +9,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/disk"
 )
@@ -67,7 +68,7 @@ func readPlan(path string) (*plan.Plan, error) {
 	if !is {
 		return nil, usagef("%s is not a plan; compile it first", path)
 	}
-	p, err := plan.ReadFile(path)
+	p, err := typed.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

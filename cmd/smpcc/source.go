@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
+	"smpcc/backend/verify"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -439,9 +442,18 @@ func notFound(path string, err error) error {
 func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
 	p, comp, err := s.unverified(c, path, data)
 	if err != nil || comp != nil { // compiling ends with verification
-		return p, comp, err
+		return p, comp, noType(path, err)
 	}
 	return p, nil, smpcc.Accept(path, p)
+}
+
+// noType says of a plan that has no type what is said of plans that do not verify.
+func noType(path string, err error) error {
+	if e := (*typed.Error)(nil); errors.As(err, &e) {
+		return diag.Errorf(diag.Pos{File: path}, "the plan does not verify: %v: %v", verify.CodeOf(verify.NoType), e).
+			WithHint("smpcc verify %s lists all findings; compile the source again, and report it if that does not help", path)
+	}
+	return err
 }
 
 // unverified is load for commands that also read plans which do not verify.
@@ -456,7 +468,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}
 		}
-		p, err := plan.ReadFile(path)
+		p, err := typed.ReadFile(path)
 		return p, nil, err
 	}
 	opt, err := s.options(c, path, data)

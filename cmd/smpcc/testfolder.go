@@ -96,7 +96,7 @@ func readModelSet(dir string, ins, outs []onnx.InputInfo) testSet {
 				return s
 			}
 		}
-		s.want[k] = typed{want[k]}
+		s.want[k] = ofKind{want[k]}
 	}
 	return s
 }
@@ -157,11 +157,11 @@ func readProgramFolder(dir, program string) (testFolder, error) {
 	return f, nil
 }
 
-// typed is an expected tensor whose kind its file says.
-type typed struct{ data *ir.Tensor }
+// ofKind is an expected tensor whose kind its file says.
+type ofKind struct{ data *ir.Tensor }
 
 // as returns the data; the kinds must agree.
-func (t typed) as(e ir.Elem) (*exact.Tensor, error) {
+func (t ofKind) as(e ir.Elem) (*exact.Tensor, error) {
 	if t.data.Elem != e {
 		return nil, fmt.Errorf("is %v, want %v", e, t.data.Elem)
 	}

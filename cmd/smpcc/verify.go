@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/backend/verify"
 )
 
@@ -18,7 +22,8 @@ func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify PLAN|MODEL|PROGRAM",
 		Short: "Prove on the plan alone what leaves each party, and under which mask",
-		Long: `Verify reads the programs of all roles without the compiler and proves that every message of a party is covered by fresh
+		Long: `Verify types the plan, one step after the other, and says what the types tell: openings by row, outputs with their receivers, owners and
+bits, and what is assumed to stay in its range. Then it reads the programs of all roles that follow from the plan, without the compiler, and proves that every message of a party is covered by fresh
 uniform bits of its own that mask no other message, that no mask is left in an output but by rounding, that outputs go to the
 receivers of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
 parties that follow their programs (semi-honest). Findings have stable codes; with any, the exit code is 1 and the plan must
@@ -31,21 +36,33 @@ not be run.
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		p, _, err := s.unverified(c, args[0], nil)
-		if err != nil {
+		var r *verify.Report
+		digest, facts := "", (*typed.Facts)(nil)
+		if e := (*typed.Error)(nil); errors.As(err, &e) {
+			if digest, r, err = untyped(args[0], e); err != nil {
+				return err
+			}
+		} else if err != nil {
 			return err
+		} else {
+			f, err := typed.FactsOf(p)
+			if err != nil {
+				return err
+			}
+			digest, r, facts = p.Digest(), verify.Check(p), &f
 		}
-		r := verify.Check(p)
 		w := c.OutOrStdout()
 		if asJSON {
 			b, err := json.MarshalIndent(struct {
-				PlanDigest string `json:"plan_digest"`
+				PlanDigest string       `json:"plan_digest"`
+				Typed      *typed.Facts `json:"typed,omitempty"`
 				*verify.Report
-			}{p.Digest(), r}, "", "  ")
+			}{digest, facts, r}, "", "  ")
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(w, "%s\n", b)
-		} else if err := verifyText(w, p, r); err != nil {
+		} else if err := verifyText(w, digest, facts, r); err != nil {
 			return err
 		}
 		if !r.OK {
@@ -54,6 +71,17 @@ not be run.
 		return nil
 	}
 	return c
+}
+
+// untyped returns the digest and the report of a plan file whose program has no type.
+func untyped(path string, e *typed.Error) (string, *verify.Report, error) {
+	data, err := plan.ReadFileBytes(path)
+	if err != nil {
+		return "", nil, err
+	}
+	sum := sha256.Sum256(data)
+	finding := verify.Finding{Code: verify.NoType, Name: verify.CodeOf(verify.NoType).Name, Step: e.Text, What: fmt.Sprintf("step %d: %v", e.Step, e.Err)}
+	return hex.EncodeToString(sum[:]), &verify.Report{Proved: []verify.Fact{}, Assumed: []string{}, Findings: []verify.Finding{finding}}, nil
 }
 
 // codesText lists the codes for the help text.
@@ -74,8 +102,8 @@ func findings(r *verify.Report) string {
 }
 
 // verifyText writes a report for a person.
-func verifyText(w io.Writer, p *plan.Plan, r *verify.Report) error {
-	fmt.Fprintf(w, "plan %s\n", p.Digest())
+func verifyText(w io.Writer, digest string, facts *typed.Facts, r *verify.Report) error {
+	fmt.Fprintf(w, "plan %s\n", digest)
 	if !r.OK {
 		fmt.Fprintf(w, "\nNot verified\n")
 		for _, f := range r.Findings {
@@ -86,6 +114,7 @@ func verifyText(w io.Writer, p *plan.Plan, r *verify.Report) error {
 		}
 		return nil
 	}
+	fmt.Fprintf(w, "\nTyped: %d steps, each a row of docs/protocols.md; the programs of all roles follow from them\n%v", facts.Steps, facts)
 	fmt.Fprintf(w, "\nProved, for each party against all the others together\n")
 	wide := 0
 	for _, f := range r.Proved {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/control"
 )
 
@@ -53,7 +54,7 @@ func Open(config, planFile string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.ReadFile(planFile)
+	p, err := typed.ReadFile(planFile)
 	if err != nil {
 		return nil, err
 	}

@@ -112,7 +112,7 @@ func TestRun(t *testing.T) {
 // TestMutatedPlans changes numbers of a good plan at random and runs what validation accepts: it may compute anything, but
 // must neither crash nor hang, nor take memory that it does not use.
 func TestMutatedPlans(t *testing.T) {
-	data := compiled(t).Plan.Encode()
+	data := compiled(t).Plan.EncodeProjection()
 	r := rand.New(rand.NewPCG(7, 8))
 	rounds := 2000
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
@@ -120,7 +120,7 @@ func TestMutatedPlans(t *testing.T) {
 	}
 	accepted := 0
 	for range rounds {
-		p, err := plan.Decode(data)
+		p, err := plan.DecodeProjection(data)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/grpcnet"
@@ -134,7 +135,7 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 			what = fmt.Sprintf("plan %.16s, deployed", file.record.Plan)
 		}
 	}
-	p, err := plan.ReadFile(file.file)
+	p, err := typed.ReadFile(file.file)
 	if err = errors.Join(err, file.err); err != nil {
 		add(what, err, "")
 		return nil

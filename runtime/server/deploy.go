@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
@@ -119,7 +120,7 @@ func (c *Config) planFiles(name string) (out []planFile, err error) {
 		if own := f.file + "." + name + ".weights.npz"; exists(own) {
 			f.weights = own
 		}
-		p, err := plan.ReadFile(f.file)
+		p, err := typed.ReadFile(f.file)
 		if f.err = err; err == nil {
 			if f.record.Plan = p.Digest(); away[f.record.Plan] {
 				continue
@@ -171,7 +172,7 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	p, err := plan.ReadFile(f.file)
+	p, err := typed.ReadFile(f.file)
 	if err != nil {
 		return nil, err
 	}

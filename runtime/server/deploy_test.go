@@ -22,6 +22,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/client"
 	"smpcc/runtime/control"
@@ -553,36 +554,16 @@ func TestHostileDeployments(t *testing.T) {
 	}
 	third := m.variant("c")
 	good := third.plan.Encode()
-	bent := func(change func(p *plan.Plan)) *plan.Plan {
-		p, err := plan.Decode(good)
+	bent := func(change func(m *plan.Manifest)) *typed.Checked {
+		c, err := typed.Decode(good)
 		if err != nil {
 			t.Fatal(err)
 		}
-		change(p)
-		return p
+		change(c.Manifest)
+		return c
 	}
-	open := bent(func(p *plan.Plan) { // one value goes out without its mask
-		g := &p.Programs[0]
-		made := map[int]*plan.Step{}
-		for r := range g.Online {
-			round := &g.Online[r]
-			for i := range round.Steps {
-				made[round.Steps[i].Dst] = &round.Steps[i]
-			}
-			for _, o := range round.Opens {
-				if s := made[o.Src]; o.Kind == plan.OpenWire && s != nil && s.Op == plan.StepAdd {
-					zero := plan.Step{Op: plan.StepZero, Dst: len(g.Slots), Node: s.Node}
-					g.Slots = append(g.Slots, plan.Slot{Len: o.Len, Offset: g.Words})
-					g.Words += o.Len
-					s.Src[1] = zero.Dst // where the mask was
-					round.Steps = slices.Insert(round.Steps, 0, zero)
-					return
-				}
-			}
-		}
-		t.Fatal("no masked value found")
-	})
-	nobody := bent(func(p *plan.Plan) { p.Manifest.Policies = nil })
+	open := bent(func(m *plan.Manifest) { m.Allowed = nil }) // outputs that no owner lets out
+	nobody := bent(func(m *plan.Manifest) { m.Policies = nil })
 	type try struct {
 		what, want string
 		change     func(d *control.Deployment)
@@ -597,7 +578,7 @@ func TestHostileDeployments(t *testing.T) {
 			d.Plan = write("x", b)
 		}},
 		{"another plan than it says", "want", func(d *control.Deployment) { d.Plan = write("x", second.plan.Encode()) }},
-		{"a plan that shows data", "would not keep data private", func(d *control.Deployment) { d.Plan, d.Digest = write("x", open.Encode()), open.Digest() }},
+		{"a plan that shows data", "has no type", func(d *control.Deployment) { d.Plan, d.Digest = write("x", open.Encode()), open.Digest() }},
 		{"a plan under no policy", "under no policy", func(d *control.Deployment) { d.Plan, d.Digest = write("x", nobody.Encode()), nobody.Digest() }},
 		{"a plan of others", "the certificate names", func(d *control.Deployment) {
 			d.Plan, d.Digest = write("x", trial().plan.Encode()), trial().plan.Digest()

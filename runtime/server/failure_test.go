@@ -128,8 +128,7 @@ func TestFaults(t *testing.T) {
 	t.Run("another plan", func(t *testing.T) {
 		f.t = t
 		f.kill("p1")
-		other := *m.plan
-		other.Manifest.Name += "-other"
+		other := renamed(t, m.plan, "-other")
 		good, err := os.ReadFile(f.path("plan"))
 		if err != nil {
 			t.Fatal(err)

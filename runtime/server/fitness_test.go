@@ -63,9 +63,8 @@ func TestNotReady(t *testing.T) {
 
 	h.stop("p1")
 	good := h.m
-	other := *good.plan
-	other.Manifest.Name += "-other"
-	h.m = &model{plan: &other, weights: good.weights}
+	other := renamed(t, good.plan, "-other")
+	h.m = &model{plan: other, weights: good.weights}
 	h.must("p1")
 	ready(t, addr, http.StatusServiceUnavailable, "p1 runs plan")
 	h.stop("p1")

@@ -26,6 +26,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/runtime/client"
@@ -60,7 +61,7 @@ func serve(config string) error {
 	if err != nil {
 		return err
 	}
-	p, err := plan.ReadFile(cfg.Plan)
+	p, err := typed.ReadFile(cfg.Plan)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/disk"
 )
@@ -42,7 +42,7 @@ func (c *Config) KeptPlans() (digests []string, err error) {
 		return nil, err
 	}
 	if c.Plan != "" {
-		p, err := plan.ReadFile(c.Plan)
+		p, err := typed.ReadFile(c.Plan)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/server"
@@ -38,9 +40,8 @@ func TestStateOfOldPlans(t *testing.T) {
 		h.stop(r)
 	}
 	first := h.m
-	other := *first.plan
-	other.Manifest.Name += "-2"
-	h.m = &model{plan: &other, weights: first.weights, input: first.input, want: first.want, atol: first.atol}
+	other := renamed(t, first.plan, "-2")
+	h.m = &model{plan: other, weights: first.weights, input: first.input, want: first.want, atol: first.atol}
 	state := h.cfg["p0"].State
 	for _, name := range []string{"setup-0011223344556677.ABC.making", "ledger.db.XYZ.making"} {
 		old := filepath.Join(state, name)
@@ -141,4 +142,19 @@ func TestLogIsArchived(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// renamed returns the plan under another name, which is another plan.
+func renamed(t *testing.T, p *plan.Plan, suffix string) *plan.Plan {
+	t.Helper()
+	c, err := typed.Decode(p.Typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Manifest.Name += suffix
+	other, err := c.Project()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return other
 }

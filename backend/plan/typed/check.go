@@ -3,6 +3,7 @@ package typed
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"smpcc/backend/plan"
 )
@@ -80,6 +81,7 @@ type Site struct {
 	Program  *Program
 	Manifest *plan.Manifest
 	Types    []Type // of all earlier values
+	checked  *Checked
 }
 
 // arg returns an argument as an int.
@@ -91,7 +93,21 @@ type Checked struct {
 	Manifest *plan.Manifest
 	Types    []Type
 	Need     [][]Def // by step
+	fixed    []*fixed
+	roots    []root
 }
+
+// A fixed is what is known of the words of a constant.
+type fixed struct {
+	data      []uint64
+	views     int    // that stand on it here
+	magnitude uint64 // the largest, as signed numbers
+	bits      int    // that hold all words
+	uniform   bool   // all are the same
+}
+
+// A root is the opened value whose mask an opened value has, and how often each of its elements stands in the value, one behind the other.
+type root struct{ base, points int }
 
 // An Error says where a program has no type, and why.
 type Error struct {
@@ -106,14 +122,22 @@ func (e *Error) Error() string { return fmt.Sprintf("step %d: %v [%s]", e.Step, 
 // Unwrap returns what is wrong.
 func (e *Error) Unwrap() error { return e.Err }
 
-// maxLen bounds the elements of a value.
-const maxLen = 1 << 28
+// maxLen bounds the elements of a value, maxSteps the steps of all roles together, and maxViews how many views of a constant stand one on
+// another: work and memory of whoever reads a plan grow with them.
+const (
+	maxLen   = 1 << 28
+	maxSteps = 1 << 18
+	maxViews = 4
+)
 
 // Check types all steps of a program. What has a type masks whatever leaves a party, but outputs, which go to the receivers that the
 // manifest names, with the permission of each owner of data they derive from.
 func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 	if len(m.Parties) < 2 || len(m.Parties) > 64 {
 		return nil, fmt.Errorf("typed plan of %d parties, want 2..64", len(m.Parties))
+	}
+	if len(p.Steps)*(len(m.Parties)+1) > maxSteps {
+		return nil, fmt.Errorf("%d steps of %d parties are more than %d", len(p.Steps), len(m.Parties), maxSteps)
 	}
 	c := &Checked{Program: p, Manifest: m}
 	revealed := map[int64]bool{}
@@ -129,9 +153,15 @@ func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 			return nil, &Error{i, p.StepText(i), err}
 		}
 		c.Types, c.Need = append(c.Types, t), append(c.Need, need)
+		if err := c.derive(i); err != nil {
+			return nil, &Error{i, p.StepText(i), err}
+		}
 	}
 	if len(revealed) != len(m.Outputs) {
 		return nil, fmt.Errorf("%d of %d outputs of the manifest are revealed", len(revealed), len(m.Outputs))
+	}
+	if err := c.claims(); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -197,9 +227,40 @@ func (c *Checked) step(i int) (out Type, need []Def, err error) {
 	return out, need, nil
 }
 
+// derive notes what later steps ask of a constant, and of an opened value.
+func (c *Checked) derive(i int) error {
+	s := &c.Program.Steps[i]
+	r := root{i, 1}
+	var f *fixed
+	switch {
+	case c.Types[i].Kind == Opened:
+		if times := c.site(i).repeats(); times > 0 {
+			r = c.roots[s.Src[0]]
+			r.points *= times
+		}
+	case c.Types[i].Kind == Const && s.Op == OpConst:
+		f = &fixed{data: s.Data, uniform: true}
+		for _, w := range s.Data {
+			size := w
+			if int64(w) < 0 {
+				size = -w
+			}
+			f.magnitude, f.bits, f.uniform = max(f.magnitude, size), max(f.bits, bits.Len64(w)), f.uniform && w == s.Data[0]
+		}
+	case c.Types[i].Kind == Const:
+		of := *c.fixed[s.Src[0]]
+		f = &of
+		if f.views++; f.views > maxViews {
+			return fmt.Errorf("%d views of a constant stand on each other: fold them", f.views)
+		}
+	}
+	c.roots, c.fixed = append(c.roots, r), append(c.fixed, f)
+	return nil
+}
+
 // site returns step i with the types of its operands, of those that exist.
 func (c *Checked) site(i int) *Site {
-	s := &Site{Step: &c.Program.Steps[i], ID: i, Program: c.Program, Manifest: c.Manifest, Types: c.Types}
+	s := &Site{Step: &c.Program.Steps[i], ID: i, Program: c.Program, Manifest: c.Manifest, Types: c.Types, checked: c}
 	for _, v := range s.Src {
 		if v >= 0 && v < i {
 			s.T = append(s.T, c.Types[v])

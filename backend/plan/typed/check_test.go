@@ -87,6 +87,23 @@ func TestNoType(t *testing.T) {
 		{"an exponential is revealed", "tell of masks", func(s *sketch) {
 			instead(s, before(s, OpExpo, []int{s.last(OpShiftOpen)}, 20, 1<<30, 1<<20, 20, 50), 50)
 		}},
+		{"an output says less of its noise than there is", "lowest 18 bits of output \"out\" tell of masks, and the manifest says that 17 do", func(s *sketch) {
+			instead(s, before(s, OpWave, []int{s.last(OpShiftOpen)}, 20, 1, 1<<17, 6, 16, 40), 40)
+			s.m.Outputs[0].Noise = 17
+		}},
+		{"an output has more noise than bits", "noise in 33 of 32 bits", func(s *sketch) { s.m.Outputs[0].Noise = 33 }},
+		// what the manifest says
+		{"a ring is narrower in the manifest", "the widest ring of the manifest is 39", func(s *sketch) { s.m.RingBits = 39 }},
+		{"rounds wait for a place that is not there", "wait for \"nowhere\"", func(s *sketch) { s.m.Critical = []string{"law", "nowhere"} }},
+		{"permission for no output", "\"none\", which is no output", func(s *sketch) { s.m.Allowed = append(s.m.Allowed, plan.Allowance{Output: "none"}) }},
+		// work
+		{"views of a constant on each other", "5 views of a constant", func(s *sketch) {
+			k := before(s, OpConst, nil, 4)
+			s.p.Steps[k].Data = []uint64{1, 2, 3, 4}
+			for range 5 {
+				k = before(s, OpReshape, []int{k})
+			}
+		}},
 		// shares of zero
 		{"an output is taken again", "operand 0 is done", func(s *sketch) {
 			s.row(OpUnmask, []int{len(s.p.Steps) - 1}, 32)
@@ -175,7 +192,7 @@ func TestNoType(t *testing.T) {
 			continue
 		}
 		var at *Error
-		if !errors.As(err, &at) && !strings.Contains(c.want, "outputs") {
+		if !errors.As(err, &at) && !strings.Contains(c.want, "outputs") && s.m.RingBits == 64 && len(s.m.Critical) == 0 && len(s.m.Allowed) == 2 { // these are of no step
 			t.Errorf("%s: %v does not say where", c.name, err)
 		}
 	}
@@ -199,6 +216,18 @@ func TestPage(t *testing.T) {
 		if !strings.Contains(string(page), "`"+step.Name+"`") {
 			t.Errorf("step %s is not named", step.Name)
 		}
+	}
+}
+
+// TestTooManySteps: what a plan asks of its reader is bounded.
+func TestTooManySteps(t *testing.T) {
+	s := reluPlan(t)
+	zero := s.p.Steps[0]
+	for len(s.p.Steps)*3 <= maxSteps {
+		s.p.Steps = append(s.p.Steps, zero)
+	}
+	if _, err := Check(&s.m, &s.p); err == nil || !strings.Contains(err.Error(), "steps of 2 parties are more than") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -25,7 +25,7 @@ func newSketch(t testing.TB, parties, n int) *sketch {
 	for i := range parties {
 		s.m.Parties = append(s.m.Parties, fmt.Sprintf("p%d", i))
 	}
-	s.m.Dealer = "d"
+	s.m.Dealer, s.m.RingBits = "d", 64
 	s.p.Nodes = []string{"law"}
 	return s
 }

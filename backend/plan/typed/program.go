@@ -25,8 +25,14 @@ type Step struct {
 	Node int      `pb:"5"`
 }
 
-// Text writes the program as a person reads it, with the type of each value: what an auditor reads.
+// Text writes the plan as a person reads it: its manifest, then each step with the type of its value. It is what an auditor reads.
 func (c *Checked) Text(w io.Writer) error {
+	if err := c.Manifest.Text(w, c.Digest()); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
 	for i := range c.Program.Steps {
 		if _, err := fmt.Fprintf(w, "%s : %v\n", c.Program.StepText(i), c.Types[i]); err != nil {
 			return err

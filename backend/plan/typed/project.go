@@ -35,8 +35,9 @@ func (c *Checked) Project() (*plan.Plan, error) {
 	e := c.emit(len(c.Manifest.Parties))
 	e.Finish()
 	if err := e.Plan.Validate(); err != nil {
-		return nil, fmt.Errorf("internal error: projected plan: %w", err)
+		return nil, fmt.Errorf("projected plan: %w", err)
 	}
+	e.Plan.Typed = c.Encode()
 	return e.Plan, nil
 }
 

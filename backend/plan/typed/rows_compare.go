@@ -218,31 +218,33 @@ func truth(b bool) uint64 {
 // root returns the opened value whose mask an opened value has, and how often each of its elements stands in the value, one behind the
 // other: constants move the public part of a value and leave its mask.
 func (s *Site) root(v int) (base, points int) {
-	for points = 1; ; {
-		step := &s.Program.Steps[v]
-		times := 1
-		switch step.Op {
-		case OpReshape:
-		case OpAdd, OpSub:
-			if s.Types[step.Src[1]].Kind != Const || s.Types[step.Src[0]].Kind == Const {
-				return v, points
-			}
-		case OpView:
-			c := viewOf(&Site{Step: step})
-			d, st := canonical(c.Dims, c.SrcStrides)
-			n := s.Types[step.Src[0]].Len
-			if n > 0 && c.Src == 0 && len(d) > 0 && st[len(d)-1] == 0 {
-				times = int(d[len(d)-1])
-				d, st = d[:len(d)-1], st[:len(d)-1]
-			}
-			if c.Src != 0 || len(d) > 1 || len(d) == 1 && (st[0] != 1 || int(d[0]) != n) || len(d) == 0 && n != 1 {
-				return v, points
-			}
-		default:
-			return v, points
+	r := s.checked.roots[v]
+	return r.base, r.points
+}
+
+// repeats returns how often each element of the operand's mask stands in the mask of the step's value, one behind the other; 0 if that is
+// another mask.
+func (s *Site) repeats() int {
+	switch s.Op {
+	case OpReshape:
+		return 1
+	case OpAdd, OpSub:
+		if s.T[1].Kind == Const && s.T[0].Kind != Const {
+			return 1
 		}
-		v, points = step.Src[0], points*times
+	case OpView:
+		c, times := viewOf(s), 1
+		d, st := canonical(c.Dims, c.SrcStrides)
+		n := s.T[0].Len
+		if n > 0 && c.Src == 0 && len(d) > 0 && st[len(d)-1] == 0 {
+			times = int(d[len(d)-1])
+			d, st = d[:len(d)-1], st[:len(d)-1]
+		}
+		if c.Src == 0 && (len(d) == 1 && st[0] == 1 && int(d[0]) == n || len(d) == 0 && n == 1) {
+			return times
+		}
 	}
+	return 0
 }
 
 var msbRow = &Row{Name: "msb", Doc: "z = [x < 0] = top(m) XOR top(r) XOR [m < r], the last on all bits but the top one, which y must hold", Source: treeSource,

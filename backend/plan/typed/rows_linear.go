@@ -121,7 +121,7 @@ var xorRow = &Row{Name: "xor", Doc: "z = x XOR y; a constant joins party 0's sha
 		if err == nil && (t.Mode != plan.Xor || s.T[0].Len != s.T[1].Len) {
 			err = fmt.Errorf("operands are %v and %v", s.T[0], s.T[1])
 		}
-		if s.T[1].Kind == Const && t.Bits == 1 && s.uniform(s.Src[1], 1) { // the complement of a sign is one
+		if s.T[1].Kind == Const && t.Bits == 1 && s.fixed(s.Src[1]).uniform && s.fixed(s.Src[1]).magnitude == 1 && s.fixed(s.Src[1]).bits == 1 { // the complement of a sign is one
 			t.Sign, t.SignOf = -s.T[0].Sign, s.T[0].SignOf
 		}
 		return t, err
@@ -144,48 +144,8 @@ var xorRow = &Row{Name: "xor", Doc: "z = x XOR y; a constant joins party 0's sha
 		return out
 	}}
 
-// constant returns the words of a constant, seen through views that leave out nothing that matters.
-func (s *Site) constant(v int) []uint64 {
-	for {
-		step := &s.Program.Steps[v]
-		if step.Op == OpConst {
-			return step.Data
-		}
-		v = step.Src[0]
-	}
-}
-
-// uniform reports whether all elements of a constant are the word.
-func (s *Site) uniform(v int, word uint64) bool {
-	for _, w := range s.constant(v) {
-		if w != word {
-			return false
-		}
-	}
-	return true
-}
-
-// within reports whether all words of a constant have no more than the given bits.
-func (s *Site) within(v, bits int) bool {
-	for _, w := range s.constant(v) {
-		if w != low(w, bits) {
-			return false
-		}
-	}
-	return true
-}
-
-// magnitude returns the largest magnitude of the words of a constant, as signed numbers.
-func (s *Site) magnitude(v int) uint64 {
-	most := uint64(0)
-	for _, w := range s.constant(v) {
-		if int64(w) < 0 {
-			w = -w
-		}
-		most = max(most, w)
-	}
-	return most
-}
+// fixed returns what is known of the words of a constant.
+func (s *Site) fixed(v int) *fixed { return s.checked.fixed[v] }
 
 // elementwise gives a linear row of one operand that acts on each element alike.
 func elementwise(name, doc string, args []string, op plan.StepOp, rule func(s *Site, t Type) (Type, error), fn func(s *Site, x uint64) uint64) *Row {
@@ -507,7 +467,7 @@ var joinRow = &Row{Name: "join", Doc: "z[o] = x[o], y[o], ... one behind the oth
 			}
 		}
 		for i, v := range s.Src { // constants may be negative numbers
-			if s.T[i].Kind == Const && !s.within(v, s.result().Bits) {
+			if s.T[i].Kind == Const && s.fixed(v).bits > s.result().Bits {
 				return e.cut(out, s.result().Bits)
 			}
 		}

@@ -56,7 +56,7 @@ func products(name, doc string, args []string, more bool, b bilinear) *Row {
 			out.Len = int(n)
 			size := func(i int) uint64 { // the largest number that the other factor's noise meets
 				if s.T[i].Kind == Const {
-					return s.magnitude(s.Src[i])
+					return s.fixed(s.Src[i]).magnitude
 				}
 				return 1 << (s.T[i].Bits - 1)
 			}
