@@ -145,8 +145,9 @@ It takes the server's own certificate, or one that is named in plan_clients of i
 			if err != nil {
 				return err
 			}
-			bar.done()
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%s%s: plan %.16s is %s\n", role, suffix, s.Plan, stateText(s))
+			if bar.done(); wait == 0 { // or what comes of it is said below
+				_, err = fmt.Fprintf(c.OutOrStdout(), "%s%s: plan %.16s is %s\n", role, suffix, s.Plan, stateText(s))
+			}
 			return err
 		}); err != nil || wait == 0 {
 			return err

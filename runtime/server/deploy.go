@@ -404,6 +404,9 @@ func (s *Server) withdrawHandler(ctx context.Context, peer string, req []byte) (
 	if len(r.Plan) != 64 {
 		return nil, errors.New("malformed request")
 	}
+	if p, ok := s.plans.refusedOf(r.Plan); ok && p.Source == control.FromDeployment {
+		return s.forgetRefused(p, peer)
+	}
 	d, err := s.plans.find(s.name, r.Plan)
 	if err != nil {
 		return nil, err
@@ -433,6 +436,18 @@ func (s *Server) withdrawHandler(ctx context.Context, peer string, req []byte) (
 		d.log.Info("withdrawn: it takes no more sessions", "by", peer)
 	}
 	return json.Marshal(d.planStatus())
+}
+
+// forgetRefused removes a plan that has been deployed and that a start has refused.
+func (s *Server) forgetRefused(p control.PlanStatus, peer string) ([]byte, error) {
+	if err := s.remove(s.folderOf(p.Plan)); err != nil {
+		return nil, err
+	}
+	if err := s.audit.Add(attest.Event{What: "withdraw", Role: s.name, Plan: p.Plan, Decision: "allowed", Reason: "by " + peer}); err != nil {
+		return nil, err
+	}
+	s.plans.forget(p.Plan)
+	return json.Marshal(p)
 }
 
 // plansHandler lists the plans.

@@ -912,6 +912,43 @@ func TestDeploymentsOnAFaultyDisk(t *testing.T) {
 	}
 }
 
+// TestDamagedDeployment damages a plan that has been deployed. A restart refuses it, says so, and serves the others; it can be withdrawn, or deployed again.
+func TestDamagedDeployment(t *testing.T) {
+	first, second := credit(), credit().variant("b")
+	h := newHost(t, first)
+	h.must()
+	ops := h.operator("ops")
+	file := filepath.Join(h.cfg["p0"].State, "plans", second.plan.Digest()[:16], "plan")
+	damage := func() {
+		t.Helper()
+		h.deploy(ops, second, 0)
+		h.await(ops, second, control.Serving, second.plan.Roles()...)
+		h.stop("p0")
+		if err := os.Truncate(file, 100); err != nil {
+			t.Fatal(err)
+		}
+		h.must("p0")
+		if s := h.status(ops, "p0", second); s.State != control.Refused || s.Why == "" {
+			t.Errorf("a damaged plan is %+v", s)
+		}
+		works(t, h, "beside a damaged plan")
+	}
+	damage()
+	if s, err := ops.Withdraw(limited(t), "p0", second.plan.Digest()); err != nil || s.State != control.Refused {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if s := h.status(ops, "p0", second); s.State != "" {
+		t.Errorf("it is there after its withdrawal: %+v", s)
+	}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its file is there: %v", err)
+	}
+	damage()
+	h.deploy(ops, second, 0, "p0")
+	h.await(ops, second, control.Serving, second.plan.Roles()...)
+	h.runs(second, h.of(second, "p1-client", "p1"))
+}
+
 // TestKillsWithSeveralPlans serves three plans by processes, replaces one midway, and kills roles at random while clients ask for all of them. No result is wrong, nothing masks two
 // openings, what was deployed is there after every restart, and what was withdrawn is not.
 func TestKillsWithSeveralPlans(t *testing.T) {

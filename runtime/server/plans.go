@@ -62,6 +62,23 @@ func (p *plans) turnedAway() (out []control.PlanStatus) {
 	return out
 }
 
+// refusedOf returns the plan of a digest that is found and not served.
+func (p *plans) refusedOf(digest string) (r control.PlanStatus, ok bool) {
+	for _, r := range p.turnedAway() {
+		if r.Plan == digest {
+			return r, true
+		}
+	}
+	return r, false
+}
+
+// forget forgets a plan that is found and not served.
+func (p *plans) forget(digest string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.not = slices.DeleteFunc(p.not, func(r control.PlanStatus) bool { return r.Plan == digest })
+}
+
 // A tally counts the sessions of a plan since the server's start.
 type tally struct{ done, failed atomic.Uint64 }
 
