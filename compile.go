@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"smpcc/backend"
@@ -184,6 +185,12 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if m.Weights == nil {
 		m.Weights = map[string]*ir.Tensor{}
 	}
+	if len(m.Funcs) > 0 {
+		var err error
+		if opt.Samples, err = presentSamples(m, opt.Samples); err != nil {
+			return nil, err
+		}
+	}
 	c := &Compilation{}
 	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
 	for _, file := range opt.Policies {
@@ -314,6 +321,9 @@ func Bind(p plan.Port, t *ir.Tensor) ([]uint64, error) {
 	if err := t.Check(); err != nil {
 		return nil, fail("%v", err)
 	}
+	if t.Words != nil {
+		return nil, fail("data is text, the plan wants numbers")
+	}
 	if p.Elem != "real" && t.Elem == ir.Real {
 		return nil, fail("data is real, the plan wants %s", p.Elem)
 	}
@@ -361,6 +371,15 @@ func Read(p plan.Port, words []uint64) *ir.Tensor {
 	t := ir.NewTensor(e, p.Shape)
 	for i, w := range words {
 		t.I[i] = int64(w)
+	}
+	switch {
+	case len(p.Words) > 0 && !slices.ContainsFunc(t.I, func(k int64) bool { return k < 0 || k >= int64(len(p.Words)) }):
+		t.Words = p.Words
+	case p.Decimal:
+		for i, k := range t.I {
+			t.Words = append(t.Words, strconv.FormatInt(k, 10))
+			t.I[i] = int64(i)
+		}
 	}
 	return t
 }

@@ -257,6 +257,7 @@ func rowSamples(path string, sample map[string]*ir.Tensor, opt smpcc.Options) []
 		}
 		for at := 0; at+rows <= t.Shape[0]; at += rows { // what is left over is no sample
 			part := ir.NewTensor(t.Elem, ir.Shape{rows, t.Shape[1]})
+			part.Words = t.Words
 			copy(part.F, t.F[min(len(t.F), at*t.Shape[1]):])
 			copy(part.I, t.I[min(len(t.I), at*t.Shape[1]):])
 			parts[i.Name] = append(parts[i.Name], part)
@@ -313,14 +314,20 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	dims := map[string][]string{}
+	dims, texts := map[string][]string{}, map[string]bool{}
 	if filepath.Ext(path) == ".onnx" && len(files) > 0 {
 		infos, err := onnx.Inputs(path)
 		if err != nil {
 			return nil, err
 		}
 		for _, i := range infos {
-			dims[i.Name] = i.Dims
+			dims[i.Name], texts[i.Name] = i.Dims, i.Text
+		}
+	} else if is, _ := isPlan(path); is && len(files) > 0 {
+		if p, err := plan.ReadFile(path); err == nil { // what is wrong with it, loading it says
+			for _, i := range p.Manifest.Inputs {
+				texts[i.Name] = len(i.Words) > 0
+			}
 		}
 	}
 	out := map[string]*ir.Tensor{}
@@ -331,6 +338,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 				return nil, usageError{err}
 			}
 		}
+		pre.text = texts[name]
 		t, err := readTensor(files[name], pre)
 		if err != nil {
 			return nil, err

@@ -212,6 +212,9 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	if bad {
 		return nil, errReported
 	}
+	if err := n.textual(); err != nil {
+		return nil, err
+	}
 	out, err := row.lower(n)
 	if err != nil {
 		return nil, err

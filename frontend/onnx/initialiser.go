@@ -20,6 +20,9 @@ func (r *reader) initialisers(g *pb.GraphProto) {
 		if err == nil {
 			err = r.hold(d)
 		}
+		if err == nil {
+			d, err = r.intern(d)
+		}
 		r.define(name)
 		if err != nil {
 			r.errs.Add(pos, err)

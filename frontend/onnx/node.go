@@ -42,7 +42,7 @@ func (n *node) attributes(v *version) (bad bool) {
 			fail(diag.Errorf(n.at, "attribute %s refers to a function's attribute, and there is no function", name))
 		case a.GetType() != kind.typ && a.GetType() != pb.AttributeProto_UNDEFINED:
 			fail(diag.Errorf(n.at, "attribute %s is %v, want %v", name, a.GetType(), kind.typ))
-		case math.IsNaN(float64(a.GetF())) || math.IsInf(float64(a.GetF()), 0) && n.p.GetOpType() != "Clip": // an infinite bound is none
+		case !n.finite(a):
 			fail(diag.Errorf(n.at, "attribute %s is not a finite number", name))
 		case n.attrs[name] != nil:
 			fail(diag.Errorf(n.at, "attribute %s appears twice", name))
@@ -130,6 +130,7 @@ func (n *node) data(i int) *ir.Tensor {
 		if t := n.r.inits[w]; t == n.r.m.Weights[w] {
 			return t
 		}
+		return n.r.written[v]
 	}
 	return nil
 }
@@ -305,4 +306,17 @@ func (n *node) want(name string, def int, allowed ...int) error {
 		return fmt.Errorf("%s=%d is not supported, want %s", name, v, strings.Trim(fmt.Sprint(allowed), "[]"))
 	}
 	return nil
+}
+
+// finite reports whether an attribute is no number that the operator has no meaning for. An infinite bound of Clip is none, NaN marks what is missing,
+// and a fill value for text is never read.
+func (n *node) finite(a *pb.AttributeProto) bool {
+	x := float64(a.GetF())
+	switch n.p.GetOpType() {
+	case "Clip":
+		return !math.IsNaN(x)
+	case "Imputer":
+		return true // the lowering looks at it
+	}
+	return !math.IsNaN(x) && !math.IsInf(x, 0)
 }

@@ -204,6 +204,12 @@ func (n *node) hardSigmoid(x *ir.Value, alpha, beta float64) (*ir.Value, error) 
 }
 
 func cast(n *node) ([]*ir.Value, error) {
+	if pb.TensorProto_DataType(n.int("to", 0)) == pb.TensorProto_STRING {
+		return one(n.toText(n.in(0)))
+	}
+	if n.r.isText(n.in(0)) {
+		return nil, textual.of(n.at, "Cast of strings to numbers")
+	}
 	e, err := elemOf(int32(n.int("to", 0)))
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"smpcc/ir"
@@ -131,10 +132,18 @@ func (c *calc) transform(x *ir.Value) *ir.Value {
 	}
 }
 
-// labels returns a classifier's class labels.
+// labels returns a classifier's class labels: integers, or the places of strings.
 func (n *node) labels(name string) ([]int, error) {
-	if n.has("classlabels_strings") && len(n.attrs["classlabels_strings"].Strings) > 0 {
-		return nil, diag.Errorf(n.at, "class labels are strings, which have no secret form").WithHint("train with numbers as labels, and name them after the result is revealed")
+	if n.textLabels() {
+		places, err := n.places(n.attrs["classlabels_strings"].Strings)
+		list := make([]int, len(places))
+		for i, p := range places {
+			list[i] = int(p)
+		}
+		if len(list) == 1 {
+			return nil, diag.Errorf(n.at, "one class label that is a string is not supported: the other class has no name").WithHint("export the model with the labels of both classes")
+		}
+		return list, err
 	}
 	list := n.ints(name)
 	if len(list) == 0 {
@@ -143,8 +152,25 @@ func (n *node) labels(name string) ([]int, error) {
 	return list, nil
 }
 
-// label returns the label of an index [N] of a class.
+// textLabels reports whether a classifier's labels are strings.
+func (n *node) textLabels() bool {
+	a := n.attrs["classlabels_strings"]
+	return a != nil && len(a.Strings) > 0
+}
+
+// label returns the label of an index [N] of a class, which is text where the labels are.
 func (c *calc) label(idx *ir.Value, labels []int) *ir.Value {
+	y := c.labelled(idx, labels)
+	if c.err != nil || !c.n.textLabels() {
+		return y
+	}
+	if y == idx || y.Op == ir.OpConst {
+		y = c.got(c.n.renamed(y))
+	}
+	return c.n.r.asText(y, false)
+}
+
+func (c *calc) labelled(idx *ir.Value, labels []int) *ir.Value {
 	if c.err != nil {
 		return nil
 	}
@@ -256,19 +282,30 @@ func scaler(n *node) ([]*ir.Value, error) {
 	return c.one(c.reshape(x, n.in(0).Type.Shape...))
 }
 
-// extract lowers ArrayFeatureExtractor: columns at public indices.
+// extract lowers ArrayFeatureExtractor: columns at public or secret indices.
 func extract(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	s := x.Type.Shape
 	if len(s) == 0 {
 		return nil, c.wrongInput(x)
 	}
-	if _, err := n.public(1, "indices"); err != nil {
-		return nil, err
-	}
 	at, err := n.positions(1, s[len(s)-1])
 	if err != nil {
 		return nil, err
+	}
+	if at == nil { // rows [M, K] times one-hot [K, I]
+		k, list := s[len(s)-1], n.in(1)
+		count, rows := list.Type.Shape.Size(), max(1, s[:len(s)-1].Size())
+		if x.Type.Elem == ir.Bool || k == 0 {
+			return nil, fmt.Errorf("secret indices into %v are not supported, want numbers or strings", x.Type)
+		}
+		n.names(list, k)
+		hot := c.transpose(c.oneHot(c.reshape(list, count), k, x.Type.Elem), 1, 0)
+		y := c.e(ir.OpMatMul, nil, c.reshape(x, rows, k), hot)
+		if len(s) == 1 {
+			return c.one(c.reshape(y, 1, count))
+		}
+		return c.one(c.reshape(y, append(slices.Clone(s[:len(s)-1]), count)...))
 	}
 	idx, err := n.indices(at.Len())
 	if err != nil {
@@ -282,6 +319,33 @@ func extract(n *node) ([]*ir.Value, error) {
 		y = c.reshape(y, 1, len(idx))
 	}
 	return c.one(y)
+}
+
+// zipMap names the places of a list of scores for each sample.
+func zipMap(n *node) ([]*ir.Value, error) {
+	var names []string
+	for _, s := range n.attrs["classlabels_strings"].GetStrings() {
+		names = append(names, string(s))
+	}
+	for _, k := range n.attrs["classlabels_int64s"].GetInts() {
+		names = append(names, strconv.FormatInt(k, 10))
+	}
+	x := n.in(0)
+	s := x.Type.Shape
+	if len(names) == 0 {
+		return one(x, nil)
+	}
+	if len(s) == 0 || s[len(s)-1] != len(names) || len(names) > maxWords {
+		return nil, fmt.Errorf("%d names for scores %v", len(names), s)
+	}
+	y, err := n.reshape(x, append(slices.Clone(s), 1)) // a value of its own
+	if err == nil {
+		y, err = n.reshape(y, s)
+	}
+	if err == nil {
+		n.r.classes[y] = names
+	}
+	return one(y, err)
 }
 
 // A machine is what the two SVM operators share.
@@ -473,8 +537,8 @@ func init() {
 		version{since: 1, in: 1, max: 1, attrs: "classlabels_ints:is classlabels_strings:ss coefficients:fs! intercepts:fs multi_class:i post_transform:s"})
 	add(ml+"Normalizer", "Rows over their largest magnitude, 1- or 2-norm, approximated.", normalizer, version{since: 1, in: 1, max: 1, attrs: "norm:s"})
 	add(ml+"Scaler", "(x - offset) * scale with numbers that stay private.", scaler, version{since: 1, in: 1, max: 1, attrs: "offset:fs scale:fs"})
-	add(ml+"ArrayFeatureExtractor", "Columns at public indices.", extract, version{since: 1, in: 2, max: 2})
-	add(ml+"ZipMap", "The input itself: scores in the order of the classes, without their names.", func(n *node) ([]*ir.Value, error) { return one(n.in(0), nil) },
+	add(ml+"ArrayFeatureExtractor", "Columns at public indices, or secret ones, which are compared with every place.", extract, version{since: 1, in: 2, max: 2})
+	add(ml+"ZipMap", "The input itself: scores in the order of the classes, whose names the output carries.", zipMap,
 		version{since: 1, in: 1, max: 1, attrs: "classlabels_int64s:is classlabels_strings:ss"})
 	add(ml+"SVMRegressor", "Support vector regression with a linear or RBF kernel, approximated; the number of vectors is public.", svmRegressor,
 		version{since: 1, in: 1, max: 1, attrs: "coefficients:fs! kernel_params:fs kernel_type:s n_supports:i one_class:i post_transform:s rho:fs! support_vectors:fs"})
