@@ -92,6 +92,9 @@ func (r *reader) body(g *pb.GraphProto) {
 			later[o] = i
 		}
 	}
+	was := r.readers
+	r.readers = readersOf(g)
+	defer func() { r.readers = was }()
 	for i, p := range g.Node {
 		if r.nodes++; r.nodes > maxNodes || len(r.f.Body) > maxValues {
 			r.errs.Add(r.pos(""), fmt.Errorf("model has more than %d nodes or %d values", maxNodes, maxValues))
@@ -215,7 +218,10 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	if err := n.textual(); err != nil {
 		return nil, err
 	}
-	out, err := row.lower(n)
+	out, done, err := n.scaled(row.lower)
+	if err == nil && !done {
+		out, err = row.lower(n)
+	}
 	if err != nil {
 		return nil, err
 	}

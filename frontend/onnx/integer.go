@@ -105,8 +105,10 @@ func (n *node) resultType(i int) (pb.TensorProto_DataType, bool) {
 		return pb.TensorProto_INT64, true
 	}
 	switch op := n.p.GetOpType(); op {
-	case "If", "Loop", "Scan":
+	case "If", "Loop", "Scan", "QuantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear": // which note it themselves
 		return 0, false
+	case "MatMulInteger", "ConvInteger":
+		return pb.TensorProto_INT32, true
 	case "Cast":
 		return pb.TensorProto_DataType(n.int("to", 0)), true
 	case "EyeLike":

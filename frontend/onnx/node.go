@@ -19,6 +19,9 @@ type node struct {
 	at    diag.Pos
 	opset int
 	attrs map[string]*pb.AttributeProto
+
+	over   map[int]*ir.Value // inputs that are read in place of those that the node names
+	bounds float64           // a factor for the bounds of Clip; 0 for 1
 }
 
 // attributes indexes the node's attributes and reports those that the operator does not take.
@@ -105,10 +108,13 @@ func (n *node) ints(name string) []int {
 func clampInt(x int64) int { return int(max(min(x, 1<<40), -1<<40)) }
 
 // given reports whether input i is there.
-func (n *node) given(i int) bool { return i < len(n.p.Input) && n.p.Input[i] != "" }
+func (n *node) given(i int) bool { return n.over[i] != nil || i < len(n.p.Input) && n.p.Input[i] != "" }
 
 // in returns the value of input i, which is there.
 func (n *node) in(i int) *ir.Value {
+	if v := n.over[i]; v != nil {
+		return v
+	}
 	v := n.r.value(n.p.Input[i])
 	if v == nil {
 		ir.Bug("input %d of %s is not there", i, n.at)
@@ -118,6 +124,12 @@ func (n *node) in(i int) *ir.Value {
 
 // data returns input i if it is a constant or an initialiser; nil if not.
 func (n *node) data(i int) *ir.Tensor {
+	if v := n.over[i]; v != nil {
+		if v.Op == ir.OpConst {
+			return v.Attrs.Tensor("data")
+		}
+		return nil
+	}
 	name := n.p.Input[i]
 	v := n.r.vals[name]
 	switch {

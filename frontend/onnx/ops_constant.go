@@ -63,7 +63,7 @@ func (n *node) literal(p *pb.TensorProto) (*ir.Value, error) {
 		return nil, err
 	}
 	var v *ir.Value
-	if t.Elem == ir.Real && t.Len() > maxLiteral && !n.r.opt.PublicWeights {
+	if t.Len() > maxLiteral && n.r.private(t, pb.TensorProto_DataType(p.GetDataType())) {
 		name := "constant"
 		if len(n.p.Output) > 0 && n.p.Output[0] != "" {
 			name = n.p.Output[0]

@@ -23,8 +23,7 @@ var (
 	training = &refusal{"training", "it belongs to training", "export the model for inference",
 		"Adagrad Adam Gradient Momentum"}
 	quantised = &refusal{"quantised", "it computes on quantised data", "export the model before quantisation: smpcc chooses fixed-point formats itself",
-		"ConvInteger DequantizeLinear DynamicQuantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul MatMulInteger MatMulIntegerToFloat MatMulNBits QAttention QEmbedLayerNormalization QGemm " +
-			"QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear"}
+		"DynamicQuantizeLSTM QAttention QEmbedLayerNormalization QLinearSoftmax"}
 	textual = &refusal{"string", "it works on strings", "map strings to numbers before the model",
 		"CategoryMapper DictVectorizer RegexFullMatch StringConcat StringNormalizer StringSplit Tokenizer"}
 	sequences = &refusal{"sequence", "it makes or reads a sequence of tensors, which a plan of fixed shapes does not have", "export without sequences: use Concat, Split and Gather",
