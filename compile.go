@@ -41,6 +41,7 @@ type Options struct {
 	Owners      map[string]string             // input or weight -> party
 	Reveal      map[string][]string           // output -> receivers
 	Public      map[string]*ir.Tensor         // inputs that are public, with their data
+	Cut         []string                      // values of a model that are its outputs, in place of its own: the graph ends there
 	Ranges      map[string][2]float64         // declared ranges of a model's inputs
 	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
 	ColumnNames map[string][]string           // names of an input's columns, for messages
@@ -85,7 +86,7 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
@@ -117,7 +118,7 @@ func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 func modelOptions(opt Options) onnx.Options {
 	return onnx.Options{
 		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
-		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges, Columns: opt.Columns,
+		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
 	}
 }
 

@@ -29,6 +29,7 @@ type source struct {
 	revealBits                                    int
 	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
+	outputs                                       []string
 }
 
 // flags adds the compile flags of the command line contract.
@@ -37,6 +38,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.dims, "dim", nil, "value of a symbolic dimension, `N=8`")
 	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
 	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
+	f.StringSliceVar(&s.outputs, "outputs", nil, "values of a model, `NAME,...`, that are its outputs in place of its own: the graph is cut there")
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
 	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
 	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
@@ -59,7 +61,7 @@ func (s *source) flags(c *cobra.Command) {
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies, Cut: s.outputs}
 	if s.parties != 0 && (s.parties < 2 || s.parties > 64) {
 		return opt, usagef("--parties %d is out of range 2..64", s.parties)
 	}
@@ -383,7 +385,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

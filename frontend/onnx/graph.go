@@ -175,10 +175,10 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 			return nil, k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
 		}
 		e := diag.Errorf(n.at, "operator %s (%s) is not supported", op, what)
-		if a := advice[p.GetOpType()]; a != "" {
+		if a := advice[dom]; a != "" {
 			return nil, e.WithHint("%s", a)
 		}
-		return nil, e.WithHint("smpcc ops lists the operators there are")
+		return nil, e.WithHint("%s", n.cutHint("if what comes before it is enough, cut the graph there"))
 	}
 	if dom == standard {
 		version = int64(r.opset)

@@ -253,6 +253,12 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	}
 	r.opset = int(opset)
 	r.functionTable(model.Functions)
+	if len(opt.Cut) > 0 {
+		if name := cut(model.Graph, opt.Cut); name != "" {
+			return nil, &diag.Error{Kind: diag.Usage, Pos: diag.Pos{File: r.file}, Msg: fmt.Sprintf("--outputs %s: no node of the model computes a value of that name", short(name)),
+				Hint: "names are those of values, as netron shows them and as messages of smpcc name a node's inputs"}
+		}
+	}
 	r.model(model.Graph)
 	r.boundMasks()
 	r.boundIndices()
@@ -290,8 +296,12 @@ func (r *reader) model(g *pb.GraphProto) {
 	}
 	var declared []*pb.ValueInfoProto
 	inputs := map[string]bool{}
+	unread := map[string]bool{}
+	if len(r.opt.Cut) > 0 { // inputs that only nodes read that were cut off
+		unread = r.unread(g)
+	}
 	for _, v := range g.Input { // an initialiser may be listed as an input too, which makes it a default
-		if r.inits[v.GetName()] == nil && !r.broken[v.GetName()] {
+		if r.inits[v.GetName()] == nil && !r.broken[v.GetName()] && !unread[v.GetName()] {
 			declared = append(declared, v)
 			inputs[v.GetName()] = true
 		}

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -419,30 +420,30 @@ func (c *calc) biasOf(i, xs, ws int) *ir.Value {
 func qlinearConv(n *node) ([]*ir.Value, error) {
 	c := n.calc()
 	x := c.real(0, 1)
-	n.attrs = withAxis(n.attrs, 0)
+	n.attrs = withInt(n.attrs, "axis", 0)
 	w := c.real(3, 4)
 	b := c.biasOf(8, 1, 4)
 	y := c.layer(x, w, b, 6, conv)
 	return c.one(c.requantised(y, 6))
 }
 
-// withAxis adds the attribute axis, which quantised weights have and products do not.
-func withAxis(attrs map[string]*pb.AttributeProto, axis int64) map[string]*pb.AttributeProto {
-	out := map[string]*pb.AttributeProto{}
-	for k, a := range attrs {
-		out[k] = a
+// withInt is attributes with another value of one of integers.
+func withInt(attrs map[string]*pb.AttributeProto, name string, x int64) map[string]*pb.AttributeProto {
+	out := maps.Clone(attrs)
+	if out == nil {
+		out = map[string]*pb.AttributeProto{}
 	}
-	name, typ := "axis", pb.AttributeProto_INT
-	out["axis"] = &pb.AttributeProto{Name: &name, Type: &typ, I: &axis}
+	typ := pb.AttributeProto_INT
+	out[name] = &pb.AttributeProto{Name: &name, Type: &typ, I: &x}
 	return out
 }
 
 // qlinearMatMul lowers QLinearMatMul: scales are one for all, or one for each row of a and each column of b.
 func qlinearMatMul(n *node) ([]*ir.Value, error) {
 	c := n.calc()
-	n.attrs = withAxis(n.attrs, int64(max(0, len(n.in(0).Type.Shape)-2)))
+	n.attrs = withInt(n.attrs, "axis", int64(max(0, len(n.in(0).Type.Shape)-2)))
 	a := c.real(0, 1)
-	n.attrs = withAxis(n.attrs, int64(len(n.in(3).Type.Shape)-1))
+	n.attrs = withInt(n.attrs, "axis", int64(len(n.in(3).Type.Shape)-1))
 	b := c.real(3, 4)
 	return c.one(c.requantised(c.layer(a, b, nil, 6, matMul), 6))
 }
@@ -458,7 +459,7 @@ func qgemm(n *node) ([]*ir.Value, error) {
 	if transB {
 		axis = 0
 	}
-	n.attrs = withAxis(turn, axis)
+	n.attrs = withInt(turn, "axis", axis)
 	b := c.real(3, 4)
 	bias := c.biasOf(6, 1, 4)
 	if c.err != nil {

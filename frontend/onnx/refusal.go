@@ -54,10 +54,14 @@ func (k *refusal) of(at diag.Pos, what string) *diag.Error {
 	return e
 }
 
-// advice says what to do about operators of runtimes.
+// advice says what to do about operators that have no row, by domain.
 var advice = map[string]string{
-	"FusedConv":   "export without runtime optimisations",
-	"FusedMatMul": "export without runtime optimisations",
+	"com.microsoft":            "save the model without onnxruntime's optimisations (graph_optimization_level = ORT_ENABLE_BASIC), or export it again",
+	"ai.onnx.contrib":          "leave tokenisers and other processing of text out of the model: give it what they make as inputs",
+	"ai.onnx.ml":               "convert the pipeline without this step (skl2onnx: pass the steps one by one), and do it before the model",
+	"com.microsoft.nchwc":      "save the model without onnxruntime's optimisations (graph_optimization_level = ORT_ENABLE_BASIC)",
+	"org.pytorch.aten":         "export the model with operators of ONNX (operator_export_type=ONNX)",
+	"ai.onnx.preview.training": "export the model for inference",
 }
 
 // refusedTypes are the kinds by data type.
