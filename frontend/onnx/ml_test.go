@@ -257,11 +257,11 @@ func TestMLMistakes(t *testing.T) {
 		{tree(func(f *forest) { f.weight[0] = float32(math.NaN()) }), "not a finite number"},
 		{tree(func(f *forest) {}, as("aggregate_function", "MAX")), "want SUM or AVERAGE"},
 		{tree(func(f *forest) {}, as("post_transform", "PROBIT")), "want NONE, LOGISTIC or SOFTMAX"},
-		{ml("LinearClassifier", "x", "y", afs("coefficients", 1, 2, 3), ass("classlabels_strings", "a")), "class labels are strings"},
+		{ml("LinearClassifier", "x", "y", afs("coefficients", 1, 2, 3), ass("classlabels_strings", "a")), "one class label that is a string is not supported"},
 		{ml("LinearClassifier", "x", "y", afs("coefficients", 1, 2, 3, 4), ais("classlabels_ints", 1, 2)), "want 2 times 3"},
 		{ml("SVMClassifier", "x", "y", afs("coefficients", 1, -2), afs("rho", 0), ais("classlabels_ints", 1, 2), ais("vectors_per_class", 1, 1), afs("support_vectors", 1, 2, 3, 4, 5, 6), afs("prob_a", 1)), "probabilities of an SVM"},
 		{ml("SVMRegressor", "x", "y", afs("coefficients", 1, 2, 3), afs("rho", 0), as("kernel_type", "POLY")), "want LINEAR or RBF"},
-		{ml("ArrayFeatureExtractor", "x x", "y"), "must be known when compiling"},
+		{ml("ArrayFeatureExtractor", "x x", "y"), "indices are real, want integers"},
 	} {
 		model, _ := opCase{nodes: nodes(c.node), x: tensors{"x": reals(dims(2, 3), 0, 0, 0, 0, 0, 0)}, y: out(num(0))}.model()
 		_, err := LoadBytes("ml.onnx", encode(t, model), Options{})

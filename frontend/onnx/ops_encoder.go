@@ -111,11 +111,11 @@ func (c *calc) hits(x *ir.Value, keys *legend) *ir.Value {
 		}
 	}
 	hit := c.e(ir.OpEq, nil, c.reshape(x, s...), c.data(keys.tensor(ir.Shape{keys.len()}), false))
-	absent := c.missing(x)
-	if c.err != nil || absent == nil && nan < 0 {
+	if nan < 0 {
 		return hit
 	}
 	// what is missing is no key but that of missing elements
+	absent := c.missing(x)
 	if x.Type.Elem == ir.Real && c.err == nil {
 		c.n.r.settled[hit] = true
 	}
@@ -124,9 +124,6 @@ func (c *calc) hits(x *ir.Value, keys *legend) *ir.Value {
 	}
 	absent = c.reshape(absent, s...)
 	hit = c.e(ir.OpAnd, nil, hit, c.e(ir.OpNot, nil, absent))
-	if nan < 0 {
-		return hit
-	}
 	last := len(s) - 1
 	var parts []*ir.Value
 	for _, p := range []*ir.Value{c.cut(hit, last, 0, nan), absent, c.cut(hit, last, nan+1, keys.len())} {

@@ -145,7 +145,7 @@ func (c *calc) dequantised(q *ir.Value, g quantisation) *ir.Value {
 	case c.err != nil:
 		return nil
 	case g.by != 0:
-		return c.inUnit(u, g.by, true)
+		return c.inUnit(u, g.by, true, false)
 	}
 	return c.mul(u, g.s)
 }
@@ -292,7 +292,7 @@ func quantize(n *node) ([]*ir.Value, error) {
 	a, whole, product := x, false, false
 	switch s, ok := n.unitOf(0); {
 	case ok && g.by != 0:
-		a, whole, product = c.scale(s.u, s.by/g.by), s.whole && s.by == g.by, !s.whole
+		a, whole, product = c.scale(s.u, s.by/g.by), s.whole && s.by == g.by, s.sum
 	case x.Type.Elem != ir.Real:
 		a = c.to(x, ir.Real)
 		fallthrough
@@ -313,7 +313,7 @@ func (c *calc) requantised(y *ir.Value, i int) *ir.Value {
 		typ = c.n.r.typeOf(c.n.in(i + 1))
 	}
 	if s, ok := c.n.r.units[y]; ok && g.by != 0 && c.err == nil {
-		return c.quantised(c.scale(s.u, s.by/g.by), g, typ, s.whole && s.by == g.by, !s.whole)
+		return c.quantised(c.scale(s.u, s.by/g.by), g, typ, s.whole && s.by == g.by, s.sum)
 	}
 	return c.quantised(c.div(y, g.s), g, typ, false, false)
 }
@@ -342,8 +342,10 @@ func (c *calc) layer(x *ir.Value, w, b *ir.Value, i int, lower func(n *node) ([]
 	}
 	n := c.n
 	by := 1.0
-	if t, err := n.fixed(i); err == nil && t != nil && t.Len() == 1 {
-		by = t.F[0]
+	if n.given(i) {
+		if t, err := n.fixed(i); err == nil && t != nil && t.Len() == 1 && t.Elem == ir.Real && math.Abs(t.F[0]) > 0 {
+			by = t.F[0]
+		}
 	}
 	m := &node{r: n.r, p: &pb.NodeProto{Name: n.p.Name, Output: n.p.Output, OpType: n.p.OpType, Input: []string{"x", "w"}}, at: n.at, opset: 21, attrs: n.attrs}
 	fold := func(v *ir.Value, k float64) *ir.Value {
@@ -374,7 +376,7 @@ func (c *calc) layer(x *ir.Value, w, b *ir.Value, i int, lower func(n *node) ([]
 		if b != nil {
 			y = c.add(y, fold(b, 1/by))
 		}
-		return c.inUnit(y, by, false)
+		return c.inUnit(y, by, false, true)
 	}
 	m.over = map[int]*ir.Value{0: s.u, 1: fold(w, s.by/by)}
 	if b != nil {
@@ -388,7 +390,7 @@ func (c *calc) layer(x *ir.Value, w, b *ir.Value, i int, lower func(n *node) ([]
 	if err != nil {
 		return c.got(nil, err)
 	}
-	return c.inUnit(out[0], by, false)
+	return c.inUnit(out[0], by, false, true)
 }
 
 // biasOf returns the bias of input i, integers in units of the product of two scales.
@@ -469,7 +471,7 @@ func qgemm(n *node) ([]*ir.Value, error) {
 		return nil, fmt.Errorf("alpha=%g is not supported, want 1", alpha)
 	}
 	if !n.given(7) {
-		y := c.layer(a, b, bias, 1<<20, gemm)
+		y := c.layer(a, b, bias, 8, gemm)
 		return c.one(y)
 	}
 	return c.one(c.requantised(c.layer(a, b, bias, 7, gemm), 7))

@@ -17,6 +17,7 @@ type inUnits struct {
 	u     *ir.Value // of reals
 	by    float64
 	whole bool // u consists of integers
+	sum   bool // u is a sum of products with weights, whose halves come about by chance alone
 }
 
 // in0 is by*u as it stands, if that is known of input i.
@@ -29,7 +30,7 @@ func (n *node) unitOf(i int) (inUnits, bool) {
 }
 
 // inUnit notes that a value is by*u, and returns it.
-func (c *calc) inUnit(u *ir.Value, by float64, whole bool) *ir.Value {
+func (c *calc) inUnit(u *ir.Value, by float64, whole, sum bool) *ir.Value {
 	if c.err != nil {
 		return nil
 	}
@@ -38,7 +39,7 @@ func (c *calc) inUnit(u *ir.Value, by float64, whole bool) *ir.Value {
 		v = c.scale(u, by)
 	}
 	if c.err == nil {
-		c.n.r.units[v] = inUnits{u, by, whole}
+		c.n.r.units[v] = inUnits{u, by, whole, sum}
 	}
 	return v
 }
@@ -102,7 +103,7 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 		if err != nil || out[0].Type.Elem != ir.Real {
 			return out, err == nil, err
 		}
-		return []*ir.Value{c.inUnit(out[0], s.by, s.whole && slices.Contains(kept, op))}, true, c.err
+		return []*ir.Value{c.inUnit(out[0], s.by, s.whole && slices.Contains(kept, op), s.sum)}, true, c.err
 	case products[op]:
 		w, err := n.fixed(1)
 		if err != nil || w == nil || w.Elem != ir.Real || n.has("alpha") || n.has("beta") {
@@ -138,14 +139,14 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 		if by == 1 {
 			return out, true, nil
 		}
-		return []*ir.Value{c.inUnit(out[0], by, false)}, true, c.err
+		return []*ir.Value{c.inUnit(out[0], by, false, true)}, true, c.err
 	case op == "Add" && len(n.p.Input) == 2:
 		t, ok := n.unitOf(1)
 		by, quantised := n.r.quantum(n.p.Output[0], mostAhead)
 		if !ok || !quantised {
 			return nil, false, nil
 		}
-		return []*ir.Value{c.inUnit(c.add(c.scale(s.u, s.by/by), c.scale(t.u, t.by/by)), by, false)}, true, c.err
+		return []*ir.Value{c.inUnit(c.add(c.scale(s.u, s.by/by), c.scale(t.u, t.by/by)), by, false, s.sum || t.sum)}, true, c.err
 	}
 	return nil, false, nil
 }
