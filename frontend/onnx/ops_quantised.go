@@ -297,7 +297,7 @@ func quantize(n *node) ([]*ir.Value, error) {
 		a = c.to(x, ir.Real)
 		fallthrough
 	default:
-		a = c.div(a, g.s)
+		a, product = c.div(a, g.s), g.scale == nil // an approximated quotient is never known to be a half
 	}
 	return c.one(c.quantised(a, g, typ, whole, product))
 }
@@ -613,7 +613,7 @@ func (c *calc) as(x *ir.Value, lower func(n *node) ([]*ir.Value, error)) *ir.Val
 		return nil
 	}
 	n := c.n
-	m := &node{r: n.r, p: &pb.NodeProto{Name: n.p.Name, OpType: n.p.OpType, Input: []string{"x"}, Output: n.p.Output[:1]}, at: n.at, opset: 21, attrs: n.attrs, over: map[int]*ir.Value{0: x}}
+	m := &node{r: n.r, p: &pb.NodeProto{Name: n.p.Name, OpType: n.p.OpType, Input: []string{"x"}, Output: n.p.Output}, at: n.at, opset: 21, attrs: n.attrs, over: map[int]*ir.Value{0: x}}
 	out, err := lower(m)
 	if err != nil {
 		return c.got(nil, err)
