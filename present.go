@@ -21,6 +21,15 @@ func Present(p *plan.Plan, data map[string]*ir.Tensor) (map[string]*ir.Tensor, e
 	return present(p.Manifest.Inputs, data)
 }
 
+// PresentInputs is Present for the inputs of a graph-level module, before there is a plan.
+func PresentInputs(m *ir.Module, data map[string]*ir.Tensor) (map[string]*ir.Tensor, error) {
+	out, err := presentSamples(m, []map[string]*ir.Tensor{data})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
 // presentSamples is Present for samples of a module's inputs, before there is a plan.
 func presentSamples(m *ir.Module, samples []map[string]*ir.Tensor) ([]map[string]*ir.Tensor, error) {
 	var ports []plan.Port

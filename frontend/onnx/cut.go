@@ -8,18 +8,19 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "smpcc/frontend/onnx/onnxpb"
+	"smpcc/ir"
 )
 
 // cutHint says how to cut the graph before the node, after what that is good for.
 func (n *node) cutHint(why string) string {
 	var names []string
 	for _, in := range n.p.Input {
-		if in != "" && n.r.inits[in] == nil && n.r.vals[in] != nil {
+		if v := n.r.vals[in]; v != nil && v.Op != ir.OpInput && v.Op != ir.OpWeight && v.Op != ir.OpConst {
 			names = append(names, short(in))
 		}
 	}
 	if len(names) == 0 || n.r.depth > 0 {
-		return "write it in operators that smpcc has (smpcc ops lists them), or as a function of the model"
+		return "export it as other operators, or as a function of the model, whose body is read in its place"
 	}
 	return fmt.Sprintf("%s: smpcc compile --outputs %s", why, strings.Join(names, ","))
 }

@@ -172,7 +172,11 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 			what = fmt.Sprintf("domain %q", short(dom))
 		}
 		if k := refusals[p.GetOpType()]; k != nil {
-			return nil, k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
+			e := k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
+			if p.GetOpType() == "NonMaxSuppression" { // stands at the end of detectors
+				e = e.WithHint("%s", n.cutHint("reveal boxes and scores, and choose among them after that: cut the graph before this node"))
+			}
+			return nil, e
 		}
 		e := diag.Errorf(n.at, "operator %s (%s) is not supported", op, what)
 		if a := advice[dom]; a != "" {

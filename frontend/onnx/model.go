@@ -23,7 +23,7 @@ const (
 	maxRank   = 16
 	maxDepth  = 16 // nested branches
 	minOpset  = 1  // rows say from where on each operator is
-	maxOpset  = 24
+	maxOpset  = 25
 	minFormat = 3 // versions of the file format
 	maxFormat = 13
 	maxValues = 1 << 21
