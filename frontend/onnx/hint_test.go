@@ -37,6 +37,7 @@ func TestHints(t *testing.T) {
 		{"a parameter that is secret", of(nil, nd("Cast", "x", "s", ai("to", 7)), nd("ConstantOfShape", "s", "y")), Options{}, "--public x=FILE", nil, Options{Public: tensors{"x": reals(dims(3), 1, 2, 3)}}},
 		{"text of reals", of(nil, nd("Relu", "x", "r"), nd("Cast", "r", "y", ai("to", 8))), Options{}, "smpcc compile --outputs r", nil, Options{Cut: []string{"r"}}},
 		{"quantising to floats", of(tensors{"s": num(1), "z": num(0)}, nd("QuantizeLinear", "x s z", "y")), Options{}, "quantise to integers of 2 to 16 bits", of(tensors{"s": num(1)}, nd("QuantizeLinear", "x s", "y")), Options{}},
+		{"a grid of secrets", of(nil, nd("ReduceMax", "x", "s", ai("keepdims", 0)), nd("QuantizeLinear", "x s", "y")), Options{}, "as DynamicQuantizeLinear", of(nil, nd("DynamicQuantizeLinear", "x", "y s z")), Options{}},
 		{"a sequence", of(nil, nd("SequenceConstruct", "x x", "q"), nd("ConcatFromSequence", "q", "y", ai("axis", 0))), Options{}, "use Concat, Split and Gather", of(nil, nd("Concat", "x x", "y", ai("axis", 0))), Options{}},
 		{"random numbers", of(nil, nd("RandomNormalLike", "x", "r"), nd("Add", "x r", "y")), Options{}, "pass the numbers as an input", of(nil, nd("Add", "x x", "y")), Options{}},
 		{"places of secrets", of(nil, nd("NonZero", "x", "y")), Options{}, "rewrite the model with Where and Mul", of(nil, nd("Relu", "x", "r"), nd("Mul", "x r", "y")), Options{}},

@@ -289,6 +289,12 @@ func quantize(n *node) ([]*ir.Value, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
+	if g.scale == nil {
+		e := diag.Errorf(n.at, "the scale is secret: quotients by it are approximated, and which integer is next to one near a half would be left to chance").
+			WithHint("export the quantisation as DynamicQuantizeLinear, whose quotients are exact, or give the scale as an initialiser")
+		e.Refusal, e.Public = quantised.kind, n.r.sources(n.in(1))
+		return nil, e
+	}
 	a, whole, product := x, false, false
 	switch s, ok := n.unitOf(0); {
 	case ok && g.by != 0:
@@ -297,7 +303,7 @@ func quantize(n *node) ([]*ir.Value, error) {
 		a = c.to(x, ir.Real)
 		fallthrough
 	default:
-		a, product = c.div(a, g.s), g.scale == nil // an approximated quotient is never known to be a half
+		a = c.div(a, g.s)
 	}
 	return c.one(c.quantised(a, g, typ, whole, product))
 }
