@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,6 +42,7 @@ type Options struct {
 	Owners      map[string]string             // input or weight -> party
 	Reveal      map[string][]string           // output -> receivers
 	Public      map[string]*ir.Tensor         // inputs that are public, with their data
+	Cut         []string                      // values of a model that are its outputs, in place of its own: the graph ends there
 	Ranges      map[string][2]float64         // declared ranges of a model's inputs
 	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
 	ColumnNames map[string][]string           // names of an input's columns, for messages
@@ -85,7 +87,7 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
@@ -117,7 +119,7 @@ func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 func modelOptions(opt Options) onnx.Options {
 	return onnx.Options{
 		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
-		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Ranges: opt.Ranges, Columns: opt.Columns,
+		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
 	}
 }
 
@@ -184,6 +186,12 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	}
 	if m.Weights == nil {
 		m.Weights = map[string]*ir.Tensor{}
+	}
+	if len(m.Funcs) > 0 {
+		var err error
+		if opt.Samples, err = presentSamples(m, opt.Samples); err != nil {
+			return nil, err
+		}
 	}
 	c := &Compilation{}
 	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
@@ -328,6 +336,9 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	if err := t.Check(); err != nil {
 		return nil, fail("%v", err)
 	}
+	if t.Words != nil {
+		return nil, fail("data is text, the plan wants numbers")
+	}
 	if p.Elem != "real" && t.Elem == ir.Real {
 		return nil, fail("data is real, the plan wants %s", p.Elem)
 	}
@@ -379,6 +390,15 @@ func Read(p plan.Port, words []uint64) *ir.Tensor {
 	t := ir.NewTensor(e, p.Shape)
 	for i, w := range words {
 		t.I[i] = int64(w)
+	}
+	switch {
+	case len(p.Words) > 0 && !slices.ContainsFunc(t.I, func(k int64) bool { return k < 0 || k >= int64(len(p.Words)) }):
+		t.Words = p.Words
+	case p.Decimal:
+		for i, k := range t.I {
+			t.Words = append(t.Words, strconv.FormatInt(k, 10))
+			t.I[i] = int64(i)
+		}
 	}
 	return t
 }

@@ -60,8 +60,11 @@ var boundAttrs = []AttrSpec{
 // inputAttrs are those of every leaf and what is said of the columns of a table, which lie along its last axis. As declared, columns lists some
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
 // is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
+// An input of text is one of integers: words lists what 0, 1, ... stand for, and -1 stands for any other text. missing names the input of booleans
+// that says which elements are not there, and given lists the columns whose elements always are.
 var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
-	AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false})
+	AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false},
+	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false})
 
 // wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
 var wholeTypes = map[string]Range{
@@ -94,9 +97,17 @@ func inputType(v *Value) (Type, error) {
 	if w := v.Attrs.Str("type"); v.Attrs.Has("type") && (v.Attrs.Str("elem") != "int" || wholeTypes[w] == Range{}) {
 		return Type{}, fmt.Errorf("type=%q, want int8, int16, int32, uint8, uint16 or uint32 for integers", w)
 	}
+	if v.Attrs.Has("words") && v.Attrs.Str("elem") != "int" || v.Attrs.Has("missing") && v.Attrs.Str("elem") != "real" || v.Attrs.Has("given") && !v.Attrs.Has("missing") {
+		return Type{}, fmt.Errorf("words go with integers, missing with reals, and given with missing")
+	}
 	k := 0
 	if n := len(t.Shape); n > 0 {
 		k = t.Shape[n-1]
+	}
+	for _, c := range v.Attrs.Ints("given") {
+		if c < 0 || c >= k {
+			return Type{}, fmt.Errorf("given has column %d of %d", c, k)
+		}
 	}
 	bounds, list, shift := v.Attrs.Tensor("bounds"), v.Attrs.Ints("columns"), v.Attrs.Ints("shift")
 	if bounds == nil {
@@ -156,8 +167,8 @@ func init() {
 				}
 				return t, nil
 			}},
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility.", Args: 1, Range: rangeKept, Scale: ScaleKept,
-			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}},
+		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal.", Args: 1, Range: rangeKept, Scale: ScaleKept,
+			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
 					return Type{}, fmt.Errorf("reveal needs a name and at least one receiver")

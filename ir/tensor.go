@@ -8,6 +8,7 @@ type Tensor struct {
 	Shape Shape
 	F     []float64 // set iff Elem is Real
 	I     []int64   // set otherwise
+	Words []string  // of text, which is a tensor of integers: element i is Words[I[i]]; nil of numbers
 }
 
 // NewTensor returns a zero tensor.

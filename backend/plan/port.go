@@ -49,6 +49,8 @@ func (p *Port) Check(i int, x float64) error {
 		if x != 0 && x != 1 {
 			return fmt.Errorf("element %d is not 0 or 1", i)
 		}
+	case math.IsNaN(x):
+		return fmt.Errorf("element %d is not a number, and this input has no missing values", i)
 	case p.Elem == "int" && x != math.Trunc(x):
 		return fmt.Errorf("element %d is not a whole number", i)
 	case !(x >= lo && x <= hi):
@@ -160,6 +162,71 @@ func (p *Port) validateColumns(input bool) error {
 		if c.Shift < -mostShift || c.Shift > mostShift {
 			return fmt.Errorf("column %d is scaled by 2^%d", k, -c.Shift)
 		}
+	}
+	return nil
+}
+
+// maxPortWords bounds the words of a port, and maxText their bytes.
+const (
+	maxPortWords = 1 << 20
+	maxText      = 1 << 26
+)
+
+// Code returns what a text enters as: its place among the port's words, -1 of one that is none of them. ok is false where that is nothing that the
+// port takes.
+func (p *Port) Code(text string) (code int, ok bool) {
+	code = slices.Index(p.Words, text)
+	return code, code >= 0 || p.Lo <= -1 && len(p.Words) > 0
+}
+
+// MayMiss reports whether element i may be missing.
+func (p *Port) MayMiss(i int) bool {
+	if p.Missing == "" {
+		return false
+	}
+	k := 1
+	if n := len(p.Shape); n > 0 {
+		k = max(1, p.Shape[n-1])
+	}
+	return !slices.Contains(p.Given, i%k)
+}
+
+// Stand returns what enters in the place of element i where it is missing: the number of its range that is next to zero.
+func (p *Port) Stand(i int) float64 {
+	lo, hi := p.Range(i)
+	return min(max(0, lo), hi)
+}
+
+// validateText checks what a port says of text and of missing elements. inputs are those of the plan.
+func (p *Port) validateText(inputs []Port, input, output bool) error {
+	size := 0
+	for _, w := range append(slices.Clone(p.Words), p.Classes...) {
+		size += len(w)
+	}
+	k := 1
+	if n := len(p.Shape); n > 0 {
+		k = p.Shape[n-1]
+	}
+	switch {
+	case len(p.Words) > maxPortWords || len(p.Classes) > maxPortWords || size > maxText:
+		return errors.New("has too many words")
+	case len(p.Words) > 0 && (p.Elem != "int" || !input && !output), p.Decimal && (p.Elem != "int" || !output || len(p.Words) > 0):
+		return errors.New("is text that is not held as integers")
+	case len(p.Classes) > 0 && (!output || len(p.Classes) != k):
+		return fmt.Errorf("names %d classes of %d", len(p.Classes), k)
+	case p.Missing == "" && len(p.Given) == 0:
+		return nil
+	case !input || p.Missing == "" || p.Elem != "real":
+		return errors.New("has missing elements that are not those of an input of reals")
+	}
+	for _, c := range p.Given {
+		if c < 0 || c >= k {
+			return fmt.Errorf("column %d of %d is always there", c, k)
+		}
+	}
+	i := slices.IndexFunc(inputs, func(m Port) bool { return m.Name == p.Missing })
+	if i < 0 || inputs[i].Elem != "bool" || inputs[i].Owner != p.Owner || !slices.Equal(inputs[i].Shape, p.Shape) {
+		return fmt.Errorf("%q is no input of booleans of the same owner and shape", p.Missing)
 	}
 	return nil
 }

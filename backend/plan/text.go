@@ -47,6 +47,12 @@ func (m *Manifest) text(b *bufio.Writer, digest string) {
 				who = "to " + strings.Join(t.To, ", ")
 			}
 			fmt.Fprintf(b, "%s %q %s %s%v, %d bits with %d of fraction, range %g..%g %s\n", what, t.Name, who, t.Elem, t.Shape, t.Bits, t.Scale, t.Lo, t.Hi, t.Origin)
+			if len(t.Words) > 0 {
+				fmt.Fprintf(b, "  text: %q\n", t.Words)
+			}
+			if t.Missing != "" {
+				fmt.Fprintf(b, "  elements may be missing, but those of columns %v; %q says which are\n", t.Given, t.Missing)
+			}
 			for k, c := range t.Columns {
 				fmt.Fprintf(b, "  column %d: range %g..%g, with %d of fraction\n", k, c.Lo, c.Hi, t.ScaleOf(k))
 			}

@@ -73,7 +73,7 @@ func (p *Plan) validateManifest() error {
 	list := func(what string, ports []Port, output, twice bool) error {
 		names := map[string]bool{}
 		for _, t := range ports {
-			if err := errors.Join(p.validatePort(t, output), t.validateColumns(what == "input")); err != nil {
+			if err := errors.Join(p.validatePort(t, output), t.validateColumns(what == "input"), t.validateText(m.Inputs, what == "input", output)); err != nil {
 				return fmt.Errorf("%s %q: %w", what, t.Name, err)
 			}
 			if names[t.Name] && !twice {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,10 +35,11 @@ const (
 	maxRatio  = 10_000 // pixels for each byte of a file; compression reaches 8256 at best, with pixels of one bit
 )
 
-// A preprocessing says how pixels become numbers: (x/255 - mean) / std, after inverting if asked.
+// A preprocessing says how pixels become numbers: (x/255 - mean) / std, after inverting if asked; and of a table whether it holds text.
 type preprocessing struct {
 	mean, std float64
 	invert    bool
+	text      bool
 }
 
 // parsePreprocessing reads mean:M,std:S,invert.
@@ -104,6 +106,9 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	case ".npz":
 		return readNpz(f, st.Size())
 	case ".csv":
+		if pre.text {
+			return readCSVText(f)
+		}
 		return readCSV(f)
 	case ".json":
 		return readJSON(f)
@@ -122,10 +127,10 @@ func trimPath(path string, err error) string {
 	return s
 }
 
-// finite returns an error for the first element that is not a number.
+// finite returns an error for the first element that is infinite. One that is NaN is missing, which models may know.
 func finite(t *ir.Tensor) error {
 	for i, x := range t.F {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
+		if math.IsInf(x, 0) {
 			return fmt.Errorf("element %d is not a finite number", i)
 		}
 	}
@@ -230,7 +235,52 @@ func readMember(f *zip.File) (*ir.Tensor, error) {
 	return readNpy(data)
 }
 
-// readCSV reads numbers; a first line that is not numeric is a header.
+// missing are the cells of a table that stand for a value that is not there.
+var missing = []string{"", "nan", "na", "n/a", "null", "none", "?"}
+
+// parseCell reads a number, NaN of one that is missing.
+func parseCell(s string) (float64, error) {
+	s = strings.TrimSpace(s)
+	if slices.Contains(missing, strings.ToLower(s)) {
+		return math.NaN(), nil
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err == nil && math.IsInf(x, 0) {
+		err = errors.New("is infinite")
+	}
+	return x, err
+}
+
+// textTensor returns a tensor of strings.
+func textTensor(shape ir.Shape, list []string) *ir.Tensor {
+	t := ir.NewTensor(ir.Int, shape)
+	t.Words = []string{}
+	code := map[string]int64{}
+	for i, s := range list {
+		k, ok := code[s]
+		if !ok {
+			k = int64(len(t.Words))
+			code[s] = k
+			t.Words = append(t.Words, s)
+		}
+		t.I[i] = k
+	}
+	return t
+}
+
+// readCSVText reads strings, also in the first line.
+func readCSVText(f io.Reader) (*ir.Tensor, error) {
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, errors.New("holds no text")
+	}
+	return textTensor(ir.Shape{len(rows), len(rows[0])}, slices.Concat(rows...)), nil
+}
+
+// readCSV reads numbers; a first line that is not numeric is a header. A cell that is empty, or says so, is a missing value.
 func readCSV(f io.Reader) (*ir.Tensor, error) {
 	r := csv.NewReader(f)
 	r.TrimLeadingSpace = true
@@ -239,7 +289,7 @@ func readCSV(f io.Reader) (*ir.Tensor, error) {
 		return nil, err
 	}
 	if len(rows) > 0 {
-		if _, err := strconv.ParseFloat(strings.TrimSpace(rows[0][0]), 64); errors.Is(err, strconv.ErrSyntax) {
+		if slices.ContainsFunc(rows[0], func(s string) bool { _, err := parseCell(s); return errors.Is(err, strconv.ErrSyntax) }) {
 			rows = rows[1:]
 		}
 	}
@@ -249,8 +299,8 @@ func readCSV(f io.Reader) (*ir.Tensor, error) {
 	t := ir.NewTensor(ir.Real, ir.Shape{len(rows), len(rows[0])})
 	for i, row := range rows {
 		for j, s := range row {
-			x, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-			if err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			x, err := parseCell(s)
+			if err != nil {
 				return nil, fmt.Errorf("row %d, column %d is not a number", i+1, j+1)
 			}
 			t.F[i*len(row)+j] = x
@@ -290,6 +340,8 @@ type nested struct {
 	shape ir.Shape
 	words []string
 	bools bool
+	text  bool // words are strings
+	gaps  bool // some are null
 }
 
 // nest flattens what a JSON value nests.
@@ -309,6 +361,7 @@ func nest(x any) (nested, error) {
 	if err := ir.CheckShape(n.shape); err != nil {
 		return n, err
 	}
+	flags, numbers := false, false
 	var walk func(y any, s ir.Shape) error
 	walk = func(y any, s ir.Shape) error {
 		if l, ok := y.([]any); ok {
@@ -327,21 +380,34 @@ func nest(x any) (nested, error) {
 		}
 		switch v := y.(type) {
 		case json.Number:
-			n.bools = false
+			n.bools, numbers = false, true
 			n.words = append(n.words, v.String())
 		case bool:
 			n.words = append(n.words, map[bool]string{false: "0", true: "1"}[v])
+			flags = true
+		case string:
+			n.bools, n.text = false, true
+			n.words = append(n.words, v)
+		case nil:
+			n.bools, n.gaps = false, true
+			n.words = append(n.words, "nan")
 		default:
-			return errors.New("want numbers or booleans, in lists")
+			return errors.New("want numbers, booleans or strings, in lists")
 		}
 		return nil
 	}
 	err := walk(x, n.shape)
+	if err == nil && n.text && (flags || numbers || n.gaps) {
+		err = errors.New("strings and others are mixed")
+	}
 	return n, err
 }
 
 // tensor returns booleans, integers if all are, or reals.
 func (n nested) tensor() (*ir.Tensor, error) {
+	if n.text {
+		return textTensor(n.shape, n.words), nil
+	}
 	ints := ir.NewTensor(ir.Int, n.shape)
 	if n.bools {
 		ints.Elem = ir.Bool
@@ -457,7 +523,7 @@ func fit(t *ir.Tensor, dims []string) *ir.Tensor {
 	if !squeeze(want).Equal(squeeze(t.Shape)) {
 		return t
 	}
-	return &ir.Tensor{Elem: t.Elem, Shape: want, F: t.F, I: t.I}
+	return &ir.Tensor{Elem: t.Elem, Shape: want, F: t.F, I: t.I, Words: t.Words}
 }
 
 // weightsFile names the file that holds an owner's weights of a plan.

@@ -188,7 +188,7 @@ func (i *inference) print(prefix string, request int, r *client.Result) error {
 			}
 			t := smpcc.Read(port, words)
 			fmt.Fprintf(i.w, "%s%s to %s: %s\n", prefix, port.Name, who, render(t, port.Scale))
-			if s := classes(t); s != "" {
+			if s := classes(t, port.Classes); s != "" {
 				fmt.Fprintf(i.w, "  class: %s\n", s)
 			}
 			if i.out == "" {
@@ -277,6 +277,7 @@ func split(t *ir.Tensor, port plan.Port) []*ir.Tensor {
 	var out []*ir.Tensor
 	for at := 0; at < t.Len(); at += each {
 		part := ir.NewTensor(t.Elem, append([]int{each / rest}, t.Shape[1:]...))
+		part.Words = t.Words
 		if len(t.F) > 0 {
 			copy(part.F, t.F[at:at+each])
 		} else {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -93,7 +94,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 			return err
 		}
 		if comp != nil {
-			if j.want, err = exact.Run(comp.Graph, data); err != nil {
+			if j.want, err = exact.Run(comp.Graph, j.inputs); err != nil {
 				return err
 			}
 		}
@@ -160,17 +161,17 @@ type job struct {
 func (j *job) bind() ([][]uint64, error) {
 	var out [][]uint64
 	var names []string
+	var err error
+	if j.inputs, err = presented(j.plan, j.inputs, j.files); err != nil {
+		return nil, err
+	}
 	for _, p := range j.plan.Manifest.Inputs {
 		names = append(names, p.Name)
 		t := j.inputs[p.Name]
 		if t == nil {
 			return nil, usagef("input %q of %s (%s%v) has no data; give --input %s=FILE", p.Name, p.Owner, p.Elem, ir.Shape(p.Shape), p.Name)
 		}
-		dims := make([]string, len(p.Shape))
-		for i, d := range p.Shape {
-			dims[i] = fmt.Sprint(d)
-		}
-		t = fit(t, dims)
+		t = fit(t, dimensions(p))
 		j.inputs[p.Name] = t
 		w, err := smpcc.BindInput(j.plan, p, t)
 		if err != nil {
@@ -184,6 +185,38 @@ func (j *job) bind() ([][]uint64, error) {
 		}
 	}
 	return out, nil
+}
+
+// presented is smpcc.Present of data from files.
+func presented(p *plan.Plan, data map[string]*ir.Tensor, files map[string]string) (map[string]*ir.Tensor, error) {
+	fitted := map[string]*ir.Tensor{}
+	for name, t := range data {
+		fitted[name] = t
+	}
+	for _, port := range p.Manifest.Inputs {
+		if t := fitted[port.Name]; t != nil && (len(port.Words) > 0 || port.Missing != "") {
+			fitted[port.Name] = fit(t, dimensions(port))
+		}
+	}
+	out, err := smpcc.Present(p, fitted)
+	for name, t := range out { // what has no place for missing values
+		for i, x := range t.F {
+			if err == nil && math.IsNaN(x) {
+				err = diag.Errorf(diag.Pos{File: files[name]}, "element %d is not a number, and the model says of no missing value of %q what becomes of it", i, name).
+					WithHint("impute it before, or export the model with its imputer")
+			}
+		}
+	}
+	return out, err
+}
+
+// dimensions lists the dimensions of a port.
+func dimensions(p plan.Port) []string {
+	dims := make([]string, len(p.Shape))
+	for i, d := range p.Shape {
+		dims[i] = fmt.Sprint(d)
+	}
+	return dims
 }
 
 // weights encodes the weights, from the compilation or from the files beside the plan.
@@ -331,7 +364,7 @@ func (j *job) print(w io.Writer, float bool) error {
 	for _, p := range j.plan.Manifest.Outputs {
 		t := j.outputs[p.To[0]][p.Name]
 		fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), render(t, p.Scale))
-		if s := classes(t); s != "" {
+		if s := classes(t, p.Classes); s != "" {
 			fmt.Fprintf(w, "  class: %s\n", s)
 		}
 		for _, a := range j.plan.Manifest.Accuracy {
@@ -367,9 +400,9 @@ func (j *job) print(w io.Writer, float bool) error {
 	return err
 }
 
-// classes names the largest score of each row of a table of scores.
-func classes(t *ir.Tensor) string {
-	if t == nil || t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] < 3 {
+// classes names the largest score of each row of a table of scores, by its place if there are no names.
+func classes(t *ir.Tensor, names []string) string {
+	if t == nil || t.Elem != ir.Real || len(t.Shape) != 2 || t.Shape[1] < 3 && len(names) == 0 || t.Shape[1] == 0 {
 		return ""
 	}
 	var out []string
@@ -379,6 +412,10 @@ func classes(t *ir.Tensor) string {
 			if t.F[r*t.Shape[1]+k] > t.F[r*t.Shape[1]+best] {
 				best = k
 			}
+		}
+		if len(names) > 0 {
+			out = append(out, names[best])
+			continue
 		}
 		out = append(out, fmt.Sprint(best))
 	}
@@ -407,6 +444,8 @@ func render(t *ir.Tensor, frac int) string {
 		}
 		if t.Elem == ir.Real {
 			parts = append(parts, number(t.F[i], frac))
+		} else if t.Words != nil {
+			parts = append(parts, strconv.Quote(t.Words[t.I[i]]))
 		} else if t.Elem == ir.Bool {
 			parts = append(parts, fmt.Sprint(t.I[i] != 0))
 		} else {

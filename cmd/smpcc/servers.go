@@ -205,6 +205,10 @@ func keysDevCommand() *cobra.Command {
 func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files map[string]string) ([][]uint64, error) {
 	out := make([][]uint64, len(p.Manifest.Inputs))
 	used := map[string]bool{}
+	data, err := presented(p, data, files)
+	if err != nil {
+		return nil, err
+	}
 	for i, port := range p.Manifest.Inputs {
 		if !slices.Contains(owners, port.Owner) {
 			continue
@@ -214,12 +218,8 @@ func bindOwn(p *plan.Plan, owners []string, data map[string]*ir.Tensor, files ma
 			return nil, usagef("input %q of %s (%s%v) has no data; give --input %s=FILE", port.Name, port.Owner, port.Elem, ir.Shape(port.Shape), port.Name)
 		}
 		used[port.Name] = true
-		dims := make([]string, len(port.Shape))
-		for k, d := range port.Shape {
-			dims[k] = fmt.Sprint(d)
-		}
 		var err error
-		if out[i], err = smpcc.BindInput(p, port, fit(t, dims)); err != nil {
+		if out[i], err = smpcc.BindInput(p, port, fit(t, dimensions(port))); err != nil {
 			return nil, inFile(files[port.Name], err)
 		}
 	}

@@ -33,6 +33,7 @@ type source struct {
 	revealBits                                    int
 	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
+	outputs                                       []string
 }
 
 // flags adds the compile flags of the command line contract.
@@ -41,6 +42,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.dims, "dim", nil, "value of a symbolic dimension, `N=8`")
 	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
 	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
+	f.StringSliceVar(&s.outputs, "outputs", nil, "values of a model, `NAME,...`, that are its outputs in place of its own: the graph is cut there")
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
 	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
 	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
@@ -63,7 +65,7 @@ func (s *source) flags(c *cobra.Command) {
 
 // options turns flags into compile options. data holds the inputs that the user gave, by name; model is the path.
 func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tensor) (smpcc.Options, error) {
-	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies}
+	opt := smpcc.Options{Parties: s.parties, FracBits: s.frac, Precision: s.precision, Exact: s.exact, StrictRange: s.strict, Assume: s.assume, RevealBits: s.revealBits, Skip: s.skip, Policies: s.policies, Cut: s.outputs}
 	if err := s.given(c); err != nil {
 		return opt, err
 	}
@@ -336,6 +338,7 @@ func rowSamples(path string, sample map[string]*ir.Tensor, opt smpcc.Options) []
 		}
 		for at := 0; at+rows <= t.Shape[0]; at += rows { // what is left over is no sample
 			part := ir.NewTensor(t.Elem, ir.Shape{rows, t.Shape[1]})
+			part.Words = t.Words
 			copy(part.F, t.F[min(len(t.F), at*t.Shape[1]):])
 			copy(part.I, t.I[min(len(t.I), at*t.Shape[1]):])
 			parts[i.Name] = append(parts[i.Name], part)
@@ -392,14 +395,20 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	dims := map[string][]string{}
+	dims, texts := map[string][]string{}, map[string]bool{}
 	if filepath.Ext(path) == ".onnx" && len(files) > 0 {
 		infos, err := onnx.Inputs(path)
 		if err != nil {
 			return nil, err
 		}
 		for _, i := range infos {
-			dims[i.Name] = i.Dims
+			dims[i.Name], texts[i.Name] = i.Dims, i.Text
+		}
+	} else if is, _ := isPlan(path); is && len(files) > 0 {
+		if p, err := typed.ReadFile(path); err == nil { // what is wrong with it, loading it says
+			for _, i := range p.Manifest.Inputs {
+				texts[i.Name] = len(i.Words) > 0
+			}
 		}
 	}
 	out := map[string]*ir.Tensor{}
@@ -410,6 +419,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 				return nil, usageError{err}
 			}
 		}
+		pre.text = texts[name]
 		t, err := readTensor(files[name], pre)
 		if err != nil {
 			return nil, err
@@ -463,7 +473,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) && !(f == "policy" && s.compares) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

@@ -31,7 +31,7 @@ type testResult struct {
 	Public []string `json:"public_inputs,omitempty"` // inputs that had to be public
 	Ranges []string `json:"ranges,omitempty"`        // that come from the test's own data, NAME=LO..HI
 	Reals  int      `json:"reals"`                   // elements compared within the tolerance
-	Whole  int      `json:"integers"`                // integers and booleans compared exactly
+	Whole  int      `json:"integers"`                // integers, booleans and strings compared exactly
 	Error  float64  `json:"max_abs_error"`           // of the reals
 	Rounds int      `json:"online_rounds"`
 	Bytes  int64    `json:"online_bytes_per_party"`
@@ -354,6 +354,9 @@ func (t *tester) compare(r *testResult, name string, got *ir.Tensor, expected ex
 	if expected == nil {
 		return fmt.Errorf("output %q has no expected value in the folder", name)
 	}
+	if got.Words != nil {
+		return r.compareText(name, got, expected)
+	}
 	want, err := expected.as(got.Elem)
 	if err != nil {
 		return fmt.Errorf("output %q: %w", name, err)
@@ -373,6 +376,27 @@ func (t *tester) compare(r *testResult, name string, got *ir.Tensor, expected ex
 	if d.Wrong > 0 {
 		return fmt.Errorf("output %q: %s", name, d.Explain(got, want))
 	}
+	return nil
+}
+
+// compareText compares an output of strings with what the folder expects.
+func (r *testResult) compareText(name string, got *ir.Tensor, expected expectation) error {
+	var want *ir.Tensor
+	switch e := expected.(type) {
+	case ofKind:
+		want = e.data
+	case nested:
+		want, _ = e.tensor()
+	}
+	if want == nil || want.Words == nil || !want.Shape.Equal(got.Shape) {
+		return fmt.Errorf("output %q is text of shape %v, and the folder has something else", name, got.Shape)
+	}
+	for i := range got.I {
+		if g, w := got.Words[got.I[i]], want.Words[want.I[i]]; g != w {
+			return fmt.Errorf("output %q: element %d is %q, want %q", name, i, g, w)
+		}
+	}
+	r.Whole += got.Len()
 	return nil
 }
 

@@ -170,7 +170,7 @@ func (t ofKind) as(e ir.Elem) (*exact.Tensor, error) {
 
 // as returns the numbers as reals, integers of any size or booleans.
 func (n nested) as(e ir.Elem) (*exact.Tensor, error) {
-	if n.bools != (e == ir.Bool) {
+	if n.text || n.gaps || n.bools != (e == ir.Bool) {
 		return nil, fmt.Errorf("is %v, and want.json has another kind", e)
 	}
 	if e == ir.Real {
@@ -261,12 +261,15 @@ func columnsOf(list []*ir.Tensor) int {
 // no finite number.
 func spanOf(list []*ir.Tensor, first, step int) (r [2]float64, ok bool) {
 	for _, t := range list {
-		if t.Elem == ir.Bool {
+		if t.Elem == ir.Bool || t.Words != nil {
 			return r, false
 		}
 		for i := first; i < t.Len(); i += step {
 			x := t.At(i)
-			if math.IsNaN(x) || math.IsInf(x, 0) {
+			if math.IsNaN(x) { // missing
+				continue
+			}
+			if math.IsInf(x, 0) {
 				return r, false
 			}
 			if !ok {

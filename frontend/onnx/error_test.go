@@ -49,11 +49,11 @@ func TestMistakes(t *testing.T) {
 		opt   Options
 		want  string
 	}{
-		{"unknown operator", modelOf(17, withInput(graph("y", named))), Options{}, "m.onnx: node \"layer_1\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: smpcc ops lists the operators there are"},
-		{"advice", modelOf(17, withInput(graph("y", nd("QuantizeLinear", "x", "y")))), Options{}, "m.onnx: node #0 -> \"y\" (QuantizeLinear): operator QuantizeLinear (opset 17) is not supported: it computes on quantised data\n\thint: export the model before quantisation: smpcc chooses fixed-point formats itself"},
+		{"unknown operator", modelOf(17, withInput(graph("y", named))), Options{}, "m.onnx: node \"layer_1\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: export it as other operators, or as a function of the model, whose body is read in its place"},
+		{"advice", modelOf(17, withInput(graph("y", nd("QAttention", "x", "y")))), Options{}, "m.onnx: node #0 -> \"y\" (QAttention): operator QAttention (opset 17) is not supported: it computes on quantised data\n\thint: export the model before quantisation: smpcc chooses fixed-point formats itself"},
 		{"all mistakes at once", modelOf(17, withInput(graph("y", nd("Mystery", "x", "a"), nd("Relu", "a", "b"), nd("Enigma", "b", "c"), nd("Relu", "x", "d", ai("k", 1)), nd("Sum", "c d", "y")))), Options{},
-			"m.onnx: node #0 -> \"a\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: smpcc ops lists the operators there are\n" +
-				"m.onnx: node #2 -> \"c\" (Enigma): operator Enigma (opset 17) is not supported\n\thint: smpcc ops lists the operators there are\n" +
+			"m.onnx: node #0 -> \"a\" (Mystery): operator Mystery (opset 17) is not supported\n\thint: export it as other operators, or as a function of the model, whose body is read in its place\n" +
+				"m.onnx: node #2 -> \"c\" (Enigma): operator Enigma (opset 17) is not supported\n\thint: export it as other operators, or as a function of the model, whose body is read in its place\n" +
 				"m.onnx: node #3 -> \"d\" (Relu): attribute k of Relu (opset 17) is not supported"},
 		{"attribute of another version", modelOf(17, withInput(graph("y", nd("Clip", "x", "y", af("min", 0))))), Options{}, `m.onnx: node #0 -> "y" (Clip): attribute min of Clip (opset 17) is not supported`},
 		{"unknown attribute", modelOf(17, withInput(graph("y", nd("LeakyRelu", "x", "y", af("beta", 1))))), Options{}, "attribute beta of LeakyRelu (opset 17) is not supported\n\thint: it takes: alpha"},
@@ -62,9 +62,9 @@ func TestMistakes(t *testing.T) {
 		{"attribute is not finite", modelOf(17, withInput(graph("y", nd("LeakyRelu", "x", "y", af("alpha", float32(math.NaN())))))), Options{}, "attribute alpha is not a finite number"},
 		{"too young", modelOf(11, withInput(graph("y", nd("HardSwish", "x", "y")))), Options{}, "operator HardSwish of opset 11 is not supported, only that of opset 14 on\n\thint: convert the model to opset 17"},
 		{"younger than what hints advise", modelOf(18, withInput(graph("y", nd("Gelu", "x", "y")))), Options{}, "operator Gelu of opset 18 is not supported, only that of opset 20 on\n\thint: convert the model to opset 20"},
-		{"domain", foreignModel, Options{}, "operator FusedConv (domain \"com.example\") is not supported\n\thint: export without runtime optimisations"},
+		{"domain", foreignModel, Options{}, "operator FusedConv (domain \"com.example\") is not supported\n\thint: export it as other operators, or as a function of the model, whose body is read in its place"},
 		{"domain without opset", modelOf(17, withInput(graph("y", foreign))), Options{}, `operator FusedConv is of domain "com.example", of which the model imports no opset`},
-		{"opset", modelOf(99, graph("y")), Options{}, "m.onnx: opset 99 is not supported, want 1 to 24\n\thint: export or convert the model to opset 17"},
+		{"opset", modelOf(99, graph("y")), Options{}, "m.onnx: opset 99 is not supported, want 1 to 25\n\thint: export or convert the model to opset 17"},
 		{"format", old, Options{}, "version 2 of the ONNX format is not supported, want 3 to 13"},
 		{"functions", local, Options{}, `"y"`},
 		{"no outputs", modelOf(17, withInput(graph("", nd("Relu", "x", "y")))), Options{}, "model has no outputs"},

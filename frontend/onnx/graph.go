@@ -92,6 +92,9 @@ func (r *reader) body(g *pb.GraphProto) {
 			later[o] = i
 		}
 	}
+	was := r.readers
+	r.readers = readersOf(g)
+	defer func() { r.readers = was }()
 	for i, p := range g.Node {
 		if r.nodes++; r.nodes > maxNodes || len(r.f.Body) > maxValues {
 			r.errs.Add(r.pos(""), fmt.Errorf("model has more than %d nodes or %d values", maxNodes, maxValues))
@@ -169,13 +172,17 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 			what = fmt.Sprintf("domain %q", short(dom))
 		}
 		if k := refusals[p.GetOpType()]; k != nil {
-			return nil, k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
+			e := k.of(n.at, fmt.Sprintf("operator %s (%s)", op, what))
+			if p.GetOpType() == "NonMaxSuppression" { // stands at the end of detectors
+				e = e.WithHint("%s", n.cutHint("reveal boxes and scores, and choose among them after that: cut the graph before this node"))
+			}
+			return nil, e
 		}
 		e := diag.Errorf(n.at, "operator %s (%s) is not supported", op, what)
-		if a := advice[p.GetOpType()]; a != "" {
+		if a := advice[dom]; a != "" {
 			return nil, e.WithHint("%s", a)
 		}
-		return nil, e.WithHint("smpcc ops lists the operators there are")
+		return nil, e.WithHint("%s", n.cutHint("if what comes before it is enough, cut the graph there"))
 	}
 	if dom == standard {
 		version = int64(r.opset)
@@ -212,7 +219,13 @@ func (r *reader) lower(n *node, index int, later map[string]int) ([]*ir.Value, e
 	if bad {
 		return nil, errReported
 	}
-	out, err := row.lower(n)
+	if err := n.textual(); err != nil {
+		return nil, err
+	}
+	out, done, err := n.scaled(row.lower)
+	if err == nil && !done {
+		out, err = row.lower(n)
+	}
 	if err != nil {
 		return nil, err
 	}

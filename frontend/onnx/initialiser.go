@@ -20,6 +20,9 @@ func (r *reader) initialisers(g *pb.GraphProto) {
 		if err == nil {
 			err = r.hold(d)
 		}
+		if err == nil {
+			d, err = r.intern(d)
+		}
 		r.define(name)
 		if err != nil {
 			r.errs.Add(pos, err)
@@ -60,7 +63,7 @@ func (r *reader) value(name string) *ir.Value {
 	pos := r.pos(fmt.Sprintf("initialiser %q", short(name)))
 	var v *ir.Value
 	var err error
-	if t.Elem == ir.Real && !r.opt.PublicWeights {
+	if r.private(t, r.initTypes[t]) {
 		v, err = r.weight(pos, name, r.owner(name, r.opt.WeightOwner), t)
 	} else {
 		v, err = r.f.Emit(pos, ir.OpConst, ir.Attrs{ir.T("data", t)})
@@ -73,6 +76,11 @@ func (r *reader) value(name string) *ir.Value {
 	}
 	r.vals[name] = v
 	return v
+}
+
+// private reports whether data of the file is a weight: reals, and integers of few bits, as quantised weights have.
+func (r *reader) private(t *ir.Tensor, typ pb.TensorProto_DataType) bool {
+	return !r.opt.PublicWeights && (t.Elem == ir.Real || t.Elem == ir.Int && widths[typ] > 0 && widths[typ] <= 8 && t.Len() > maxLiteral)
 }
 
 func (r *reader) owner(name, def string) string {

@@ -82,7 +82,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		return
 	}
 	r.define(name)
-	e, err := elemOf(t.GetElemType())
+	e, err := kindOf(t.GetElemType())
 	if err != nil {
 		fail(err)
 		return
@@ -135,7 +135,16 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		fail(err)
 		return
 	}
+	text := pb.TensorProto_DataType(t.GetElemType()) == pb.TensorProto_STRING
 	if public != nil {
+		if text != (public.Words != nil) {
+			fail(fmt.Errorf("public data is text or numbers, and the model wants the other"))
+			return
+		}
+		if public, err = r.intern(public); err != nil {
+			fail(err)
+			return
+		}
 		if e == ir.Real && public.Elem == ir.Int {
 			c := ir.NewTensor(ir.Real, shape)
 			for i := range c.F {
@@ -160,7 +169,9 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 	}
 	attrs := ir.Attrs{ir.S("name", name), ir.S("owner", r.owner(name, r.opt.InputOwner)), ir.S("elem", e.String()), ir.Dims("shape", shape)}
 	typ := pb.TensorProto_DataType(t.GetElemType())
-	if rg, ok := r.opt.Ranges[name]; ok {
+	if rg, ok := r.opt.Ranges[name]; ok && text {
+		r.errs.Add(pos, &diag.Error{Kind: diag.Usage, Pos: pos, Msg: fmt.Sprintf("--range %s: this input is text, which has no range", short(name)), Hint: "leave the flag out"})
+	} else if ok {
 		if e == ir.Int {
 			if rg, err = r.within(name, typ, rg); err != nil {
 				fail(err)
@@ -189,6 +200,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 	if e == ir.Int {
 		r.types[x] = typ
 	}
+	r.text.open[x] = text
 }
 
 // columns returns the attributes that declare ranges of some columns of an input.

@@ -51,7 +51,7 @@ func (n *node) typed(out []*ir.Value) ([]*ir.Value, error) {
 			continue
 		}
 		t, ok := n.resultType(i)
-		if !ok {
+		if _, noted := n.r.types[v]; !ok || noted && n.r.text.plain[v] || noted && domain(n.p.GetDomain()) != standard && !n.reads(v) {
 			continue
 		}
 		var err error
@@ -67,6 +67,9 @@ func (n *node) typed(out []*ir.Value) ([]*ir.Value, error) {
 				}
 			}
 			n.r.types[v] = t
+		}
+		if t == pb.TensorProto_STRING {
+			n.carried(v)
 		}
 		out[i] = v
 	}
@@ -94,12 +97,18 @@ func (n *node) resultType(i int) (pb.TensorProto_DataType, bool) {
 		}
 		return pb.TensorProto_INT64, true
 	}
-	if domain(n.p.GetDomain()) != standard {
+	switch {
+	case domain(n.p.GetDomain()) == standard:
+	case n.p.GetOpType() == "ArrayFeatureExtractor":
+		return of(0)
+	default:
 		return pb.TensorProto_INT64, true
 	}
 	switch op := n.p.GetOpType(); op {
-	case "If", "Loop", "Scan":
+	case "If", "Loop", "Scan", "QuantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear": // which note it themselves
 		return 0, false
+	case "MatMulInteger", "ConvInteger":
+		return pb.TensorProto_INT32, true
 	case "Cast":
 		return pb.TensorProto_DataType(n.int("to", 0)), true
 	case "EyeLike":
@@ -109,6 +118,9 @@ func (n *node) resultType(i int) (pb.TensorProto_DataType, bool) {
 	case "Constant", "ConstantOfShape":
 		if a := n.attrs["value"]; a != nil {
 			return pb.TensorProto_DataType(a.GetT().GetDataType()), true
+		}
+		if n.has("value_string") || n.has("value_strings") {
+			return pb.TensorProto_STRING, true
 		}
 		return pb.TensorProto_INT64, true
 	case "ArgMax", "ArgMin", "Shape", "Size", "NonZero":

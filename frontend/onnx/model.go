@@ -23,7 +23,7 @@ const (
 	maxRank    = 16
 	maxDepth   = 16 // nested branches
 	minOpset   = 1  // rows say from where on each operator is
-	maxOpset   = 24
+	maxOpset   = 25
 	usualOpset = 17 // what hints advise
 	minFormat  = 3  // versions of the file format
 	maxFormat  = 13
@@ -38,6 +38,7 @@ type InputInfo struct {
 	Name string
 	Elem ir.Elem
 	Dims []string // number, symbol, or "?" if unknown
+	Text bool     // strings, which are held as integers
 	half bool     // bfloat16, which numpy does not have
 }
 
@@ -153,7 +154,8 @@ func infos(path string, pick func(*pb.GraphProto) []*pb.ValueInfoProto) ([]Input
 		if t == nil {
 			return nil, notTensor(diag.Pos{File: path, Node: fmt.Sprintf("%q", short(v.GetName()))}, v.GetType())
 		}
-		if i.Elem, err = elemOf(t.GetElemType()); err != nil {
+		i.Text = pb.TensorProto_DataType(t.GetElemType()) == pb.TensorProto_STRING
+		if i.Elem, err = kindOf(t.GetElemType()); err != nil {
 			var list diag.List
 			list.Add(diag.Pos{File: path, Node: fmt.Sprintf("%q", short(v.GetName()))}, err)
 			return nil, list.Err()
@@ -184,13 +186,21 @@ type reader struct {
 	known     map[*ir.Value]int             // values that derive from weights and constants alone, see depthOf
 	computed  map[*ir.Value]*ir.Tensor      // data of known values that was needed
 	literals  map[*pb.TensorProto]*ir.Value // of Constant nodes
+	written   map[*ir.Value]*ir.Tensor      // data of large Constant nodes, which are weights
 	copies    map[string]int                // how many weights share a base name
 	scope     []string                      // names defined in the branches being read
 	errs      diag.List
 	types     map[*ir.Value]pb.TensorProto_DataType // of integers that do not have 64 bits
 	initTypes map[*ir.Tensor]pb.TensorProto_DataType
-	indices   []index // values that name places of tables, outside of branches
-	branches  int     // conditional graphs that are being read
+	readers   map[string][]*pb.NodeProto // nodes of the graph that is being read, by what they read
+	units     map[*ir.Value]inUnits
+	text      textList
+	classes   map[*ir.Value][]string  // names of the places along a value's last axis
+	masks     map[*ir.Value]*ir.Value // which elements of values are missing; nil of those that never are
+	settled   map[*ir.Value]bool      // values that make up for missing elements of what they read
+	added     []string                // inputs that the model does not list
+	indices   []index                 // values that name places of tables, outside of branches
+	branches  int                     // conditional graphs that are being read
 	left      budget
 	held      float64 // tensor elements in the file
 	nodes     int
@@ -224,7 +234,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	base := filepath.Base(name)
 	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]int64{},
 		vals: map[string]*ir.Value{}, inits: map[string]*ir.Tensor{}, broken: map[string]bool{}, absent: map[string]error{},
-		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, types: map[*ir.Value]pb.TensorProto_DataType{}, initTypes: map[*ir.Tensor]pb.TensorProto_DataType{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, left: budget{cells: spareCells, work: maxWork}}
+		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, types: map[*ir.Value]pb.TensorProto_DataType{}, initTypes: map[*ir.Tensor]pb.TensorProto_DataType{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, units: map[*ir.Value]inUnits{}, text: newTextList(), classes: map[*ir.Value][]string{}, masks: map[*ir.Value]*ir.Value{}, settled: map[*ir.Value]bool{}, written: map[*ir.Value]*ir.Tensor{}, left: budget{cells: spareCells, work: maxWork}}
 	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Weights: map[string]*ir.Tensor{}}
 	r.f = ir.NewFunc("main")
 	r.m.Funcs = []*ir.Func{r.f}
@@ -244,9 +254,17 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	}
 	r.opset = int(opset)
 	r.functionTable(model.Functions)
+	if len(opt.Cut) > 0 {
+		if name := cut(model.Graph, opt.Cut); name != "" {
+			return nil, &diag.Error{Kind: diag.Usage, Pos: diag.Pos{File: r.file}, Msg: fmt.Sprintf("--outputs %s: no node of the model computes a value of that name", short(name)),
+				Hint: "names are those of values, as netron shows them and as messages of smpcc name a node's inputs"}
+		}
+	}
 	r.model(model.Graph)
 	r.boundMasks()
 	r.boundIndices()
+	r.boundText()
+	r.boundMissing()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err
@@ -279,8 +297,12 @@ func (r *reader) model(g *pb.GraphProto) {
 	}
 	var declared []*pb.ValueInfoProto
 	inputs := map[string]bool{}
+	unread := map[string]bool{}
+	if len(r.opt.Cut) > 0 { // inputs that only nodes read that were cut off
+		unread = r.unread(g)
+	}
 	for _, v := range g.Input { // an initialiser may be listed as an input too, which makes it a default
-		if r.inits[v.GetName()] == nil && !r.broken[v.GetName()] {
+		if r.inits[v.GetName()] == nil && !r.broken[v.GetName()] && !unread[v.GetName()] {
 			declared = append(declared, v)
 			inputs[v.GetName()] = true
 		}
@@ -303,7 +325,12 @@ func (r *reader) model(g *pb.GraphProto) {
 		if to == nil {
 			to = r.opt.DefaultReveal
 		}
-		if _, err := r.f.Emit(pos, ir.OpReveal, ir.Attrs{ir.S("name", o.GetName()), ir.Ss("to", to...)}, v); err != nil {
+		attrs, err := r.revealed(pos, v)
+		if err != nil {
+			r.errs.Add(pos, err)
+			continue
+		}
+		if _, err := r.f.Emit(pos, ir.OpReveal, append(ir.Attrs{ir.S("name", o.GetName()), ir.Ss("to", to...)}, attrs...), v); err != nil {
 			r.errs.Add(pos, err)
 		}
 	}

@@ -19,6 +19,9 @@ type node struct {
 	at    diag.Pos
 	opset int
 	attrs map[string]*pb.AttributeProto
+
+	over   map[int]*ir.Value // inputs that are read in place of those that the node names
+	bounds float64           // a factor for the bounds of Clip; 0 for 1
 }
 
 // attributes indexes the node's attributes and reports those that the operator does not take.
@@ -42,7 +45,7 @@ func (n *node) attributes(v *version) (bad bool) {
 			fail(diag.Errorf(n.at, "attribute %s refers to a function's attribute, and there is no function", name))
 		case a.GetType() != kind.typ && a.GetType() != pb.AttributeProto_UNDEFINED:
 			fail(diag.Errorf(n.at, "attribute %s is %v, want %v", name, a.GetType(), kind.typ))
-		case math.IsNaN(float64(a.GetF())) || math.IsInf(float64(a.GetF()), 0) && n.p.GetOpType() != "Clip": // an infinite bound is none
+		case !n.finite(a):
 			fail(diag.Errorf(n.at, "attribute %s is not a finite number", name))
 		case n.attrs[name] != nil:
 			fail(diag.Errorf(n.at, "attribute %s appears twice", name))
@@ -105,10 +108,13 @@ func (n *node) ints(name string) []int {
 func clampInt(x int64) int { return int(max(min(x, 1<<40), -1<<40)) }
 
 // given reports whether input i is there.
-func (n *node) given(i int) bool { return i < len(n.p.Input) && n.p.Input[i] != "" }
+func (n *node) given(i int) bool { return n.over[i] != nil || i < len(n.p.Input) && n.p.Input[i] != "" }
 
 // in returns the value of input i, which is there.
 func (n *node) in(i int) *ir.Value {
+	if v := n.over[i]; v != nil {
+		return v
+	}
 	v := n.r.value(n.p.Input[i])
 	if v == nil {
 		ir.Bug("input %d of %s is not there", i, n.at)
@@ -118,6 +124,12 @@ func (n *node) in(i int) *ir.Value {
 
 // data returns input i if it is a constant or an initialiser; nil if not.
 func (n *node) data(i int) *ir.Tensor {
+	if v := n.over[i]; v != nil {
+		if v.Op == ir.OpConst {
+			return v.Attrs.Tensor("data")
+		}
+		return nil
+	}
 	name := n.p.Input[i]
 	v := n.r.vals[name]
 	switch {
@@ -130,6 +142,7 @@ func (n *node) data(i int) *ir.Tensor {
 		if t := n.r.inits[w]; t == n.r.m.Weights[w] {
 			return t
 		}
+		return n.r.written[v]
 	}
 	return nil
 }
@@ -305,4 +318,17 @@ func (n *node) want(name string, def int, allowed ...int) error {
 		return fmt.Errorf("%s=%d is not supported, want %s", name, v, strings.Trim(fmt.Sprint(allowed), "[]"))
 	}
 	return nil
+}
+
+// finite reports whether an attribute is no number that the operator has no meaning for. An infinite bound of Clip is none, NaN marks what is missing,
+// and a fill value for text is never read.
+func (n *node) finite(a *pb.AttributeProto) bool {
+	x := float64(a.GetF())
+	switch n.p.GetOpType() {
+	case "Clip":
+		return !math.IsNaN(x)
+	case "Imputer":
+		return true // the lowering looks at it
+	}
+	return !math.IsNaN(x) && !math.IsInf(x, 0)
 }

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -23,6 +24,7 @@ type opCase struct {
 	w     map[string]*ir.Tensor // initialisers
 	y     []*ir.Tensor
 	eps   float64 // 1e-6 if zero
+	since int64   // version of the nodes' own domain, 3 if zero
 }
 
 type tensors = map[string]*ir.Tensor
@@ -72,7 +74,7 @@ func (c opCase) model() (*pb.ModelProto, []string) {
 	m := modelOf(opset, g)
 	for _, n := range c.nodes {
 		if n.Domain != nil {
-			m.OpsetImport = append(m.OpsetImport, &pb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(3)})
+			m.OpsetImport = append(m.OpsetImport, &pb.OperatorSetIdProto{Domain: n.Domain, Version: proto.Int64(cmp.Or(c.since, 3))})
 			break
 		}
 	}

@@ -29,6 +29,17 @@ func constantNode(n *node) ([]*ir.Value, error) {
 				t.F[i] = float64(x)
 			}
 			return one(n.constant(t))
+		case "value_string", "value_strings":
+			list, s := a.Strings, ir.Shape{len(a.Strings)}
+			if name == "value_string" {
+				list, s = [][]byte{a.GetS()}, ir.Shape{}
+			}
+			codes, err := n.places(list)
+			if err != nil {
+				return nil, err
+			}
+			v, err := n.constant(ir.Ints(s, codes...))
+			return one(n.r.asText(v, false), err)
 		case "value_int":
 			return one(n.constant(ir.Ints(ir.Shape{}, a.GetI())))
 		case "value_ints":
@@ -52,12 +63,14 @@ func (n *node) literal(p *pb.TensorProto) (*ir.Value, error) {
 		return nil, err
 	}
 	var v *ir.Value
-	if t.Elem == ir.Real && t.Len() > maxLiteral && !n.r.opt.PublicWeights {
+	if t.Len() > maxLiteral && n.r.private(t, pb.TensorProto_DataType(p.GetDataType())) {
 		name := "constant"
 		if len(n.p.Output) > 0 && n.p.Output[0] != "" {
 			name = n.p.Output[0]
 		}
-		v, err = n.r.weight(n.at, name, n.r.owner(name, n.r.opt.WeightOwner), t)
+		if v, err = n.r.weight(n.at, name, n.r.owner(name, n.r.opt.WeightOwner), t); err == nil {
+			n.r.written[v] = t
+		}
 	} else {
 		v, err = n.constant(t)
 	}
@@ -76,7 +89,10 @@ func (n *node) held(p *pb.TensorProto) (*ir.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t, n.r.hold(t)
+	if err := n.r.hold(t); err != nil {
+		return nil, err
+	}
+	return n.r.intern(t)
 }
 
 // constantFill lowers ConstantFill, an experiment that never became an operator of the standard and that exporters used.
@@ -194,7 +210,7 @@ func series(n *node) ([]*ir.Value, error) {
 func init() {
 	add("Constant", "A public constant.", constantNode,
 		version{since: 1, attrs: "value:t!"},
-		version{since: 12, attrs: "value:t value_float:f value_floats:fs value_int:i value_ints:is"})
+		version{since: 12, attrs: "value:t value_float:f value_floats:fs value_int:i value_ints:is value_string:s value_strings:ss"})
 	add("ConstantOfShape", "A public constant of one value.", fill, version{since: 9, in: 1, max: 1, attrs: "value:t"})
 	add("ConstantFill", "A public constant of one value, as PyTorch wrote it up to opset 8.", constantFill, version{since: 1, max: 1, attrs: "dtype:i extra_shape:is input_as_shape:i shape:is value:f"})
 	add("Shape", "The input's dimensions, which are public.", shape,

@@ -84,6 +84,15 @@ func choose(n *node) ([]*ir.Value, error) {
 			return nil, diag.Errorf(n.at, "output %d is %v in one branch and %v in the other, and which branch runs is secret", i+1, a[i].Type, b[i].Type).
 				WithHint("give both the same shape, or give the condition as public data: --public NAME=FILE")
 		}
+		if text := n.r.isText(a[i]); text || n.r.isText(b[i]) {
+			if !text || !n.r.isText(b[i]) || n.r.text.plain[a[i]] != n.r.text.plain[b[i]] {
+				return nil, textual.of(n.at, "an If whose branches have strings of different kinds")
+			}
+			open, plain := n.r.text.open[a[i]] || n.r.text.open[b[i]], n.r.text.plain[a[i]]
+			a[i] = n.r.asText(c.e(ir.OpSelect, nil, flag, a[i], b[i]), open)
+			n.r.text.plain[a[i]] = plain
+			continue
+		}
 		if a[i].Type.Elem == ir.Bool {
 			a[i] = c.e(ir.OpOr, nil, c.e(ir.OpAnd, nil, flag, a[i]), c.e(ir.OpAnd, nil, c.e(ir.OpNot, nil, flag), b[i]))
 			continue
@@ -297,7 +306,7 @@ func scan(n *node) ([]*ir.Value, error) {
 
 // inline reads a graph with the given values as its inputs, in place of the node, and returns its outputs.
 func (n *node) inline(g *pb.GraphProto, args []*ir.Value) ([]*ir.Value, error) {
-	return n.r.nested(g, len(g.GetOutput()), func() error {
+	out, err := n.r.nested(g, len(g.GetOutput()), func() error {
 		for i, in := range g.Input {
 			if err := n.r.fresh(in.GetName()); err != nil {
 				return fmt.Errorf("input %q of the body: %w", short(in.GetName()), err)
@@ -307,6 +316,10 @@ func (n *node) inline(g *pb.GraphProto, args []*ir.Value) ([]*ir.Value, error) {
 		}
 		return nil
 	})
+	if slices.ContainsFunc(out, n.r.isText) {
+		return nil, textual.of(n.at, "a loop that computes strings")
+	}
+	return out, err
 }
 
 func init() {

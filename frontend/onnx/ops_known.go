@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"smpcc/ir"
-	"smpcc/ir/diag"
 )
 
 // Operators whose result would tell what the data is, or has no fixed-point form: they take public data only.
@@ -22,9 +21,8 @@ func (n *node) constantInput() (*ir.Tensor, error) {
 		e.Public = n.r.sources(x)
 		return nil, e
 	}
-	e := diag.Errorf(n.at, "%s of a value that is not public is not supported", n.p.GetOpType())
-	e.Public = n.r.sources(x)
-	return nil, e.WithHint("fixed point has no such numbers; replace the operator by false")
+	ir.Bug("%s has no refusal", n.p.GetOpType())
+	return nil, nil
 }
 
 // nonZero lists the places of elements that are not zero, one column each.
@@ -145,13 +143,24 @@ func unique(n *node) ([]*ir.Value, error) {
 	return out, c.err
 }
 
-// marks lowers a test of each element.
-func marks(f func(n *node, x float64) bool) func(n *node) ([]*ir.Value, error) {
+// marks lowers a test of each element of public data. Of secrets it says which elements of an input are missing if it is told so; they are never
+// infinite, and what is computed is a number.
+func marks(nan bool, f func(n *node, x float64) bool) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
-		t, err := n.constantInput()
-		if err != nil {
-			return nil, err
+		x := n.in(0)
+		if x.Op != ir.OpConst {
+			c := n.calc()
+			if x.Type.Elem != ir.Real {
+				return nil, fmt.Errorf("input is %v, want reals", x.Type.Elem)
+			}
+			if nan {
+				if m := c.missing(x); m != nil || c.err != nil {
+					return c.one(m)
+				}
+			}
+			return c.one(c.expand(c.data(c.table(ir.Bool), false), x.Type.Shape))
 		}
+		t := x.Attrs.Tensor("data")
 		if t.Elem != ir.Real {
 			return nil, fmt.Errorf("input is %v, want reals", t.Elem)
 		}
@@ -171,8 +180,8 @@ func marks(f func(n *node, x float64) bool) func(n *node) ([]*ir.Value, error) {
 func init() {
 	add("NonZero", "Places of the elements of public data that are not zero.", nonZero, version{since: 9, in: 1, max: 1})
 	add("Unique", "The different elements or slices of public data.", unique, version{since: 11, in: 1, max: 1, attrs: "axis:i sorted:i"})
-	add("IsNaN", "Which elements of public data are not a number.", marks(func(_ *node, x float64) bool { return math.IsNaN(x) }), version{since: 9, in: 1, max: 1})
-	add("IsInf", "Which elements of public data are infinite.", marks(func(n *node, x float64) bool {
+	add("IsNaN", "Which elements of an input are missing, and of public data no number; none of what is computed.", marks(true, func(_ *node, x float64) bool { return math.IsNaN(x) }), version{since: 9, in: 1, max: 1})
+	add("IsInf", "Which elements of public data are infinite; secrets never are.", marks(false, func(n *node, x float64) bool {
 		return math.IsInf(x, 1) && n.int("detect_positive", 1) != 0 || math.IsInf(x, -1) && n.int("detect_negative", 1) != 0
 	}), version{since: 10, in: 1, max: 1, attrs: "detect_negative:i detect_positive:i"})
 }

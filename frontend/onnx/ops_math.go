@@ -170,6 +170,9 @@ func clip(n *node) ([]*ir.Value, error) {
 			return nil, err
 		}
 		if ok && math.Abs(x) < 1e30 { // the largest float stands for no bound
+			if n.bounds != 0 {
+				x *= n.bounds
+			}
 			attrs = append(attrs, ir.F([]string{"lo", "hi"}[i], x))
 		}
 	}
@@ -181,7 +184,11 @@ func (n *node) clipBetween() ([]*ir.Value, error) {
 	c, x := n.calc(), n.in(0)
 	for i, op := range []ir.Op{ir.OpMax, ir.OpMin} {
 		if n.given(i + 1) {
-			x = c.e(op, nil, x, c.reshape(n.in(i+1)))
+			bound := c.reshape(n.in(i + 1))
+			if n.bounds != 0 {
+				bound = c.scale(bound, n.bounds)
+			}
+			x = c.e(op, nil, x, bound)
 		}
 	}
 	return c.one(x)
@@ -204,6 +211,12 @@ func (n *node) hardSigmoid(x *ir.Value, alpha, beta float64) (*ir.Value, error) 
 }
 
 func cast(n *node) ([]*ir.Value, error) {
+	if pb.TensorProto_DataType(n.int("to", 0)) == pb.TensorProto_STRING {
+		return one(n.toText(n.in(0)))
+	}
+	if n.r.isText(n.in(0)) {
+		return nil, textual.of(n.at, "Cast of strings to numbers")
+	}
 	e, err := elemOf(int32(n.int("to", 0)))
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"smpcc/ir"
@@ -119,7 +120,11 @@ func (c *calc) linear(outs int) *ir.Value {
 
 // transform applies post_transform to scores [N, E].
 func (c *calc) transform(x *ir.Value) *ir.Value {
-	switch t := c.n.str("post_transform", "NONE"); t {
+	return c.transformed(x, c.n.str("post_transform", "NONE"))
+}
+
+func (c *calc) transformed(x *ir.Value, t string) *ir.Value {
+	switch t {
 	case "NONE":
 		return x
 	case "LOGISTIC":
@@ -131,10 +136,18 @@ func (c *calc) transform(x *ir.Value) *ir.Value {
 	}
 }
 
-// labels returns a classifier's class labels.
+// labels returns a classifier's class labels: integers, or the places of strings.
 func (n *node) labels(name string) ([]int, error) {
-	if n.has("classlabels_strings") && len(n.attrs["classlabels_strings"].Strings) > 0 {
-		return nil, diag.Errorf(n.at, "class labels are strings, which have no secret form").WithHint("train with numbers as labels, and name them after the result is revealed")
+	if n.textLabels() {
+		places, err := n.places(n.attrs["classlabels_strings"].Strings)
+		list := make([]int, len(places))
+		for i, p := range places {
+			list[i] = int(p)
+		}
+		if len(list) == 1 {
+			return nil, diag.Errorf(n.at, "one class label that is a string is not supported: the other class has no name").WithHint("export the model with the labels of both classes")
+		}
+		return list, err
 	}
 	list := n.ints(name)
 	if len(list) == 0 {
@@ -143,8 +156,25 @@ func (n *node) labels(name string) ([]int, error) {
 	return list, nil
 }
 
-// label returns the label of an index [N] of a class.
+// textLabels reports whether a classifier's labels are strings.
+func (n *node) textLabels() bool {
+	a := n.attrs["classlabels_strings"]
+	return a != nil && len(a.Strings) > 0
+}
+
+// label returns the label of an index [N] of a class, which is text where the labels are.
 func (c *calc) label(idx *ir.Value, labels []int) *ir.Value {
+	y := c.labelled(idx, labels)
+	if c.err != nil || !c.n.textLabels() {
+		return y
+	}
+	if y == idx || y.Op == ir.OpConst {
+		y = c.got(c.n.renamed(y))
+	}
+	return c.n.r.asText(y, false)
+}
+
+func (c *calc) labelled(idx *ir.Value, labels []int) *ir.Value {
 	if c.err != nil {
 		return nil
 	}
@@ -256,19 +286,30 @@ func scaler(n *node) ([]*ir.Value, error) {
 	return c.one(c.reshape(x, n.in(0).Type.Shape...))
 }
 
-// extract lowers ArrayFeatureExtractor: columns at public indices.
+// extract lowers ArrayFeatureExtractor: columns at public or secret indices.
 func extract(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	s := x.Type.Shape
 	if len(s) == 0 {
 		return nil, c.wrongInput(x)
 	}
-	if _, err := n.public(1, "indices"); err != nil {
-		return nil, err
-	}
 	at, err := n.positions(1, s[len(s)-1])
 	if err != nil {
 		return nil, err
+	}
+	if at == nil { // rows [M, K] times one-hot [K, I]
+		k, list := s[len(s)-1], n.in(1)
+		count, rows := list.Type.Shape.Size(), max(1, s[:len(s)-1].Size())
+		if x.Type.Elem == ir.Bool || k == 0 {
+			return nil, fmt.Errorf("secret indices into %v are not supported, want numbers or strings", x.Type)
+		}
+		n.names(list, k)
+		hot := c.transpose(c.oneHot(c.reshape(list, count), k, x.Type.Elem), 1, 0)
+		y := c.e(ir.OpMatMul, nil, c.reshape(x, rows, k), hot)
+		if len(s) == 1 {
+			return c.one(c.reshape(y, 1, count))
+		}
+		return c.one(c.reshape(y, append(slices.Clone(s[:len(s)-1]), count)...))
 	}
 	idx, err := n.indices(at.Len())
 	if err != nil {
@@ -284,12 +325,41 @@ func extract(n *node) ([]*ir.Value, error) {
 	return c.one(y)
 }
 
+// zipMap names the places of a list of scores for each sample.
+func zipMap(n *node) ([]*ir.Value, error) {
+	var names []string
+	for _, s := range n.attrs["classlabels_strings"].GetStrings() {
+		names = append(names, string(s))
+	}
+	for _, k := range n.attrs["classlabels_int64s"].GetInts() {
+		names = append(names, strconv.FormatInt(k, 10))
+	}
+	x := n.in(0)
+	s := x.Type.Shape
+	if len(names) == 0 {
+		return one(x, nil)
+	}
+	if len(s) == 0 || s[len(s)-1] != len(names) || len(names) > maxWords {
+		return nil, fmt.Errorf("%d names for scores %v", len(names), s)
+	}
+	y, err := n.reshape(x, append(slices.Clone(s), 1)) // a value of its own
+	if err == nil {
+		y, err = n.reshape(y, s)
+	}
+	if err == nil {
+		n.r.classes[y] = names
+	}
+	return one(y, err)
+}
+
 // A machine is what the two SVM operators share.
 type machine struct {
 	c       *calc
 	x       *ir.Value
-	rbf     bool
+	kernel  string
 	gamma   float64
+	coef0   float64
+	degree  float64
 	support []float64 // vectors
 	count   int
 	width   int
@@ -302,11 +372,10 @@ func (n *node) machine(c *calc, count int) (*machine, error) {
 		return nil, c.err
 	}
 	switch kind := strings.ToUpper(n.str("kernel_type", "LINEAR")); kind {
-	case "LINEAR":
-	case "RBF":
-		m.rbf = true
+	case "LINEAR", "RBF", "POLY", "SIGMOID":
+		m.kernel = kind
 	default:
-		return nil, fmt.Errorf("kernel_type=%s is not supported, want LINEAR or RBF", short(kind))
+		return nil, fmt.Errorf("kernel_type=%s is not supported, want LINEAR, POLY, RBF or SIGMOID", short(kind))
 	}
 	params, err := n.floats("kernel_params")
 	if err != nil {
@@ -315,10 +384,16 @@ func (n *node) machine(c *calc, count int) (*machine, error) {
 	if m.support, err = n.floats("support_vectors"); err != nil {
 		return nil, err
 	}
-	if len(params) > 0 {
-		m.gamma = params[0]
+	m.degree = 3
+	for i, p := range []*float64{&m.gamma, &m.coef0, &m.degree} {
+		if i < len(params) {
+			*p = params[i]
+		}
 	}
-	if count < 0 || count > 1<<20 || len(m.support) != count*m.width || m.rbf && (count == 0 || m.gamma < 0) {
+	if m.kernel == "POLY" && (m.degree < 1 || m.degree != math.Trunc(m.degree) || m.degree > maxProductPower) {
+		return nil, fmt.Errorf("degree %g of a polynomial kernel is not supported, want 1 to %d", m.degree, maxProductPower)
+	}
+	if count < 0 || count > 1<<20 || len(m.support) != count*m.width || m.kernel != "LINEAR" && count == 0 || m.kernel == "RBF" && m.gamma < 0 {
 		return nil, fmt.Errorf("%d support vectors of %d features, %d numbers and gamma %g do not fit", count, m.width, len(m.support), m.gamma)
 	}
 	return m, nil
@@ -333,7 +408,7 @@ func (m *machine) sums(coefs []float64, outs int) *ir.Value {
 	if err := c.n.r.left.take(0, float64(outs)*float64(m.count)*float64(m.width)); err != nil {
 		return c.got(nil, err)
 	}
-	if !m.rbf { // the owner sums the support vectors before the run
+	if m.kernel == "LINEAR" { // the owner sums the support vectors before the run
 		w := c.table(ir.Real, outs*m.width)
 		if w == nil {
 			return nil
@@ -346,6 +421,19 @@ func (m *machine) sums(coefs []float64, outs int) *ir.Value {
 			}
 		}
 		return c.e(ir.OpMatMul, nil, m.x, c.turned("coefficients", w.F, outs, m.width))
+	}
+	if m.kernel != "RBF" { // gamma x v + coef0
+		near := make([]float64, len(m.support))
+		for i, v := range m.support {
+			near[i] = m.gamma * v
+		}
+		z := c.add(c.e(ir.OpMatMul, nil, m.x, c.turned("support_vectors", near, m.count, m.width)), c.vector("coef0", []float64{m.coef0}, 1))
+		if m.kernel == "POLY" {
+			z = c.powPublic(z, m.degree)
+		} else {
+			z = c.fn(ir.OpTanh, z)
+		}
+		return c.e(ir.OpMatMul, nil, z, c.turned("coefficients", coefs, outs, m.count))
 	}
 	// gamma |x - v|^2 = |gx|^2 - 2 gx gv + |gv|^2 with the root g of gamma, which keeps more of its places than gamma
 	g := math.Sqrt(m.gamma)
@@ -399,8 +487,16 @@ func svmClassifier(n *node) ([]*ir.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.has("prob_a") && len(n.attrs["prob_a"].Floats) > 0 {
-		return nil, diag.Errorf(n.at, "probabilities of an SVM, which take an iteration, are not supported").WithHint("train it without probabilities")
+	probA, err := n.floats("prob_a")
+	probB, err2 := n.floats("prob_b")
+	if err = errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	if len(probA) > 0 && len(labels) != 2 {
+		return nil, diag.Errorf(n.at, "probabilities of an SVM with %d classes, which take an iteration, are not supported", len(labels)).WithHint("train it without probabilities (probability=False), or cut the graph after its scores")
+	}
+	if len(probA) > 0 && (len(probA) != 1 || len(probB) != 1) {
+		return nil, fmt.Errorf("%d entries of prob_a and %d of prob_b, want one", len(probA), len(probB))
 	}
 	coefs, err := n.floats("coefficients")
 	if err != nil {
@@ -460,6 +556,10 @@ func svmClassifier(n *node) ([]*ir.Value, error) {
 	s := c.add(m.sums(w, pairs), c.vector("rho", rho, pairs))
 	won := c.to(c.e(ir.OpGt, nil, s, c.num(s, 0)), ir.Int)
 	count := c.add(c.e(ir.OpMatMul, nil, won, c.data(votes, false)), c.data(base, false))
+	if len(probA) > 0 { // of the first class 1/(1 + exp(a s + b))
+		first := c.fn(ir.OpSigmoid, c.neg(c.add(c.mul(s, c.vector("prob_a", probA, 1)), c.vector("prob_b", probB, 1))))
+		return []*ir.Value{c.label(c.top(count), labels), c.concat(1, first, c.plus(c.neg(first), 1))}, c.err
+	}
 	if pairs == 1 {
 		s = c.mirrored(s, c.neg)
 	}
@@ -473,11 +573,11 @@ func init() {
 		version{since: 1, in: 1, max: 1, attrs: "classlabels_ints:is classlabels_strings:ss coefficients:fs! intercepts:fs multi_class:i post_transform:s"})
 	add(ml+"Normalizer", "Rows over their largest magnitude, 1- or 2-norm, approximated.", normalizer, version{since: 1, in: 1, max: 1, attrs: "norm:s"})
 	add(ml+"Scaler", "(x - offset) * scale with numbers that stay private.", scaler, version{since: 1, in: 1, max: 1, attrs: "offset:fs scale:fs"})
-	add(ml+"ArrayFeatureExtractor", "Columns at public indices.", extract, version{since: 1, in: 2, max: 2})
-	add(ml+"ZipMap", "The input itself: scores in the order of the classes, without their names.", func(n *node) ([]*ir.Value, error) { return one(n.in(0), nil) },
+	add(ml+"ArrayFeatureExtractor", "Columns at public indices, or secret ones, which are compared with every place.", extract, version{since: 1, in: 2, max: 2})
+	add(ml+"ZipMap", "The input itself: scores in the order of the classes, whose names the output carries.", zipMap,
 		version{since: 1, in: 1, max: 1, attrs: "classlabels_int64s:is classlabels_strings:ss"})
-	add(ml+"SVMRegressor", "Support vector regression with a linear or RBF kernel, approximated; the number of vectors is public.", svmRegressor,
+	add(ml+"SVMRegressor", "Support vector regression with a linear, polynomial, RBF or sigmoid kernel, approximated; the number of vectors is public.", svmRegressor,
 		version{since: 1, in: 1, max: 1, attrs: "coefficients:fs! kernel_params:fs kernel_type:s n_supports:i one_class:i post_transform:s rho:fs! support_vectors:fs"})
-	add(ml+"SVMClassifier", "Label and scores of support vector machines with a linear or RBF kernel, approximated; the number of vectors of each class is public.", svmClassifier,
+	add(ml+"SVMClassifier", "Label and scores of support vector machines with a linear, polynomial, RBF or sigmoid kernel, approximated; the number of vectors of each class is public.", svmClassifier,
 		version{since: 1, in: 1, max: 1, attrs: "classlabels_ints:is classlabels_strings:ss coefficients:fs! kernel_params:fs kernel_type:s post_transform:s prob_a:fs prob_b:fs rho:fs! support_vectors:fs vectors_per_class:is"})
 }

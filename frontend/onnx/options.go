@@ -24,6 +24,7 @@ type Options struct {
 	DefaultReveal []string                      // receivers of other outputs
 	Public        map[string]*ir.Tensor         // inputs that are public, with their data
 	PublicWeights bool                          // float initialisers are public constants
+	Cut           []string                      // values that are the outputs in place of the model's own
 	Ranges        map[string][2]float64         // declared ranges of inputs
 	Columns       map[string]map[int][2]float64 // declared ranges of columns, along an input's last axis
 }

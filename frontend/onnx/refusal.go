@@ -23,8 +23,7 @@ var (
 	training = &refusal{"training", "it belongs to training", "export the model for inference",
 		"Adagrad Adam Gradient Momentum"}
 	quantised = &refusal{"quantised", "it computes on quantised data", "export the model before quantisation: smpcc chooses fixed-point formats itself",
-		"ConvInteger DequantizeLinear DynamicQuantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul MatMulInteger MatMulIntegerToFloat MatMulNBits QAttention QEmbedLayerNormalization QGemm " +
-			"QLinearAdd QLinearAveragePool QLinearConcat QLinearConv QLinearGlobalAveragePool QLinearLeakyRelu QLinearMatMul QLinearMul QLinearSigmoid QLinearSoftmax QuantizeLinear"}
+		"DynamicQuantizeLSTM QAttention QEmbedLayerNormalization QLinearSoftmax"}
 	textual = &refusal{"string", "it works on strings", "map strings to numbers before the model",
 		"CategoryMapper DictVectorizer RegexFullMatch StringConcat StringNormalizer StringSplit Tokenizer"}
 	sequences = &refusal{"sequence", "it makes or reads a sequence of tensors, which a plan of fixed shapes does not have", "export without sequences: use Concat, Split and Gather",
@@ -55,10 +54,14 @@ func (k *refusal) of(at diag.Pos, what string) *diag.Error {
 	return e
 }
 
-// advice says what to do about operators of runtimes.
+// advice says what to do about operators that have no row, by domain.
 var advice = map[string]string{
-	"FusedConv":   "export without runtime optimisations",
-	"FusedMatMul": "export without runtime optimisations",
+	"com.microsoft":            "save the model without onnxruntime's optimisations (graph_optimization_level = ORT_ENABLE_BASIC), or export it again",
+	"ai.onnx.contrib":          "leave tokenisers and other processing of text out of the model: give it what they make as inputs",
+	"ai.onnx.ml":               "convert the pipeline without this step (skl2onnx: pass the steps one by one), and do it before the model",
+	"com.microsoft.nchwc":      "save the model without onnxruntime's optimisations (graph_optimization_level = ORT_ENABLE_BASIC)",
+	"org.pytorch.aten":         "export the model with operators of ONNX (operator_export_type=ONNX)",
+	"ai.onnx.preview.training": "export the model for inference",
 }
 
 // refusedTypes are the kinds by data type.

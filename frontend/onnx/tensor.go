@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -33,6 +34,14 @@ func elemOf(t int32) (ir.Elem, error) {
 	return 0, badType(pb.TensorProto_DataType(t))
 }
 
+// kindOf is elemOf of what may also be text, which is held as integers.
+func kindOf(t int32) (ir.Elem, error) {
+	if pb.TensorProto_DataType(t) == pb.TensorProto_STRING {
+		return ir.Int, nil
+	}
+	return elemOf(t)
+}
+
 // width returns the bytes an element takes in raw form.
 func width(t pb.TensorProto_DataType) int {
 	switch t {
@@ -48,7 +57,7 @@ func width(t pb.TensorProto_DataType) int {
 
 // decodeTensor returns the content of a TensorProto; external data is read from files inside dir.
 func decodeTensor(t *pb.TensorProto, dir string) (*ir.Tensor, error) {
-	e, err := elemOf(t.GetDataType())
+	e, err := kindOf(t.GetDataType())
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +78,9 @@ func decodeTensor(t *pb.TensorProto, dir string) (*ir.Tensor, error) {
 		return nil, errors.New("tensor segments are not supported")
 	}
 	typ := pb.TensorProto_DataType(t.GetDataType())
+	if typ == pb.TensorProto_STRING {
+		return textTensor(t, shape)
+	}
 	size := shape.Size() * width(typ)
 	raw := t.RawData
 	if t.GetDataLocation() == pb.TensorProto_EXTERNAL {
@@ -139,6 +151,29 @@ func typedTensor(t *pb.TensorProto, typ pb.TensorProto_DataType, e ir.Elem, shap
 				out.I[i] = int64(x)
 			}
 		}
+	}
+	return out, nil
+}
+
+// textTensor reads strings.
+func textTensor(t *pb.TensorProto, shape ir.Shape) (*ir.Tensor, error) {
+	if len(t.StringData) != shape.Size() || len(t.RawData) > 0 || t.GetDataLocation() == pb.TensorProto_EXTERNAL {
+		return nil, fmt.Errorf("holds %d strings, shape %v needs %d", len(t.StringData), shape, shape.Size())
+	}
+	out := ir.NewTensor(ir.Int, shape)
+	out.Words = []string{}
+	codes := map[string]int64{}
+	for i, s := range t.StringData {
+		k, ok := codes[string(s)]
+		if !ok {
+			if !utf8.Valid(s) {
+				return nil, fmt.Errorf("string %d is not UTF-8", i)
+			}
+			k = int64(len(out.Words))
+			codes[string(s)] = k
+			out.Words = append(out.Words, string(s))
+		}
+		out.I[i] = k
 	}
 	return out, nil
 }
@@ -285,6 +320,14 @@ func WriteTensor(path, name string, t *ir.Tensor) error {
 	for _, d := range t.Shape {
 		p.Dims = append(p.Dims, int64(d))
 	}
+	if t.Words != nil {
+		p.RawData = nil
+		for _, k := range t.I {
+			p.StringData = append(p.StringData, []byte(t.Words[k]))
+		}
+		p.DataType = proto.Int32(int32(pb.TensorProto_STRING))
+		return writeProto(path, p)
+	}
 	typ := map[ir.Elem]pb.TensorProto_DataType{ir.Real: pb.TensorProto_FLOAT, ir.Bool: pb.TensorProto_BOOL, ir.Int: pb.TensorProto_INT64}[t.Elem]
 	if typ == pb.TensorProto_UNDEFINED {
 		return fmt.Errorf("a %v tensor has no ONNX form", t.Elem)
@@ -300,6 +343,11 @@ func WriteTensor(path, name string, t *ir.Tensor) error {
 		}
 	}
 	p.DataType = proto.Int32(int32(typ))
+	return writeProto(path, p)
+}
+
+// writeProto writes an ONNX tensor file.
+func writeProto(path string, p *pb.TensorProto) error {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
 	if err != nil {
 		return err

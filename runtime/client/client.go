@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -98,10 +99,15 @@ func (c *Client) Close() {
 }
 
 // Encode turns the inputs of the parties that the client acts for into words, nil for those of others. An input that is
-// missing, unknown, of another size, or outside the range that the plan relies on is an error.
+// missing, unknown, of another size, or outside the range that the plan relies on is an error. Elements that are NaN are missing ones, where the plan
+// allows that; text enters by the codes that plan.Port.Code has.
 func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 	words := make([][]uint64, len(c.plan.Manifest.Inputs))
 	used := 0
+	in, err := c.marked(in)
+	if err != nil {
+		return nil, err
+	}
 	for i, p := range c.plan.Manifest.Inputs {
 		if !slices.Contains(c.cfg.ActsFor, p.Owner) {
 			continue
@@ -130,6 +136,29 @@ func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 		return nil, fmt.Errorf("%d inputs are given, %v have %d", len(in), c.cfg.ActsFor, used)
 	}
 	return words, nil
+}
+
+// marked returns inputs in which elements that are missing, which are NaN, are marked in the inputs that the plan has for that.
+func (c *Client) marked(in Inputs) (Inputs, error) {
+	out := maps.Clone(in)
+	for _, p := range c.plan.Manifest.Inputs {
+		x, ok := in[p.Name]
+		if _, given := in[p.Missing]; !ok || p.Missing == "" || given || len(x) != p.Len() {
+			continue
+		}
+		filled, missing := slices.Clone(x), make([]float64, len(x))
+		for i, v := range x {
+			switch {
+			case !math.IsNaN(v):
+			case !p.MayMiss(i):
+				return nil, fmt.Errorf("input %q: element %d is missing, and the model reads its column as it is; impute it before", p.Name, i)
+			default:
+				filled[i], missing[i] = p.Stand(i), 1
+			}
+		}
+		out[p.Name], out[p.Missing] = filled, missing
+	}
+	return out, nil
 }
 
 // Infer runs one session on the inputs.

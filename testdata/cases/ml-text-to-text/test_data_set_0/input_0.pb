@@ -1,0 +1,1 @@
+2red2green2violet2blueBcolour

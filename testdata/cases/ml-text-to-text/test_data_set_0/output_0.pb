@@ -1,0 +1,1 @@
+2yes2maybe2no2noBlabel

@@ -1,0 +1,1 @@
+2ship2ask2hold2holdBaction
