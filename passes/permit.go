@@ -62,6 +62,7 @@ func permit(m *ir.Module, opt *Options) error {
 		from := origins(v, nil)
 		for _, to := range v.Attrs.Strings("to") {
 			refused := map[string][][]*ir.Value{} // by owner: ways of the data that is refused, told of at the first
+			var order []string
 			for _, src := range from {
 				owner := src[0].Attrs.Str("owner")
 				if owner == to && len(v.Args[0].Type.Vis.Owners()) == 1 {
@@ -80,7 +81,9 @@ func permit(m *ir.Module, opt *Options) error {
 					})
 				}
 				if i < 0 {
-					refused[owner] = append(refused[owner], src)
+					if refused[owner] = append(refused[owner], src); len(refused[owner]) == 1 {
+						order = append(order, owner)
+					}
 					continue
 				}
 				r := p.Allow[i]
@@ -96,10 +99,8 @@ func permit(m *ir.Module, opt *Options) error {
 					bounds(m, policy.Bound{Owner: owner, File: p.File, Line: r.Line, Rule: r.String(), Outputs: traces.bounded(p, r, bitless), MaxBits: r.MaxBits})
 				}
 			}
-			for _, owner := range m.Parties {
-				if ways := refused[owner]; len(ways) > 0 {
-					errs.Add(v.Pos, refusal(ways, v, to, policies[owner], traces))
-				}
+			for _, owner := range order {
+				errs.Add(v.Pos, refusal(refused[owner], v, to, policies[owner], traces))
 			}
 		}
 	}

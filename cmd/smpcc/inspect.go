@@ -113,7 +113,7 @@ func withDone(dump string, m *ir.Module) string {
 	for _, v := range f.Body {
 		of := map[string][]string{} // what has been done -> to which inputs
 		for i, x := range inputs {
-			if d, ok := traces[i][v]; ok && d != (ir.Done{}) {
+			if d, ok := traces[i][v]; ok && d.String() != "" {
 				of[d.String()] = append(of[d.String()], x.Attrs.Str("name"))
 			}
 		}

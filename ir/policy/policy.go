@@ -181,7 +181,7 @@ var plain = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
 // Word renders a name so that YAML reads it as a word again.
 func Word(s string) string {
 	switch strings.ToLower(s) {
-	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+	case "true", "false", "null":
 	default:
 		if plain.MatchString(s) {
 			return s
