@@ -20,6 +20,7 @@ type Options struct {
 	Fixed     string            // IR text at fixed level
 	Choices   []plan.Choice     // what Select chose
 	Accuracy  []plan.Accuracy   // of the outputs
+	Recipe    plan.Recipe       // what the plan was compiled with
 	Precision float64           // asked of approximated functions
 	Elems     map[string]string // element kind of inputs and outputs as the user declared them, by name
 }
@@ -54,7 +55,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	src := sha256.Sum256([]byte(opt.Graph))
 	m := plan.Manifest{
 		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
-		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision,
+		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
 	}
 	for _, r := range l.mod.Policies {

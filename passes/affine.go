@@ -80,7 +80,7 @@ func scaleInput(r *rewriter, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		return nil, nil
 	}
 	f := affineOf(r, x)
-	if f == nil || v.Op == ir.OpMul && f.a == nil && f.o == nil || v.Op == ir.OpDiv && !invertible(known(r.m, s)) || !oneOwner(f.a, f.o, s) {
+	if f == nil || v.Op == ir.OpMul && f.a == nil && f.o == nil || v.Op == ir.OpDiv && !r.notes.invertible(known(r.m, s)) || !oneOwner(f.a, f.o, s) {
 		return nil, nil
 	}
 	if v.Op == ir.OpDiv {

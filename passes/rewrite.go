@@ -8,13 +8,13 @@ import (
 )
 
 // rewrite applies the table of rules bottom-up until none fits: each replaces a value by a cheaper one of the same meaning.
-func rewrite(m *ir.Module, _ *Options) error { return applyRules(m, rules) }
+func rewrite(m *ir.Module, opt *Options) error { return applyRules(m, rules, opt) }
 
 // applyRules applies a table of rules bottom-up until none fits.
-func applyRules(m *ir.Module, rules []rule) error {
+func applyRules(m *ir.Module, rules []rule, opt *Options) error {
 	const rounds = 32 // each round shortens a chain; real graphs settle in three or four
 	for range rounds {
-		r := &rewriter{m: m, uses: m.Main().Uses(), names: map[string]bool{}, origin: map[*ir.Value]*ir.Value{}}
+		r := &rewriter{m: m, notes: opt.notebook(), uses: m.Main().Uses(), names: map[string]bool{}, origin: map[*ir.Value]*ir.Value{}}
 		for n := range m.Weights {
 			r.names[n] = true
 		}
@@ -61,6 +61,7 @@ func applyRules(m *ir.Module, rules []rule) error {
 // A rewriter is one walk over the function.
 type rewriter struct {
 	m       *ir.Module
+	notes   *notebook
 	nf      *ir.Func
 	at      *ir.Value
 	uses    map[*ir.Value]int       // of values of the old function

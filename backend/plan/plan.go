@@ -42,6 +42,7 @@ type Manifest struct {
 
 	Accuracy  []Accuracy `pb:"25"` // how close each output is to the exact one
 	Precision float64    `pb:"26"` // asked of approximated functions
+	Recipe    Recipe     `pb:"27"` // what the plan was compiled with
 }
 
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
