@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"smpcc/backend"
 	"smpcc/backend/plan"
 	"smpcc/frontend/dsl"
 	"smpcc/frontend/onnx"
@@ -207,40 +206,13 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 			return nil, usage("--exact %s: there is no output of reals of that name", name)
 		}
 	}
-	elems := map[string]string{}
-	for _, v := range m.Main().Reveals() {
-		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
-	}
 	c.Graph = m.Clone()
 	relocate(c.Graph)
-	graph := c.Graph.String()
 	if opt.Observe != nil {
 		opt.Observe("input", m)
 	}
 	popt.Observe = opt.Observe
-	var err error
-	if c.Numbers, err = passes.Run(m, popt); err != nil {
-		return nil, err
-	}
-	said := accuracy(c.Numbers)
-	if opt.recipe != nil {
-		said = opt.accuracy
-	} else {
-		c.notes(m, popt, opt.ColumnNames)
-	}
-	relocate(m)
-	fixed := m.String()
-	if err := backend.AssignForms(m); err != nil {
-		return nil, err
-	}
-	choices, err := backend.Select(m, backend.Network(opt.Net))
-	if err != nil {
-		return nil, err
-	}
-	if opt.Observe != nil {
-		opt.Observe("form", m)
-	}
-	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: c.Numbers.FracBits, Precision: c.Numbers.Precision, Accuracy: said, Recipe: recipe(&opt, ownReveals, &c.Numbers.Taken), Graph: graph, Fixed: fixed, Elems: elems})
+	p, err := c.lower(m, &opt, popt, ownReveals)
 	if err != nil {
 		return nil, err
 	}

@@ -58,6 +58,9 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
 	}
+	if opt.Fixed == "" { // written at a level behind it
+		m.Dumps = append(m.Dumps[:1], m.Dumps[2:]...)
+	}
 	for _, r := range l.mod.Policies {
 		m.Policies = append(m.Policies, plan.PolicyRef{Owner: r.Owner, File: r.File, Digest: r.Digest})
 	}

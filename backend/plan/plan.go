@@ -48,7 +48,7 @@ type Manifest struct {
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
 type Accuracy struct {
 	Output  string  `pb:"1"`
-	State   string  `pb:"2"` // exact, proved or measured
+	State   string  `pb:"2"` // exact, proved, measured, or written: the source is fixed point itself
 	Atol    float64 `pb:"3"`
 	Rtol    float64 `pb:"4"`
 	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
@@ -85,6 +85,8 @@ func (a Accuracy) String() string {
 	switch {
 	case a.State == "exact":
 		return "exact"
+	case a.State == "written":
+		return fmt.Sprintf("as its text says, in fixed point; nothing is compared with reals; revealed with %d fraction bits", a.Frac)
 	case a.State == "proved":
 		return fmt.Sprintf("proved %s for every input within its range (the worst case takes %.2g of it); revealed with %d fraction bits", within, a.Used, a.Frac)
 	case a.Of > 0 && a.Differ < 0:

@@ -65,6 +65,9 @@ stripes are owners, dashed boxes public, a red border is a reveal, and a ring ma
 			}
 			return usagef("--format %s: want text, dot, svg or json", format)
 		}
+		if level == "fixed" {
+			return usagef("--level fixed: the source was written at a later level; it has --level share and plan")
+		}
 		return usagef("--level %s: want graph, fixed, share or plan", level)
 	}
 	return c

@@ -387,7 +387,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 	if err != nil {
 		return nil, nil, err
 	}
-	comp, err := smpcc.Compile(path, opt)
+	comp, err := compile(path, opt)
 	if err != nil {
 		return nil, nil, err
 	}
