@@ -34,7 +34,7 @@ type Manifest struct {
 	Policies []PolicyRef `pb:"11"`
 	Allowed  []Allowance `pb:"12"`
 	Ranges   []RangeNote `pb:"13"`
-	Source   string      `pb:"14"` // sha-256 of the graph-level IR text, hex
+	Source   string      `pb:"14"` // graph digest: sha-256 of the graph-level IR text, hex
 	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
 	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
 	Guards   []Guard     `pb:"17"` // what the owners' policies ask of every run; servers enforce it

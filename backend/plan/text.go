@@ -13,7 +13,7 @@ func (p *Plan) Text(w io.Writer, role string) error {
 	b := bufio.NewWriter(w)
 	m := &p.Manifest
 	fmt.Fprintf(b, "plan %s, format %d, by %s\n", m.Name, m.Version, m.Compiler)
-	fmt.Fprintf(b, "digest %s\nsource %s\n", p.Digest(), m.Source)
+	fmt.Fprintf(b, "digest %s\ngraph %s\noptions %s\n", p.Digest(), m.Source, m.Recipe.Text())
 	fmt.Fprintf(b, "parties %s; dealer %s\nring up to %d bits, %d fraction bits\n", strings.Join(m.Parties, ", "), m.Dealer, m.RingBits, m.FracBits)
 	ports := func(what string, list []Port) {
 		for _, t := range list {

@@ -19,7 +19,8 @@ import (
 // from the plan alone: from its openings, not from what the compiler says it meant.
 type audit struct {
 	PlanDigest   string         `json:"plan_digest"`
-	SourceDigest string         `json:"source_digest"`
+	GraphDigest  string         `json:"graph_digest"`
+	SourceDigest string         `json:"source_digest"` // older name of the same
 	Compiler     string         `json:"compiler"`
 	Parties      []string       `json:"parties"`
 	Dealer       string         `json:"dealer"`
@@ -101,7 +102,7 @@ type auditRange struct {
 // newAudit reads an audit off a plan.
 func newAudit(p *plan.Plan) *audit {
 	m := &p.Manifest
-	a := &audit{PlanDigest: p.Digest(), SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer, Assumed: assumed(p)}
+	a := &audit{PlanDigest: p.Digest(), GraphDigest: m.Source, SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer, Assumed: assumed(p)}
 	typ := func(t plan.Port) string {
 		s := t.Elem
 		if len(t.Shape) > 0 {
@@ -251,7 +252,7 @@ becomes public besides, whom one has to trust, and what a run costs.
 
 // text writes the audit for a person.
 func (a *audit) text(w io.Writer) error {
-	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
+	fmt.Fprintf(w, "plan    %s\ngraph   %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.GraphDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
 	fmt.Fprintf(w, "security against %s parties; ring up to %d bits, %d fraction bits\n", a.Protocol.Security, a.Protocol.RingBits, a.Protocol.FracBits)
 	fmt.Fprintf(w, "\nWho provides what\n")
 	t := newTable(w, "  owner", "what", "name", "type", "range")

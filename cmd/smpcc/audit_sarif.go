@@ -162,7 +162,7 @@ func (a *audit) sarif(w io.Writer, p *plan.Plan) error {
 			x.Locations = sarifAt(diag.Pos{File: file, Node: node})
 		}
 	}
-	l.Runs[0].Properties = map[string]any{"plan_digest": a.PlanDigest, "source_digest": a.SourceDigest, "compiler": a.Compiler, "security": a.Protocol.Security}
+	l.Runs[0].Properties = map[string]any{"plan_digest": a.PlanDigest, "graph_digest": a.GraphDigest, "source_digest": a.SourceDigest, "compiler": a.Compiler, "security": a.Protocol.Security}
 	return l.write(w)
 }
 
