@@ -42,10 +42,10 @@ func affineOf(r *rewriter, x *ir.Value) *affine {
 func oneOwner(values ...*ir.Value) bool {
 	owner := ""
 	for _, v := range values {
-		if v == nil || v.Op != ir.OpWeight {
+		if v == nil || weightOf(v) == nil {
 			continue
 		}
-		o := v.Attrs.Str("owner")
+		o := weightOf(v).Attrs.Str("owner")
 		if owner != "" && o != owner {
 			return false
 		}

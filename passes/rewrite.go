@@ -232,8 +232,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		if p[i] = known(r.m, w); p[i] == nil {
 			return nil, nil // decompose reports it
 		}
-		if w.Op == ir.OpWeight {
-			if o := w.Attrs.Str("owner"); owner != "" && owner != o {
+		if x := weightOf(w); x != nil {
+			if o := x.Attrs.Str("owner"); owner != "" && owner != o {
 				return nil, nil
 			} else {
 				owner = o
@@ -257,8 +257,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		}
 		base := a[1]
 		for _, w := range a[1:] {
-			if w.Op == ir.OpWeight {
-				base = w
+			if x := weightOf(w); x != nil {
+				base = x
 				break
 			}
 		}
@@ -301,7 +301,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 
 // compatible reports whether owner can fold its data into w without learning anything: w is public or its own.
 func compatible(owner string, w *ir.Value) bool {
-	return w.Op == ir.OpConst || owner == "" || w.Attrs.Str("owner") == owner
+	x := weightOf(w)
+	return x == nil || owner == "" || x.Attrs.Str("owner") == owner
 }
 
 // factor moves a public scalar into the weights of the matrix product or convolution before it, or joins two factors.
