@@ -174,7 +174,7 @@ func again(p *plan.Plan, policies []string, weights map[string]*ir.Tensor) (*Com
 		}
 		for _, q := range m.Guards {
 			if q.Owner == ref.Owner {
-				s.Guards = append(s.Guards, ir.Guard{Owner: q.Owner, Policy: q.Policy, MaxRuns: q.MaxRuns, MinBatch: q.MinBatch, Expires: q.Expires, Approve: q.Approve, Silent: q.Silent})
+				s.Guards = append(s.Guards, ir.Guard{Owner: q.Owner, Policy: q.Policy, MaxRuns: q.MaxRuns, MinBatch: q.MinBatch, Expires: q.Expires, Approve: q.Approve, AtLeast: q.AtLeast, Models: q.Models, Silent: q.Silent})
 			}
 		}
 		opt.stated[ref.Owner] = s

@@ -68,7 +68,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		m.Allowed = append(m.Allowed, plan.Allowance{Output: a.Output, Receiver: a.Receiver, Owner: a.Owner, Rule: a.Rule, File: a.File, Line: a.Line, Done: a.Done})
 	}
 	for _, g := range l.mod.Guards {
-		m.Guards = append(m.Guards, plan.Guard{Owner: g.Owner, Policy: g.Policy, MaxRuns: g.MaxRuns, MinBatch: g.MinBatch, Expires: g.Expires, Approve: g.Approve, Silent: g.Silent})
+		m.Guards = append(m.Guards, plan.Guard{Owner: g.Owner, Policy: g.Policy, MaxRuns: g.MaxRuns, MinBatch: g.MinBatch, Expires: g.Expires, Approve: g.Approve, AtLeast: g.AtLeast, Models: g.Models, Silent: g.Silent})
 	}
 	port := func(v *ir.Value, t ir.Type) plan.Port {
 		bits := t.Bits

@@ -58,7 +58,9 @@ type Guard struct {
 	MaxRuns  int      // 0: any number
 	MinBatch int      // rows of each of the owner's inputs; 0: any
 	Expires  int64    // seconds since 1970, from when on it may not run; 0: never
-	Approve  []string // public keys, one of which must have signed the plan's digest; none: no approval needed
+	Approve  []string // public keys, some of which must have approved the plan's digest; none: no approval needed
+	AtLeast  int      // so many of them; 0: one
+	Models   []string // commitments to weights, one of which other owners' weights must be bound by; none: any weights
 	Silent   bool     // no range and no format was chosen from the owner's data
 }
 

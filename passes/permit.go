@@ -179,11 +179,14 @@ func terms(m *ir.Module, p *Policy, errs *diag.List) {
 			}
 		}
 	}
-	g := ir.Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Silent: !p.Publishes()}
+	g := ir.Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Models: p.Models, Silent: !p.Publishes()}
+	if p.AtLeast > 1 { // one is what a list of keys says
+		g.AtLeast = p.AtLeast
+	}
 	if !p.Expires.IsZero() {
 		g.Expires = p.Expires.Unix()
 	}
-	if g.MaxRuns > 0 || g.MinBatch > 0 || g.Expires != 0 || len(g.Approve) > 0 || g.Silent {
+	if g.MaxRuns > 0 || g.MinBatch > 0 || g.Expires != 0 || len(g.Approve) > 0 || len(g.Models) > 0 || g.Silent {
 		m.Guards = append(m.Guards, g)
 	}
 }

@@ -152,8 +152,10 @@ type Guard struct {
 	MaxRuns  int      `pb:"3"` // 0: any number
 	MinBatch int      `pb:"4"` // rows of each of the owner's inputs; 0: any
 	Expires  int64    `pb:"5"` // seconds since 1970, from when on it may not run; 0: never
-	Approve  []string `pb:"6"` // Ed25519 public keys, one of which must have signed the plan's digest; none: no approval needed
+	Approve  []string `pb:"6"` // Ed25519 public keys, some of which must have approved the plan's digest; none: no approval needed
 	Silent   bool     `pb:"7"` // no range and no format was chosen from the owner's data
+	AtLeast  int      `pb:"8"` // so many of the keys must have approved it; 0: one
+	Models   []string `pb:"9"` // commitments to weights, one of which other owners' weights must be bound by; none: any weights
 }
 
 // A RangeNote is a range that the plan relies on; it is public.

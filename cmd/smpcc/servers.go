@@ -45,8 +45,9 @@ func serverCommands() []*cobra.Command {
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("state", "Look after a server's state folder", stateGCCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
+		group("weights", "Bind an owner to its weights, and prove which ones they were", weightsCommands()...),
 		group("plan", "Sign a plan and show who has", planCommands()...),
-		approveCommand(),
+		approveCommand(), revokeCommand(),
 		group("log", "Check a server's audit log", logVerifyCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
 	}
@@ -90,6 +91,7 @@ func serveCommand(dealer bool) *cobra.Command {
   weights: model.plan.p0.weights.npz
   clients: [p0-client]              # certificates that may open sessions, give inputs and read outputs of this party
   approvals: model.plan.sigs        # signatures on the plan's digest; by default beside the plan
+  opening: model.p0.opening         # of the commitment to the weights, which are compared with it; smpcc weights commit makes it
   timeout: 30s                      # of each exchange
   input_timeout: 10m                # how long a session waits for this party's input
   drain: 30s                        # how long to wait for running sessions when asked to stop
@@ -126,6 +128,7 @@ There is no mode without certificates and no default policy.`,
 			return err
 		}
 		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
+		cfg.CheckWeights = checkBound
 		var weights [][]uint64
 		if !dealer {
 			_, name, err := keys.Load(cfg.TLS)

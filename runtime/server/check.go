@@ -89,6 +89,10 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 				break
 			}
 			s.digest = sha256.Sum256(p.Encode())
+			if berr := s.bindWeights(); berr != nil {
+				f.Failed, f.Detail = true, berr.Error()
+				break
+			}
 			unmet = s.conditions("session")
 			f.Detail = fmt.Sprintf("%.16s, made by %s; a session takes %s", p.Digest(), p.Manifest.Compiler, sizeText(sessionMemory(p, role)))
 			if serr := cfg.tooSmall(p, role); serr != nil {

@@ -60,6 +60,7 @@ type Config struct {
 	Policy       string            `yaml:"policy"`              // this owner's policy; the plan must have been compiled under it
 	PolicyDigest string            `yaml:"policy_digest"`       // instead of policy: sha-256 of the one that was agreed
 	Approvals    string            `yaml:"approvals,omitempty"` // signatures on the plan's digest; the plan's name with .sigs
+	Opening      string            `yaml:"opening,omitempty"`   // of the commitment to this owner's weights, which they are compared with
 	Clients      []string          `yaml:"clients"`             // who may open sessions, give this party's inputs and read its outputs
 	// MaterialClients may have material made, which only the server's own certificate may besides.
 	MaterialClients []string  `yaml:"material_clients,omitempty"`
@@ -80,6 +81,8 @@ type Config struct {
 	CPU func() time.Duration `yaml:"-"`
 	// ReadWeights reads an owner's weights of a plan from a file, as a start does; a check of the configuration uses it. It comes from the program.
 	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
+	// CheckWeights compares a file of weights with the commitment of an opening, and returns it. It comes from the program.
+	CheckWeights func(p *plan.Plan, weights, opening, owner string) (commitment string, err error) `yaml:"-"`
 	// Now is the clock by which certificates end, the machine's if it is nil.
 	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
@@ -205,7 +208,7 @@ func ReadConfig(path string) (*Config, error) {
 		return nil, yamlError(path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines} {
+	for _, p := range []*string{&c.Plan, &c.Weights, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

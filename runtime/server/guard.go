@@ -29,7 +29,9 @@ func runsKey(g plan.Guard) [32]byte {
 
 // conditions returns why no setup or session may begin now, nil if one may.
 func (s *Server) conditions(purpose string) error {
-	var list []attest.Statement
+	if err := s.termsNow(); err != nil {
+		return err
+	}
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Expires != 0 && time.Now().Unix() >= g.Expires {
 			return fmt.Errorf("refused: the policy of %s expired at %s", g.Owner, time.Unix(g.Expires, 0).UTC().Format(time.RFC3339))
@@ -39,20 +41,11 @@ func (s *Server) conditions(purpose string) error {
 				return fmt.Errorf("refused: the policy of %s asks for at least %d rows a run, and input %q has shape %v", g.Owner, g.MinBatch, t.Name, t.Shape)
 			}
 		}
-		if len(g.Approve) > 0 {
-			if list == nil {
-				file := s.cfg.Approvals
-				if file == "" && s.cfg.Plan != "" {
-					file = attest.File(s.cfg.Plan)
-				}
-				var err error
-				if list, err = attest.Read(file); err != nil { // anew each time: an approval may come, or be taken back
-					return err
-				}
-			}
-			if !attest.Approved(list, s.planHex(), g.Approve) {
-				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
-			}
+		if err := s.boundFor(g); err != nil {
+			return err
+		}
+		if err := s.approved(g); err != nil {
+			return err
 		}
 		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
 			if s.runs[runsKey(g)].Highest() >= uint64(g.MaxRuns) {
@@ -167,15 +160,16 @@ func (s *Server) ownGuard() error {
 		return err
 	}
 	var p struct {
-		MaxRuns  int      `yaml:"max_runs"`
-		MinBatch int      `yaml:"min_batch"`
-		Expires  string   `yaml:"expires"`
-		Approve  []string `yaml:"approve"`
+		MaxRuns  int          `yaml:"max_runs"`
+		MinBatch int          `yaml:"min_batch"`
+		Expires  string       `yaml:"expires"`
+		Approve  approverList `yaml:"approve"`
+		Models   []string     `yaml:"models"`
 	}
 	if err := yaml.Unmarshal(data, &p); err != nil {
 		return fmt.Errorf("%s: %s", s.cfg.Policy, yaml.FormatError(err, false, false))
 	}
-	want := plan.Guard{MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve}
+	want := plan.Guard{MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve.Keys, AtLeast: p.Approve.asked(), Models: p.Models}
 	if p.Expires != "" {
 		t, err := time.Parse(time.DateOnly, p.Expires)
 		if err == nil {
@@ -198,7 +192,7 @@ func (s *Server) ownGuard() error {
 	if have.Owner != "" && have.Policy != digest {
 		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, digest, s.cfg.Policy)
 	}
-	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || !slices.Equal(have.Approve, want.Approve) {
+	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || have.AtLeast != want.AtLeast || !slices.Equal(have.Approve, want.Approve) || !slices.Equal(have.Models, want.Models) {
 		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)
 	}
 	return nil

@@ -49,6 +49,7 @@ type Server struct {
 	expires time.Time // of the certificate
 	tls     *tls.Config
 	fitness fitness
+	terms   terms
 
 	draining chan struct{} // closed when the server takes no more work
 	drain    sync.Once
@@ -114,6 +115,9 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		return nil, s.turnedAway(fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err))
 	}
 	if err := s.approve(); err != nil {
+		return nil, s.turnedAway(err)
+	}
+	if err := s.bindWeights(); err != nil {
 		return nil, s.turnedAway(err)
 	}
 	if s.engine, err = engine.New(p, s.role); err != nil {
