@@ -18,22 +18,24 @@ import (
 // An audit says who provides what, who learns what and why it is allowed, and what becomes public besides. It is computed
 // from the plan alone: from its openings, not from what the compiler says it meant.
 type audit struct {
-	PlanDigest   string         `json:"plan_digest"`
-	GraphDigest  string         `json:"graph_digest"`
-	SourceDigest string         `json:"source_digest"` // older name of the same
-	Compiler     string         `json:"compiler"`
-	Parties      []string       `json:"parties"`
-	Dealer       string         `json:"dealer"`
-	Provides     []auditPort    `json:"provides"`
-	Learns       []auditOutput  `json:"learns"`
-	Policies     []auditPolicy  `json:"policies"`
-	Openings     []auditOpening `json:"openings"`
-	Public       []string       `json:"public"`
-	Ranges       []auditRange   `json:"ranges"`
-	Assumed      []string       `json:"assumed_ranges"`
-	dealt        string         // what the dealer sends
-	Trust        []string       `json:"trust"`
-	Verified     string         `json:"verified"`
+	PlanDigest   string           `json:"plan_digest"`
+	GraphDigest  string           `json:"graph_digest"`
+	SourceDigest string           `json:"source_digest"` // older name of the same
+	Compiler     string           `json:"compiler"`
+	Parties      []string         `json:"parties"`
+	Dealer       string           `json:"dealer"`
+	Provides     []auditPort      `json:"provides"`
+	Learns       []auditOutput    `json:"learns"`
+	Policies     []auditPolicy    `json:"policies"`
+	Openings     []auditOpening   `json:"openings"`
+	Public       []string         `json:"public"`
+	Ranges       []auditRange     `json:"ranges"`
+	Assumed      []string         `json:"assumed_ranges"`
+	dealt        string           // what the dealer sends
+	Trust        []string         `json:"trust"`
+	Bound        []auditBound     `json:"weights_bound"`
+	Statements   []auditStatement `json:"statements"`
+	Verified     string           `json:"verified"`
 
 	Version       int                `json:"version"`
 	Name          string             `json:"name"`
@@ -232,6 +234,9 @@ becomes public besides, whom one has to trust, and what a run costs.
 		if err := a.detail(p); err != nil {
 			return err
 		}
+		if err := a.signed(p, args[0], time.Now()); err != nil {
+			return err
+		}
 		switch format {
 		case "sarif":
 			return a.sarif(c.OutOrStdout(), p)
@@ -295,6 +300,7 @@ func (a *audit) text(w io.Writer) error {
 			}
 		}
 	}
+	a.boundText(w)
 	fmt.Fprintf(w, "\nWhat is sent, all of it masked\n")
 	t = newTable(w, "  phase", "kind", "tensors", "bits", "masked by")
 	for _, o := range a.Openings {
@@ -360,12 +366,11 @@ func (g auditGuard) sentences() []string {
 	if g.Expires != "" {
 		out = append(out, "before "+g.Expires)
 	}
-	for i, k := range g.Approve {
-		if i == 0 {
-			out = append(out, "the plan's digest is signed by "+k)
-		} else {
-			out[len(out)-1] += " or " + k
-		}
+	if len(g.Approve) > 0 {
+		out = append(out, "the plan's digest is approved by "+approversText(g.Approve, g.AtLeast))
+	}
+	if len(g.Models) > 0 {
+		out = append(out, "the weights of others are bound by "+strings.Join(g.Models, " or "))
 	}
 	if g.RangesWithheld {
 		out = append(out, "no range and no format derives from its data")

@@ -47,6 +47,8 @@ type auditGuard struct {
 	MinBatch       int      `json:"min_batch"`
 	Expires        string   `json:"expires"`
 	Approve        []string `json:"approve"`
+	AtLeast        int      `json:"at_least"` // so many of them; 0: one
+	Models         []string `json:"models"`   // commitments to weights of others
 	RangesWithheld bool     `json:"ranges_withheld"`
 }
 
@@ -160,7 +162,7 @@ func (a *audit) detail(p *plan.Plan) error {
 	}
 	a.Guards = []auditGuard{}
 	for _, g := range m.Guards {
-		a.Guards = append(a.Guards, auditGuard{g.Owner, g.MaxRuns, g.MinBatch, expiry(g.Expires), append([]string{}, g.Approve...), g.Silent})
+		a.Guards = append(a.Guards, auditGuard{g.Owner, g.MaxRuns, g.MinBatch, expiry(g.Expires), append([]string{}, g.Approve...), g.AtLeast, append([]string{}, g.Models...), g.Silent})
 	}
 	a.PublicRanges = []auditPublicRange{}
 	widths := map[int]int{}

@@ -71,6 +71,9 @@ func (s *weightSource) tensors(c *cobra.Command, path string) (list []commit.Ten
 		list, err = sourceTensors(m, s.by, m.Weights)
 		return list, nil, m.Weights, err
 	}
+	if len(smpcc.Sources(m, s.by)) == 0 {
+		return nil, nil, nil, usagef("--by %s: it owns no weights; owners are among %s", s.by, strings.Join(m.Parties, ", "))
+	}
 	if s.file == "" {
 		s.file = weightsFile(path, s.by)
 	}
@@ -202,7 +205,7 @@ func weightsCommitCommand() *cobra.Command {
 		if err := (&commit.Opening{Root: root, Tensors: len(list), Seed: &seed}).Write(out); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n%s: opens it, for %s only; %s of it are bound\n", root, out, s.by, atMost(len(list), "weight"))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n%s: opens it, for %s only; %s of it bound\n", root, out, s.by, atMost(len(list), "weight"))
 		return err
 	}
 	return c

@@ -51,7 +51,7 @@ func TestStatements(t *testing.T) {
 	} {
 		c := s
 		change(&c)
-		if c.Verify() == nil || approved([]Statement{c}, c.Plan, keys) {
+		if !reflect.DeepEqual(c, s) && (c.Verify() == nil || approved([]Statement{c}, c.Plan, keys)) {
 			t.Errorf("a statement with another %s counts", name)
 		}
 	}

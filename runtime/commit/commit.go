@@ -203,8 +203,11 @@ func climb(leaf [32]byte, i, n int, beside [][32]byte) ([32]byte, [][32]byte, er
 		i, n = i-k, n-k
 	}
 	below, rest, err := climb(leaf, i, n, beside)
-	if err != nil || len(rest) == 0 {
-		return leaf, nil, errors.Join(err, errors.New("the opening is too short"))
+	if err == nil && len(rest) == 0 {
+		err = errors.New("the opening is too short")
+	}
+	if err != nil {
+		return leaf, nil, err
 	}
 	if left {
 		return node(below, rest[0]), rest[1:], nil
