@@ -84,25 +84,25 @@ func (s *Server) guards() error {
 // comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
 // outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
 // failed is waited for here, so that no number is taken up in vain.
-func (s *Server) permit(purpose string, id uint64, use func() error) (written func() error, err error) {
-	if err := s.conditions(purpose); err != nil {
-		return nil, s.refused(purpose, id, err)
+func (s *Server) permit(r jobRequest, use func() error) (written func() error, err error) {
+	if err := s.conditions(r.Purpose); err != nil {
+		return nil, s.refused(r, err)
 	}
 	if err := use(); err != nil {
 		return nil, err
 	}
-	if purpose == "session" {
+	if r.Purpose == "session" {
 		for _, g := range s.plan.Manifest.Guards {
 			if g.MaxRuns == 0 {
 				continue
 			}
 			if err := s.countRun(g); err != nil {
-				return nil, s.refused(purpose, id, err)
+				return nil, s.refused(r, err)
 			}
 		}
 	}
 	failing := s.audit.Failing()
-	written = s.audit.Begin(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+	written = s.audit.Begin(s.entry(r, "allowed", ""))
 	if failing {
 		err = written()
 	}
@@ -110,9 +110,9 @@ func (s *Server) permit(purpose string, id uint64, use func() error) (written fu
 }
 
 // refused writes a refusal down and returns why.
-func (s *Server) refused(purpose string, id uint64, why error) error {
-	s.log.Warn("refused", purpose, id, "reason", why.Error())
-	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
+func (s *Server) refused(r jobRequest, why error) error {
+	s.log.Warn("refused", r.Purpose, r.ID, "reason", why.Error())
+	return errors.Join(why, s.audit.Add(s.entry(r, "refused", why.Error())))
 }
 
 // turnedAway writes down that a plan was refused before the server served, and returns why.

@@ -165,7 +165,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 // handlers returns what answers requests. A refusal leaves a line in the log, and is counted; Wait and Result tell of jobs that have left theirs.
 func (s *Server) handlers() map[string]grpcnet.Handler {
 	return map[string]grpcnet.Handler{
-		"Status": s.status, "Wait": s.wait, "Result": s.result, "Material": s.stockHandler, "Leave": s.leave,
+		"Status": s.status, "Wait": s.wait, "Result": s.result, "Material": s.stockHandler, "Leave": s.leave, "Refused": s.toldRefused,
 		"Open": s.noted("opening", s.open), "Join": s.noted("join", s.join), "Key": s.noted("key", s.key), "Input": s.noted("input", s.input), "Generate": s.noted("generate", s.generateHandler),
 	}
 }

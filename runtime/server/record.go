@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"smpcc/runtime/attest"
+	"smpcc/runtime/grpcnet"
+)
+
+// What a server writes down of each job: for whom, who learns what of how much, what is left, and on whose approval. Each owner's log has what its policy permits or
+// refuses, also where the lead refuses before the others are asked.
+
+// entry is what the log says of a job.
+func (s *Server) entry(r jobRequest, decision, reason string) attest.Event {
+	e := attest.Event{What: r.Purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: r.ID, Decision: decision, Reason: reason, Client: r.Opener}
+	if r.Purpose == "session" {
+		for _, o := range s.plan.Manifest.Outputs {
+			for _, to := range o.To {
+				if !slices.Contains(e.Receivers, to) {
+					e.Receivers = append(e.Receivers, to)
+				}
+			}
+		}
+		for _, t := range s.plan.Manifest.Inputs {
+			if len(t.Shape) > 0 {
+				e.Rows = max(e.Rows, t.Shape[0])
+			}
+		}
+		e.Left = s.runsLeft()
+	}
+	asks := false
+	for _, g := range s.plan.Manifest.Guards {
+		asks = asks || len(g.Approve) > 0
+	}
+	if list, err := s.statements(); asks && err == nil {
+		for _, x := range attest.Last(list, s.planHex()) {
+			if x.Purpose == attest.Revocation {
+				e.Revoked = append(e.Revoked, x.Key)
+			} else {
+				e.Approvals = append(e.Approvals, x.Key)
+			}
+		}
+	}
+	return e
+}
+
+// runsLeft returns what policies allow still.
+func (s *Server) runsLeft() (out []attest.RunsLeft) {
+	for _, g := range s.plan.Manifest.Guards {
+		if n := s.runs[runsKey(g)]; g.MaxRuns > 0 && n != nil {
+			out = append(out, attest.RunsLeft{Owner: g.Owner, Runs: uint64(g.MaxRuns) - min(uint64(g.MaxRuns), n.Highest())})
+		}
+	}
+	return out
+}
+
+// refusal is how every refusal by a policy begins.
+const refusal = "refused: "
+
+// tellRefused tells the other roles that a job which the lead has refused does not begin, so that their logs have it too.
+func (s *Server) tellRefused(r jobRequest) {
+	var wg sync.WaitGroup
+	for _, role := range s.plan.Roles()[1:] {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, grace)
+			defer cancel()
+			if err := s.tell(ctx, role, "Refused", jobRequest{Plan: r.Plan, Purpose: r.Purpose, ID: r.ID, Opener: r.Opener}); err != nil {
+				s.log.Warn("a role could not be told of a refusal", r.Purpose, r.ID, "peer", role, "error", err.Error())
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// toldRefused writes down that the lead has refused a job, and why as far as this server sees a reason itself.
+func (s *Server) toldRefused(_ context.Context, peer string, req []byte) ([]byte, error) {
+	lead := s.plan.Manifest.Parties[0]
+	if peer != lead {
+		return nil, fmt.Errorf("refusals are told by %s, not by %q", lead, peer)
+	}
+	r, err := decode[jobRequest](req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.samePlan(r.Plan); err != nil {
+		return nil, err
+	}
+	if len(r.Opener) > 256 || !slices.Contains([]string{"session", "setup", "material"}, r.Purpose) || r.ID > maxID {
+		return nil, errors.New("malformed request")
+	}
+	reason := fmt.Sprintf("refused by %s, whose log says why", lead)
+	if err := s.conditions(r.Purpose); err != nil {
+		reason = err.Error()
+	}
+	s.log.Warn("refused", r.Purpose, r.ID, "reason", reason)
+	if err := s.audit.Add(s.entry(r, "refused", reason)); err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct{}{})
+}
+
+// elsewhere writes down that another role has refused a job that this one leads. Its words are not taken into the log.
+func (s *Server) elsewhere(r jobRequest, err error) error {
+	var remote *grpcnet.RemoteError
+	if err == nil || !errors.As(err, &remote) || !strings.HasPrefix(remote.Msg, refusal) {
+		return err
+	}
+	return errors.Join(err, s.audit.Add(s.entry(r, "refused", "refused by another role, whose log says why")))
+}
