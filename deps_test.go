@@ -37,6 +37,7 @@ runtime/engine: backend/plan runtime/dpf runtime/material runtime/message runtim
 runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest: runtime/disk
+runtime/commit: runtime/disk
 runtime/client: backend/plan runtime/server
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
@@ -44,7 +45,7 @@ runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
 runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline
 .: ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/commit runtime/disk runtime/keys runtime/engine runtime/timeline
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir

@@ -48,7 +48,7 @@ func serverCommands() []*cobra.Command {
 		group("weights", "Bind an owner to its weights, and prove which ones they were", weightsCommands()...),
 		group("plan", "Sign a plan and show who has", planCommands()...),
 		approveCommand(), revokeCommand(),
-		group("log", "Check a server's audit log", logVerifyCommand()),
+		group("log", "Check a server's audit log, and report what it says", logVerifyCommand(), logReportCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
 	}
 }

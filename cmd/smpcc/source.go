@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -362,10 +364,22 @@ func notFound(path string, err error) error {
 // load compiles a model or program, or reads a plan, which verifies. The compilation is nil for plans.
 func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
 	p, comp, err := s.unverified(c, path, data)
+	if err == nil {
+		expired(c.ErrOrStderr(), p, time.Now())
+	}
 	if err != nil || comp != nil { // compiling ends with verification
 		return p, comp, err
 	}
 	return p, nil, smpcc.Accept(path, p)
+}
+
+// expired says which policies under which a plan stands have ended: it compiles and audits all the same, and no server runs it.
+func expired(w io.Writer, p *plan.Plan, now time.Time) {
+	for _, g := range p.Manifest.Guards {
+		if g.Expires != 0 && now.Unix() >= g.Expires {
+			fmt.Fprintf(w, "note: the policy of %s expired at %s: no server runs this plan\n", g.Owner, expiry(g.Expires))
+		}
+	}
 }
 
 // unverified is load for commands that also read plans which do not verify.
