@@ -35,6 +35,7 @@ func TestCompileVerifies(t *testing.T) {
 
 // TestVerifyIsQuick bounds what verification adds to every compilation.
 func TestVerifyIsQuick(t *testing.T) {
+	ofNumbers(t)
 	c, err := smpcc.Compile("examples/mnist/model.onnx", smpcc.Options{Dims: map[string]int{"N": 8}})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 // TestChoicesByKeys: where rounds are dear, what is made of ReLU opens what it compares and nothing else, and a level of a tree of maxima takes one
 // round. Results are those of the plaintext.
 func TestChoicesByKeys(t *testing.T) {
+	ofNumbers(t)
 	const n = 96
 	product := func(g *graph) *ir.Value { // two rounds: of the factors, and of what is truncated, which ReLU compares
 		x, y := g.input("x", "p0", "real", -30, 30, n), g.input("y", "p1", "real", -30, 30, n)
@@ -93,6 +94,7 @@ func TestChoicesByKeys(t *testing.T) {
 
 // TestLeNetFar runs LeNet as it is compiled for a wide area network: each of its seven comparisons takes no message.
 func TestLeNetFar(t *testing.T) {
+	ofNumbers(t)
 	for _, on := range []struct {
 		net    passes.Network
 		rounds int

@@ -17,6 +17,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
@@ -230,12 +231,12 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 }
 
 // readPolicy reads an owner's policy.
-func readPolicy(file string) (*passes.Policy, error) {
+func readPolicy(file string) (*policy.Policy, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	return passes.ParsePolicy(file, data)
+	return policy.Parse(file, data)
 }
 
 // accuracy says of each output what the passes know of it.
@@ -253,28 +254,28 @@ func usage(format string, args ...any) error {
 }
 
 // defaultPolicy returns the policy of owners that have none, and notes that it applies.
-func (c *Compilation) defaultPolicy(m *ir.Module, given []*passes.Policy, ownReveals bool) *passes.Policy {
+func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownReveals bool) *policy.Policy {
 	var without []string
 	for _, o := range m.Parties {
-		if !slices.ContainsFunc(given, func(p *passes.Policy) bool { return p.Owner == o }) {
+		if !slices.ContainsFunc(given, func(p *policy.Policy) bool { return p.Owner == o }) {
 			without = append(without, o)
 		}
 	}
 	if ownReveals {
-		var rules []passes.Rule
+		var rules []policy.Rule
 		for _, v := range m.Main().Reveals() {
-			rules = append(rules, passes.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
+			rules = append(rules, policy.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
 		}
 		if len(without) > 0 {
 			c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: the program's own reveals are the policy", strings.Join(without, ", ")))
 		}
-		return passes.NewPolicy("", rules...)
+		return policy.New("", rules...)
 	}
 	receiver := m.Parties[min(1, len(m.Parties)-1)]
 	if len(without) > 0 {
 		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
 	}
-	return passes.NewPolicy("", passes.Rule{Output: "*", To: []string{receiver}})
+	return policy.New("", policy.Rule{Output: "*", To: []string{receiver}})
 }
 
 // relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an

@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,40 +13,47 @@ import (
 )
 
 // rules says who may import whom: "a: b c" lets packages of a import those of b and c, besides their own subfolders. The
-// compiler's side and the runtime's side meet in backend/plan only, so that a party runs a plan without the compiler.
+// compiler's side and the runtime's side meet in backend/plan, and what policies say, only, so that a party runs a plan without the compiler.
 const rules = `
 ir/diag:
-ir: ir/diag
-ir/text: ir ir/diag
+ir/policy: ir/diag
+ir: ir/diag ir/policy
+ir/text: ir ir/diag ir/policy
 ir/exact: ir ir/diag
 frontend/onnx: ir ir/diag frontend/onnx/onnxpb
 frontend/onnx/onnxpb:
 frontend/dsl: ir ir/diag
-passes: ir ir/diag
-backend/plan:
+passes: ir ir/diag ir/policy
+backend/plan: ir/policy
 backend/verify: backend/plan
 backend/oracle: backend/plan
-backend: ir ir/diag backend/plan
+backend/audit: ir ir/diag ir/text backend/plan backend/audit/draw
+backend/audit/draw: ir backend/plan
+backend: ir ir/diag ir/policy backend/plan backend/plan/typed
+backend/plan/program: backend/plan
+backend/plan/typed: backend/plan backend/plan/program
 runtime/ring: backend/plan
 runtime/disk:
 runtime/disk/faulty: runtime/disk
 runtime/material: runtime/disk
 runtime/message:
+runtime/transport: backend/plan
 runtime/timeline:
 runtime/dpf: backend/plan
-runtime/engine: backend/plan runtime/dpf runtime/material runtime/message runtime/ring runtime/timeline
+runtime/engine: backend/plan runtime/dpf runtime/material runtime/message runtime/ring runtime/timeline runtime/transport
 runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest: runtime/disk
 runtime/commit: runtime/disk
-runtime/client: backend/plan runtime/server
+runtime/control: backend/plan runtime/grpcnet runtime/keys runtime/transport
+runtime/client: backend/plan runtime/control
 runtime/observe:
-runtime/grpcnet: backend/plan runtime/engine runtime/keys runtime/message runtime/timeline
+runtime/grpcnet: backend/plan runtime/keys runtime/message runtime/timeline runtime/transport
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline
-.: ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
+runtime/server: ir/policy backend/plan backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline runtime/control
+.: ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/commit runtime/disk runtime/keys runtime/engine runtime/timeline
+cmd/smpcc: . bench ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/commit runtime/disk runtime/keys runtime/engine runtime/timeline backend/audit backend/audit/draw runtime/control
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir
@@ -61,7 +69,7 @@ var owners = map[string][]string{
 	"github.com/prometheus/client_golang": {"runtime/observe"},
 	"go.opentelemetry.io/otel":            {"runtime/observe"},
 	"go.etcd.io/bbolt":                    {"runtime/material"},
-	"github.com/goccy/go-yaml":            {"passes", "runtime/server", "cmd/smpcc"},
+	"github.com/goccy/go-yaml":            {"ir/policy", "runtime/control", "cmd/smpcc"},
 	"github.com/spf13/cobra":              {"cmd/smpcc"},
 	"codeberg.org/sbinet/npyio":           {"cmd/smpcc"},
 	"github.com/schollz/progressbar/v3":   {"cmd/smpcc"},
@@ -74,6 +82,32 @@ var owners = map[string][]string{
 // forbidden packages, and why.
 var forbidden = map[string]string{
 	"math/rand": "masks come from crypto/rand and AES-CTR", "math/rand/v2": "masks come from crypto/rand and AES-CTR", "unsafe": "plans and peers are hostile", "log": "servers use log/slog",
+}
+
+// without says what packages must not pull in, however indirectly: a program that only asks servers is no server.
+var without = map[string][]string{
+	"runtime/control": {"go.etcd.io/bbolt", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "smpcc/runtime/engine", "smpcc/runtime/server"},
+	"runtime/client":  {"go.etcd.io/bbolt", "github.com/prometheus/client_golang", "go.opentelemetry.io/otel/sdk", "smpcc/runtime/engine", "smpcc/runtime/server"},
+}
+
+func TestPullsIn(t *testing.T) {
+	for pkg, barred := range without {
+		out, err := exec.Command("go", "list", "-deps", "./"+pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		deps := strings.Fields(string(out))
+		if len(deps) < 10 {
+			t.Fatalf("%s: only %d packages are listed", pkg, len(deps))
+		}
+		for _, dep := range deps {
+			for _, b := range barred {
+				if dep == b || strings.HasPrefix(dep, b+"/") {
+					t.Errorf("%s pulls in %s", pkg, dep)
+				}
+			}
+		}
+	}
 }
 
 func TestImports(t *testing.T) {

@@ -446,18 +446,14 @@ func hangs(v *ir.Value, vals map[*ir.Value]*exact.Tensor) bool {
 
 // TestDifferentialModels runs random graphs of real ops: some hundreds, and 10^5 at night.
 func TestDifferentialModels(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long, and of numbers alone")
-	}
+	ofNumbers(t)
 	differ(t, 300, 100_000, drawModel)
 }
 
 // TestEveryStep runs each step alone, on numbers from the ends and the whole of their ranges, with two, three and five parties and on both
 // kinds of network: each is right, or refused for these ranges, and right for some.
 func TestEveryStep(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long, and of numbers alone")
-	}
+	ofNumbers(t)
 	all, missed := 0, 0
 	for k, st := range steps {
 		t.Run(st.name, func(t *testing.T) {

@@ -410,8 +410,6 @@ func drawProgram(seed uint64) *computation {
 
 // TestDifferentialPrograms runs random programs: some hundreds, and 10^5 at night.
 func TestDifferentialPrograms(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long, and of numbers alone")
-	}
+	ofNumbers(t)
 	differ(t, 500, 100_000, drawProgram)
 }

@@ -172,7 +172,7 @@ func differ(t *testing.T, n, night int, draw func(seed uint64) *computation) {
 		}
 		return
 	}
-	if os.Getenv("SMPCC_NIGHTLY") != "" {
+	if allCases() {
 		n = night
 	}
 	if s := os.Getenv("SMPCC_COUNT"); s != "" {

@@ -12,12 +12,13 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/frontend/onnx"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/server"
 )
 
 // guarded compiles the logistic regression under a policy of p1 with more lines, and serves it.
-func guarded(t *testing.T, lines string, change func(role string, c *server.Config)) (*cluster, *server.Client, [][]uint64) {
+func guarded(t *testing.T, lines string, change func(role string, c *server.Config)) (*cluster, *control.Client, [][]uint64) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "p1.policy.yaml")
 	if err := os.WriteFile(file, []byte("version: 1\nowner: p1\nallow:\n  - {output: output, to: [p1]}\n"+lines), 0o600); err != nil {
@@ -51,7 +52,7 @@ func guarded(t *testing.T, lines string, change func(role string, c *server.Conf
 }
 
 // opens reports what opening a session answers.
-func opens(t *testing.T, c *server.Client) error {
+func opens(t *testing.T, c *control.Client) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()

@@ -25,6 +25,7 @@ func bits(b ...int64) *ir.Tensor {
 // TestLogicWithConstants joins secret bits with public ones by every logical op, on either side, of one shape, broadcast, and
 // followed by what reads a bit in another form: each compiles, is accepted by the verifier and is right for all values of the bits.
 func TestLogicWithConstants(t *testing.T) {
+	ofNumbers(t)
 	// a and b are all pairs of bits, as x < 0 and as an input
 	x, y := []int64{-1, 3, -2, 0}, []int64{1, 1, 0, 0}
 	a := func(i int) bool { return x[i] < 0 }

@@ -26,7 +26,7 @@ import (
 func (c *cluster) newClient() *client.Client {
 	cfg := c.config("p1-client")
 	cfg.ActsFor = []string{"p1"}
-	cl, err := client.New(cfg, c.plan)
+	cl, err := client.New(&cfg.Config, c.plan)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -272,7 +272,7 @@ func TestMemoryLimit(t *testing.T) {
 	cl := startCluster(t, c.Plan, w, nil)
 	cfg := cl.config("p1")
 	cfg.Listen, cfg.State, cfg.PolicyDigest, cfg.Limits.Memory = "127.0.0.1:0", t.TempDir(), c.Plan.Manifest.Policies[1].Digest, "1KB"
-	*cfg = server.Config{Listen: cfg.Listen, State: cfg.State, PolicyDigest: cfg.PolicyDigest, Servers: cfg.Servers, TLS: cfg.TLS, Limits: cfg.Limits}
+	*cfg = server.Config{Config: cfg.Config, Listen: cfg.Listen, State: cfg.State, PolicyDigest: cfg.PolicyDigest, Limits: cfg.Limits}
 	if _, err := server.New(cfg, c.Plan, w, false, discard); err == nil || !strings.Contains(err.Error(), "one session of this plan takes") {
 		t.Errorf("error %v", err)
 	}

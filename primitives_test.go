@@ -18,6 +18,7 @@ import (
 	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 	"smpcc/passes"
 	"smpcc/runtime/local"
@@ -541,7 +542,7 @@ func TestMeaningKept(t *testing.T) {
 					}
 				}
 			}
-			opt := &passes.Options{FracBits: 16, Default: passes.NewPolicy("", passes.Rule{Output: "*", To: g.m.Parties}), Observe: check}
+			opt := &passes.Options{FracBits: 16, Default: policy.New("", policy.Rule{Output: "*", To: g.m.Parties}), Observe: check}
 			if _, err := passes.Run(g.m, opt); err != nil {
 				t.Fatal(err)
 			}

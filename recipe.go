@@ -166,15 +166,15 @@ func again(p *plan.Plan, policies []string, weights map[string]*ir.Tensor) (*Com
 			continue
 		}
 		own = append(own, ref.Owner)
-		s := passes.StatedPolicy{Ref: ir.PolicyRef{Owner: ref.Owner, File: ref.File, Digest: ref.Digest}}
+		s := passes.StatedPolicy{Ref: ref}
 		for _, a := range m.Allowed {
 			if a.Owner == ref.Owner {
-				s.Allowed = append(s.Allowed, ir.Allowance{Output: a.Output, Receiver: a.Receiver, Owner: a.Owner, Rule: a.Rule, File: a.File, Line: a.Line, Done: a.Done})
+				s.Allowed = append(s.Allowed, a)
 			}
 		}
 		for _, q := range m.Guards {
 			if q.Owner == ref.Owner {
-				s.Guards = append(s.Guards, ir.Guard{Owner: q.Owner, Policy: q.Policy, MaxRuns: q.MaxRuns, MinBatch: q.MinBatch, Expires: q.Expires, Approve: q.Approve, AtLeast: q.AtLeast, Models: q.Models, Silent: q.Silent})
+				s.Guards = append(s.Guards, q)
 			}
 		}
 		opt.stated[ref.Owner] = s

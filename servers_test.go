@@ -20,6 +20,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/passes"
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
 	"smpcc/runtime/server"
@@ -126,10 +127,10 @@ func (c *cluster) kill(role string) {
 	}
 }
 
-func (c *cluster) client() *server.Client {
+func (c *cluster) client() *control.Client {
 	cfg := c.config("p1-client")
 	cfg.ActsFor = []string{"p1"}
-	cl, err := server.NewClient(cfg, c.plan)
+	cl, err := control.NewClient(&cfg.Config, c.plan)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func creditOver(t *testing.T, net passes.Network) (*smpcc.Compilation, [][]uint6
 }
 
 // run opens a session and returns what each role measured and received.
-func (c *cluster) run(cl *server.Client, in [][]uint64) (map[string]*server.RoleResult, error) {
+func (c *cluster) run(cl *control.Client, in [][]uint64) (map[string]*control.RoleResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	id, err := cl.Open(ctx)
@@ -176,7 +177,7 @@ func (c *cluster) run(cl *server.Client, in [][]uint64) (map[string]*server.Role
 	if err := cl.Input(ctx, id, "p1", in); err != nil {
 		return nil, err
 	}
-	out := map[string]*server.RoleResult{}
+	out := map[string]*control.RoleResult{}
 	for _, r := range c.plan.Roles() {
 		if out[r], err = cl.Result(ctx, id, r); err != nil {
 			return nil, err
@@ -285,7 +286,7 @@ func TestServersRefuse(t *testing.T) {
 	cl := startCluster(t, c.Plan, w, func(_ string, cfg *server.Config) { cfg.Drain = "2s" }) // a session is left that waits for its input
 	t.Run("another plan", func(t *testing.T) {
 		cfg := cl.config("p1-client")
-		client, err := server.NewClient(cfg, other.Plan)
+		client, err := control.NewClient(&cfg.Config, other.Plan)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +297,7 @@ func TestServersRefuse(t *testing.T) {
 	})
 	t.Run("a stranger", func(t *testing.T) {
 		cfg := cl.config("p0-client")
-		client, err := server.NewClient(cfg, c.Plan)
+		client, err := control.NewClient(&cfg.Config, c.Plan)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -312,7 +313,7 @@ func TestServersRefuse(t *testing.T) {
 		}
 		cfg := cl.config("p1-client")
 		cfg.TLS = keys.DevFiles(dir, "p1-client")
-		client, err := server.NewClient(cfg, c.Plan)
+		client, err := control.NewClient(&cfg.Config, c.Plan)
 		if err != nil {
 			t.Fatal(err)
 		}

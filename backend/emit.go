@@ -7,8 +7,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 )
 
@@ -25,50 +27,55 @@ type Options struct {
 	Elems     map[string]string // element kind of inputs and outputs as the user declared them, by name
 }
 
-// Emit lowers a module whose function has forms (see AssignForms) to a plan.
-func Emit(m *ir.Module, opt Options) (p *plan.Plan, err error) {
-	defer ir.Recover(&err)
-	f := m.Main()
-	l := &lowerer{builder: newBuilder(len(m.Parties)), mod: m, wires: map[*ir.Value]*wire{}, bound: map[string]int{}}
-	l.plan.Manifest = l.manifest(f, opt)
-	for _, v := range f.Body {
-		l.at(placeOf(v))
-		low := lowerings[v.Op]
-		if low == nil {
-			ir.Bug("no lowering for op %s", v.Op)
-		}
-		l.wires[v] = low(l, v)
+// Emit lowers a module whose function has forms (see AssignForms) to a plan: the typed plan, and the programs of all roles that follow
+// from it.
+func Emit(m *ir.Module, opt Options) (*plan.Plan, error) {
+	c, err := Typed(m, opt)
+	if err != nil {
+		return nil, fmt.Errorf("internal error: typed plan: %w", err)
 	}
-	for role := range l.roles {
-		l.roles[role].prune(l.rounds, role)
-		l.roles[role].delay(l.rounds, role)
-		l.plan.Programs = append(l.plan.Programs, l.program(role))
-	}
-	if err := l.plan.Validate(); err != nil {
-		return nil, fmt.Errorf("internal error: emitted plan: %w", err)
-	}
-	return l.plan, nil
+	return c.Project()
 }
 
-// manifest describes the plan and numbers its inputs, weights and outputs.
-func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
+// Typed lowers a module whose function has forms to the typed plan: one program for all roles.
+func Typed(m *ir.Module, opt Options) (c *typed.Checked, err error) {
+	defer ir.Recover(&err)
+	f := m.Main()
+	manifest, bound := describe(m, opt)
+	w := &writer{Program: &typed.Program{}, nodes: map[string]int{}, bound: bound, of: map[*ir.Value]int{}}
+	for _, v := range f.Body {
+		w.at(placeOf(v))
+		write := writings[v.Op]
+		if write == nil {
+			ir.Bug("no row for op %s", v.Op)
+		}
+		w.of[v] = write(w, v)
+	}
+	for i := range manifest.Outputs { // all that there may be; then what the types say
+		manifest.Outputs[i].Noise = manifest.Outputs[i].Bits
+	}
+	if c, err = typed.Check(&manifest, w.Program); err != nil {
+		return nil, err
+	}
+	for i := range manifest.Outputs {
+		manifest.Outputs[i].Noise = min(c.Revealed(i).Noise.Bits(), manifest.Outputs[i].Bits)
+	}
+	return typed.Check(&manifest, w.Program)
+}
+
+// describe writes the manifest of a plan, and numbers its inputs and weights by name and scale.
+func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]int) {
+	f := mod.Main()
+	bound = map[string]int{}
 	src := sha256.Sum256([]byte(opt.Graph))
-	m := plan.Manifest{
-		Version: plan.Version, Name: l.mod.Name, Compiler: opt.Compiler, Parties: l.mod.Parties, Dealer: l.mod.Dealer,
+	m = plan.Manifest{
+		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer,
 		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
-		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: l.mod.String()}},
+		Policies: slices.Clone(mod.Policies), Allowed: slices.Clone(mod.Allowed), Guards: slices.Clone(mod.Guards),
+		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: mod.String()}},
 	}
 	if opt.Fixed == "" { // written at a level behind it
 		m.Dumps = append(m.Dumps[:1], m.Dumps[2:]...)
-	}
-	for _, r := range l.mod.Policies {
-		m.Policies = append(m.Policies, plan.PolicyRef{Owner: r.Owner, File: r.File, Digest: r.Digest})
-	}
-	for _, a := range l.mod.Allowed {
-		m.Allowed = append(m.Allowed, plan.Allowance{Output: a.Output, Receiver: a.Receiver, Owner: a.Owner, Rule: a.Rule, File: a.File, Line: a.Line, Done: a.Done})
-	}
-	for _, g := range l.mod.Guards {
-		m.Guards = append(m.Guards, plan.Guard{Owner: g.Owner, Policy: g.Policy, MaxRuns: g.MaxRuns, MinBatch: g.MinBatch, Expires: g.Expires, Approve: g.Approve, AtLeast: g.AtLeast, Models: g.Models, Silent: g.Silent})
 	}
 	port := func(v *ir.Value, t ir.Type) plan.Port {
 		bits := t.Bits
@@ -96,7 +103,7 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 		m.RingBits = max(m.RingBits, secretBits(v))
 		switch v.Op {
 		case ir.OpInput:
-			l.bound[boundKey(v)] = len(m.Inputs)
+			bound[boundKey(v)] = len(m.Inputs)
 			m.Inputs = append(m.Inputs, port(v, v.Type))
 		case ir.OpReveal:
 			m.Outputs = append(m.Outputs, port(v, v.Args[0].Type))
@@ -117,13 +124,13 @@ func (l *lowerer) manifest(f *ir.Func, opt Options) plan.Manifest {
 	}
 	for _, v := range f.Body {
 		if v.Op == ir.OpWeight {
-			if _, ok := l.bound[boundKey(v)]; !ok {
-				l.bound[boundKey(v)] = len(m.Inputs) + len(m.Weights)
+			if _, ok := bound[boundKey(v)]; !ok {
+				bound[boundKey(v)] = len(m.Inputs) + len(m.Weights)
 				m.Weights = append(m.Weights, port(v, v.Type))
 			}
 		}
 	}
-	return m
+	return m, bound
 }
 
 // tableColumns returns the ranges of an input's columns and how they are scaled; nil if it has one range.

@@ -4,74 +4,352 @@ import (
 	"fmt"
 	"math"
 
-	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 )
 
-// A wire is what the roles hold of one share-level value.
-// Public constants: data. Additive and Xor: s. Masked and MaskedBit: the public part m, shares s of the mask, and the
-// dealer's knowledge of the mask, k.
-type wire struct {
-	data *ir.Tensor
-	m    []int // by party
-	s    []int // by party; zero entries for parties whose share is zero
-	k    int   // dealer's slot; meaningful for masked wires
-	item int   // the random item behind a masked bit
-	// arith holds additive shares of a masked bit's mask by ring width.
-	arith map[int][]int
+// writer lowers share-level ops to the typed program.
+type writer struct {
+	*typed.Program
+	node    int
+	nodes   map[string]int
+	bound   map[string]int    // input or weight value name and scale -> manifest index
+	of      map[*ir.Value]int // the value that each op became
+	reveals int64
 }
 
-// lowerer turns share-level ops into steps, openings and material.
-type lowerer struct {
-	*builder
-	mod    *ir.Module
-	wires  map[*ir.Value]*wire
-	bound  map[string]int // input or weight value name and scale -> manifest index
-	reveal int
-}
-
-// lowerings is the protocol: how each share-level op becomes steps, openings and material. Linear ops on additive and
-// XOR shares, and views, are handled alike for all rows of those kinds.
-var lowerings map[ir.Op]func(l *lowerer, v *ir.Value) *wire
+// writings says how each share-level op becomes rows of the typed plan.
+var writings map[ir.Op]func(w *writer, v *ir.Value) int
 
 func init() {
-	lowerings = map[ir.Op]func(l *lowerer, v *ir.Value) *wire{
-		ir.OpConst:     func(l *lowerer, v *ir.Value) *wire { return &wire{data: v.Attrs.Tensor("data")} },
-		ir.OpInput:     (*lowerer).input,
-		ir.OpWeight:    (*lowerer).input,
-		ir.OpReveal:    (*lowerer).doReveal,
-		ir.OpAdd:       (*lowerer).addSub,
-		ir.OpSub:       (*lowerer).addSub,
-		ir.OpXor:       (*lowerer).xorOp,
-		ir.OpNot:       (*lowerer).not,
-		ir.OpAnd:       (*lowerer).and,
-		ir.OpNeg:       (*lowerer).local,
-		ir.OpShl:       (*lowerer).local,
-		ir.OpReduceSum: (*lowerer).local,
-		ir.OpReshape:   (*lowerer).local,
-		ir.OpTranspose: (*lowerer).local,
-		ir.OpSlice:     (*lowerer).local,
-		ir.OpConcat:    (*lowerer).local,
-		ir.OpPad:       (*lowerer).local,
-		ir.OpGather:    (*lowerer).local,
-		ir.OpExpand:    (*lowerer).local,
-		ir.OpMul:       (*lowerer).product,
-		ir.OpMatMul:    (*lowerer).product,
-		ir.OpConv:      (*lowerer).product,
-		ir.OpOpen:      (*lowerer).openWire,
-		ir.OpOpenBit:   (*lowerer).openBit,
-		ir.OpUnmask:    (*lowerer).unmask,
-		ir.OpFinish:    (*lowerer).finish,
-		ir.OpLtz:       (*lowerer).compare,
-		ir.OpEqz:       (*lowerer).compare,
-		ir.OpReluSel:   (*lowerer).reluSel,
-		ir.OpReluKey:   (*lowerer).reluKey,
-		ir.OpMulBit:    (*lowerer).mulBit,
-		ir.OpB2A:       (*lowerer).b2a,
-		ir.OpWave:      (*lowerer).wave,
-		ir.OpExpo:      (*lowerer).expo,
-		ir.OpWireMul:   (*lowerer).wireMul,
+	writings = map[ir.Op]func(w *writer, v *ir.Value) int{
+		ir.OpConst:     func(w *writer, v *ir.Value) int { return w.words(v.Attrs.Tensor("data")) },
+		ir.OpInput:     (*writer).input,
+		ir.OpWeight:    (*writer).input,
+		ir.OpReveal:    (*writer).reveal,
+		ir.OpAdd:       pairwise(typed.OpAdd),
+		ir.OpSub:       pairwise(typed.OpSub),
+		ir.OpXor:       pairwise(typed.OpXor),
+		ir.OpAnd:       pairwise(typed.OpAnd),
+		ir.OpNot:       (*writer).not,
+		ir.OpNeg:       func(w *writer, v *ir.Value) int { return w.row(typed.OpNeg, w.args(v)) },
+		ir.OpShl:       func(w *writer, v *ir.Value) int { return w.row(typed.OpShl, w.args(v), int64(v.Attrs.Int("by", 0))) },
+		ir.OpReduceSum: (*writer).sum,
+		ir.OpReshape:   func(w *writer, v *ir.Value) int { return w.row(typed.OpReshape, w.args(v)) },
+		ir.OpTranspose: (*writer).transpose,
+		ir.OpSlice:     (*writer).slice,
+		ir.OpConcat:    (*writer).concat,
+		ir.OpPad:       (*writer).pad,
+		ir.OpGather:    (*writer).gather,
+		ir.OpExpand:    (*writer).expand,
+		ir.OpMul:       (*writer).mul,
+		ir.OpMatMul:    (*writer).matMul,
+		ir.OpConv:      (*writer).conv,
+		ir.OpOpen:      (*writer).open,
+		ir.OpOpenBit:   func(w *writer, v *ir.Value) int { return w.row(typed.OpOpen, w.args(v), 1) },
+		ir.OpUnmask:    inRing(typed.OpUnmask),
+		ir.OpFinish:    inRing(typed.OpWiden),
+		ir.OpLtz:       (*writer).compare,
+		ir.OpEqz:       (*writer).compare,
+		ir.OpReluSel:   choosing(typed.OpSelect),
+		ir.OpReluKey:   inRing(typed.OpKeyRelu),
+		ir.OpMulBit:    choosing(typed.OpMulBit),
+		ir.OpB2A:       inRing(typed.OpNumber),
+		ir.OpWave:      (*writer).wave,
+		ir.OpExpo:      (*writer).expo,
+		ir.OpWireMul:   inRing(typed.OpWireMul),
 	}
+}
+
+// at sets the position that following steps refer to.
+func (w *writer) at(pos string) {
+	n, ok := w.nodes[pos]
+	if !ok {
+		n = len(w.Nodes)
+		w.nodes[pos] = n
+		w.Nodes = append(w.Nodes, pos)
+	}
+	w.node = n
+}
+
+// step appends a step and returns its value.
+func (w *writer) step(s typed.Step) int {
+	s.Node = w.node
+	w.Steps = append(w.Steps, s)
+	return len(w.Steps) - 1
+}
+
+// row appends a step without data.
+func (w *writer) row(op typed.Op, src []int, args ...int64) int {
+	return w.step(typed.Step{Op: op, Src: src, Args: args})
+}
+
+// args returns the values of the arguments.
+func (w *writer) args(v *ir.Value) []int {
+	var out []int
+	for _, a := range v.Args {
+		out = append(out, w.of[a])
+	}
+	return out
+}
+
+// words writes a constant.
+func (w *writer) words(t *ir.Tensor) int {
+	return w.step(typed.Step{Op: typed.OpConst, Args: []int64{int64(t.Shape.Size())}, Data: constWords(t)})
+}
+
+// inRing writes a row that takes all arguments and the bits of its result.
+func inRing(op typed.Op) func(w *writer, v *ir.Value) int {
+	return func(w *writer, v *ir.Value) int { return w.row(op, w.args(v), int64(v.Type.Bits)) }
+}
+
+// pairwise writes a row of two operands of one length, constants last where either order will do.
+func pairwise(op typed.Op) func(w *writer, v *ir.Value) int {
+	return func(w *writer, v *ir.Value) int {
+		x, y := v.Args[0], v.Args[1]
+		if (op == typed.OpXor || op == typed.OpAnd) && x.Type.Vis.IsPublic() {
+			x, y = y, x
+		}
+		to := v.Type.Shape
+		return w.row(op, []int{w.spread(w.of[x], x.Type.Shape, to), w.spread(w.of[y], y.Type.Shape, to)})
+	}
+}
+
+// choosing writes a row of a value and a bit that chooses it.
+func choosing(op typed.Op) func(w *writer, v *ir.Value) int {
+	return func(w *writer, v *ir.Value) int {
+		x, d := v.Args[0], v.Args[1]
+		to := v.Type.Shape
+		return w.row(op, []int{w.spread(w.of[x], x.Type.Shape, to), w.spread(w.of[d], d.Type.Shape, to)}, int64(v.Type.Bits))
+	}
+}
+
+// dims returns a shape as arguments.
+func dims(s ir.Shape) []int64 {
+	out := make([]int64, len(s))
+	for i, d := range s {
+		out[i] = int64(d)
+	}
+	return out
+}
+
+// spreadStrides returns the strides with which a tensor is read over a shape that it is broadcast to.
+func spreadStrides(from, to ir.Shape) []int64 {
+	st, out := strides(from), make([]int64, len(to))
+	for i := range to {
+		if j := i - (len(to) - len(from)); j >= 0 && from[j] != 1 {
+			out[i] = st[j]
+		}
+	}
+	return out
+}
+
+// view writes a view.
+func (w *writer) view(x int, to ir.Shape, src int64, strides []int64) int {
+	args := append([]int64{int64(len(to))}, dims(to)...)
+	return w.row(typed.OpView, []int{x}, append(append(args, src), strides...)...)
+}
+
+// spread broadcasts a value.
+func (w *writer) spread(x int, from, to ir.Shape) int {
+	if from.Size() == to.Size() && tailEqual(from, to) {
+		return x
+	}
+	return w.view(x, to, 0, spreadStrides(from, to))
+}
+
+func (w *writer) expand(v *ir.Value) int {
+	x, from := w.of[v.Args[0]], v.Args[0].Type.Shape
+	if s := w.spread(x, from, v.Type.Shape); s != x {
+		return s
+	}
+	return w.row(typed.OpReshape, []int{x})
+}
+
+func (w *writer) input(v *ir.Value) int {
+	x := w.row(typed.OpInput, nil, int64(w.bound[boundKey(v)]))
+	switch v.Type.Form {
+	case ir.Masked:
+		return w.row(typed.OpShare, []int{x})
+	case ir.Xor:
+		return w.row(typed.OpHold, []int{x}, 1, 1)
+	}
+	return w.row(typed.OpHold, []int{x}, int64(v.Type.Bits), 0)
+}
+
+func (w *writer) reveal(v *ir.Value) int {
+	x := w.of[v.Args[0]]
+	if t := v.Args[0].Type; t.Vis.IsPublic() {
+		if t.Elem == ir.Bool {
+			x = w.row(typed.OpHold, []int{x}, 1, 1)
+		} else {
+			x = w.row(typed.OpHold, []int{x}, int64(t.Bits), 0)
+		}
+	}
+	w.reveals++
+	return w.row(typed.OpReveal, []int{x}, w.reveals-1)
+}
+
+func (w *writer) not(v *ir.Value) int {
+	one := w.step(typed.Step{Op: typed.OpConst, Args: []int64{int64(size(v))}, Data: []uint64{1}})
+	return w.row(typed.OpXor, []int{w.of[v.Args[0]], one})
+}
+
+func (w *writer) sum(v *ir.Value) int {
+	shape := append(ir.Shape{}, v.Args[0].Type.Shape...)
+	axes, err := ir.NormAxes(v.Attrs.Ints("axes"), len(shape))
+	if err != nil {
+		ir.Bug("reduce_sum: %v", err)
+	}
+	x := w.of[v.Args[0]]
+	for _, a := range axes { // one axis at a time; each becomes 1
+		x = w.row(typed.OpSum, []int{x}, int64(shape[:a].Size()), int64(shape[a]), int64(shape[a+1:].Size()))
+		shape[a] = 1
+	}
+	return x
+}
+
+func (w *writer) transpose(v *ir.Value) int {
+	in, st := strides(v.Args[0].Type.Shape), []int64{}
+	for _, p := range v.Attrs.Ints("perm") {
+		st = append(st, in[p])
+	}
+	return w.view(w.of[v.Args[0]], v.Type.Shape, 0, st)
+}
+
+func (w *writer) slice(v *ir.Value) int {
+	starts, steps, _, err := ir.SliceDims(v)
+	if err != nil {
+		ir.Bug("slice: %v", err)
+	}
+	in, st, src := strides(v.Args[0].Type.Shape), []int64{}, int64(0)
+	for i := range v.Type.Shape {
+		st = append(st, in[i]*int64(steps[i]))
+		src += in[i] * int64(starts[i])
+	}
+	if size(v) == 0 {
+		src = 0
+	}
+	return w.view(w.of[v.Args[0]], v.Type.Shape, src, st)
+}
+
+func (w *writer) concat(v *ir.Value) int {
+	return w.row(typed.OpJoin, w.args(v), int64(max(1, v.Type.Shape[:v.Attrs.Int("axis", 0)].Size())))
+}
+
+func (w *writer) pad(v *ir.Value) int {
+	in, st, dst := v.Args[0].Type.Shape, strides(v.Type.Shape), int64(0)
+	for i, p := range v.Attrs.Ints("pads")[:len(in)] {
+		dst += st[i] * int64(p)
+	}
+	if in.Size() == 0 {
+		dst = 0
+	}
+	args := append([]int64{int64(size(v)), int64(len(in))}, dims(in)...)
+	return w.row(typed.OpPad, w.args(v), append(append(args, dst), st...)...)
+}
+
+func (w *writer) gather(v *ir.Value) int {
+	in, axis := v.Args[0].Type.Shape, v.Attrs.Int("axis", 0)
+	var indices []uint64
+	for _, i := range v.Attrs.Ints("indices") {
+		indices = append(indices, uint64(i))
+	}
+	return w.step(typed.Step{Op: typed.OpGather, Src: w.args(v), Args: []int64{int64(in[:axis].Size()), int64(in[axis]), int64(in[axis+1:].Size())}, Data: indices})
+}
+
+func (w *writer) mul(v *ir.Value) int {
+	to := v.Type.Shape
+	args := append([]int64{int64(len(to))}, dims(to)...)
+	for _, a := range v.Args {
+		args = append(args, spreadStrides(a.Type.Shape, to)...)
+	}
+	return w.row(typed.OpMul, w.args(v), args...)
+}
+
+func (w *writer) matMul(v *ir.Value) int {
+	x, y, to := v.Args[0].Type.Shape, v.Args[1].Type.Shape, v.Type.Shape
+	rx, ry := len(x), len(y)
+	batch := to[:len(to)-2]
+	args := []int64{int64(x[rx-2]), int64(x[rx-1]), int64(y[ry-1]), int64(len(batch))}
+	args = append(append(args, dims(batch)...), spreadStrides(x[:rx-2], batch)...)
+	return w.row(typed.OpMatMul, w.args(v), append(args, spreadStrides(y[:ry-2], batch)...)...)
+}
+
+func (w *writer) conv(v *ir.Value) int {
+	g, err := ir.ConvWindow(v)
+	if err != nil {
+		ir.Bug("conv: %v", err)
+	}
+	var args []int64
+	for _, d := range []int{g.N, g.C, g.H, g.W, g.OC, g.OH, g.OW, g.KH, g.KW, g.SH, g.SW, g.PT, g.PL, g.DH, g.DW, g.Group} {
+		args = append(args, int64(d))
+	}
+	return w.row(typed.OpConv, w.args(v), args...)
+}
+
+func (w *writer) open(v *ir.Value) int {
+	if drop := v.Attrs.Int("drop", 0); drop > 0 {
+		return w.row(typed.OpShiftOpen, w.args(v), int64(drop), int64(v.Type.Bits))
+	}
+	return w.row(typed.OpOpen, w.args(v), int64(v.Type.Bits))
+}
+
+// compare writes the comparison of a wire with its mask, by chunks in one level or two or by keys, and what follows from it.
+func (w *writer) compare(v *ir.Value) int {
+	x := w.of[v.Args[0]]
+	kind, bits := compared(v)
+	src := []int{x}
+	switch {
+	case bits > 0 && byDPF(v):
+		src = append(src, w.row(typed.OpKeyCompare, []int{x}, int64(bits), int64(kind)))
+	case bits > 0:
+		chunk, groups := grouping(kind, bits, size(v))
+		var results []int
+		for _, g := range groups {
+			leaf := w.row(typed.OpLeaf, []int{x}, int64(bits), int64(chunk), int64(g.from), int64(g.k), int64(g.kind))
+			results = append(results, w.merge(leaf))
+		}
+		if len(groups) > 1 {
+			results = []int{w.merge(w.row(typed.OpGroup, results, int64(kind)))}
+		}
+		src = append(src, results[0])
+	}
+	if v.Op == ir.OpEqz {
+		return w.row(typed.OpIsZero, src[1:])
+	}
+	return w.row(typed.OpMSB, src)
+}
+
+// merge opens comparisons and merges them.
+func (w *writer) merge(part int) int {
+	return w.row(typed.OpMerge, []int{w.row(typed.OpCover, []int{part})})
+}
+
+// wave writes a sum of waves, one row for each.
+func (w *writer) wave(v *ir.Value) int {
+	x, data, frac := v.Args[0], v.Attrs.Tensor("data"), v.Attrs.Int("frac", 0)
+	period := int64(v.Attrs.Int("period", 0) + x.Type.Scale)
+	sum := 0
+	for row := range data.Shape[0] {
+		fixed := func(i int) int64 { return int64(math.Round(math.Ldexp(data.At(3*row+i), frac))) }
+		z := w.row(typed.OpWave, w.args(v), period, int64(data.At(3*row)), fixed(1), fixed(2), int64(frac), int64(v.Type.Bits))
+		if row == 0 {
+			sum = z
+			continue
+		}
+		sum = w.row(typed.OpAdd, []int{sum, z})
+	}
+	return sum
+}
+
+func (w *writer) expo(v *ir.Value) int {
+	x, frac := v.Args[0], v.Attrs.Int("frac", 0)
+	rate, reach := v.Attrs.Float("rate", 0), v.Attrs.Int("reach", 0)
+	perUnit := int64(math.Round(math.Ldexp(rate, 48-x.Type.Scale)))
+	span := math.Ldexp(rate, reach)
+	gain := int64(math.Round(math.Ldexp(math.Exp(span+span/2+v.Attrs.Float("offset", 0)), frac)))
+	return w.row(typed.OpExpo, w.args(v), int64(reach+1+x.Type.Scale), perUnit, gain, int64(frac+ir.ExpoSpan(span)), int64(v.Type.Bits))
 }
 
 func size(v *ir.Value) int { return v.Type.Shape.Size() }
@@ -90,18 +368,6 @@ func constWords(t *ir.Tensor) []uint64 {
 	return out
 }
 
-// public returns a role's slot of a public constant, broadcast to shape. Constants are written offline, so that they cost
-// nothing online.
-func (l *lowerer) public(role int, t *ir.Tensor, to ir.Shape) int {
-	w := constWords(t)
-	n := to.Size()
-	if len(w) == 1 || t.Shape.Size() == n && t.Shape.Equal(to) || t.Shape.Size() == n && tailEqual(t.Shape, to) {
-		return l.constant(role, n, atOffline, w...)
-	}
-	c := l.constant(role, t.Shape.Size(), atOffline, w...)
-	return l.expand(role, c, t.Shape, to)
-}
-
 // tailEqual reports whether a and b differ only in leading ones.
 func tailEqual(a, b ir.Shape) bool {
 	for len(a) > 0 && a[0] == 1 {
@@ -113,30 +379,6 @@ func tailEqual(a, b ir.Shape) bool {
 	return a.Equal(b)
 }
 
-// expand broadcasts a slot of shape from to shape to.
-func (l *lowerer) expand(role, slot int, from, to ir.Shape) int {
-	if slot == zero || from.Size() == to.Size() && tailEqual(from, to) {
-		return slot
-	}
-	if w := l.roles[role].slots[slot].fill; w != nil {
-		return l.constant(role, to.Size(), atOffline, w...)
-	}
-	c := plan.Copy{}
-	st := strides(from)
-	dst := strides(to)
-	for i, d := range to {
-		c.Dims = append(c.Dims, int64(d))
-		c.DstStrides = append(c.DstStrides, dst[i])
-		j := i - (len(to) - len(from))
-		if j < 0 || from[j] == 1 {
-			c.SrcStrides = append(c.SrcStrides, 0)
-		} else {
-			c.SrcStrides = append(c.SrcStrides, st[j])
-		}
-	}
-	return l.step(role, atSetup, to.Size(), c.Step(0, slot))
-}
-
 // strides returns row-major strides.
 func strides(s ir.Shape) []int64 {
 	out := make([]int64, len(s))
@@ -144,500 +386,6 @@ func strides(s ir.Shape) []int64 {
 	for i := len(s) - 1; i >= 0; i-- {
 		out[i] = n
 		n *= int64(s[i])
-	}
-	return out
-}
-
-// each applies fn to every component of a wire that a linear map without constants acts on alike.
-func (l *lowerer) each(w *wire, fn func(role, slot int) int) *wire {
-	out := &wire{k: zero}
-	apply := func(role, slot int) int {
-		if slot == zero {
-			return zero
-		}
-		return fn(role, slot)
-	}
-	if w.m != nil {
-		out.m = make([]int, l.parties)
-	}
-	out.s = make([]int, l.parties)
-	for i := range l.parties {
-		if w.m != nil {
-			out.m[i] = apply(i, w.m[i])
-		}
-		out.s[i] = apply(i, w.s[i])
-	}
-	if w.m != nil {
-		out.k = apply(l.dealer, w.k)
-	}
-	return out
-}
-
-// reduce masks the public part and the dealer's mask of a derived masked wire to its width; shares may keep garbage above.
-func (l *lowerer) reduce(w *wire, bits int) *wire {
-	if w.m == nil || bits == 64 {
-		return w
-	}
-	cut := func(role, slot int) int {
-		if slot == zero {
-			return zero
-		}
-		return l.op(role, plan.StepBits, l.len(role, slot), []int64{0, int64(bits)}, slot)
-	}
-	out := &wire{m: make([]int, l.parties), s: w.s, k: cut(l.dealer, w.k)}
-	for i := range l.parties {
-		out.m[i] = cut(i, w.m[i])
-	}
-	return out
-}
-
-// input binds an input or weight: the owner's share is the value, the others' are zero. A masked one is opened by its
-// owner alone: m = x + r with r known to the owner, so that only the owner sends.
-func (l *lowerer) input(v *ir.Value) *wire {
-	owner := l.party(v.Attrs.Str("owner"))
-	weight := v.Op == ir.OpWeight
-	scope, when, what := plan.Session, atOnline, "mask of input "
-	if weight {
-		scope, when, what = plan.Model, atSetup, "mask of weight "
-	}
-	n := size(v)
-	idx := l.bound[boundKey(v)]
-	x := l.step(owner, when, n, plan.Step{Op: plan.StepInput, Args: []int64{int64(idx)}})
-	w := &wire{s: make([]int, l.parties), k: zero}
-	for i := range w.s {
-		w.s[i] = zero
-	}
-	if v.Type.Form != ir.Masked {
-		w.s[owner] = x
-		return w
-	}
-	r := l.random(scope, plan.Add, n, v.Type.Bits, owner, what+v.Attrs.Str("name"))
-	src := l.op(owner, plan.StepAdd, n, nil, x, r.s[owner])
-	o := plan.Open{Mode: plan.Add, Len: n, Bits: v.Type.Bits, From: []int{owner}, To: l.everyone(), Item: r.item + 1, Kind: plan.OpenWire}
-	m := l.open(o, map[int]int{owner: src})
-	return &wire{m: m[:l.parties], s: r.s[:l.parties], k: r.s[l.dealer]}
-}
-
-func (l *lowerer) party(name string) int {
-	for i, p := range l.mod.Parties {
-		if p == name {
-			return i
-		}
-	}
-	ir.Bug("unknown party %q", name)
-	return 0
-}
-
-// doReveal sends shares, re-randomised by shares of zero, to the receivers.
-func (l *lowerer) doReveal(v *ir.Value) *wire {
-	x := v.Args[0]
-	n, bits, mode := size(x), x.Type.Bits, plan.Add
-	if x.Type.Elem == ir.Bool {
-		bits, mode = 1, plan.Xor
-	}
-	w := l.wires[x]
-	src := map[int]int{}
-	if w.data != nil { // a public constant: party 0's share is the constant
-		w = &wire{s: make([]int, l.parties)}
-		for i := range w.s {
-			w.s[i] = zero
-		}
-		w.s[0] = l.public(0, l.wires[x].data, x.Type.Shape)
-	}
-	nothing := l.step(l.dealer, atOffline, n, plan.Step{Op: plan.StepZero})
-	z := l.deal(mode, n, bits, nothing, "zero shares of output "+v.Attrs.Str("name"))
-	for i := range l.parties {
-		if mode == plan.Xor {
-			src[i] = l.xor(i, w.s[i], z[i])
-		} else {
-			src[i] = l.sum(i, w.s[i], z[i])
-		}
-	}
-	item := len(l.plan.Items) - 1
-	l.plan.Manifest.Outputs[l.reveal].Item = item
-	l.reveal++
-	var to []int
-	for i, p := range l.mod.Parties {
-		for _, q := range v.Attrs.Strings("to") {
-			if p == q {
-				to = append(to, i)
-			}
-		}
-	}
-	l.open(plan.Open{Mode: mode, Len: n, Bits: bits, From: l.everyone(), To: to, Item: item + 1, Kind: plan.Reveal}, src)
-	return w
-}
-
-// addSub adds or subtracts wires of one form, or a wire and a public constant that party 0 adds.
-func (l *lowerer) addSub(v *ir.Value) *wire {
-	combine := l.sum
-	if v.Op == ir.OpSub {
-		combine = l.diff
-	}
-	x, y := l.wires[v.Args[0]], l.wires[v.Args[1]]
-	xs, ys, to := v.Args[0].Type.Shape, v.Args[1].Type.Shape, v.Type.Shape
-	out := &wire{s: make([]int, l.parties), k: zero}
-	masked := v.Type.Form == ir.Masked
-	if masked {
-		out.m = make([]int, l.parties)
-	}
-	for i := range l.parties {
-		a, b := zero, zero
-		if x.data == nil {
-			a = l.expand(i, x.s[i], xs, to)
-		} else if !masked && i == 0 {
-			a = l.public(i, x.data, to)
-		}
-		if y.data == nil {
-			b = l.expand(i, y.s[i], ys, to)
-		} else if !masked && i == 0 {
-			b = l.public(i, y.data, to)
-		}
-		out.s[i] = combine(i, a, b)
-		if masked {
-			a, b = zero, zero
-			if x.data == nil {
-				a = l.expand(i, x.m[i], xs, to)
-			} else {
-				a = l.public(i, x.data, to)
-			}
-			if y.data == nil {
-				b = l.expand(i, y.m[i], ys, to)
-			} else {
-				b = l.public(i, y.data, to)
-			}
-			out.m[i] = combine(i, a, b)
-		}
-	}
-	if masked {
-		a, b := zero, zero
-		if x.data == nil {
-			a = l.expand(l.dealer, x.k, xs, to)
-		}
-		if y.data == nil {
-			b = l.expand(l.dealer, y.k, ys, to)
-		}
-		out.k = combine(l.dealer, a, b)
-		return l.reduce(out, v.Type.Bits)
-	}
-	return out
-}
-
-// xorOp combines XOR shares, or XOR shares and public bits that party 0 adds.
-func (l *lowerer) xorOp(v *ir.Value) *wire {
-	x, y := l.wires[v.Args[0]], l.wires[v.Args[1]]
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		part := func(w *wire, s ir.Shape) int {
-			if w.data == nil {
-				return l.expand(i, w.s[i], s, v.Type.Shape)
-			}
-			if i == 0 {
-				return l.public(0, w.data, v.Type.Shape)
-			}
-			return zero
-		}
-		out.s[i] = l.xor(i, part(x, v.Args[0].Type.Shape), part(y, v.Args[1].Type.Shape))
-	}
-	return out
-}
-
-// not flips party 0's share.
-func (l *lowerer) not(v *ir.Value) *wire {
-	x := l.wires[v.Args[0]]
-	out := &wire{s: append([]int{}, x.s...)}
-	out.s[0] = l.xor(0, x.s[0], l.constant(0, size(v), atOffline, 1))
-	return out
-}
-
-// and multiplies two masked bits with the merge of a two-bit equality group, or a shared bit by a public one locally.
-func (l *lowerer) and(v *ir.Value) *wire {
-	x, y := l.wires[v.Args[0]], l.wires[v.Args[1]]
-	to, n := v.Type.Shape, size(v)
-	if x.data != nil || y.data != nil {
-		xs := v.Args[0].Type.Shape
-		if x.data != nil {
-			x, y, xs = y, x, v.Args[1].Type.Shape
-		}
-		out := &wire{s: make([]int, l.parties)}
-		for i := range l.parties {
-			out.s[i] = zero
-			if s := l.expand(i, x.s[i], xs, to); s != zero {
-				out.s[i] = l.op(i, plan.StepAnd, n, nil, s, l.public(i, y.data, to))
-			}
-		}
-		return out
-	}
-	// D = d0 | d1 << 1 and masks a = a0 | a1 << 1
-	join := func(role, a, b int) int {
-		a, b = l.expand(role, a, v.Args[0].Type.Shape, to), l.expand(role, b, v.Args[1].Type.Shape, to)
-		return l.op(role, plan.StepXor, n, nil, a, l.op(role, plan.StepShl, n, []int64{1}, b))
-	}
-	mono := l.deal(plan.Xor, n, plan.MonoBits(2, plan.KindEq, 0), l.step(l.dealer, atOffline, n,
-		plan.Step{Op: plan.StepMono, Src: []int{join(l.dealer, x.k, y.k)}, Args: []int64{2, plan.KindEq, 0}}), "product of masked bits")
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		d, a := join(i, x.m[i], y.m[i]), join(i, x.s[i], y.s[i])
-		r := l.op(i, plan.StepMerge, n, []int64{2, plan.KindEq, first(i)}, d, a, mono[i])
-		out.s[i] = l.op(i, plan.StepBits, n, []int64{1, 1}, r)
-	}
-	return out
-}
-
-// openWire opens x/2^drop + r: TruncOpen's first message, or a plain masked opening for drop 0.
-func (l *lowerer) openWire(v *ir.Value) *wire {
-	x := l.wires[v.Args[0]]
-	drop, bits, n := v.Attrs.Int("drop", 0), v.Type.Bits, size(v)
-	r := l.random(plan.Session, plan.Add, n, bits, -1, "mask of "+v.String())
-	src := map[int]int{}
-	holders := int64(0) // of shares that are not zero: what they drop is up to a unit less for each beyond the first
-	for i := range l.parties {
-		if x.s[i] != zero {
-			holders++
-		}
-	}
-	for i := range l.parties {
-		z := x.s[i]
-		if drop > 0 && z != zero {
-			add := max(holders-1, 0) << drop
-			holders = 0 // the first makes up for all
-			z = l.op(i, plan.StepDrop, n, []int64{int64(bits + drop), int64(drop), add}, l.real(i, z, n, atOffline))
-		}
-		src[i] = l.sum(i, z, r.s[i])
-	}
-	m := l.open(plan.Open{Mode: plan.Add, Len: n, Bits: bits, From: l.everyone(), To: l.everyone(), Item: r.item + 1, Kind: plan.OpenWire}, src)
-	return &wire{m: m[:l.parties], s: r.s[:l.parties], k: r.s[l.dealer]}
-}
-
-// openBit opens b XOR s.
-func (l *lowerer) openBit(v *ir.Value) *wire {
-	x := l.wires[v.Args[0]]
-	n := size(v)
-	r := l.random(plan.Session, plan.Xor, n, 1, -1, "mask of bit "+v.String())
-	src := map[int]int{}
-	for i := range l.parties {
-		src[i] = l.xor(i, x.s[i], r.s[i])
-	}
-	m := l.open(plan.Open{Mode: plan.Xor, Len: n, Bits: 1, From: l.everyone(), To: l.everyone(), Item: r.item + 1, Kind: plan.OpenBits}, src)
-	return &wire{m: m[:l.parties], s: r.s[:l.parties], k: r.s[l.dealer], item: r.item, arith: map[int][]int{}}
-}
-
-// unmask: party 0 holds m - [r], the others -[r].
-func (l *lowerer) unmask(v *ir.Value) *wire {
-	x := l.wires[v.Args[0]]
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		if i == 0 {
-			out.s[i] = l.diff(i, x.m[i], x.s[i])
-		} else {
-			out.s[i] = zero
-			if x.s[i] != zero {
-				out.s[i] = l.diff(i, zero, x.s[i])
-			}
-		}
-	}
-	return out
-}
-
-// unwrapped returns additive shares of the two integer readings of a wire's mask: R0 = r - 2^N top(r), R1 = r.
-func (l *lowerer) unwrapped(v *ir.Value, bits int) (r0, r1 []int, d0, d1 int) {
-	w, N, n := l.wires[v], v.Type.Bits, size(v)
-	d1 = w.k
-	d0 = l.memoDealer("unwrap", v, func() int { return l.op(l.dealer, plan.StepUnwrap, n, []int64{int64(N)}, d1) })
-	r0 = l.once(memoKey{"R0", v, bits}, func() []int { return l.deal(plan.Add, n, bits, d0, "wrapped mask") })
-	r1 = l.once(memoKey{"R1", v, bits}, func() []int { return l.deal(plan.Add, n, bits, d1, "unwrapped mask") })
-	return
-}
-
-// once makes shared material for a key and remembers it.
-func (l *lowerer) once(k memoKey, make func() []int) []int {
-	if s, ok := l.memo[k]; ok {
-		return s
-	}
-	s := make()
-	l.memo[k] = s
-	return s
-}
-
-func (l *lowerer) memoDealer(what string, v *ir.Value, make func() int) int {
-	return l.once(memoKey{what, v, 0}, func() []int { return []int{make()} })[0]
-}
-
-// finish ends TruncOpen: the shifted value's top bit is clear, so the wrap is (not top m) and (top r).
-func (l *lowerer) finish(v *ir.Value) *wire {
-	x := v.Args[0]
-	w, n := l.wires[x], size(v)
-	r0, r1, _, _ := l.unwrapped(x, v.Type.Bits)
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepFinish, n, []int64{int64(x.Type.Bits), first(i)}, w.m[i], r0[i], r1[i])
-	}
-	return out
-}
-
-// arithBit returns additive shares of the mask of an opened bit.
-func (l *lowerer) arithBit(d *ir.Value, bits int) []int {
-	w := l.wires[d]
-	if s, ok := w.arith[bits]; ok {
-		return s
-	}
-	s := l.deal(plan.Add, size(d), bits, w.k, "mask of bit as a number")
-	w.arith[bits] = s
-	return s
-}
-
-// bitOperands returns, broadcast to v's shape, delta and the shares of s of the masked bit d.
-func (l *lowerer) bitOperands(v, d *ir.Value, bits int) (delta, s []int, k int) {
-	from, to := d.Type.Shape, v.Type.Shape
-	a := l.arithBit(d, bits)
-	w := l.wires[d]
-	delta, s = make([]int, l.parties), make([]int, l.parties)
-	for i := range l.parties {
-		delta[i] = l.expand(i, w.m[i], from, to)
-		s[i] = l.expand(i, a[i], from, to)
-	}
-	return delta, s, l.expand(l.dealer, w.k, from, to)
-}
-
-// reluSel selects max(x, 0) with the opened bit, reading the mask as R0 or R1 by the top bit of m.
-func (l *lowerer) reluSel(v *ir.Value) *wire {
-	x, d := v.Args[0], v.Args[1]
-	w, n, bits := l.wires[x], size(v), v.Type.Bits
-	delta, s, k := l.bitOperands(v, d, bits)
-	r0, r1, d0, d1 := l.unwrapped(x, bits)
-	sr0 := l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepMul, n, nil, k, d0), "bit times wrapped mask")
-	sr1 := l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepMul, n, nil, k, d1), "bit times unwrapped mask")
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepReluSel, n, []int64{int64(x.Type.Bits), first(i)}, w.m[i], delta[i], s[i], r0[i], r1[i], sr0[i], sr1[i])
-	}
-	return out
-}
-
-// mulBit multiplies a masked wire by an opened bit, mod 2^width of the wire.
-func (l *lowerer) mulBit(v *ir.Value) *wire {
-	x, d := v.Args[0], v.Args[1]
-	w, n, bits := l.wires[x], size(v), v.Type.Bits
-	from, to := x.Type.Shape, v.Type.Shape
-	delta, s, k := l.bitOperands(v, d, bits)
-	r := l.expand(l.dealer, w.k, from, to)
-	sr := l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepMul, n, nil, k, r), "bit times mask")
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		share := l.real(i, l.expand(i, w.s[i], from, to), n, atOffline)
-		out.s[i] = l.op(i, plan.StepMulBit, n, []int64{first(i)}, l.expand(i, w.m[i], from, to), delta[i], s[i], share, sr[i])
-	}
-	return out
-}
-
-// wireMul multiplies two masked wires without opening them in the ring's width: a wire narrower than the ring is read as the
-// number P - R_t, P and t public, so that the product needs R0 and R1 of each such factor and their products as material.
-func (l *lowerer) wireMul(v *ir.Value) *wire {
-	n, bits := size(v), v.Type.Bits
-	type side struct {
-		m    []int
-		r    [2][]int // by reading, by party
-		k    [2]int   // the dealer's
-		bits int64    // 0: as wide as the ring
-	}
-	read := func(x *ir.Value) (s side) {
-		w := l.wires[x]
-		s.m = w.m
-		if x.Type.Bits < bits {
-			s.bits = int64(x.Type.Bits)
-			s.r[0], s.r[1], s.k[0], s.k[1] = l.unwrapped(x, bits)
-			return s
-		}
-		share := make([]int, l.parties)
-		for i := range share {
-			share[i] = l.real(i, w.s[i], n, atOffline)
-		}
-		return side{w.m, [2][]int{share, share}, [2]int{w.k, w.k}, 0}
-	}
-	x, y := read(v.Args[0]), read(v.Args[1])
-	square := v.Args[0] == v.Args[1]
-	var k [2][2][]int
-	for i := range 2 {
-		for j := range 2 {
-			switch {
-			case square && i != j: // never chosen
-			case i == 1 && x.bits == 0:
-				k[1][j] = k[0][j]
-			case j == 1 && y.bits == 0:
-				k[i][1] = k[i][0]
-			default:
-				k[i][j] = l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepMul, n, nil, x.k[i], y.k[j]), "product of wires' masks")
-			}
-		}
-	}
-	if square {
-		k[0][1], k[1][0] = k[0][0], k[1][1]
-		if x.bits == 0 {
-			k[1][0], k[1][1] = k[0][0], k[0][0]
-		}
-	}
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepWireMul, n, []int64{x.bits, y.bits, first(i)}, x.m[i], x.r[0][i], x.r[1][i], y.m[i], y.r[0][i], y.r[1][i],
-			k[0][0][i], k[0][1][i], k[1][0][i], k[1][1][i])
-	}
-	return out
-}
-
-// wave computes a sum of waves of a masked wire: with t = 2 pi/2^bits, a*cos(kt(m - r)) + b*sin(kt(m - r)) = cos(ktm)*(a*cos(ktr) - b*sin(ktr))
-// + sin(ktm)*(a*sin(ktr) + b*cos(ktr)), and the factors with r are material. The period is a power of two, so that a mask that
-// wraps around makes no difference.
-func (l *lowerer) wave(v *ir.Value) *wire {
-	x, data, frac := v.Args[0], v.Attrs.Tensor("data"), v.Attrs.Int("frac", 0)
-	w, n, bits := l.wires[x], size(v), v.Type.Bits
-	period := int64(v.Attrs.Int("period", 0) + x.Type.Scale)
-	out := &wire{s: make([]int, l.parties)}
-	for i := range out.s {
-		out.s[i] = zero
-	}
-	for row := range data.Shape[0] {
-		k := int64(data.At(3 * row))
-		fixed := func(i int) int64 { return int64(math.Round(math.Ldexp(data.At(3*row+i), frac))) }
-		a, b := fixed(1), fixed(2)
-		phase := func(a, b int64) []int {
-			return l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepPhase, n, []int64{period, k, a, b}, w.k), "wave of mask")
-		}
-		u, s := phase(a, -b), phase(b, a)
-		for i := range l.parties {
-			out.s[i] = l.sum(i, out.s[i], l.op(i, plan.StepWave, n, []int64{period, k, int64(frac)}, w.m[i], u[i], s[i]))
-		}
-	}
-	return out
-}
-
-// expo computes an exponential of a masked wire as the product of that of the public part, which is a number, and that of the mask,
-// which is material, for both readings of the mask. The first has as many fraction bits as the second may be large.
-func (l *lowerer) expo(v *ir.Value) *wire {
-	x, frac := v.Args[0], v.Attrs.Int("frac", 0)
-	w, n, bits := l.wires[x], size(v), v.Type.Bits
-	rate, reach := v.Attrs.Float("rate", 0), v.Attrs.Int("reach", 0)
-	N := int64(reach + 1 + x.Type.Scale)
-	perUnit := int64(math.Round(math.Ldexp(rate, 48-x.Type.Scale)))
-	span := math.Ldexp(rate, reach)
-	gain := int64(math.Round(math.Ldexp(math.Exp(span+span/2+v.Attrs.Float("offset", 0)), frac)))
-	var g [2][]int
-	for t := range g {
-		g[t] = l.deal(plan.Add, n, bits, l.op(l.dealer, plan.StepDecay, n, []int64{N, int64(t), perUnit, gain}, w.k), "exponential of mask")
-	}
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepExpo, n, []int64{N, perUnit, int64(frac + ir.ExpoSpan(span))}, w.m[i], g[0][i], g[1][i])
-	}
-	return out
-}
-
-// b2a turns an opened bit into additive shares.
-func (l *lowerer) b2a(v *ir.Value) *wire {
-	d := v.Args[0]
-	w, a := l.wires[d], l.arithBit(d, v.Type.Bits)
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepB2A, size(v), []int64{first(i)}, w.m[i], a[i])
 	}
 	return out
 }

@@ -1,9 +1,6 @@
 package backend
 
-import (
-	"smpcc/backend/plan"
-	"smpcc/ir"
-)
+import "smpcc/ir"
 
 // byDPF reports whether a comparison was given to distributed point functions; see Select.
 func byDPF(v *ir.Value) bool { return v.Attrs.Str("by") == protocolDPF }
@@ -53,52 +50,4 @@ func repeats(from, to ir.Shape) int {
 		}
 	}
 	return n
-}
-
-// pointFunction computes XOR shares of [m < r] or [m = r] on the lowest bits of a masked wire with a key per element: once m is
-// public no message is needed. The dealer sends the correction words to both parties, which are the same at both; the roots come
-// from the parties' streams. The key of a mask belongs to that mask, so one serves every comparison of the wire.
-func (l *lowerer) pointFunction(v *ir.Value, w *wire, kind, bits, n int) []int {
-	result := int64(plan.DPFLess)
-	if kind == plan.KindEq {
-		result = plan.DPFEqual
-	}
-	base, points := keysOf(v.Args[0])
-	keys := l.keys(memoKey{"keys of " + string(v.Op), base, bits}, plan.StepDPFKey, n/points, plan.DPFWords(bits), int64(bits), result)
-	out := make([]int, l.parties)
-	for i := range l.parties {
-		out[i] = l.op(i, plan.StepDPF, n, []int64{int64(bits), result, int64(points), first(i)}, w.m[i], keys[i], keys[l.parties+i])
-	}
-	return out
-}
-
-// keys makes k keys of the given correction words for a wire's mask by the dealer's step op, and remembers them. It returns roots, then correction
-// words, by party.
-func (l *lowerer) keys(of memoKey, op plan.StepOp, k, words int, args ...int64) []int {
-	return l.once(of, func() []int {
-		roots := l.item(plan.Item{Scope: plan.Session, Mode: plan.Xor, Len: 2 * k, Bits: 64, What: "roots of comparison keys"})
-		var out []int
-		for i := range l.parties {
-			out = append(out, l.step(i, atOffline, 2*k, plan.Step{Op: plan.StepPRG, Args: []int64{int64(roots)}}))
-		}
-		size := k * words
-		value := l.step(l.dealer, atOffline, size, plan.Step{Op: op, Src: []int{l.wires[of.of].k}, Args: append([]int64{int64(roots)}, args...)})
-		item := l.item(plan.Item{Scope: plan.Session, Mode: plan.Common, Dealt: true, Len: size, Bits: 64, What: "correction words of comparison keys"})
-		return append(out, l.open(plan.Open{Mode: plan.Common, Len: size, Bits: 64, From: []int{l.dealer}, To: l.everyone(), Item: item + 1, Kind: plan.Keys}, map[int]int{l.dealer: value})[:l.parties]...)
-	})
-}
-
-// reluKey computes additive shares of max(x, 0) of a masked wire with keys that carry the values which the choice needs: once m is public no
-// message is needed.
-func (l *lowerer) reluKey(v *ir.Value) *wire {
-	x := v.Args[0]
-	w, n, ring := l.wires[x], size(v), v.Type.Bits
-	N := x.Type.Bits
-	base, points := keysOf(x)
-	keys := l.keys(memoKey{"keys of relu", base, ring}, plan.StepDCFKey, n/points, plan.DCFWords(N, ring), int64(N), int64(ring))
-	out := &wire{s: make([]int, l.parties)}
-	for i := range l.parties {
-		out.s[i] = l.op(i, plan.StepDCF, n, []int64{int64(N), int64(ring), int64(points), first(i)}, w.m[i], keys[i], keys[l.parties+i])
-	}
-	return out
 }

@@ -17,6 +17,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/runtime/ring"
 )
 
@@ -186,7 +187,9 @@ var figures = []figure{
 	}},
 	{"bit as a number", map[string]int{"l": 40}, func(b *shares) *ir.Value { return b.emit("op", ir.OpB2A, ringOf(40), b.bit()) }},
 	{"selection of max(x, 0)", map[string]int{"l": 40}, func(b *shares) *ir.Value {
-		return b.emit("op", ir.OpReluSel, ringOf(40), b.input("x", "x", "masked", 24), b.bit())
+		x := b.input("x", "x", "masked", 24)
+		positive := b.emit("x", ir.OpOpenBit, nil, b.emit("x", ir.OpNot, nil, b.emit("x", ir.OpLtz, nil, x)))
+		return b.emit("op", ir.OpReluSel, ringOf(40), x, positive)
 	}},
 	{"bit times value", map[string]int{"l": 40}, func(b *shares) *ir.Value {
 		return b.emit("op", ir.OpMulBit, ringOf(40), b.input("x", "x", "masked", 40), b.bit())
@@ -222,6 +225,9 @@ func TestCostsOfProtocols(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d parties", fig.row, len(parties)), func(t *testing.T) {
 				b := &shares{t: t, m: &ir.Module{Name: "m", Parties: parties, Dealer: "d"}, f: ir.NewFunc("main")}
 				b.m.Funcs = []*ir.Func{b.f}
+				for _, owner := range parties {
+					b.m.Allowed = append(b.m.Allowed, policy.Allowance{Output: "out", Receiver: "p0", Owner: owner, Rule: "for the test"})
+				}
 				v := fig.build(b)
 				at := "op"
 				if fig.row == "reveal to one party" {

@@ -1,29 +1,13 @@
 package ir
 
 import (
-	"fmt"
 	"slices"
-	"strings"
+
+	"smpcc/ir/policy"
 )
 
-// Done is what has been done to the data of one source on every way to a value: the part of visibility that policies such
-// as "only the arg-max" speak about. The zero Done is data itself, or anything computed from it otherwise.
-type Done struct {
-	ArgMax bool // every way goes through an arg-max
-	Rows   int  // every way goes through a sum or mean over all of at least so many rows; 0 if not
-}
-
-// String renders what has been done, "" for nothing.
-func (d Done) String() string {
-	var s []string
-	if d.ArgMax {
-		s = append(s, "argmax")
-	}
-	if d.Rows > 0 {
-		s = append(s, fmt.Sprintf("rows>=%d", d.Rows))
-	}
-	return strings.Join(s, ",")
-}
+// Done is what has been done to data, as rules of policies speak of it.
+type Done = policy.Done
 
 // maxDegree bounds the products of a row with itself that still count as part of an aggregate: means and second moments.
 // Sums of higher powers would, taken together, tell every row (Newton's identities).

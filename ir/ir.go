@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 // A Module is a whole computation: who takes part, and what is computed.
@@ -19,11 +20,11 @@ type Module struct {
 	// Weights holds the data of OpWeight values by name. It stays with the owner: no text or plan contains it.
 	Weights map[string]*Tensor
 	// Policies names the digest of each owner's policy that permit has checked, for the manifest.
-	Policies []PolicyRef
+	Policies []policy.Ref
 	// Allowed explains, for each reveal, which rule of which owner's policy allows it (filled by permit).
-	Allowed []Allowance
+	Allowed []policy.Allowance
 	// Guards are the conditions that policies put on running, for the manifest; servers enforce them (filled by permit).
-	Guards []Guard
+	Guards []policy.Guard
 }
 
 // Clone copies the structure of a module, so that passes on the original leave the copy as it is. Tensors are shared.
@@ -49,37 +50,6 @@ func (m *Module) Clone() *Module {
 		c.Funcs = append(c.Funcs, nf)
 	}
 	return &c
-}
-
-// A Guard is what one owner's policy asks of every run.
-type Guard struct {
-	Owner    string
-	Policy   string   // digest of the policy; runs are counted by it
-	MaxRuns  int      // 0: any number
-	MinBatch int      // rows of each of the owner's inputs; 0: any
-	Expires  int64    // seconds since 1970, from when on it may not run; 0: never
-	Approve  []string // public keys, some of which must have approved the plan's digest; none: no approval needed
-	AtLeast  int      // so many of them; 0: one
-	Models   []string // commitments to weights, one of which other owners' weights must be bound by; none: any weights
-	Silent   bool     // no range and no format was chosen from the owner's data
-}
-
-// A PolicyRef says which policy of an owner a module was checked against.
-type PolicyRef struct {
-	Owner  string
-	File   string // base name, or "default"
-	Digest string // sha-256 of the policy text, hex
-}
-
-// An Allowance records why one receiver may learn one output.
-type Allowance struct {
-	Output   string // name of the reveal
-	Receiver string
-	Owner    string // whose policy
-	Rule     string // the rule, as a person reads it
-	File     string // where the rule stands: base name, "" if it is not from a file
-	Line     int    // 0 if the rule is not from a file
-	Done     string // what has been done to the owner's data before, as the rule asks; see Done
 }
 
 // Main returns the entry function.

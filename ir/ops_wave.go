@@ -32,7 +32,7 @@ func init() {
 				}
 				return ofWire(v, 2*frac, v.Attrs.Int("period", 0))
 			}},
-		&Row{Op: OpExpo, Doc: "Elementwise exp(rate*x + offset) for |x| < 2^(reach-1); of a ring value with 2*frac fraction bits and as many as the least result is below 1.", Level: CoreOp, Args: 1, Range: monotone(func(v *Value, x []float64) float64 { return exponential(v, x[0]) }), Opens: opensPeriod, Eval: evalExpo,
+		&Row{Op: OpExpo, Doc: "Elementwise exp(rate*x + offset) for |x| < 2^(reach-1); of a ring value with 2*frac fraction bits and as many as the least result is below 1.", Level: CoreOp, Args: 1, Range: monotone(func(v *Value, x []float64) float64 { return exponential(v)(x[0]) }), Opens: opensPeriod, Eval: evalExpo,
 			Attrs: append([]AttrSpec{{"rate", AttrFloat, true}, {"offset", AttrFloat, true}, {"reach", AttrInt, true}, {"frac", AttrInt, true}}, dropBits...),
 			Type: func(v *Value) (Type, error) {
 				rate, reach, frac := v.Attrs.Float("rate", 0), v.Attrs.Int("reach", 0), v.Attrs.Int("frac", 0)
@@ -49,12 +49,13 @@ func init() {
 func ExpoSpan(exponents float64) int { return int(math.Ceil(exponents * math.Log2E)) }
 
 func evalExpo(v *Value, args []*Tensor) (*Tensor, error) {
-	return evalOfWire(v, args[0], func(x float64) float64 { return exponential(v, x) })
+	return evalOfWire(v, args[0], exponential(v))
 }
 
 // exponential is what an expo computes of one element.
-func exponential(v *Value, x float64) float64 {
-	return math.Exp(float64(v.Attrs.Float("rate", 0)*x) + v.Attrs.Float("offset", 0))
+func exponential(v *Value) func(x float64) float64 {
+	rate, offset := v.Attrs.Float("rate", 0), v.Attrs.Float("offset", 0)
+	return func(x float64) float64 { return math.Exp(float64(rate*x) + offset) }
 }
 
 // evalOfWire evaluates a function of a real, or of a ring value that stands for one.
@@ -95,11 +96,15 @@ func ofWire(v *Value, scale, period int) (Type, error) {
 
 func evalWave(v *Value, args []*Tensor) (*Tensor, error) {
 	w, turn := v.Attrs.Tensor("data"), math.Ldexp(2*math.Pi, -v.Attrs.Int("period", 0))
+	rows := make([][3]float64, w.Shape[0])
+	for i := range rows {
+		rows[i] = [3]float64{w.At(3 * i), w.At(3*i + 1), w.At(3*i + 2)}
+	}
 	f := func(x float64) float64 {
 		y := 0.0
-		for i := range w.Shape[0] {
-			s, c := math.Sincos(math.Mod(w.At(3*i)*x*turn, 2*math.Pi))
-			y += float64(w.At(3*i+1)*c) + float64(w.At(3*i+2)*s)
+		for _, r := range rows {
+			s, c := math.Sincos(math.Mod(r[0]*x*turn, 2*math.Pi))
+			y += float64(r[1]*c) + float64(r[2]*s)
 		}
 		return y
 	}

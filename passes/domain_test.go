@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
@@ -60,7 +61,7 @@ func TestDomains(t *testing.T) {
 				t.Fatalf("%v\n%s", err, b.String())
 			}
 			m.Weights = map[string]*ir.Tensor{}
-			_, err = passes.Run(m, &passes.Options{FracBits: 16, Default: &passes.Policy{Ranges: true, Allow: []passes.Rule{{Output: "*", To: []string{"p1"}}}}})
+			_, err = passes.Run(m, &passes.Options{FracBits: 16, Default: &policy.Policy{Ranges: true, Allow: []policy.Rule{{Output: "*", To: []string{"p1"}}}}})
 			switch {
 			case c.want == taken && err != nil:
 				t.Errorf("refused: %v", err)

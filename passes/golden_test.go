@@ -17,6 +17,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
@@ -206,7 +207,7 @@ func (c *golden) parseOptions(t *testing.T, m *ir.Module) (opt *passes.Options, 
 			opt.StrictRange = true
 		case "default":
 			f := strings.Fields(rest)
-			opt.Default = passes.NewPolicy("", passes.Rule{Output: f[0], To: f[1:]})
+			opt.Default = policy.New("", policy.Rule{Output: f[0], To: f[1:]})
 		case "sample":
 			var data map[string][]float64
 			if err := json.Unmarshal([]byte(rest), &data); err != nil {
@@ -233,7 +234,7 @@ func (c *golden) parseOptions(t *testing.T, m *ir.Module) (opt *passes.Options, 
 	}
 	for _, s := range c.order {
 		if strings.HasSuffix(s, ".yaml") {
-			p, err := passes.ParsePolicy(s, []byte(c.sections[s]))
+			p, err := policy.Parse(s, []byte(c.sections[s]))
 			if err != nil {
 				t.Fatal(err)
 			}

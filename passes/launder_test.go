@@ -3,12 +3,14 @@ package passes
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 
 	"math/rand/v2"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 )
 
 // What an aggregate may say is stated by its rule: sums and means of what is a linear or a square function of each row. Such
@@ -64,7 +66,7 @@ func (l *launderer) number() *ir.Value {
 func (l *launderer) grow() {
 	x := l.pick()
 	axis := ir.Is("axes", int64(l.r.IntN(2)))
-	switch l.r.IntN(20) {
+	switch l.r.IntN(24) {
 	case 0, 1:
 		l.try(ir.OpMul, nil, x, l.number())
 	case 2, 3:
@@ -100,6 +102,20 @@ func (l *launderer) grow() {
 	case 15:
 		if s := x.Type.Shape; len(s) == 2 {
 			l.try(ir.OpReshape, ir.Attrs{ir.Is("shape", int64(s[1]), int64(s[0]))}, x)
+		}
+	case 17:
+		l.try(ir.OpExpand, ir.Attrs{ir.Is("shape", []int64{testRows, 2, 2 * testRows}[l.r.IntN(3)], []int64{testRows, testCols, 1}[l.r.IntN(3)])}, x)
+	case 18:
+		l.try(ir.OpConcat, ir.Attrs{ir.I("axis", int64(l.r.IntN(2)))}, x, l.pick())
+	case 19:
+		l.try(ir.OpPad, ir.Attrs{ir.Is("pads", int64(l.r.IntN(2)), 0, int64(l.r.IntN(3)), 0)}, x)
+	case 20:
+		if c := l.try(ir.OpGt, nil, x, l.pick()); c != nil {
+			l.try(ir.OpSelect, nil, c, x, l.pick())
+		}
+	case 21:
+		if c := l.try(ir.OpGe, nil, x, l.number()); c != nil { // counts
+			l.try(ir.OpReduceSum, ir.Attrs{ir.Is("axes", 0)}, l.must(ir.OpCast, ir.Attrs{ir.S("to", "int")}, c))
 		}
 	case 16:
 		if s := x.Type.Shape; len(s) == 2 && s[0]&(s[0]-1) == 0 { // or the mean is rounded
@@ -137,10 +153,10 @@ func TestNoAggregateTellsRows(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY")); err == nil {
 		graphs = max(200000, n)
 	}
-	policy := func(output string) []*Policy {
-		return []*Policy{
-			{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: output, To: []string{"b"}, As: AsAggregate, MinRows: testRows}}},
-			{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b"}}}},
+	policies := func(output string) []*policy.Policy {
+		return []*policy.Policy{
+			{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: output, To: []string{"b"}, As: policy.Aggregate, MinRows: testRows}}},
+			{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b"}}}},
 		}
 	}
 	r := rand.New(rand.NewPCG(7, 11))
@@ -175,7 +191,7 @@ func TestNoAggregateTellsRows(t *testing.T) {
 			if s.try(ir.OpReveal, ir.Attrs{ir.S("name", out), ir.Ss("to", "b")}, v) == nil {
 				continue
 			}
-			err := s.check(policy(out)...)
+			err := s.check(policies(out)...)
 			switch {
 			case err == nil && differs:
 				t.Fatalf("graph %d: the policy takes value %d, %s, for an aggregate over rows, and it tells tables apart whose aggregates are the same:\n%s", k, i, ir.Line(v), s.m)
@@ -193,4 +209,129 @@ func TestNoAggregateTellsRows(t *testing.T) {
 	if allowed < graphs/10 || telling < graphs/10 {
 		t.Errorf("of %d graphs, %d values are allowed and %d tell too much: the search tests nothing", graphs, allowed, telling)
 	}
+}
+
+// choose adds an operation of a graph whose outputs are to be arg-maxes: numbers from a table, arg-maxes of them, and arithmetic on those.
+func (l *launderer) choose() {
+	x := l.pick()
+	switch l.r.IntN(9) {
+	case 0:
+		l.try(ir.OpAdd, nil, x, l.number())
+	case 1:
+		l.try(ir.OpMul, nil, x, l.number())
+	case 2:
+		l.try(ir.OpAdd, nil, x, l.pick())
+	case 3:
+		l.sum(x)
+	case 4:
+		if c := l.try(ir.OpGt, nil, x, l.number()); c != nil {
+			l.try(ir.OpCast, ir.Attrs{ir.S("to", "real")}, c)
+		}
+	case 5:
+		l.row(x)
+	case 6: // one result for all rows
+		if m := l.try(ir.OpMul, nil, l.f.Body[0], l.number()); m != nil {
+			l.argmax(l.sum(m))
+		}
+	default:
+		if a := l.try(ir.OpArgMax, ir.Attrs{ir.I("axis", int64(l.r.IntN(len(x.Type.Shape)))), ir.I("keep", 1)}, x); a != nil {
+			l.try(ir.OpCast, ir.Attrs{ir.S("to", "real")}, a)
+		}
+	}
+}
+
+// TestNoMoreBitsThanMaxBits searches for graphs that tell receivers more than a policy's max_bits: the outputs of one run that go to the
+// receivers of a rule, taken together, must have at most 2^max_bits values, whatever the table is.
+func TestNoMoreBitsThanMaxBits(t *testing.T) {
+	graphs, tables := 1500, 120
+	if n, err := strconv.Atoi(os.Getenv("SMPCC_NIGHTLY")); err == nil {
+		graphs, tables = max(60000, n), 400
+	}
+	r := rand.New(rand.NewPCG(5, 3))
+	accepted, full, telling := 0, 0, 0
+	for k := range graphs {
+		s := newSketch("a", "b", "c")
+		s.input("x", "a")
+		s.input("y", "b")
+		l := &launderer{s, r}
+		for range 2 + r.IntN(8) {
+			l.choose()
+		}
+		body := slices.Clone(s.f.Body)
+		revealed := map[*ir.Value][]string{} // receivers
+		for i := range 1 + r.IntN(3) {
+			v := body[len(body)-1-r.IntN(min(len(body), 4))]
+			to := [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)]
+			if s.try(ir.OpReveal, ir.Attrs{ir.S("name", fmt.Sprint("y", i)), ir.Ss("to", to...)}, v) != nil {
+				revealed[v] = append(revealed[v], to...)
+			}
+		}
+		p := &policy.Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest"}
+		for i := range 1 + r.IntN(3) {
+			p.Allow = append(p.Allow, policy.Rule{Output: []string{"*", "*", "y0", "y1", "y2"}[r.IntN(5)], To: [][]string{{"b"}, {"c"}, {"b", "c"}}[r.IntN(3)], As: policy.ArgMax, MaxBits: 1, Line: i + 1})
+		}
+		other := &policy.Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
+		err := s.check(p, other)
+		for bits := 2; err != nil && bits <= 6; bits++ { // the fewest that let it pass
+			for i := range p.Allow {
+				p.Allow[i].MaxBits = bits
+			}
+			err = s.check(p, other)
+		}
+		if err != nil && k%10 > 0 {
+			continue // a tenth says whether there is something to refuse
+		}
+		var said []map[*ir.Value]*ir.Tensor
+		for range tables {
+			said = append(said, evaluated(t, s, r))
+		}
+		values := func(to []string) int { // that outputs to any of these receivers take together
+			seen := map[string]bool{}
+			for _, run := range said {
+				key := ""
+				for _, v := range body {
+					if slices.ContainsFunc(revealed[v], func(who string) bool { return slices.Contains(to, who) }) {
+						for i := range run[v].Len() {
+							key += fmt.Sprint(run[v].At(i), " ")
+						}
+					}
+				}
+				seen[key] = true
+			}
+			return len(seen)
+		}
+		for _, rule := range p.Allow {
+			n := values(rule.To)
+			if err != nil {
+				if n > 1<<rule.MaxBits {
+					telling++
+				}
+				continue
+			}
+			if !slices.ContainsFunc(s.m.Allowed, func(a policy.Allowance) bool { return a.Owner == "a" && a.Line == rule.Line }) {
+				continue // the rule allows nothing here
+			}
+			accepted++
+			if n > 1<<rule.MaxBits {
+				t.Fatalf("graph %d: %s, and its outputs take %d values:\n%s", k, rule, n, s.m)
+			}
+			if 2*n > 1<<rule.MaxBits {
+				full++
+			}
+		}
+	}
+	t.Logf("%d graphs: %d times a rule allowed something, %d of them close to its bits; %d rules were exceeded by graphs that are refused", graphs, accepted, full, telling)
+	if accepted < graphs/40 || full < accepted/50 || telling < graphs/100 {
+		t.Errorf("of %d graphs, %d are allowed and %d tell too much: the search tests nothing", graphs, accepted, telling)
+	}
+}
+
+// evaluated returns all that a graph computes from random tables.
+func evaluated(t *testing.T, s *sketch, r *rand.Rand) map[*ir.Value]*ir.Tensor {
+	t.Helper()
+	table := make([]float64, testRows*testCols)
+	for i := range table {
+		table[i] = float64(r.IntN(17) - 8)
+	}
+	return said(t, s, table)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 	"smpcc/passes"
 )
 
@@ -27,7 +28,7 @@ func TestWeightsBecomeNoConstants(t *testing.T) {
 		w := b.E(ir.OpWeight, ir.Attrs{ir.S("name", "w"), ir.S("owner", "p0"), ir.S("elem", c.elem), ir.Dims("shape", c.data.Shape)})
 		x := b.E(ir.OpInput, ir.Attrs{ir.S("name", "x"), ir.S("owner", "p1"), ir.S("elem", c.elem), ir.Dims("shape", ir.Shape{2, 3}), ir.F("lo", 1), ir.F("hi", 4)})
 		b.E(ir.OpReveal, ir.Attrs{ir.S("name", "y"), ir.Ss("to", "p1")}, b.E(c.op, c.attr, w, x))
-		if _, err := passes.Run(m, &passes.Options{FracBits: 16, Default: passes.NewPolicy("", passes.Rule{Output: "*", To: []string{"p1"}})}); err != nil {
+		if _, err := passes.Run(m, &passes.Options{FracBits: 16, Default: policy.New("", policy.Rule{Output: "*", To: []string{"p1"}})}); err != nil {
 			t.Fatalf("%s of %s: %v", c.op, c.elem, err)
 		}
 		for _, v := range m.Main().Body {

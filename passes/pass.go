@@ -10,6 +10,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 // Options steer the passes.
@@ -23,8 +24,8 @@ type Options struct {
 	Precision   float64                 // largest error of an approximation; DefaultPrecision if 0
 	Margin      float64                 // factor on observed magnitudes; by the number of samples if below 1
 	Assume      float64                 // magnitude of real inputs without range and samples, and of weights that are kept back; DefaultAssume if 0
-	Policies    []*Policy               // of the owners that have one
-	Default     *Policy                 // for owners without a policy of their own; nil refuses
+	Policies    []*policy.Policy        // of the owners that have one
+	Default     *policy.Policy          // for owners without a policy of their own; nil refuses
 	Skip        []string                // passes to leave out
 	Tolerance   Tolerance               // asked of outputs; DefaultTolerance if zero
 	Outputs     map[string]Tolerance    // asked of single outputs, by name

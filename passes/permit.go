@@ -7,6 +7,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 // permit checks every reveal: each input and weight it derives from must be allowed, by its owner's policy, to reach each
@@ -14,7 +15,7 @@ import (
 // only. Refusals are of kind Policy and show the path from the data to the receiver.
 func permit(m *ir.Module, opt *Options) error {
 	f := m.Main()
-	policies := map[string]*Policy{}
+	policies := map[string]*policy.Policy{}
 	var errs diag.List
 	for _, p := range opt.Policies {
 		pos := diag.Pos{File: p.File}
@@ -51,12 +52,12 @@ func permit(m *ir.Module, opt *Options) error {
 			policies[o] = &d
 		}
 		if p := policies[o]; p != nil {
-			m.Policies = append(m.Policies, ir.PolicyRef{Owner: o, File: p.File, Digest: p.Digest})
+			m.Policies = append(m.Policies, policy.Ref{Owner: o, File: p.File, Digest: p.Digest})
 			terms(m, p, &errs)
-			forms = forms || slices.ContainsFunc(p.Allow, func(r Rule) bool { return r.As != AsAny })
+			forms = forms || slices.ContainsFunc(p.Allow, func(r policy.Rule) bool { return r.As != policy.Any })
 		}
 	}
-	traces := &traces{f: f, done: map[*ir.Value]map[*ir.Value]ir.Done{}}
+	traces := &traces{f: f, done: map[*ir.Value]map[*ir.Value]policy.Done{}}
 	for _, v := range f.Reveals() {
 		output := v.Attrs.Str("name")
 		from := origins(v, nil)
@@ -65,21 +66,21 @@ func permit(m *ir.Module, opt *Options) error {
 			for _, src := range from {
 				owner, source := src[0].Attrs.Str("owner"), src[0].Attrs.Str("name")
 				if owner == to && len(v.Args[0].Type.Vis.Owners()) == 1 {
-					allow(m, ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: "own data"})
+					allow(m, policy.Allowance{Output: output, Receiver: to, Owner: owner, Rule: "own data"})
 					continue
 				}
 				if s, ok := opt.Stated[owner]; ok && s.allows(m, output, to) {
 					continue
 				}
-				var done ir.Done
+				var done policy.Done
 				if forms {
 					done = traces.of(src[0], v)
 				}
 				p := policies[owner]
 				i := -1
 				if p != nil {
-					i = slices.IndexFunc(p.Allow, func(r Rule) bool {
-						return r.names(output, to, source) && r.admits(done) && (r.MaxBits == 0 || traces.bits(p, r) <= r.MaxBits)
+					i = slices.IndexFunc(p.Allow, func(r policy.Rule) bool {
+						return r.Names(output, to, source) && r.Admits(done) && (r.MaxBits == 0 || traces.bits(p, r) <= r.MaxBits)
 					})
 				}
 				if i < 0 {
@@ -89,11 +90,11 @@ func permit(m *ir.Module, opt *Options) error {
 					continue
 				}
 				r := p.Allow[i]
-				a := ir.Allowance{Output: output, Receiver: to, Owner: owner, Rule: r.String() + " (" + p.ruleAt(r) + ")"}
+				a := policy.Allowance{Output: output, Receiver: to, Owner: owner, Rule: r.String() + " (" + p.RuleAt(r) + ")"}
 				if r.Line > 0 {
 					a.File, a.Line = p.File, r.Line
 				}
-				if r.As != AsAny {
+				if r.As != policy.Any {
 					a.Done = done.String()
 				}
 				allow(m, a)
@@ -106,11 +107,11 @@ func permit(m *ir.Module, opt *Options) error {
 // traces holds what has been done to the data of sources on the ways to values of a function.
 type traces struct {
 	f    *ir.Func
-	done map[*ir.Value]map[*ir.Value]ir.Done
+	done map[*ir.Value]map[*ir.Value]policy.Done
 }
 
 // of returns what has been done to src on the ways to v.
-func (t *traces) of(src, v *ir.Value) ir.Done {
+func (t *traces) of(src, v *ir.Value) policy.Done {
 	if t.done[src] == nil {
 		t.done[src] = ir.Trace(t.f, src)
 	}
@@ -120,7 +121,7 @@ func (t *traces) of(src, v *ir.Value) ir.Done {
 // bits returns how many bits of arg-maxes of the owner's data a run gives to the receivers of a rule, taken together: they may
 // compare what they were given. Outputs count, whatever their names, that derive from data which the rule is about and reach one of its
 // receivers under no rule that sets no bound.
-func (t *traces) bits(p *Policy, r Rule) int {
+func (t *traces) bits(p *policy.Policy, r policy.Rule) int {
 	var values, sources []*ir.Value
 	for _, x := range t.f.Body {
 		if (x.Op == ir.OpInput || x.Op == ir.OpWeight) && x.Attrs.Str("owner") == p.Owner && (len(r.From) == 0 || slices.Contains(r.From, x.Attrs.Str("name"))) {
@@ -131,8 +132,8 @@ func (t *traces) bits(p *Policy, r Rule) int {
 		bounded := slices.ContainsFunc(v.Attrs.Strings("to"), func(to string) bool {
 			return to != p.Owner && slices.Contains(r.To, to) && slices.ContainsFunc(sources, func(src *ir.Value) bool {
 				done := t.of(src, v)
-				return done.ArgMax && !slices.ContainsFunc(p.Allow, func(o Rule) bool {
-					return o.MaxBits == 0 && o.names(v.Attrs.Str("name"), to, src.Attrs.Str("name")) && o.admits(done)
+				return done.ArgMax && !slices.ContainsFunc(p.Allow, func(o policy.Rule) bool {
+					return o.MaxBits == 0 && o.Names(v.Attrs.Str("name"), to, src.Attrs.Str("name")) && o.Admits(done)
 				})
 			})
 		})
@@ -144,9 +145,9 @@ func (t *traces) bits(p *Policy, r Rule) int {
 }
 
 // terms checks what a policy says about who computes and how, and records what it asks of every run.
-func terms(m *ir.Module, p *Policy, errs *diag.List) {
+func terms(m *ir.Module, p *policy.Policy, errs *diag.List) {
 	refuse := func(key, format string, args ...any) *diag.Error {
-		e := diag.Errorf(diag.Pos{File: p.File, Line: p.lines[key]}, "refused: "+format, args...)
+		e := diag.Errorf(diag.Pos{File: p.File, Line: p.Line(key)}, "refused: "+format, args...)
 		e.Kind = diag.Policy
 		*errs = append(*errs, e)
 		return e
@@ -163,7 +164,7 @@ func terms(m *ir.Module, p *Policy, errs *diag.List) {
 		refuse("dealer", "the dealer is %s; the policy of %s accepts only %s", m.Dealer, p.Owner, strings.Join(p.Dealers, " or ")).
 			WithHint("if %s agrees, add %s to dealer:", p.Owner, m.Dealer)
 	}
-	if p.Protocol != "" && p.Protocol != protocols[0] {
+	if p.Protocol != "" && p.Protocol != policy.SemiHonest {
 		refuse("protocol", "the policy of %s asks for security against %s parties; this release is secure against semi-honest ones only", p.Owner, p.Protocol).
 			WithHint("if %s trusts the others to follow their programs, write protocol: semi-honest", p.Owner)
 	}
@@ -179,20 +180,13 @@ func terms(m *ir.Module, p *Policy, errs *diag.List) {
 			}
 		}
 	}
-	g := ir.Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Models: p.Models, Silent: !p.Publishes()}
-	if p.AtLeast > 1 { // one is what a list of keys says
-		g.AtLeast = p.AtLeast
-	}
-	if !p.Expires.IsZero() {
-		g.Expires = p.Expires.Unix()
-	}
-	if g.MaxRuns > 0 || g.MinBatch > 0 || g.Expires != 0 || len(g.Approve) > 0 || len(g.Models) > 0 || g.Silent {
+	if g := p.Guard(); g.Asks() {
 		m.Guards = append(m.Guards, g)
 	}
 }
 
 // allow records why a reveal is permitted, once.
-func allow(m *ir.Module, a ir.Allowance) {
+func allow(m *ir.Module, a policy.Allowance) {
 	if !slices.Contains(m.Allowed, a) {
 		m.Allowed = append(m.Allowed, a)
 	}
@@ -229,11 +223,11 @@ func origins(v *ir.Value, closed func(*ir.Value) bool) [][]*ir.Value {
 const maxSteps = 12
 
 // refusal says what would reach whom, on which path, and which change would make it legal.
-func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.Done, traces *traces) *diag.Error {
+func refusal(path []*ir.Value, reveal *ir.Value, to string, p *policy.Policy, done policy.Done, traces *traces) *diag.Error {
 	src := path[0]
 	output, source, owner := reveal.Attrs.Str("name"), src.Attrs.Str("name"), src.Attrs.Str("owner")
 	var why string
-	wanted := Rule{Output: output, To: []string{to}}
+	wanted := policy.Rule{Output: output, To: []string{to}}
 	change := ""
 	switch {
 	case p == nil:
@@ -241,16 +235,16 @@ func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.D
 	default:
 		why = fmt.Sprintf("the policy of %s (%s) has no rule for it", owner, p.File)
 		for _, r := range p.Allow {
-			if !r.names(output, to, source) {
+			if !r.Names(output, to, source) {
 				continue
 			}
 			switch {
-			case r.As == AsArgMax && done.ArgMax:
-				why = fmt.Sprintf("%s allows at most %d bits of arg-max a run, the arg-maxes that reach %s say up to %d together", p.ruleAt(r), r.MaxBits, strings.Join(r.To, ", "), traces.bits(p, r))
-				wanted.As, wanted.MaxBits = AsArgMax, traces.bits(p, wanted)
+			case r.As == policy.ArgMax && done.ArgMax:
+				why = fmt.Sprintf("%s allows at most %d bits of arg-max a run, the arg-maxes that reach %s say up to %d together", p.RuleAt(r), r.MaxBits, strings.Join(r.To, ", "), traces.bits(p, r))
+				wanted.As, wanted.MaxBits = policy.ArgMax, traces.bits(p, wanted)
 				change = "reveal fewer or smaller arg-maxes; or, "
-			case r.As == AsArgMax:
-				why = fmt.Sprintf("%s allows only the arg-max, and this path has none", p.ruleAt(r))
+			case r.As == policy.ArgMax:
+				why = fmt.Sprintf("%s allows only the arg-max, and this path has none", p.RuleAt(r))
 				change = "end the path with an arg-max; or, "
 				for _, open := range origins(reveal, func(x *ir.Value) bool { return x.Op == ir.OpArgMax }) {
 					if open[0] == src {
@@ -258,11 +252,11 @@ func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.D
 					}
 				}
 			case done.Rows > 0:
-				why = fmt.Sprintf("%s allows sums and means over at least %d rows, this is one over %d", p.ruleAt(r), r.MinRows, done.Rows)
-				wanted.As, wanted.MinRows = AsAggregate, done.Rows
+				why = fmt.Sprintf("%s allows sums and means over at least %d rows, this is one over %d", p.RuleAt(r), r.MinRows, done.Rows)
+				wanted.As, wanted.MinRows = policy.Aggregate, done.Rows
 				change = fmt.Sprintf("compile for %d rows or more; or, ", r.MinRows)
 			default:
-				why = fmt.Sprintf("%s allows only sums and means over all of at least %d rows, of what is the same linear or square function of each row, and this path has no such sum", p.ruleAt(r), r.MinRows)
+				why = fmt.Sprintf("%s allows only sums and means over all of at least %d rows, of what is the same linear or square function of each row, and this path has no such sum", p.RuleAt(r), r.MinRows)
 				change = fmt.Sprintf("reveal a sum or mean over the first dimension of %q; or, ", source)
 			}
 			break
@@ -291,5 +285,5 @@ func refusal(path []*ir.Value, reveal *ir.Value, to string, p *Policy, done ir.D
 	e := diag.Errorf(reveal.Pos, "refused: output %q would tell %s about %s %q of %s; %s\n\tpath: %s",
 		output, to, src.Op, source, owner, why, strings.Join(steps, "\n\t   -> "))
 	e.Kind = diag.Policy
-	return e.WithHint("%sif %s agrees, its policy needs under allow: the rule %s", change, owner, wanted.yaml())
+	return e.WithHint("%sif %s agrees, its policy needs under allow: the rule %s", change, owner, wanted.YAML())
 }

@@ -12,6 +12,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 // rows and columns of all inputs of random graphs.
@@ -86,7 +87,7 @@ func (s *sketch) row(v *ir.Value) *ir.Value {
 	return s.try(ir.OpSlice, ir.Attrs{ir.Is("starts", 0, 0), ir.Dims("ends", []int{1, v.Type.Shape[1]}), ir.Is("steps", 1, 1)}, v)
 }
 
-func (s *sketch) check(policies ...*Policy) error {
+func (s *sketch) check(policies ...*policy.Policy) error {
 	return permit(s.m, &Options{Policies: policies})
 }
 
@@ -137,18 +138,18 @@ func randomGraph(t *rapid.T) *sketch {
 	return s
 }
 
-func randomPolicy(t *rapid.T, owner string) *Policy {
-	p := &Policy{Owner: owner, File: owner + ".yaml", Protocol: "semi-honest"}
+func randomPolicy(t *rapid.T, owner string) *policy.Policy {
+	p := &policy.Policy{Owner: owner, File: owner + ".yaml", Protocol: "semi-honest"}
 	for range rapid.IntRange(0, 3).Draw(t, "rules") {
-		r := Rule{Output: rapid.SampledFrom([]string{"y0", "y1", "*"}).Draw(t, "output"), To: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(t, "to")}
+		r := policy.Rule{Output: rapid.SampledFrom([]string{"y0", "y1", "*"}).Draw(t, "output"), To: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c"}), 1, 3, rapid.ID[string]).Draw(t, "to")}
 		if rapid.Bool().Draw(t, "some") {
 			r.From = []string{rapid.SampledFrom([]string{"x0", "x1", "x2"}).Draw(t, "from")}
 		}
 		switch rapid.IntRange(0, 3).Draw(t, "as") {
 		case 0:
-			r.As = AsArgMax
+			r.As = policy.ArgMax
 		case 1, 2:
-			r.As, r.MinRows = AsAggregate, rapid.IntRange(2, testRows+1).Draw(t, "rows")
+			r.As, r.MinRows = policy.Aggregate, rapid.IntRange(2, testRows+1).Draw(t, "rows")
 		}
 		p.Allow = append(p.Allow, r)
 	}
@@ -206,7 +207,7 @@ func perRow(v, src *ir.Value) int {
 }
 
 // allowedBruteForce decides by the definitions alone: every path on its own.
-func allowedBruteForce(s *sketch, policies map[string]*Policy) bool {
+func allowedBruteForce(s *sketch, policies map[string]*policy.Policy) bool {
 	for _, reveal := range s.f.Reveals() {
 		owners := map[string]bool{}
 		var sources []*ir.Value
@@ -229,12 +230,12 @@ func allowedBruteForce(s *sketch, policies map[string]*Policy) bool {
 					}
 					all := true
 					for _, p := range paths(reveal, src) {
-						through := r.As == AsAny
+						through := r.As == policy.Any
 						for _, v := range p {
 							switch r.As {
-							case AsArgMax:
+							case policy.ArgMax:
 								through = through || v.Op == ir.OpArgMax
-							case AsAggregate:
+							case policy.Aggregate:
 								through = through || v.Op == ir.OpReduceSum && v.Args[0].Type.Shape[0] >= r.MinRows && perRow(v.Args[0], src) >= 0
 							}
 						}
@@ -256,7 +257,7 @@ func TestPermitAgreesWithDefinition(t *testing.T) {
 	refused, allowed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		s := randomGraph(t)
-		policies := map[string]*Policy{}
+		policies := map[string]*policy.Policy{}
 		for _, o := range s.m.Parties {
 			policies[o] = randomPolicy(t, o)
 		}
@@ -290,7 +291,7 @@ func TestPermitAgreesWithDefinition(t *testing.T) {
 func TestHintMakesItLegal(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := randomGraph(t)
-		policies := map[string]*Policy{}
+		policies := map[string]*policy.Policy{}
 		for _, o := range s.m.Parties {
 			policies[o] = randomPolicy(t, o)
 		}
@@ -306,7 +307,7 @@ func TestHintMakesItLegal(t *testing.T) {
 			for _, e := range list {
 				who := strings.Fields(e.Hint[strings.Index(e.Hint, "if ")+3:])[0]
 				rule := e.Hint[strings.LastIndex(e.Hint, "rule ")+5:]
-				p, perr := ParsePolicy(who+".yaml", []byte("version: 1\nowner: "+who+"\nallow:\n  - "+rule+"\n"))
+				p, perr := policy.Parse(who+".yaml", []byte("version: 1\nowner: "+who+"\nallow:\n  - "+rule+"\n"))
 				if perr != nil {
 					t.Fatalf("the hint's rule %s cannot be read: %v", rule, perr)
 				}
@@ -361,14 +362,14 @@ func TestAggregatesDoNotTellRowsApart(t *testing.T) {
 
 // TestLaundering tries ways around "only the sum over rows" and "only the arg-max"; each must be refused.
 func TestLaundering(t *testing.T) {
-	sums := &Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []Rule{
-		{Output: "sum", To: []string{"b"}, As: AsAggregate, MinRows: testRows, Line: 4},
-		{Output: "class", To: []string{"b"}, As: AsArgMax, MaxBits: testRows * 2, Line: 5},
-		{Output: "second", To: []string{"b"}, As: AsArgMax, MaxBits: testRows * 2, Line: 6},
-		{Output: "pair", To: []string{"b", "c"}, As: AsArgMax, MaxBits: testRows * 2, Line: 7},
-		{Output: "pair of c", To: []string{"b", "c"}, As: AsArgMax, MaxBits: testRows * 2, Line: 8},
+	sums := &policy.Policy{Owner: "a", File: "a.yaml", Protocol: "semi-honest", Allow: []policy.Rule{
+		{Output: "sum", To: []string{"b"}, As: policy.Aggregate, MinRows: testRows, Line: 4},
+		{Output: "class", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 5},
+		{Output: "second", To: []string{"b"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 6},
+		{Output: "pair", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 7},
+		{Output: "pair of c", To: []string{"b", "c"}, As: policy.ArgMax, MaxBits: testRows * 2, Line: 8},
 	}}
-	other := &Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
+	other := &policy.Policy{Owner: "b", File: "b.yaml", Protocol: "semi-honest", Allow: []policy.Rule{{Output: "*", To: []string{"a", "b", "c"}}}}
 	for _, c := range []struct {
 		name  string
 		ok    bool

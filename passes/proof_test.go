@@ -9,6 +9,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/exact"
+	"smpcc/ir/policy"
 )
 
 // A grapher draws small graphs of what has a bound.
@@ -132,7 +133,7 @@ func (g *grapher) compile(out *ir.Value, parties int, opt *Options) (graph, m *i
 		m.Parties = append(m.Parties, fmt.Sprintf("p%d", i))
 	}
 	graph = m.Clone()
-	opt.Default = NewPolicy("", Rule{Output: "*", To: []string{"p1"}})
+	opt.Default = policy.New("", policy.Rule{Output: "*", To: []string{"p1"}})
 	n, err = Run(m, opt)
 	return graph, m, n, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"smpcc/frontend/dsl"
 	"smpcc/ir"
+	"smpcc/ir/policy"
 )
 
 // programs that are linear, polynomial or piecewise linear, of declared ranges, and what is known of their output.
@@ -47,11 +48,11 @@ func compileProgram(t *testing.T, body string, parties int) (graph, m *ir.Module
 		}
 	}
 	graph = m.Clone()
-	var rules []Rule
+	var rules []policy.Rule
 	for _, v := range m.Main().Reveals() {
-		rules = append(rules, Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
+		rules = append(rules, policy.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
 	}
-	if n, err = Run(m, &Options{FracBits: 16, Default: NewPolicy("", rules...)}); err != nil {
+	if n, err = Run(m, &Options{FracBits: 16, Default: policy.New("", rules...)}); err != nil {
 		t.Fatal(err)
 	}
 	return graph, m, n

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"smpcc/ir"
+	"smpcc/ir/policy"
 )
 
 // A Taken is what the passes took from weights and samples, and from nothing that a plan holds otherwise: with it whoever has the graph and no data comes
@@ -27,14 +28,14 @@ type Bound struct {
 
 // A StatedPolicy is what a plan says of a policy whose text is not there: nothing of it is checked.
 type StatedPolicy struct {
-	Ref     ir.PolicyRef
-	Guards  []ir.Guard
-	Allowed []ir.Allowance
+	Ref     policy.Ref
+	Guards  []policy.Guard
+	Allowed []policy.Allowance
 }
 
 // silent reports whether the policy lets neither ranges nor formats derive from its owner's data.
 func (p *StatedPolicy) silent() bool {
-	return slices.ContainsFunc(p.Guards, func(g ir.Guard) bool { return g.Silent })
+	return slices.ContainsFunc(p.Guards, func(g policy.Guard) bool { return g.Silent })
 }
 
 // A notebook keeps what is taken from data, or answers from what another compilation has taken.

@@ -13,6 +13,7 @@ import (
 	"smpcc/backend"
 	"smpcc/backend/plan"
 	"smpcc/ir"
+	"smpcc/ir/policy"
 	"smpcc/passes"
 )
 
@@ -66,13 +67,13 @@ func compile(t testing.TB, src string, s setting) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rules []passes.Rule
+	var rules []policy.Rule
 	elems := map[string]string{}
 	for _, v := range m.Main().Reveals() {
 		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
-		rules = append(rules, passes.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
+		rules = append(rules, policy.Rule{Output: v.Attrs.Str("name"), To: v.Attrs.Strings("to")})
 	}
-	opt := &passes.Options{FracBits: max(1, s.frac), Ring: s.ring, Net: s.net, Default: passes.NewPolicy("", rules...), Tolerance: passes.Tolerance{Atol: 100}, RevealBits: max(1, s.frac)}
+	opt := &passes.Options{FracBits: max(1, s.frac), Ring: s.ring, Net: s.net, Default: policy.New("", rules...), Tolerance: passes.Tolerance{Atol: 100}, RevealBits: max(1, s.frac)}
 	numbers, err := passes.Run(m, opt)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // A Cost is what a plan will send, wait for, keep and multiply, computed from the plan alone. Bytes and rounds are exact.
 type Cost struct {
@@ -22,12 +26,12 @@ type PhaseCost struct {
 
 // A NodeCost is what one node of the source causes.
 type NodeCost struct {
-	Node    string
-	Rounds  int   // online exchanges with an opening of this node
-	Online  int64 // bytes, of the party that sends most
-	Offline int64 // bytes that the dealer sends
-	Setup   int64 // bytes, of the party that sends most
-	MACs    int64 // multiplications online, of the party that does most
+	Node    string `json:"node"`
+	Rounds  int    `json:"rounds"`        // online exchanges with an opening of this node
+	Online  int64  `json:"online_bytes"`  // bytes, of the party that sends most
+	Offline int64  `json:"offline_bytes"` // bytes that the dealer sends
+	Setup   int64  `json:"setup_bytes"`   // bytes, of the party that sends most
+	MACs    int64  `json:"macs"`          // multiplications online, of the party that does most
 }
 
 // Cost computes the plan's cost.
@@ -192,4 +196,29 @@ func (p *Plan) SessionBytes(role int) int64 {
 		}
 	}
 	return 8*int64(g.Words) + most
+}
+
+// Bytes renders a number of bytes exactly, and for large ones also as a person says it.
+func Bytes(n int64) string {
+	switch {
+	case n < 10_000:
+		return fmt.Sprintf("%d B", n)
+	case n < 10_000_000:
+		return fmt.Sprintf("%d B (%.1f kB)", n, float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d B (%.1f MB)", n, float64(n)/1e6)
+}
+
+// OnlyCorrections is what a dealer sends that makes no keys of comparisons.
+const OnlyCorrections = "corrections"
+
+// Dealt says what the dealer sends in a session, and to whom.
+func (p *Plan) Dealt() (what, to string) {
+	parties := p.Manifest.Parties
+	for _, it := range p.Items {
+		if it.Mode == Common {
+			return "corrections and comparison keys", strings.Join(parties, " and ")
+		}
+	}
+	return OnlyCorrections, parties[len(parties)-1]
 }

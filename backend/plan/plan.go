@@ -1,11 +1,13 @@
 // Package plan defines what the compiler hands to party servers: per-role programs of local steps cut into rounds by
 // openings, the table of material, and a manifest that says who provides and who learns what. A plan holds no weights and
-// no data. The package imports nothing else of ours, so that a party can run a plan without the compiler.
+// no data. The package imports nothing else of ours but what policies say, so that a party can run a plan without the compiler.
 package plan
 
 import (
 	"fmt"
 	"math"
+
+	"smpcc/ir/policy"
 )
 
 // Version is the format version this package reads and writes.
@@ -116,6 +118,7 @@ type Port struct {
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 
 	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
+	Noise   int      `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
 }
 
 // Len returns the number of elements.
@@ -127,36 +130,12 @@ func (p Port) Len() int {
 	return n
 }
 
-// A PolicyRef names a policy the plan was checked against.
-type PolicyRef struct {
-	Owner  string `pb:"1"`
-	File   string `pb:"2"`
-	Digest string `pb:"3"`
-}
-
-// An Allowance says why a receiver may learn an output.
-type Allowance struct {
-	Output   string `pb:"1"`
-	Receiver string `pb:"2"`
-	Owner    string `pb:"3"`
-	Rule     string `pb:"4"`
-	File     string `pb:"5"` // where the rule stands; empty if it is not from a file
-	Line     int    `pb:"6"` // 0 if the rule is not from a file
-	Done     string `pb:"7"` // what has been done to the owner's data before: argmax, rows>=20
-}
-
-// A Guard is what one owner's policy asks of every run.
-type Guard struct {
-	Owner    string   `pb:"1"`
-	Policy   string   `pb:"2"` // digest of the policy; runs are counted by it
-	MaxRuns  int      `pb:"3"` // 0: any number
-	MinBatch int      `pb:"4"` // rows of each of the owner's inputs; 0: any
-	Expires  int64    `pb:"5"` // seconds since 1970, from when on it may not run; 0: never
-	Approve  []string `pb:"6"` // Ed25519 public keys, some of which must have approved the plan's digest; none: no approval needed
-	Silent   bool     `pb:"7"` // no range and no format was chosen from the owner's data
-	AtLeast  int      `pb:"8"` // so many of the keys must have approved it; 0: one
-	Models   []string `pb:"9"` // commitments to weights, one of which other owners' weights must be bound by; none: any weights
-}
+// What policies leave in a manifest is defined in ir/policy.
+type (
+	PolicyRef = policy.Ref       // a policy that the plan was checked against
+	Allowance = policy.Allowance // why a receiver may learn an output
+	Guard     = policy.Guard     // what an owner's policy asks of every run
+)
 
 // A RangeNote is a range that the plan relies on; it is public.
 type RangeNote struct {

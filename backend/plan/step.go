@@ -332,6 +332,15 @@ func product(want int64, factors ...int64) bool {
 	return p == want
 }
 
+// CheckShape checks the arguments of a step that moves or combines elements of tensors against the lengths of its slots.
+func CheckShape(s *Step, n func(slot int) int) error {
+	switch s.Op {
+	case StepCopy, StepGather, StepSum, StepMatMul, StepConv:
+		return Steps[s.Op].check(s, n, nil)
+	}
+	return fmt.Errorf("%s has no shapes", Steps[s.Op].Name)
+}
+
 func sameLen(s *Step, n func(int) int) error {
 	for _, src := range s.Src {
 		if n(src) != n(s.Dst) {

@@ -27,9 +27,12 @@ func IsPlan(data []byte) bool { return bytes.HasPrefix(data, []byte(magic)) }
 
 // Encode returns the plan's bytes: the magic, the version, and the plan as a protobuf message whose field numbers are the
 // pb tags (see plan.proto). Fields are written in order and zero values left out, so that a plan has exactly one encoding.
-func (p *Plan) Encode() []byte {
-	b := append([]byte(magic), Version)
-	return encodeStruct(b, reflect.ValueOf(p).Elem())
+func (p *Plan) Encode() []byte { return EncodeAs(Version, p) }
+
+// EncodeAs returns the bytes of a plan in a format: the magic, the format's version, and the plan as Encode writes it. v points to a struct
+// whose fields have pb tags.
+func EncodeAs(version byte, v any) []byte {
+	return encodeStruct(append([]byte(magic), version), reflect.ValueOf(v).Elem())
 }
 
 // Digest returns the sha-256 of the plan's bytes, hex.
@@ -105,23 +108,31 @@ func varint(v reflect.Value) uint64 {
 
 // Decode reads a plan and validates it. Only the one encoding of a plan is accepted, so that digest and content agree.
 func Decode(data []byte) (*Plan, error) {
-	if !IsPlan(data) || len(data) < len(magic)+1 {
-		return nil, errors.New("not a plan: plans are made by smpcc compile -o FILE")
-	}
-	if v := data[len(magic)]; v != Version {
-		return nil, fmt.Errorf("plan has format version %d, this smpcc reads version %d: compile the plan again", v, Version)
-	}
 	p := &Plan{}
-	if err := decodeStruct(data[len(magic)+1:], reflect.ValueOf(p).Elem()); err != nil {
-		return nil, fmt.Errorf("plan is damaged: %w", err)
-	}
-	if !bytes.Equal(p.Encode(), data) {
-		return nil, errors.New("plan is damaged: it is not in canonical form")
+	if err := DecodeAs(Version, data, p); err != nil {
+		return nil, err
 	}
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// DecodeAs reads what EncodeAs wrote in the format of the version, and nothing else: only the one encoding is accepted.
+func DecodeAs(version byte, data []byte, v any) error {
+	if !IsPlan(data) || len(data) < len(magic)+1 {
+		return errors.New("not a plan: plans are made by smpcc compile -o FILE")
+	}
+	if has := data[len(magic)]; has != version {
+		return fmt.Errorf("plan has format version %d, this smpcc reads version %d: compile the plan again", has, version)
+	}
+	if err := decodeStruct(data[len(magic)+1:], reflect.ValueOf(v).Elem()); err != nil {
+		return fmt.Errorf("plan is damaged: %w", err)
+	}
+	if !bytes.Equal(EncodeAs(version, v), data) {
+		return errors.New("plan is damaged: it is not in canonical form")
+	}
+	return nil
 }
 
 func decodeStruct(b []byte, v reflect.Value) error {

@@ -724,12 +724,12 @@ var mutationsOfAll = []mutation{
 	{"one-hots of another mask", "auction", WrongMaterial, func(m *mutant) { m.otherMask(m.final(3, plan.StepOneHot), 0) }},
 	{"one-hots of the wrong chunks", "auction", WrongMaterial, func(m *mutant) {
 		for _, s := range m.steps(3, plan.StepOneHot) {
-			if x := m.at(s); x.Args[4] > 0 {
-				x.Args[4]--
+			if x := m.at(s); x.Args[2] > 0 {
+				x.Args[2]--
 				return
 			}
 		}
-		m.t.Fatal("no second word")
+		m.t.Fatal("no one-hots of later chunks")
 	}},
 	{"products of other comparison masks", "auction", WrongMaterial, func(m *mutant) { m.otherMask(m.final(3, plan.StepMono), 0) }},
 	{"the mask where the wrapped mask belongs", "mnist", WrongMaterial, func(m *mutant) {

@@ -226,7 +226,7 @@ func approversText(keys []string, atLeast int) string {
 	if atLeast > 1 {
 		return fmt.Sprintf("at least %d of %s", atLeast, strings.Join(keys, ", "))
 	}
-	return anyOf(keys)
+	return strings.Join(keys, " or ")
 }
 
 // statementText says what somebody has signed.

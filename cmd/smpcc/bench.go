@@ -21,7 +21,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/bench"
 	"smpcc/ir"
-	"smpcc/runtime/server"
+	"smpcc/runtime/control"
 	"smpcc/runtime/timeline"
 )
 
@@ -84,7 +84,7 @@ take longer than half a minute.`,
 		if report != "" && filepath.Ext(report) != ".md" {
 			return usagef("--report %s: want FILE.md", report)
 		}
-		most, err := server.ParseSize(budget)
+		most, err := control.ParseSize(budget)
 		if err != nil {
 			return usagef("--memory %s: %w", budget, err)
 		}

@@ -92,7 +92,7 @@ that owner: PLAN.OWNER.weights.npz. It holds the plan's weights, and the source'
 		for _, n := range on.Sent {
 			most = max(most, n)
 		}
-		what, _ := dealt(p)
+		what, _ := p.Dealt()
 		_, err = fmt.Fprintf(w, "online: %d rounds, at most %s per party; offline: %s of %s; see smpcc cost and smpcc audit\n", on.Rounds, bytesText(most), bytesText(cost.Dealt), what)
 		return err
 	}

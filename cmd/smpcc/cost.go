@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smpcc/backend/audit"
 	"smpcc/backend/plan"
 	"smpcc/bench"
 )
@@ -91,7 +92,7 @@ type costReport struct {
 	MemoryBytes   map[string]int64       `json:"memory_bytes"`
 	PeakBytes     map[string]int64       `json:"peak_bytes"`
 	MACs          int64                  `json:"macs"`
-	PerOp         []nodeStats            `json:"per_op"`
+	PerOp         []plan.NodeCost        `json:"per_op"`
 	Comparisons   []choiceReport         `json:"comparisons"` // empty where a round is cheap
 	Assumed       []string               `json:"assumed_ranges"`
 }
@@ -113,20 +114,6 @@ type candidateReport struct {
 	Online   int     `json:"online_bytes"`
 	Material int     `json:"material_bytes"`
 	Seconds  float64 `json:"weighed_seconds"`
-}
-
-// onlyCorrections is what a dealer sends that makes no keys of comparisons.
-const onlyCorrections = "corrections"
-
-// dealt says what the dealer sends in a session, and to whom.
-func dealt(p *plan.Plan) (what, to string) {
-	parties := p.Manifest.Parties
-	for _, it := range p.Items {
-		if it.Mode == plan.Common {
-			return "corrections and comparison keys", strings.Join(parties, " and ")
-		}
-	}
-	return onlyCorrections, parties[len(parties)-1]
 }
 
 // compares reports whether a plan has comparisons that a network could have a say in.
@@ -188,7 +175,7 @@ func costCommand() *cobra.Command {
 		}
 		w, roles, cost := c.OutOrStdout(), p.Roles(), p.Cost()
 		if asJSON {
-			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, PeakBytes: map[string]int64{}, MACs: cost.MACs, PerOp: nodeRows(cost), Comparisons: choices(p), Assumed: assumed(p)}
+			r := costReport{PlanDigest: p.Digest(), Phases: map[string]phaseReport{}, MaterialBytes: map[string]int64{}, DealtBytes: cost.Dealt, MemoryBytes: map[string]int64{}, PeakBytes: map[string]int64{}, MACs: cost.MACs, PerOp: append([]plan.NodeCost{}, cost.Nodes...), Comparisons: choices(p), Assumed: audit.Assumed(p)}
 			for i, role := range roles {
 				r.MaterialBytes[role] = cost.Material[i]
 				r.MemoryBytes[role] = 8 * int64(cost.Words[i]+cost.Model[i])
@@ -250,7 +237,7 @@ func costCommand() *cobra.Command {
 		if err := t.flush(); err != nil {
 			return err
 		}
-		what, to := dealt(p)
+		what, to := p.Dealt()
 		fmt.Fprintf(w, "\n%s to %s: %s for a session; multiplications online: %d per party\n", what, to, bytesText(cost.Dealt), cost.MACs)
 		if known == nil {
 			fmt.Fprintln(w, "time of computing: no machine profile; smpcc bench --calibrate FILE measures one, --machine FILE uses it")
@@ -296,7 +283,7 @@ func costCommand() *cobra.Command {
 		if len(p.Manifest.Choices) == 0 && net.rtt >= 2*time.Millisecond && compares(p) {
 			fmt.Fprintln(w, "\nthe plan was compiled for a LAN, where a round is cheap: compile with this --net, and comparisons of small tensors may take fewer rounds")
 		}
-		if a := assumed(p); len(a) > 0 {
+		if a := audit.Assumed(p); len(a) > 0 {
 			fmt.Fprintf(w, "\nassumed, not proved (%d):\n", len(a))
 			for _, s := range a {
 				fmt.Fprintln(w, "  "+s)
@@ -305,15 +292,4 @@ func costCommand() *cobra.Command {
 		return nil
 	}
 	return c
-}
-
-// assumed lists the ranges of a plan that are not proved.
-func assumed(p *plan.Plan) []string {
-	out := []string{}
-	for _, r := range p.Manifest.Ranges {
-		if r.Origin != "proved" {
-			out = append(out, fmt.Sprintf("%s %s: %g..%g %s, %d bits", r.Value, r.Node, r.Lo, r.Hi, r.Origin, r.Bits))
-		}
-	}
-	return out
 }

@@ -17,6 +17,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/runtime/client"
+	"smpcc/runtime/control"
 	"smpcc/runtime/server"
 )
 
@@ -63,7 +64,7 @@ a session may take the servers decide.`,
 		if width < 1 {
 			return usagef("--concurrency %d: want at least 1", width)
 		}
-		cfg, err := server.ReadConfig(config)
+		cfg, err := control.ReadConfig(config)
 		if err != nil {
 			return err
 		}
@@ -75,7 +76,7 @@ a session may take the servers decide.`,
 			return err
 		}
 		if request != "" {
-			if err := server.CheckRequest(request); err != nil {
+			if err := control.CheckRequest(request); err != nil {
 				return usagef("--request: %v", err)
 			}
 		}
@@ -89,9 +90,9 @@ a session may take the servers decide.`,
 			}
 		}
 		fetch := request != "" && session == "" && len(inputs) == 0
-		var ticket server.Ticket
+		var ticket control.Ticket
 		if session != "" {
-			if ticket, err = server.ParseTicket(session); err != nil {
+			if ticket, err = control.ParseTicket(session); err != nil {
 				return usagef("--session: %v", err)
 			}
 			ticket.Request = request
@@ -141,7 +142,7 @@ a session may take the servers decide.`,
 // An inference is one call of smpcc infer.
 type inference struct {
 	plan *plan.Plan
-	cfg  *server.Config
+	cfg  *control.Config
 	w    io.Writer
 	out  string
 	bar  *progress
@@ -335,7 +336,7 @@ func timeoutFlag(c *cobra.Command, to *time.Duration) {
 }
 
 // patience puts the flag's value, if it was given, into a configuration.
-func patience(cfg *server.Config, d time.Duration) error {
+func patience(cfg *control.Config, d time.Duration) error {
 	if d < 0 {
 		return usagef("--timeout %v: want more than 0", d)
 	}
@@ -352,7 +353,7 @@ type operator struct {
 	timeout          time.Duration
 
 	plan *plan.Plan
-	cfg  *server.Config
+	cfg  *control.Config
 }
 
 // flags adds those that say which servers.
@@ -364,11 +365,11 @@ func (o *operator) flags(c *cobra.Command, whose string) {
 }
 
 // each calls f with a client of each worker in turn, and with what to call it in messages.
-func (o *operator) each(f func(cl *server.Client, suffix string) error) (err error) {
+func (o *operator) each(f func(cl *control.Client, suffix string) error) (err error) {
 	if o.config == "" {
 		return usagef("--config FILE is missing: the configuration of the server, or of a client")
 	}
-	if o.cfg, err = readConfig(o.config, o.worker); err != nil {
+	if o.cfg, err = readClientConfig(o.config, o.worker); err != nil {
 		return err
 	}
 	if err := patience(o.cfg, o.timeout); err != nil {
@@ -387,7 +388,7 @@ func (o *operator) each(f func(cl *server.Client, suffix string) error) (err err
 		if o.worker >= 0 && w != o.worker {
 			continue
 		}
-		cl, err := server.NewClient(o.cfg.ForWorker(w), o.plan)
+		cl, err := control.NewClient(o.cfg.ForWorker(w), o.plan)
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.config, err)
 		}
@@ -415,7 +416,7 @@ func materialStatusCommand() *cobra.Command {
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		t := newTable(c.OutOrStdout(), "party", "sessions", "stored", "of at most", "each", "expires")
 		var failed error
-		if err := o.each(func(cl *server.Client, suffix string) error {
+		if err := o.each(func(cl *control.Client, suffix string) error {
 			for _, party := range o.plan.Manifest.Parties {
 				if o.cfg.Servers[party] == "" {
 					continue
@@ -458,7 +459,7 @@ func materialGenerateCommand() *cobra.Command {
 		}
 		bar := newProgress(c.ErrOrStderr())
 		defer bar.done()
-		return o.each(func(cl *server.Client, suffix string) error {
+		return o.each(func(cl *control.Client, suffix string) error {
 			cl.Waiting(bar.waiting)
 			for left := sessions; left > 0; {
 				n := min(left, 16)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smpcc/backend/audit/draw"
 	"smpcc/ir"
 	"smpcc/ir/text"
 )
@@ -59,7 +60,7 @@ stripes are owners, dashed boxes public, a red border is a reveal, and a ring ma
 			case "dot":
 				return ir.DOT(w, m)
 			case "svg":
-				return svg(w, m, p, level)
+				return draw.SVG(w, m, p, level)
 			case "json":
 				return ir.JSON(w, m)
 			}

@@ -6,16 +6,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"smpcc/passes"
+	"smpcc/ir/policy"
 )
 
 func policyCommands() []*cobra.Command {
-	read := func(path string) (*passes.Policy, error) {
+	read := func(path string) (*policy.Policy, error) {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err
 		}
-		return passes.ParsePolicy(path, data)
+		return policy.Parse(path, data)
 	}
 	check := &cobra.Command{
 		Use:   "check FILE...",
@@ -32,7 +32,7 @@ func policyCommands() []*cobra.Command {
 					return fmt.Errorf("%s and %s are both policies of %s; an owner has one", first, f, p.Owner)
 				}
 				owners[p.Owner] = f
-				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: policy of %s, version %d, %d rules, sha-256 %s\n", f, p.Owner, passes.PolicyVersion, len(p.Allow), p.Digest); err != nil {
+				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: policy of %s, version %d, %d rules, sha-256 %s\n", f, p.Owner, policy.Version, len(p.Allow), p.Digest); err != nil {
 					return err
 				}
 			}

@@ -364,7 +364,7 @@ func (j *job) print(w io.Writer, float bool) error {
 		return err
 	}
 	c := j.plan.Cost()
-	what, to := dealt(j.plan)
+	what, to := j.plan.Dealt()
 	fmt.Fprintf(w, "material: %s of %s for %s, everything else from keys; used once\n", bytesText(c.Dealt), what, to)
 	_, err := fmt.Fprintf(w, "plan %s\n", j.plan.Digest()[:16])
 	return err
@@ -474,27 +474,17 @@ type phaseStats struct {
 	BytesSent map[string]int64 `json:"bytes_sent"`
 }
 
-// A nodeStats is one row of per_op.
-type nodeStats struct {
-	Node    string `json:"node"`
-	Rounds  int    `json:"rounds"`
-	Online  int64  `json:"online_bytes"`
-	Offline int64  `json:"offline_bytes"`
-	Setup   int64  `json:"setup_bytes"`
-	MACs    int64  `json:"macs"`
-}
-
 type runStats struct {
-	PlanDigest  string      `json:"plan_digest"`
-	Parties     []string    `json:"parties"`
-	RingBits    int         `json:"ring_bits"`
-	FracBits    int         `json:"frac_bits"`
-	Setup       phaseStats  `json:"setup"`
-	Offline     phaseStats  `json:"offline"`
-	Online      phaseStats  `json:"online"`
-	PeakRSS     int64       `json:"peak_rss_bytes"`
-	PerOp       []nodeStats `json:"per_op"`
-	MaxAbsError *float64    `json:"max_abs_error,omitempty"`
+	PlanDigest  string          `json:"plan_digest"`
+	Parties     []string        `json:"parties"`
+	RingBits    int             `json:"ring_bits"`
+	FracBits    int             `json:"frac_bits"`
+	Setup       phaseStats      `json:"setup"`
+	Offline     phaseStats      `json:"offline"`
+	Online      phaseStats      `json:"online"`
+	PeakRSS     int64           `json:"peak_rss_bytes"`
+	PerOp       []plan.NodeCost `json:"per_op"`
+	MaxAbsError *float64        `json:"max_abs_error,omitempty"`
 }
 
 func (j *job) stats(float bool) runStats {
@@ -508,7 +498,7 @@ func (j *job) stats(float bool) runStats {
 		return s
 	}
 	s := runStats{PlanDigest: j.plan.Digest(), Parties: m.Parties, RingBits: m.RingBits, FracBits: m.FracBits,
-		Setup: ph(plan.Setup), Offline: ph(plan.Offline), Online: ph(plan.Online), PeakRSS: peakRSS(), PerOp: nodeRows(j.plan.Cost())}
+		Setup: ph(plan.Setup), Offline: ph(plan.Offline), Online: ph(plan.Online), PeakRSS: peakRSS(), PerOp: append([]plan.NodeCost{}, j.plan.Cost().Nodes...)}
 	if float && j.want != nil {
 		worst := 0.0
 		for _, p := range m.Outputs {
@@ -517,14 +507,6 @@ func (j *job) stats(float bool) runStats {
 		s.MaxAbsError = &worst
 	}
 	return s
-}
-
-func nodeRows(c *plan.Cost) []nodeStats {
-	out := []nodeStats{}
-	for _, n := range c.Nodes {
-		out = append(out, nodeStats(n))
-	}
-	return out
 }
 
 // peakRSS returns the largest resident size of this process.

@@ -23,6 +23,7 @@ import (
 	"smpcc/bench"
 	"smpcc/ir"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/local"
@@ -64,10 +65,24 @@ func readConfig(file string, worker int) (*server.Config, error) {
 	if err != nil || worker < 0 {
 		return cfg, err
 	}
-	if worker >= cfg.Workers {
-		return nil, usagef("--worker %d: %s has workers: %d, counted from 0", worker, file, cfg.Workers)
+	return cfg.ForWorker(worker), hasWorker(&cfg.Config, file, worker)
+}
+
+// readClientConfig reads what a client needs of a configuration, which may be a server's.
+func readClientConfig(file string, worker int) (*control.Config, error) {
+	cfg, err := control.ReadConfig(file)
+	if err != nil || worker < 0 {
+		return cfg, err
 	}
-	return cfg.ForWorker(worker), nil
+	return cfg.ForWorker(worker), hasWorker(cfg, file, worker)
+}
+
+// hasWorker wants a worker that a configuration counts.
+func hasWorker(cfg *control.Config, file string, worker int) error {
+	if worker >= cfg.Workers {
+		return usagef("--worker %d: %s has workers: %d, counted from 0", worker, file, cfg.Workers)
+	}
+	return nil
 }
 
 func serveCommand(dealer bool) *cobra.Command {
@@ -264,7 +279,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 		}
 	}()
 	for i, r := range roles {
-		cfg := server.Config{Listen: addrs[r], Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r), State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
+		cfg := server.Config{Config: control.Config{Plan: planFile, Servers: addrs, TLS: keys.DevFiles(certs, r)}, Listen: addrs[r], State: filepath.Join(dir, "state-"+r), Clients: []string{client}}
 		if j.timeline != "" {
 			cfg.Telemetry.Timelines = filepath.Join(dir, "timelines")
 		}
@@ -307,7 +322,7 @@ func (j *job) runProcesses(ctx context.Context, bar *progress, in [][]uint64) (e
 			exited <- err
 		}()
 	}
-	cl, err := server.NewClient(&server.Config{Servers: addrs, TLS: keys.DevFiles(certs, client), ActsFor: j.plan.Manifest.Parties}, j.plan)
+	cl, err := control.NewClient(&control.Config{Servers: addrs, TLS: keys.DevFiles(certs, client), ActsFor: j.plan.Manifest.Parties}, j.plan)
 	if err != nil {
 		return err
 	}
@@ -373,7 +388,7 @@ func (j *job) mergeTimelines(dir string) error {
 }
 
 // session runs one session on servers.
-func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) error {
+func (j *job) session(ctx context.Context, cl *control.Client, in [][]uint64) error {
 	roles := j.plan.Roles()
 	session, err := cl.Open(ctx)
 	if err != nil {
@@ -384,7 +399,7 @@ func (j *job) session(ctx context.Context, cl *server.Client, in [][]uint64) err
 			return err
 		}
 	}
-	results := make([]*server.RoleResult, len(roles))
+	results := make([]*control.RoleResult, len(roles))
 	for ph := range j.phases {
 		j.phases[ph] = local.Phase{Sent: make([]int64, len(roles))}
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"smpcc/backend/plan"
 )
 
 // A table aligns columns.
@@ -27,16 +29,8 @@ func (t *table) row(cells ...string) {
 
 func (t *table) flush() error { return t.w.Flush() }
 
-// bytesText renders a number of bytes exactly, and for large ones also as a person says it.
-func bytesText(n int64) string {
-	switch {
-	case n < 10_000:
-		return fmt.Sprintf("%d B", n)
-	case n < 10_000_000:
-		return fmt.Sprintf("%d B (%.1f kB)", n, float64(n)/1e3)
-	}
-	return fmt.Sprintf("%d B (%.1f MB)", n, float64(n)/1e6)
-}
+// bytesText renders a number of bytes.
+func bytesText(n int64) string { return plan.Bytes(n) }
 
 // A progress shows on a terminal what takes longer than a second; elsewhere it shows nothing.
 type progress struct {

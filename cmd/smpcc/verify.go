@@ -73,9 +73,6 @@ func findings(r *verify.Report) string {
 	return "1 finding"
 }
 
-// verified is what an audit says of its plan: load lets no other plan through.
-const verified = "yes, every message is masked and no mask is left in an output but by rounding; smpcc verify says what is proved and what is assumed"
-
 // verifyText writes a report for a person.
 func verifyText(w io.Writer, p *plan.Plan, r *verify.Report) error {
 	fmt.Fprintf(w, "plan %s\n", p.Digest())

@@ -30,6 +30,7 @@ import (
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
+	"smpcc/ir/policy"
 )
 
 // Limits that keep a hostile file from taking the machine down.
@@ -295,7 +296,7 @@ func (p *parser) moduleLine(m *ir.Module) {
 		}
 		m.Dealer = p.name()
 	case "policy":
-		var r ir.PolicyRef
+		var r policy.Ref
 		r.Owner = p.name()
 		p.expectKeyword("file")
 		r.File = p.str()
@@ -303,7 +304,7 @@ func (p *parser) moduleLine(m *ir.Module) {
 		r.Digest = p.str()
 		m.Policies = append(m.Policies, r)
 	case "allow":
-		var a ir.Allowance
+		var a policy.Allowance
 		a.Output = p.str()
 		p.expectKeyword("to")
 		a.Receiver = p.name()

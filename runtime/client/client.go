@@ -15,14 +15,14 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
-	"smpcc/runtime/server"
+	"smpcc/runtime/control"
 )
 
 // A Client acts for parties at their servers. It may be used by several goroutines.
 type Client struct {
-	cfg     *server.Config
+	cfg     *control.Config
 	plan    *plan.Plan
-	workers []*server.Client
+	workers []*control.Client
 	turn    atomic.Uint64
 
 	mu   sync.Mutex
@@ -42,14 +42,14 @@ type Outputs map[string][]float64
 type Result struct {
 	Session uint64
 	Outputs Outputs
-	Words   map[string][]uint64           // as the plan encodes them
-	Roles   map[string]*server.RoleResult // by party the client acts for
-	Took    time.Duration                 // from the request on, with the wait for a session
+	Words   map[string][]uint64            // as the plan encodes them
+	Roles   map[string]*control.RoleResult // by party the client acts for
+	Took    time.Duration                  // from the request on, with the wait for a session
 }
 
 // Open reads a client's configuration file and the plan.
 func Open(config, planFile string) (*Client, error) {
-	cfg, err := server.ReadConfig(config)
+	cfg, err := control.ReadConfig(config)
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +61,10 @@ func Open(config, planFile string) (*Client, error) {
 }
 
 // New returns a client of a plan's servers. Connections are made when they are needed.
-func New(cfg *server.Config, p *plan.Plan) (*Client, error) {
+func New(cfg *control.Config, p *plan.Plan) (*Client, error) {
 	c := &Client{cfg: cfg, plan: p}
 	for w := range max(1, cfg.Workers) {
-		conn, err := server.NewClient(cfg.ForWorker(w), p)
+		conn, err := control.NewClient(cfg.ForWorker(w), p)
 		if err != nil {
 			c.Close()
 			return nil, err
@@ -182,7 +182,7 @@ func (c *Client) Fetch(ctx context.Context, request string) (*Result, error) {
 }
 
 // find returns the session of a named request, at whichever worker it is.
-func (c *Client) find(ctx context.Context, request string) (t server.Ticket, err error) {
+func (c *Client) find(ctx context.Context, request string) (t control.Ticket, err error) {
 	var errs []error
 	for _, w := range c.order() {
 		if t, err = c.workers[w].Find(ctx, request); err == nil {
@@ -200,10 +200,10 @@ func (c *Client) find(ctx context.Context, request string) (t server.Ticket, err
 
 // Session opens a session without giving inputs, for Join here, soon, and at the clients of other parties, who need the ticket. Each goes to the worker
 // whose turn it is; one that does not open it within the configuration's timeout is passed over, and left out for a while.
-func (c *Client) Session(ctx context.Context) (server.Ticket, error) { return c.SessionFor(ctx, "") }
+func (c *Client) Session(ctx context.Context) (control.Ticket, error) { return c.SessionFor(ctx, "") }
 
 // SessionFor is Session for a request with a name, whose session is returned if it has come before.
-func (c *Client) SessionFor(ctx context.Context, request string) (server.Ticket, error) {
+func (c *Client) SessionFor(ctx context.Context, request string) (control.Ticket, error) {
 	if len(c.workers) == 1 {
 		return c.workers[0].OpenRequest(ctx, request)
 	}
@@ -225,7 +225,7 @@ func (c *Client) SessionFor(ctx context.Context, request string) (server.Ticket,
 		}
 		c.setAway(w, time.Now().Add(leftOut))
 	}
-	return server.Ticket{}, errors.Join(errs...)
+	return control.Ticket{}, errors.Join(errs...)
 }
 
 // order returns the workers from the one whose turn it is on, those that are left out last.
@@ -252,12 +252,12 @@ func (c *Client) setAway(worker int, until time.Time) {
 }
 
 // of returns the connection to the worker that opened a session.
-func (c *Client) of(session uint64) *server.Client {
+func (c *Client) of(session uint64) *control.Client {
 	return c.workers[(session-1)%uint64(len(c.workers))]
 }
 
 // Join gives encoded inputs to an open session and waits for its outputs.
-func (c *Client) Join(ctx context.Context, t server.Ticket, words [][]uint64) (*Result, error) {
+func (c *Client) Join(ctx context.Context, t control.Ticket, words [][]uint64) (*Result, error) {
 	start := time.Now()
 	for _, who := range c.cfg.ActsFor {
 		if err := c.of(t.Session).Input(ctx, t, who, words); err != nil {
@@ -273,8 +273,8 @@ func (c *Client) Join(ctx context.Context, t server.Ticket, words [][]uint64) (*
 }
 
 // results waits for the outputs of a session.
-func (c *Client) results(ctx context.Context, t server.Ticket) (*Result, error) {
-	out := &Result{Session: t.Session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*server.RoleResult{}}
+func (c *Client) results(ctx context.Context, t control.Ticket) (*Result, error) {
+	out := &Result{Session: t.Session, Outputs: Outputs{}, Words: map[string][]uint64{}, Roles: map[string]*control.RoleResult{}}
 	for _, who := range c.cfg.ActsFor {
 		r, err := c.of(t.Session).Result(ctx, t, who)
 		if err != nil {

@@ -15,41 +15,20 @@ import (
 	"smpcc/runtime/material"
 	"smpcc/runtime/message"
 	"smpcc/runtime/timeline"
+	"smpcc/runtime/transport"
 )
 
-// A Transport carries one role's messages. Roles are numbered as programs are: parties 0..n-1, then the dealer.
-type Transport interface {
-	// Exchange sends out[j] to every role j with len(out[j]) > 0 and returns one message of exactly want[j] bytes from every
-	// role j with want[j] > 0. All roles number exchanges alike. The transport owns out from here on, the caller owns in
-	// with all of its capacity and writes to it later.
-	Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) (in [][]byte, err error)
-}
-
-// A Streamer is a Transport that can send a message while it is being packed and hand one over while it arrives.
-type Streamer interface {
-	Transport
-	// Start begins the exchange that Exchange does, before out is written. It may return nil: then Exchange must do it. One
-	// exchange may begin while the one before it is under way.
-	Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) Flow
-}
-
-// A Flow is one exchange under way. The transport owns out from Start on, but for bytes that are not Ready, which the caller
-// writes. After an error nothing more can be expected of it; the session ends.
-type Flow interface {
-	// Ready says that bytes lo..hi-1 of the message to a role are written. It may be called from several goroutines, and is
-	// called for every byte of every message once.
-	Ready(to, lo, hi int)
-	// Flush says that all bytes are ready: the peers' time to answer begins.
-	Flush()
-	// Await returns when bytes lo..hi-1 of the message from a role are in In.
-	Await(from, lo, hi int) error
-	// In returns the messages by role. They are the caller's, with all of their capacity, after Done.
-	In() [][]byte
-	// Done returns when all messages have been sent and received.
-	Done() error
-	// Waited is how long any goroutine has waited in Await and Done.
-	Waited() time.Duration
-}
+// What carries messages, and what is measured of it, stands in runtime/transport.
+type (
+	// A Transport carries one role's messages.
+	Transport = transport.Transport
+	// A Streamer is a Transport that can send a message while it is being packed.
+	Streamer = transport.Streamer
+	// A Flow is one exchange under way.
+	Flow = transport.Flow
+	// PhaseStats is what a role measured in one phase.
+	PhaseStats = transport.PhaseStats
+)
 
 // An Engine runs the program of one role. It holds no secrets and may serve many sessions at once.
 type Engine struct {
@@ -98,16 +77,6 @@ func (s Streams) Clear() {
 	for _, one := range s {
 		one.Clear()
 	}
-}
-
-// PhaseStats is what a role measured in one phase.
-type PhaseStats struct {
-	Seconds   float64
-	Rounds    int   // exchanges in which this role sent or received
-	BytesSent int64 // payload
-	// CPU is the processors' time in seconds of the process while the phase ran, where a server measures it: the role's, if no other
-	// session ran.
-	CPU float64
 }
 
 // A Model is what a role keeps from setup: the opened masked weights and what is computed from them.

@@ -12,12 +12,12 @@ import (
 	"google.golang.org/grpc/mem"
 
 	"smpcc/backend/plan"
-	"smpcc/runtime/engine"
 	"smpcc/runtime/message"
 	"smpcc/runtime/timeline"
+	"smpcc/runtime/transport"
 )
 
-// A flow is one exchange under way; it implements engine.Flow. A message travels in chunks, each as soon as it is packed, and can be read
+// A flow is one exchange under way; it implements transport.Flow. A message travels in chunks, each as soon as it is packed, and can be read
 // chunk by chunk as they arrive. Exchanges of one link take turns: a message is sent and received whole before the next one begins.
 type flow struct {
 	t        *Transport
@@ -60,8 +60,8 @@ type incomingMessage struct {
 
 func chunks(n int) int { return (n + chunkSize - 1) / chunkSize }
 
-// Start implements engine.Streamer.
-func (t *Transport) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) engine.Flow {
+// Start implements transport.Streamer.
+func (t *Transport) Start(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) transport.Flow {
 	return t.start(ctx, ph, round, out, want)
 }
 
@@ -220,7 +220,7 @@ func (f *flow) fail(err error) {
 	f.changed.Broadcast()
 }
 
-// Ready implements engine.Flow.
+// Ready implements transport.Flow.
 func (f *flow) Ready(to, lo, hi int) {
 	o := f.outgoing[to]
 	for lo < hi {
@@ -233,7 +233,7 @@ func (f *flow) Ready(to, lo, hi int) {
 	}
 }
 
-// Flush implements engine.Flow. The peers' time begins.
+// Flush implements transport.Flow. The peers' time begins.
 func (f *flow) Flush() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -263,10 +263,10 @@ func (f *flow) late() error {
 	return fmt.Errorf("%s does not take our message within %v", strings.Join(deaf, ", "), f.timeout)
 }
 
-// In implements engine.Flow.
+// In implements transport.Flow.
 func (f *flow) In() [][]byte { return f.in }
 
-// Await implements engine.Flow.
+// Await implements transport.Flow.
 func (f *flow) Await(from, lo, hi int) error {
 	i := f.incoming[from]
 	for c := lo / chunkSize; c*chunkSize < hi; c++ {
@@ -279,7 +279,7 @@ func (f *flow) Await(from, lo, hi int) error {
 	return nil
 }
 
-// Done implements engine.Flow.
+// Done implements transport.Flow.
 func (f *flow) Done() error {
 	return f.until(func() bool { return f.left == 0 })
 }
@@ -300,14 +300,14 @@ func (f *flow) until(ok func() bool) error {
 	return f.err
 }
 
-// Waited implements engine.Flow.
+// Waited implements transport.Flow.
 func (f *flow) Waited() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.waited
 }
 
-// Exchange implements engine.Transport: sends and receives run side by side, so that messages larger than the flow control
+// Exchange implements transport.Transport: sends and receives run side by side, so that messages larger than the flow control
 // window cannot block each other. The first failure ends the exchange.
 func (t *Transport) Exchange(ctx context.Context, ph plan.Phase, round int, out [][]byte, want []int) ([][]byte, error) {
 	f := t.start(ctx, ph, round, out, want)

@@ -21,8 +21,9 @@ func TestRequestsHaveLimits(t *testing.T) {
 	asked := make(chan int, 10)
 	all, addrs := nodes(t, map[string]Handler{"Echo": func(_ context.Context, _ string, req []byte) ([]byte, error) { asked <- len(req); return req, nil }}, "a", "b", "stranger")
 	b := all["b"]
-	b.Limits, b.Known, b.within = map[string]int{"Echo": 3 * chunkSize}, func(name string) bool { return name != "stranger" }, 200*time.Millisecond
-	all["a"].Replies = b.Limits
+	b.Known, b.within = func(name string) bool { return name != "stranger" }, 200*time.Millisecond
+	b.SetLimits(map[string]int{"Echo": 3 * chunkSize}, 0)
+	all["a"].Replies = map[string]int{"Echo": 3 * chunkSize}
 	call := func(who string, n int) error {
 		got, err := all[who].Call(t.Context(), "b", addrs["b"], "Echo", bytes.Repeat([]byte("x"), n))
 		if err == nil && len(got) != n {
@@ -44,11 +45,11 @@ func TestRequestsHaveLimits(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	delete(b.Limits, "Echo")
+	b.SetLimits(nil, 0)
 	if err := call("a", shortRequest+1); err == nil || !strings.Contains(err.Error(), "up to 8192 bytes") {
 		t.Errorf("error %v", err)
 	}
-	b.Limits["Echo"] = 1 << 20
+	b.SetLimits(map[string]int{"Echo": 1 << 20}, 0)
 	c := dial(t, all["a"], "b", addrs["b"])
 	ctx := metadata.NewOutgoingContext(t.Context(), all["a"].outgoing())
 	s, err := c.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, controlPrefix+"Echo", grpc.ForceCodecV2(codec{}))

@@ -61,10 +61,8 @@ type Node struct {
 	Worker int
 	// Known reports whether a name may call at all; everybody in the authority's name may if it is nil. Others are refused before their requests are read.
 	Known func(name string) bool
-	// Limits are the lengths of requests by method, and Replies those of what is answered to calls; those not named are short.
-	Limits, Replies map[string]int
-	// Together, if not 0, is how many bytes all requests may take at once, besides short ones.
-	Together int64
+	// Replies are the lengths of what is answered to calls, by method; those not named are short.
+	Replies map[string]int
 	// Patience is how long a call waits until its peer is reached; as long as its context lasts if it is 0.
 	Patience time.Duration
 	// Waiting, if not nil, is told again and again of a peer that is not reached yet, and why, as far as that is known.
@@ -83,6 +81,9 @@ type Node struct {
 	closed  chan struct{}
 	once    sync.Once
 
+	bounds   sync.RWMutex   // guards what follows
+	limits   map[string]int // lengths of requests by method
+	together int64
 	requests pool          // memory of requests
 	within   time.Duration // for tests: how long a request may take to come
 }
@@ -109,6 +110,14 @@ func NewNode(conf *tls.Config, name string, handlers map[string]Handler) *Node {
 		reflection.Register(n.server)
 	}
 	return n
+}
+
+// SetLimits sets the lengths of requests by method, and how many bytes all of them may take at once, besides short ones; 0 for four of the longest. Methods that are not named
+// take short ones.
+func (n *Node) SetLimits(limits map[string]int, together int64) {
+	n.bounds.Lock()
+	defer n.bounds.Unlock()
+	n.limits, n.together = limits, together
 }
 
 // Serve answers on l until Close, and returns nil then. After a Close it closes l and returns nil too: who starts Serve in a goroutine

@@ -42,7 +42,9 @@ func (p *pool) give(n int64) { p.used.Add(-n) }
 
 // limit returns how long a request of a method may be.
 func (n *Node) limit(method string) int {
-	if l := n.Limits[method]; l > 0 {
+	n.bounds.RLock()
+	defer n.bounds.RUnlock()
+	if l := n.limits[method]; l > 0 {
 		return l
 	}
 	return shortRequest
@@ -50,11 +52,13 @@ func (n *Node) limit(method string) int {
 
 // room returns how much memory all requests have.
 func (n *Node) room() int64 {
+	n.bounds.RLock()
+	defer n.bounds.RUnlock()
 	longest := int64(0)
-	for _, l := range n.Limits {
+	for _, l := range n.limits {
 		longest = max(longest, int64(l))
 	}
-	together := n.Together
+	together := n.together
 	if together == 0 {
 		together = 4 * longest
 	}

@@ -62,7 +62,7 @@ type link struct {
 	early        *frame     // received before anybody read; guarded by receiving
 }
 
-// A Transport carries one session's messages; it implements engine.Transport and engine.Streamer.
+// A Transport carries one session's messages; it implements transport.Transport and transport.Streamer.
 type Transport struct {
 	cfg   SessionConfig
 	links []*link // by role; nil for ourselves

@@ -22,7 +22,8 @@ func TestRolesJoinOneTrace(t *testing.T) {
 	var all tracetest.SpanStubs
 	for _, role := range []string{"p0", "p1", "d"} {
 		e := tracetest.NewInMemoryExporter()
-		tr := newTracer(sdk.WithSyncer(e), role, role == "p0")
+		tr := newTracer(sdk.WithSyncer(e), role)
+		run.Lead = role == "p0"
 		ctx, end := tr.Start(context.Background(), run, role)
 		_, phase := tr.Phase(ctx, "online")
 		phase(3, 100, nil)
@@ -71,7 +72,7 @@ func TestTracesAreSent(t *testing.T) {
 		got <- r.URL.Path + string(b)
 	}))
 	defer c.Close()
-	tr, err := NewTracer(context.Background(), c.URL, "p0", true)
+	tr, err := NewTracer(context.Background(), c.URL, "p0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ type Run struct {
 	Digest  [32]byte
 	Purpose string
 	ID      uint64
+	Lead    bool // this role's span is the one under which the others put theirs
 }
 
 // ids returns the run's trace and the span under which every role puts its own. The first party's span is that one.
@@ -39,13 +40,11 @@ func (r Run) ids() (t trace.TraceID, s trace.SpanID) {
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
-	lead     bool
 }
 
-// NewTracer returns a tracer that sends spans of a role to an OTLP collector in the background. The lead's spans are the
-// roots of their traces. The collector is a URL, whose path is
+// NewTracer returns a tracer that sends spans of a role to an OTLP collector in the background. The collector is a URL, whose path is
 // /v1/traces if it has none. Without one there is no tracer.
-func NewTracer(ctx context.Context, collector, role string, lead bool) (*Tracer, error) {
+func NewTracer(ctx context.Context, collector, role string) (*Tracer, error) {
 	if collector == "" {
 		return nil, nil
 	}
@@ -60,13 +59,13 @@ func NewTracer(ctx context.Context, collector, role string, lead bool) (*Tracer,
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
 	}
-	return newTracer(sdk.WithBatcher(e), role, lead), nil
+	return newTracer(sdk.WithBatcher(e), role), nil
 }
 
-func newTracer(out sdk.TracerProviderOption, role string, lead bool) *Tracer {
+func newTracer(out sdk.TracerProviderOption, role string) *Tracer {
 	p := sdk.NewTracerProvider(out, sdk.WithIDGenerator(&ids{}), sdk.WithSampler(sdk.AlwaysSample()),
 		sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", "smpcc"), attribute.String("service.instance.id", role))))
-	return &Tracer{provider: p, tracer: p.Tracer("smpcc/runtime/server"), lead: lead}
+	return &Tracer{provider: p, tracer: p.Tracer("smpcc/runtime/server")}
 }
 
 // Close sends what is left.
@@ -109,7 +108,7 @@ func (t *Tracer) Start(ctx context.Context, r Run, role string) (context.Context
 		return ctx, func(error) {}
 	}
 	ctx = context.WithValue(ctx, runKey{}, r)
-	if !t.lead {
+	if !r.Lead {
 		tid, sid := r.ids()
 		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{TraceID: tid, SpanID: sid, TraceFlags: trace.FlagsSampled, Remote: true}))
 	}

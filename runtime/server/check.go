@@ -83,7 +83,7 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		case dealer != (role == p.NumParties()):
 			f.Failed, f.Detail = true, otherKind(name, dealer).Error()
 		default:
-			s := &Server{cfg: cfg, plan: p, name: name, role: role}
+			s := &deployment{Server: &Server{cfg: cfg, name: name, dealer: dealer}, plan: p, role: role}
 			if aerr := s.approve(); aerr != nil {
 				f.Failed, f.Detail = true, aerr.Error()
 				break

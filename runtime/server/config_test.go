@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
 )
 
@@ -65,8 +66,8 @@ func TestConfig(t *testing.T) {
 
 // TestWorkersHaveAddresses puts the number of a worker where the configuration leaves room for it, and nowhere else.
 func TestWorkersHaveAddresses(t *testing.T) {
-	c := &Config{Workers: 12, Listen: "0.0.0.0:71{worker}", State: "/var/{worker}/state", Telemetry: Telemetry{Listen: ":91{worker}"}, TLS: keys.Files{CA: "a", Cert: "b", Key: "c"},
-		Servers: map[string]string{"p0": "p0-{worker}.p0.example.org:7101", "p1": "[::1]:72{worker}"}, Plan: "{worker}"}
+	c := &Config{Listen: "0.0.0.0:71{worker}", State: "/var/{worker}/state", Telemetry: Telemetry{Listen: ":91{worker}"},
+		Config: control.Config{Workers: 12, TLS: keys.Files{CA: "a", Cert: "b", Key: "c"}, Servers: map[string]string{"p0": "p0-{worker}.p0.example.org:7101", "p1": "[::1]:72{worker}"}, Plan: "{worker}"}}
 	r, err := c.ForWorker(11).resolved()
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +114,7 @@ func TestSchemaIsTheConfig(t *testing.T) {
 		if o.Additional == nil || *o.Additional {
 			t.Errorf("%s: the schema lets unknown keys pass", at)
 		}
-		for f := range typ.Fields() {
+		for _, f := range flat(typ) {
 			key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 			if !f.IsExported() || key == "-" {
 				continue
@@ -133,6 +134,48 @@ func TestSchemaIsTheConfig(t *testing.T) {
 		}
 	}
 	compare("$", reflect.TypeFor[Config](), data)
+}
+
+// flat returns the fields of a struct, with those of structs that stand inline in it.
+func flat(typ reflect.Type) (out []reflect.StructField) {
+	for f := range typ.Fields() {
+		if strings.HasSuffix(f.Tag.Get("yaml"), ",inline") {
+			out = append(out, flat(f.Type)...)
+		} else {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// TestClientsReadServersFiles gives a client a file with every key that a server's may have: the schema's.
+func TestClientsReadServersFiles(t *testing.T) {
+	text := goodTLS + "timeout: 5s\n"
+	for _, f := range flat(reflect.TypeFor[Config]()) {
+		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch key {
+		case "", "-", "tls", "servers", "timeout", "workers", "worker":
+		default:
+			text += key + ":\n"
+		}
+	}
+	file := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := control.ReadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Servers["p0"] != "h:1" || c.Within() != 5*time.Second || c.TLS.Key != filepath.Join(filepath.Dir(file), "c") {
+		t.Errorf("configuration %+v", c)
+	}
+	if err := os.WriteFile(file, []byte(text+"lmits: {}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := control.ReadConfig(file); err == nil || !strings.Contains(err.Error(), `unknown field "lmits"`) {
+		t.Errorf("error %v", err)
+	}
 }
 
 func TestPolicyDigest(t *testing.T) {

@@ -9,32 +9,119 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/verify"
+	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 )
 
-// readState reads what the state folder holds besides the ledger, which keeps other processes out of it.
-func (s *Server) readState(dealer bool) (err error) {
-	if err := disk.Sweep(s.files(), s.cfg.State); err != nil {
-		return err
+// A deployment is one plan at a host: its engine, setup, stock and sessions.
+type deployment struct {
+	*Server
+	log     *slog.Logger
+	plan    *plan.Plan
+	digest  [32]byte
+	role    int
+	weights [][]uint64
+	engine  *engine.Engine
+	terms   terms
+	gate    *room
+	fitness fitness
+	used    chan struct{} // lead only: material has been used
+
+	sessions *material.Numbers // of sessions, in any order
+	stocked  *material.Numbers // of stored material that is used
+
+	settingUp latch      // lead only: one setup runs at a time
+	dealing   sync.Mutex // lead only: one material job runs at a time
+	joining   sync.Mutex // ids of setups and material reach the ledger in order
+	saving    sync.Mutex // setups reach the disk in order
+
+	mu       sync.Mutex
+	asked    map[string][]time.Time // lead only: the roles that openings wait for, since when
+	outage   *outage                // lead only: nil as long as all roles answer
+	lent     map[uint64]bool        // lead only: numbers of material that openings have taken up
+	making   uint64                 // lead only: the first number of material that is being made
+	arrived  chan struct{}          // closed, and made anew, when a job begins
+	model    *engine.Model          // of the setup with number epoch
+	epoch    uint64
+	store    *material.Store         // of that setup; nil before the first, and at the dealer
+	side     int                     // setups and material jobs that run
+	jobs     map[string]*job         // by purpose and id
+	done     []string                // finished jobs, oldest first
+	keeping  map[string][]*job       // finished sessions that keep outputs for a client, oldest first
+	requests map[requestKey]*request // lead only: openings that clients have named
+}
+
+// newDeployment verifies a plan and prepares to serve it, with nothing written but a refusal.
+func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, error) {
+	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, used: make(chan struct{}, 1), settingUp: make(latch, 1),
+		asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}}
+	d.log = s.base.With("plan", d.plan16())
+	switch {
+	case d.role < 0:
+		return nil, fmt.Errorf("the certificate names %q, but the plan's roles are %v", s.name, p.Roles())
+	case s.dealer != (d.role == p.NumParties()):
+		return nil, otherKind(s.name, s.dealer)
 	}
-	if dealer {
-		if s.master, err = material.OpenMaster(s.files(), filepath.Join(s.cfg.State, "master.key")); err != nil {
-			return err
+	for _, r := range p.Roles() {
+		if r != s.name && s.cfg.Servers[r] == "" {
+			return nil, fmt.Errorf("servers has no address of %q", r)
 		}
+	}
+	if err := verify.Check(p).Err(); err != nil {
+		return nil, d.turnedAway(fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err))
+	}
+	if err := d.approve(); err != nil {
+		return nil, d.turnedAway(err)
+	}
+	if err := d.bindWeights(); err != nil {
+		return nil, d.turnedAway(err)
+	}
+	var err error
+	if d.engine, err = engine.New(p, d.role); err != nil {
+		return nil, err
+	}
+	if err := s.cfg.tooSmall(p, d.role); err != nil {
+		return nil, err
+	}
+	d.gate = s.gate.room(sessionMemory(p, d.role), 0)
+	return d, nil
+}
+
+// load reads what the state folder holds of the plan, besides the ledger, which keeps other processes out of it.
+func (s *deployment) load() error {
+	if err := s.openNumbers(); err != nil {
+		return err
 	}
 	return s.loadSetup()
 }
 
+// isRole reports whether a caller is one of the plan's roles.
+func (s *deployment) isRole(peer string) bool { return slices.Contains(s.plan.Roles(), peer) }
+
+// describe fills in of a status what belongs to the plan.
+func (s *deployment) describe(r *control.Status) {
+	r.Plan, r.Capacity, r.Material = s.planHex(), s.gate.capacity(), s.stockNow().Sessions
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Setup = s.epoch; s.model != nil {
+		r.Stats = s.model.Stats
+	}
+}
+
 // approve refuses a plan that was not compiled under this owner's policy. A server has no default: an owner of data without
 // a policy refuses every plan.
-func (s *Server) approve() error {
+func (s *deployment) approve() error {
 	if err := s.guards(); err != nil {
 		return err
 	}
@@ -72,27 +159,16 @@ func (s *Server) approve() error {
 }
 
 // planHex returns the digest of the plan in full.
-func (s *Server) planHex() string { return fmt.Sprintf("%x", s.digest) }
+func (s *deployment) planHex() string { return fmt.Sprintf("%x", s.digest) }
 
 // plan16 returns the start of the digest, as logs and metrics show it.
-func (s *Server) plan16() string { return s.planHex()[:16] }
-
-// samePlan refuses a request for another plan.
-func (s *Server) samePlan(digest string) error {
-	if mine := s.planHex(); digest != mine {
-		if len(digest) > 16 {
-			digest = digest[:16]
-		}
-		return fmt.Errorf("%s runs plan %s, not %q: all roles must run the same plan file", s.name, mine[:16], digest)
-	}
-	return nil
-}
+func (s *deployment) plan16() string { return s.planHex()[:16] }
 
 // needSetup is the answer of a role that does not hold the model of a setup, after a loss of its state for example.
 const needSetup = "setup is needed"
 
 // ledgerKey keeps the numbers of sessions, setups, material made and material used apart.
-func (s *Server) ledgerKey(purpose string) [32]byte {
+func (s *deployment) ledgerKey(purpose string) [32]byte {
 	if purpose == "session" {
 		return s.digest
 	}
@@ -100,7 +176,7 @@ func (s *Server) ledgerKey(purpose string) [32]byte {
 }
 
 // setup opens the masked weights and keeps the result, on disk too.
-func (s *Server) setup(ctx context.Context, j *job, streams engine.Streams, t engine.Transport) (engine.PhaseStats, error) {
+func (s *deployment) setup(ctx context.Context, j *job, streams engine.Streams, t engine.Transport) (engine.PhaseStats, error) {
 	weights := s.weights
 	if weights == nil {
 		weights = make([][]uint64, len(s.plan.Manifest.Weights))
@@ -130,19 +206,19 @@ func (s *Server) setup(ctx context.Context, j *job, streams engine.Streams, t en
 	return m.Stats, nil
 }
 
-func (s *Server) ownsInputs() bool {
+func (s *deployment) ownsInputs() bool {
 	return slices.ContainsFunc(s.plan.Manifest.Inputs, func(p plan.Port) bool { return p.Owner == s.name })
 }
 
 // A saved setup is a file: magic, plan digest, digest of the own weights, epoch, words, SHA-256 of all that.
 const setupMagic = "smpccset2"
 
-func (s *Server) setupFile() string {
+func (s *deployment) setupFile() string {
 	return filepath.Join(s.cfg.State, setupPrefix+planMark(s.digest))
 }
 
 // setupHead ties a saved setup to plan, role and weights.
-func (s *Server) setupHead() []byte {
+func (s *deployment) setupHead() []byte {
 	h := sha256.New()
 	for _, w := range s.weights {
 		_ = binary.Write(h, binary.LittleEndian, uint64(len(w))) // a hash takes everything
@@ -154,7 +230,7 @@ func (s *Server) setupHead() []byte {
 }
 
 // saveSetup keeps a setup for after a restart: a head, its number, the model and a checksum.
-func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
+func (s *deployment) saveSetup(epoch uint64, m *engine.Model) error {
 	return disk.Replace(s.files(), s.setupFile(), 0o600, func(f io.Writer) error {
 		h := sha256.New()
 		w := io.MultiWriter(f, h)
@@ -170,7 +246,7 @@ func (s *Server) saveSetup(epoch uint64, m *engine.Model) error {
 }
 
 // readSetup reads a saved setup; the model is nil if it is of another plan, build or weights, or damaged.
-func (s *Server) readSetup() (epoch uint64, m *engine.Model, err error) {
+func (s *deployment) readSetup() (epoch uint64, m *engine.Model, err error) {
 	f, err := os.Open(s.setupFile())
 	if err != nil {
 		return 0, nil, err
@@ -207,7 +283,7 @@ func (s *Server) readSetup() (epoch uint64, m *engine.Model, err error) {
 }
 
 // loadSetup takes a setup from before a restart, if there is one for this plan and these weights.
-func (s *Server) loadSetup() error {
+func (s *deployment) loadSetup() error {
 	epoch, m, err := s.readSetup()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -34,6 +34,6 @@ func (s *Server) Quit() {
 	s.stop()
 	s.node.Close()
 	s.running.Wait()
-	s.probes.Wait()
+	s.helpers.Wait()
 	_ = s.ledger.Close()
 }

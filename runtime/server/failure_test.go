@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
-	"smpcc/runtime/server"
 )
 
 // TestFaults breaks one thing at a time while p0 waits in the online phase for p1, whose input has not come. Every fault ends
@@ -235,7 +235,7 @@ func (f *fleet) ready(role string) {
 }
 
 // refused wants sessions to be refused with a text, within bounds, once all roles can be reached.
-func (f *fleet) refused(open func(context.Context) (server.Ticket, error), want string) {
+func (f *fleet) refused(open func(context.Context) (control.Ticket, error), want string) {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,9 +15,11 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/material"
+	"smpcc/runtime/observe"
 )
 
 // What a server needs is tested by the same functions before it starts (Check), at its start (New), and again and again while it runs.
@@ -44,13 +47,40 @@ func (s *Server) fit() error {
 	if err := s.takes(); err != nil {
 		return err
 	}
-	s.fitness.mu.Lock()
-	defer s.fitness.mu.Unlock()
-	return s.fitness.err
+	if err := s.fitness.found(); err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range s.plans.list() {
+		errs = append(errs, d.fitness.found())
+	}
+	return errors.Join(errs...)
 }
 
-// look looks at what the server needs.
-func (s *Server) look(ctx context.Context) error {
+// found returns what the last look has found.
+func (f *fitness) found() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
+}
+
+// finds notes what a look has found, and says when it has changed.
+func (f *fitness) finds(err error, log *slog.Logger, metrics *observe.Metrics) {
+	f.mu.Lock()
+	before := f.err
+	f.err = err
+	f.mu.Unlock()
+	switch {
+	case err != nil && (before == nil || before.Error() != err.Error()):
+		log.Error("not ready", "error", err.Error())
+		metrics.Failed("look")
+	case err == nil && before != nil:
+		log.Info("ready again")
+	}
+}
+
+// look looks at what the server needs for any plan.
+func (s *Server) look() error {
 	if err := ownCertificate(s.tls, s.tls.Certificates[0].Leaf, s.cfg.now()); err != nil {
 		return err
 	}
@@ -60,9 +90,12 @@ func (s *Server) look(ctx context.Context) error {
 	if s.audit.Failing() {
 		return fmt.Errorf("the last entry could not be written to %s", logName)
 	}
-	if _, err := s.ledger.Last(s.ledgerKey("session")); err != nil {
-		return err
-	}
+	_, err := s.ledger.Last([32]byte{})
+	return err
+}
+
+// look looks at what the plan needs of the other roles.
+func (s *deployment) look(ctx context.Context) error {
 	var wg sync.WaitGroup
 	roles := s.plan.Roles()
 	errs := make([]error, len(roles))
@@ -95,26 +128,25 @@ func (s *Server) keepLooking() {
 		}
 	}()
 	for {
-		err := s.look(ctx)
+		own, plans := s.look(), s.plans.list()
+		errs := make([]error, len(plans))
+		var wg sync.WaitGroup
+		for i, d := range plans {
+			wg.Go(func() { errs[i] = d.look(ctx) })
+		}
+		wg.Wait()
 		if s.stopping() {
 			return
 		}
-		s.fitness.mu.Lock()
-		before := s.fitness.err
-		s.fitness.err = err
-		s.fitness.mu.Unlock()
-		switch {
-		case err != nil && (before == nil || before.Error() != err.Error()):
-			s.log.Error("not ready", "error", err.Error())
-			s.metrics.Failed("look")
-		case err == nil && before != nil:
-			s.log.Info("ready again")
+		s.fitness.finds(own, s.log, s.metrics)
+		for i, d := range plans {
+			d.fitness.finds(errs[i], d.log, s.metrics)
 		}
-		s.mu.Lock()
+		s.life.Lock()
 		if !s.stopping() { // which has said so already
-			s.node.Serving(err == nil)
+			s.node.Serving(s.fit() == nil)
 		}
-		s.mu.Unlock()
+		s.life.Unlock()
 		select {
 		case <-ctx.Done():
 			return
@@ -133,7 +165,7 @@ func (m *misfit) Unwrap() error { return m.error }
 func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, p *plan.Plan) (detail, warning string, err error) {
 	addr := cfg.Servers[name]
 	start := time.Now()
-	data, err := node.Call(ctx, name, addr, "Status", []byte("{}"))
+	data, err := node.Call(ctx, name, addr, "Status", fmt.Appendf(nil, `{"plan":%q}`, p.Digest()))
 	end := time.Now()
 	if remote := (*grpcnet.RemoteError)(nil); errors.As(err, &remote) {
 		return "", "", &misfit{fmt.Errorf("%w; does it know us?", err)}
@@ -144,7 +176,7 @@ func askPeer(ctx context.Context, node *grpcnet.Node, name string, cfg *Config, 
 		}
 		return "", "", err
 	}
-	var r statusReply
+	var r control.Status
 	if err := json.Unmarshal(data, &r); err != nil {
 		return "", "", &misfit{fmt.Errorf("%s answers with a malformed status", name)}
 	}

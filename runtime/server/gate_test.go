@@ -11,7 +11,7 @@ import (
 )
 
 func TestGate(t *testing.T) {
-	g := &gate{sessions: 8, memory: 100, need: 33, queue: 2}
+	g := (&gate{sessions: 8, memory: 100, queue: 2}).room(33, 0)
 	if g.capacity() != 3 {
 		t.Fatalf("capacity %d, want what memory allows", g.capacity())
 	}
@@ -80,7 +80,7 @@ func TestGate(t *testing.T) {
 }
 
 func TestGateUnderLoad(t *testing.T) {
-	g := &gate{sessions: 4, queue: 1000}
+	g := (&gate{sessions: 4, queue: 1000}).room(0, 0)
 	var running, most atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 300 {
@@ -108,7 +108,7 @@ func TestGateUnderLoad(t *testing.T) {
 
 // TestGateIsFair has one client fill the gate and its queue before another comes: the other's requests get every second place.
 func TestGateIsFair(t *testing.T) {
-	g := &gate{sessions: 2, queue: 20}
+	g := (&gate{sessions: 2, queue: 20}).room(0, 0)
 	ctx := context.Background()
 	order := make(chan string, 12)
 	for range 2 {

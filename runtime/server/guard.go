@@ -9,9 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"smpcc/backend/plan"
+	"smpcc/ir/policy"
 	"smpcc/runtime/attest"
 )
 
@@ -28,7 +27,7 @@ func runsKey(g plan.Guard) [32]byte {
 }
 
 // conditions returns why no setup or session may begin now, nil if one may.
-func (s *Server) conditions(purpose string) error {
+func (s *deployment) conditions(purpose string) error {
 	if err := s.termsNow(); err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func (s *Server) conditions(purpose string) error {
 			return err
 		}
 		if g.MaxRuns > 0 && purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
-			if s.runs[runsKey(g)].Highest() >= uint64(g.MaxRuns) {
+			if s.runs.counted(g).Highest() >= uint64(g.MaxRuns) {
 				return allRunsUsed(g)
 			}
 		}
@@ -59,7 +58,7 @@ func (s *Server) conditions(purpose string) error {
 // guards refuses a plan whose conditions are not those of the policies it was compiled under: runs are counted by the digest of the
 // policy, so that another digest would begin a count of its own. Every server asks this, and an owner's server compares the
 // digest with its own policy besides.
-func (s *Server) guards() error {
+func (s *deployment) guards() error {
 	m := &s.plan.Manifest
 	for i, g := range m.Guards {
 		if slices.ContainsFunc(m.Guards[:i], func(o plan.Guard) bool { return o.Owner == g.Owner }) {
@@ -84,7 +83,7 @@ func (s *Server) guards() error {
 // comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
 // outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
 // failed is waited for here, so that no number is taken up in vain.
-func (s *Server) permit(r jobRequest, use func() error) (written func() error, err error) {
+func (s *deployment) permit(r jobRequest, use func() error) (written func() error, err error) {
 	if err := s.conditions(r.Purpose); err != nil {
 		return nil, s.refused(r, err)
 	}
@@ -110,13 +109,16 @@ func (s *Server) permit(r jobRequest, use func() error) (written func() error, e
 }
 
 // refused writes a refusal down and returns why.
-func (s *Server) refused(r jobRequest, why error) error {
+func (s *deployment) refused(r jobRequest, why error) error {
 	s.log.Warn("refused", r.Purpose, r.ID, "reason", why.Error())
 	return errors.Join(why, s.audit.Add(s.entry(r, "refused", why.Error())))
 }
 
-// turnedAway writes down that a plan was refused before the server served, and returns why.
-func (s *Server) turnedAway(why error) error {
+// turnedAway writes down that a plan was refused before the server served it, and returns why.
+func (s *deployment) turnedAway(why error) error {
+	if s.audit != nil {
+		return errors.Join(why, s.note("start", "refused", why.Error()))
+	}
 	if err := os.MkdirAll(s.cfg.State, 0o700); err != nil {
 		return errors.Join(why, err)
 	}
@@ -124,11 +126,21 @@ func (s *Server) turnedAway(why error) error {
 	if err != nil {
 		return errors.Join(why, err)
 	}
-	return errors.Join(why, l.Add(attest.Event{What: "start", Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: "refused", Reason: why.Error()}), l.Close())
+	return errors.Join(why, l.Add(s.event("start", "refused", why.Error())), l.Close())
+}
+
+// event is what the log says of the plan as a whole.
+func (s *deployment) event(what, decision, reason string) attest.Event {
+	return attest.Event{What: what, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Decision: decision, Reason: reason}
+}
+
+// note writes down what happens to the plan as a whole.
+func (s *deployment) note(what, decision, reason string) error {
+	return s.audit.Add(s.event(what, decision, reason))
 }
 
 // ended writes down how a job ended, soon: that it failed, but not why, as reasons may come from others.
-func (s *Server) ended(j *job) {
+func (s *deployment) ended(j *job) {
 	e := attest.Event{What: "ended", Role: s.name, Plan: s.planHex(), Session: j.id, Decision: "done"}
 	if j.err != nil {
 		e.Decision = "failed"
@@ -140,7 +152,7 @@ func (s *Server) ended(j *job) {
 }
 
 // policyReason says under which policy the server runs the plan, for the log.
-func (s *Server) policyReason() string {
+func (s *deployment) policyReason() string {
 	for _, r := range s.plan.Manifest.Policies {
 		if r.Owner == s.name {
 			return "policy " + r.Digest
@@ -151,7 +163,7 @@ func (s *Server) policyReason() string {
 
 // ownGuard compares what this owner's policy file asks of a run with what the plan's manifest says it asks. A server that has
 // only the policy's digest relies on the manifest.
-func (s *Server) ownGuard() error {
+func (s *deployment) ownGuard() error {
 	if s.cfg.Policy == "" {
 		return nil
 	}
@@ -159,40 +171,21 @@ func (s *Server) ownGuard() error {
 	if err != nil {
 		return err
 	}
-	var p struct {
-		MaxRuns  int          `yaml:"max_runs"`
-		MinBatch int          `yaml:"min_batch"`
-		Expires  string       `yaml:"expires"`
-		Approve  approverList `yaml:"approve"`
-		Models   []string     `yaml:"models"`
+	p, err := policy.Parse(s.cfg.Policy, data)
+	if err != nil {
+		return err
 	}
-	if err := yaml.Unmarshal(data, &p); err != nil {
-		return fmt.Errorf("%s: %s", s.cfg.Policy, yaml.FormatError(err, false, false))
-	}
-	want := plan.Guard{MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve.Keys, AtLeast: p.Approve.asked(), Models: p.Models}
-	if p.Expires != "" {
-		t, err := time.Parse(time.DateOnly, p.Expires)
-		if err == nil {
-			t = t.AddDate(0, 0, 1) // the day counts to its end
-		} else if t, err = time.Parse(time.RFC3339, p.Expires); err != nil {
-			return fmt.Errorf("%s: expires: %q is neither a day nor a time", s.cfg.Policy, p.Expires)
-		}
-		want.Expires = t.Unix()
-	}
+	want := p.Guard()
 	var have plan.Guard
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Owner == s.name {
 			have = g
 		}
 	}
-	digest, err := s.cfg.policyDigest()
-	if err != nil {
-		return err
+	if have.Owner != "" && have.Policy != want.Policy {
+		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, want.Policy, s.cfg.Policy)
 	}
-	if have.Owner != "" && have.Policy != digest {
-		return fmt.Errorf("refused: the plan counts runs under the policy %.16s of %s, this server's has sha-256 %s; compile it again with --policy %s", have.Policy, s.name, digest, s.cfg.Policy)
-	}
-	if have.MaxRuns != want.MaxRuns || have.MinBatch != want.MinBatch || have.Expires != want.Expires || have.AtLeast != want.AtLeast || !slices.Equal(have.Approve, want.Approve) || !slices.Equal(have.Models, want.Models) {
+	if have.Owner == "" && want.Asks() || have.Owner != "" && !have.Equal(want) {
 		return fmt.Errorf("refused: the plan does not carry the conditions that the policy of %s asks of every run; compile it again with --policy %s", s.name, s.cfg.Policy)
 	}
 	return nil

@@ -2,53 +2,17 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 )
-
-// A Ticket names an open session, and is the right to take part in it: who knows the number alone cannot. It goes from the client that opened the session to
-// those of the other parties.
-type Ticket struct {
-	Session uint64 `json:"session"`
-	Secret  string `json:"secret"` // 128 random bits
-	// Request, if not empty, is the client's own name of its request: under it outputs are given again.
-	Request string `json:"-"`
-}
-
-// String returns the ticket as one word.
-func (t Ticket) String() string { return strconv.FormatUint(t.Session, 10) + "-" + t.Secret }
-
-// ParseTicket reads what String has written.
-func ParseTicket(s string) (Ticket, error) {
-	number, secret, _ := strings.Cut(s, "-")
-	id, err := strconv.ParseUint(number, 10, 64)
-	if err != nil || id == 0 || id > maxID || secret == "" || len(secret) > 2*len(rand.Text()) {
-		return Ticket{}, fmt.Errorf("%q is no session; want what the client that opened it has printed, such as 17-%s", s, strings.Repeat("A", 8)+"...")
-	}
-	return Ticket{Session: id, Secret: secret}, nil
-}
-
-// requestForm is what the name of a request looks like.
-var requestForm = regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,64}$`)
-
-// CheckRequest returns an error unless a text may name a request.
-func CheckRequest(id string) error {
-	if !requestForm.MatchString(id) {
-		return fmt.Errorf("request %.70q: want 1 to 64 of A-Z, a-z, 0-9 and _.:-", id)
-	}
-	return nil
-}
 
 // A half is what a party's clients see of a session: it belongs to one certificate, takes inputs once and gives outputs once. It is guarded by the server's
 // mutex.
@@ -72,7 +36,7 @@ type half struct {
 }
 
 // newHalf returns the half at this role of a session that begins.
-func (s *Server) newHalf(r jobRequest) half {
+func (s *deployment) newHalf(r jobRequest) half {
 	h := half{secret: r.Secret, opener: r.Opener, inputs: make(chan [][]uint64, 1), gone: make(chan struct{})}
 	h.orphan = !slices.ContainsFunc(s.plan.Manifest.Inputs, func(p plan.Port) bool { return slices.Contains(r.For, p.Owner) })
 	if slices.Contains(r.For, s.name) {
@@ -83,15 +47,15 @@ func (s *Server) newHalf(r jobRequest) half {
 
 // patience returns how long a session waits for this party's inputs: if the client that opened it gives them, for as long as that takes; otherwise for people
 // and programs elsewhere.
-func (s *Server) patience(h *half) time.Duration {
+func (s *deployment) patience(h *half) time.Duration {
 	if h.expects {
-		return min(s.cfg.input, s.cfg.timeout+time.Duration(inputBytes(s.plan, s.name)/slowest)*time.Second)
+		return min(s.cfg.input, s.cfg.timeout+time.Duration(control.InputBytes(s.plan, s.name)/control.Slowest)*time.Second)
 	}
 	return s.cfg.input
 }
 
 // sessionOf returns the session that a client's ticket names. A wrong secret and a session that is not there are answered alike. The mutex is held.
-func (s *Server) sessionOf(t Ticket) (*job, error) {
+func (s *deployment) sessionOf(t control.Ticket) (*job, error) {
 	j := s.jobs[s.jobKey("session", t.Session)]
 	if j == nil || subtle.ConstantTimeCompare([]byte(j.secret), []byte(t.Secret)) != 1 {
 		return nil, fmt.Errorf("%s knows no session %d with this ticket: it has ended long ago, or the ticket is of another", s.name, t.Session)
@@ -100,7 +64,7 @@ func (s *Server) sessionOf(t Ticket) (*job, error) {
 }
 
 // claim makes the half a client's, unless it is another's. The mutex is held.
-func (s *Server) claim(j *job, peer, request string) error {
+func (s *deployment) claim(j *job, peer, request string) error {
 	if j.owner != "" && j.owner != peer {
 		return fmt.Errorf("the part of %s in session %d belongs to another client", s.name, j.id)
 	}
@@ -112,7 +76,7 @@ func (s *Server) claim(j *job, peer, request string) error {
 }
 
 // give takes a client's inputs of a session. The same ones again, under the name of the same request, are a retry.
-func (s *Server) give(peer string, t Ticket, data []byte, words [][]uint64) error {
+func (s *deployment) give(peer string, t control.Ticket, data []byte, words [][]uint64) error {
 	sum := sha256.Sum256(data)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +99,7 @@ func (s *Server) give(peer string, t Ticket, data []byte, words [][]uint64) erro
 }
 
 // abandon ends a session that waits for inputs of a client that has left.
-func (s *Server) abandon(id uint64) {
+func (s *deployment) abandon(id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if j := s.jobs[s.jobKey("session", id)]; j != nil && !j.has && !j.left && (j.expects || j.orphan) {
@@ -145,11 +109,11 @@ func (s *Server) abandon(id uint64) {
 }
 
 // leave is the word of the lead that the client which opened a session has left, or that the session does not begin.
-func (s *Server) leave(_ context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) leave(_ context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +130,7 @@ func (s *Server) leave(_ context.Context, peer string, req []byte) ([]byte, erro
 }
 
 // watch tells all parties, if a session's opener closes its connection before the session has ended, that it gives no more inputs.
-func (s *Server) watch(gone <-chan struct{}, r jobRequest) {
+func (s *deployment) watch(gone <-chan struct{}, r jobRequest) {
 	s.mu.Lock()
 	j := s.jobs[s.jobKey("session", r.ID)]
 	s.mu.Unlock()
@@ -198,7 +162,7 @@ func (s *Server) watch(gone <-chan struct{}, r jobRequest) {
 var errGiven = errors.New("its outputs have been given, or nobody came for them in time; they are gone")
 
 // handOut gives a session's outputs to its client: once, and again to the same request.
-func (s *Server) handOut(j *job, t Ticket) (outputs map[string][]uint64, err error) {
+func (s *deployment) handOut(j *job, t control.Ticket) (outputs map[string][]uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch again := t.Request != "" && t.Request == j.request; {
@@ -230,7 +194,7 @@ const handedAgain = 2 * time.Minute
 const maxHeld = 256
 
 // holdOutputs keeps a finished session's outputs until they are given, or for the time that the configuration says. The mutex is held.
-func (s *Server) holdOutputs(j *job) {
+func (s *deployment) holdOutputs(j *job) {
 	if len(j.outputs) == 0 {
 		return
 	}
@@ -250,7 +214,7 @@ func (s *Server) holdOutputs(j *job) {
 }
 
 // forgetOutputs drops a session's outputs, and the session if it is too old to be told of. The mutex is held.
-func (s *Server) forgetOutputs(j *job) {
+func (s *deployment) forgetOutputs(j *job) {
 	if j.dropped {
 		return
 	}
@@ -272,7 +236,7 @@ func (s *Server) forgetOutputs(j *job) {
 // A request is an opening that its client has named.
 type request struct {
 	done   chan struct{} // closed when it is known how the opening ended
-	ticket Ticket
+	ticket control.Ticket
 	err    error
 	at     time.Time
 }
@@ -284,7 +248,7 @@ const maxNamed = 1024
 type requestKey struct{ client, name string }
 
 // named returns the session of a request that has come before, or notes that it comes now: then the caller opens it, and tells end how that went.
-func (s *Server) named(ctx context.Context, peer, name string, find bool) (t Ticket, end func(Ticket, error), err error) {
+func (s *deployment) named(ctx context.Context, peer, name string, find bool) (t control.Ticket, end func(control.Ticket, error), err error) {
 	k := requestKey{peer, name}
 	s.mu.Lock()
 	q := s.requests[k]
@@ -300,7 +264,7 @@ func (s *Server) named(ctx context.Context, peer, name string, find bool) (t Tic
 		s.requests[k] = q
 		s.prune(peer)
 		s.mu.Unlock()
-		return t, func(t Ticket, err error) {
+		return t, func(t control.Ticket, err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if q.ticket, q.err = t, err; err != nil && s.requests[k] == q {
@@ -319,7 +283,7 @@ func (s *Server) named(ctx context.Context, peer, name string, find bool) (t Tic
 }
 
 // stale reports whether a request may be made anew: its session has failed, or it is too old. The mutex is held.
-func (s *Server) stale(q *request) bool {
+func (s *deployment) stale(q *request) bool {
 	select {
 	case <-q.done:
 	default:
@@ -338,7 +302,7 @@ func (s *Server) stale(q *request) bool {
 }
 
 // prune forgets requests of a client: those that are too old, and the oldest of too many. The mutex is held.
-func (s *Server) prune(peer string) {
+func (s *deployment) prune(peer string) {
 	n := 0
 	var oldest requestKey
 	for k, q := range s.requests {

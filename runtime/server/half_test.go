@@ -12,6 +12,7 @@ import (
 
 	"smpcc"
 	"smpcc/runtime/client"
+	"smpcc/runtime/control"
 	"smpcc/runtime/server"
 )
 
@@ -61,7 +62,7 @@ func TestHalfBelongsToOneClient(t *testing.T) {
 	h.must()
 	north, south, neighbour := h.raw("north-client", "north"), h.raw("south-client", "south"), h.raw("neighbour", "south")
 	ctx := limited(t)
-	meddle := func(when string, t1 server.Ticket, want string) {
+	meddle := func(when string, t1 control.Ticket, want string) {
 		t.Helper()
 		for _, party := range []string{"north", "south"} {
 			if when == "south has not claimed it" && party == "south" {
@@ -76,7 +77,7 @@ func TestHalfBelongsToOneClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{"", "AAAAAAAAAAAAAAAAAAAAAAAAAA", strings.ToLower(ticket.Secret), ticket.Secret[1:]} {
-		meddle(fmt.Sprintf("secret %q", secret), server.Ticket{Session: ticket.Session, Secret: secret}, "knows no session")
+		meddle(fmt.Sprintf("secret %q", secret), control.Ticket{Session: ticket.Session, Secret: secret}, "knows no session")
 	}
 	meddle("south has not claimed it", ticket, "belongs to another client")
 	refusedFor(t, "a result before the inputs", "give its inputs first", func(ctx context.Context) error { _, err := neighbour.Result(ctx, ticket, "south"); return err })
@@ -104,7 +105,7 @@ func TestOutputsAreGivenOnce(t *testing.T) {
 	h.must()
 	cl := h.raw("p1-client", "p1")
 	ctx := limited(t)
-	begin := func(request string) server.Ticket {
+	begin := func(request string) control.Ticket {
 		t.Helper()
 		ticket, err := cl.OpenRequest(ctx, request)
 		if err == nil {
@@ -116,7 +117,7 @@ func TestOutputsAreGivenOnce(t *testing.T) {
 		return ticket
 	}
 	const gone = "they are gone"
-	get := func(ticket server.Ticket) error { _, err := cl.Result(ctx, ticket, "p1"); return err }
+	get := func(ticket control.Ticket) error { _, err := cl.Result(ctx, ticket, "p1"); return err }
 	once := begin("")
 	if err := get(once); err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func TestOutputsAreGivenOnce(t *testing.T) {
 	other.Request = "r2"
 	refusedFor(t, "under another name", gone, func(context.Context) error { return get(other) })
 	late := begin("r3") // nobody comes for it
-	for _, ticket := range []server.Ticket{named, late} {
+	for _, ticket := range []control.Ticket{named, late} {
 		deadline := time.Now().Add(30 * time.Second)
 		for { // the last reading of one does not keep the other
 			if ticket == late {
@@ -282,12 +283,12 @@ func TestAbandonedOpenings(t *testing.T) {
 	last := h.raw("north-client", "north")
 	for _, tt := range []struct {
 		name string
-		open func() server.Ticket
+		open func() control.Ticket
 	}{
-		{"its own party's inputs are awaited", func() server.Ticket { return h.leaves("north-client", "north") }},
-		{"the other party's client has opened it", func() server.Ticket { return h.leaves("south-client", "south") }},
-		{"a client that gives no inputs", func() server.Ticket { return h.leaves("south-client") }},
-		{"it does nothing", func() server.Ticket {
+		{"its own party's inputs are awaited", func() control.Ticket { return h.leaves("north-client", "north") }},
+		{"the other party's client has opened it", func() control.Ticket { return h.leaves("south-client", "south") }},
+		{"a client that gives no inputs", func() control.Ticket { return h.leaves("south-client") }},
+		{"it does nothing", func() control.Ticket {
 			ticket, err := last.Open(ctx)
 			if err != nil {
 				t.Fatal(err)
@@ -334,7 +335,7 @@ func TestAbandonedOpenings(t *testing.T) {
 }
 
 // leaves opens a session and closes the connection.
-func (h *house) leaves(name string, parties ...string) server.Ticket {
+func (h *house) leaves(name string, parties ...string) control.Ticket {
 	h.t.Helper()
 	c := h.client(name, parties...)
 	ticket, err := c.Session(h.t.Context())
@@ -356,7 +357,7 @@ func TestLimitsOfOneClient(t *testing.T) {
 	h.must()
 	ctx := limited(t)
 	busy := h.raw("neighbour", "p1")
-	var open []server.Ticket
+	var open []control.Ticket
 	for range 3 {
 		ticket, err := busy.Open(ctx)
 		if err != nil {

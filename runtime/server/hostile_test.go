@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/server"
 )
@@ -22,8 +23,8 @@ func party(t testing.TB) *server.Server {
 	if err := keys.Dev(filepath.Join(dir, "keys"), []string{"p1"}); err != nil {
 		t.Fatal(err)
 	}
-	cfg := &server.Config{Listen: "127.0.0.1:0", TLS: keys.DevFiles(filepath.Join(dir, "keys"), "p1"), State: filepath.Join(dir, "state"), Clients: []string{"p1-client"}, Timeout: "20ms", InputTimeout: "20ms",
-		Servers: map[string]string{"p0": "127.0.0.1:1", "d": "127.0.0.1:1"}}
+	cfg := &server.Config{Config: control.Config{TLS: keys.DevFiles(filepath.Join(dir, "keys"), "p1"), Servers: map[string]string{"p0": "127.0.0.1:1", "d": "127.0.0.1:1"}, Timeout: "20ms"},
+		Listen: "127.0.0.1:0", State: filepath.Join(dir, "state"), Clients: []string{"p1-client"}, InputTimeout: "20ms"}
 	for _, p := range m.plan.Manifest.Policies {
 		if p.Owner == "p1" {
 			cfg.PolicyDigest = p.Digest

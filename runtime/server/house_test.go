@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"smpcc/runtime/client"
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/server"
 )
@@ -73,7 +74,7 @@ func newHouse(t testing.TB, m *model, names ...string) *house {
 		for name, addr := range h.addrs {
 			servers[name] = addr
 		}
-		h.cfg[r] = &server.Config{Listen: h.addrs[r], Servers: servers, TLS: keys.DevFiles(h.keys, r), State: filepath.Join(t.TempDir(), "state"), Clients: clients, MaterialClients: []string{keys.ClientName("p1")}, Timeout: "5s", InputTimeout: "5s", Drain: "5s"}
+		h.cfg[r] = &server.Config{Config: control.Config{Servers: servers, TLS: keys.DevFiles(h.keys, r), Timeout: "5s"}, Listen: h.addrs[r], State: filepath.Join(t.TempDir(), "state"), Clients: clients, MaterialClients: []string{keys.ClientName("p1")}, InputTimeout: "5s", Drain: "5s"}
 		for _, p := range m.plan.Manifest.Policies {
 			if p.Owner == r {
 				h.cfg[r].PolicyDigest = p.Digest
@@ -150,7 +151,7 @@ func (h *house) stop(role string) {
 // client returns a client with a certificate of that name, which acts for parties.
 func (h *house) client(name string, parties ...string) *client.Client {
 	h.t.Helper()
-	c, err := client.New(&server.Config{Servers: h.addrs, TLS: keys.DevFiles(h.keys, name), ActsFor: parties, Timeout: "5s"}, h.m.plan)
+	c, err := client.New(&control.Config{Servers: h.addrs, TLS: keys.DevFiles(h.keys, name), ActsFor: parties, Timeout: "5s"}, h.m.plan)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -159,9 +160,9 @@ func (h *house) client(name string, parties ...string) *client.Client {
 }
 
 // raw returns a client with the methods of one server.
-func (h *house) raw(name string, parties ...string) *server.Client {
+func (h *house) raw(name string, parties ...string) *control.Client {
 	h.t.Helper()
-	c, err := server.NewClient(&server.Config{Servers: h.addrs, TLS: keys.DevFiles(h.keys, name), ActsFor: parties, Timeout: "5s"}, h.m.plan)
+	c, err := control.NewClient(&control.Config{Servers: h.addrs, TLS: keys.DevFiles(h.keys, name), ActsFor: parties, Timeout: "5s"}, h.m.plan)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
@@ -70,19 +71,15 @@ func (r jobRequest) last() uint64 {
 // remainders, so that a number says whose it is, to clients and in logs and traces.
 func (c *Config) next(last uint64) uint64 {
 	n := last + 1
-	for c.workerOf(n) != c.Worker {
+	for c.WorkerOf(n) != c.Worker {
 		n++
 	}
 	return n
 }
 
-// workerOf returns the worker that gives a number.
-func (c *Config) workerOf(id uint64) int { return int((id - 1) % uint64(c.Workers)) }
-
-// maxID bounds numbers of sessions and material.
-const maxID = 1 << 62
-
-func (s *Server) jobKey(purpose string, id uint64) string { return fmt.Sprintf("%s %d", purpose, id) }
+func (s *deployment) jobKey(purpose string, id uint64) string {
+	return fmt.Sprintf("%s %d", purpose, id)
+}
 
 // A joinReply tells the lead how many sessions a role can run at once.
 type joinReply struct {
@@ -90,27 +87,24 @@ type joinReply struct {
 }
 
 // join starts a setup or session at this role, on the word of the lead. The id is on disk before anything is sent.
-func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) join(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if peer != s.plan.Manifest.Parties[0] {
 		return nil, fmt.Errorf("sessions are led by %s, not by %q", s.plan.Manifest.Parties[0], peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
 	if err := s.takes(); err != nil {
 		return nil, err
 	}
-	if r.ID > maxID || r.Stock > maxID { // numbers never wrap
+	if r.ID > control.MaxID || r.Stock > control.MaxID { // numbers never wrap
 		return nil, errors.New("malformed request")
 	}
 	switch r.Purpose {
 	case "setup":
 	case "session":
-		if w := s.cfg.workerOf(r.ID); w != s.cfg.Worker {
+		if w := s.cfg.WorkerOf(r.ID); w != s.cfg.Worker {
 			return nil, fmt.Errorf("session %d is worker %d's of %d, and %s is worker %d: all roles must have the same workers", r.ID, w, s.cfg.Workers, s.name, s.cfg.Worker)
 		}
 		if err := s.gate.enter(ctx, r.Opener, s.cfg.queue); err != nil {
@@ -137,7 +131,7 @@ func (s *Server) join(ctx context.Context, peer string, req []byte) ([]byte, err
 
 // begin starts a job; a session has entered the gate, and leaves it whatever happens. use records its id; the lead has done
 // so before it told the others.
-func (s *Server) begin(r jobRequest, use func() error) (err error) {
+func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 	began := false
 	defer func() {
 		if !began && r.Purpose == "session" {
@@ -174,6 +168,8 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.life.Lock()
+	defer s.life.Unlock()
 	if s.stopping() {
 		return fmt.Errorf("%s is stopping", s.name)
 	}
@@ -187,7 +183,7 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 		s.side++
 	}
 	s.running.Go(func() {
-		ctx, end := s.tracer.Start(run, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id}, s.name)
+		ctx, end := s.tracer.Start(run, observe.Run{Digest: s.digest, Purpose: j.purpose, ID: j.id, Lead: s.role == 0}, s.name)
 		if err := s.run(ctx, j, model); err != nil {
 			j.err = fmt.Errorf("%s %d: %w", j.purpose, j.id, err)
 			s.log.Error("ended with an error", j.purpose, j.id, "error", j.err.Error())
@@ -225,12 +221,12 @@ func (s *Server) begin(r jobRequest, use func() error) (err error) {
 }
 
 // holds reports whether material is stored here and has not been used.
-func (s *Server) holds(store *material.Store, stock uint64) bool {
+func (s *deployment) holds(store *material.Store, stock uint64) bool {
 	return s.stocked.Free(stock) && store.Has(stock)
 }
 
 // unreadable drops a segment that cannot be read, and returns what makes the lead go on with other material, or with none.
-func (s *Server) unreadable(store *material.Store, r jobRequest, why error) error {
+func (s *deployment) unreadable(store *material.Store, r jobRequest, why error) error {
 	s.log.Error("material cannot be read; its segment is dropped", "session", r.ID, "material", r.Stock, "error", why.Error())
 	s.metrics.Failed("material")
 	if err := store.DropSegment(r.Stock); err != nil {
@@ -240,7 +236,7 @@ func (s *Server) unreadable(store *material.Store, r jobRequest, why error) erro
 }
 
 // run executes a job: connect, then material, then the phases. A failure is told to all peers.
-func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
+func (s *deployment) run(ctx context.Context, j *job, model *engine.Model) error {
 	if s.cfg.Telemetry.Timelines != "" {
 		rec := timeline.New(time.Now)
 		ctx = timeline.With(ctx, rec)
@@ -269,7 +265,7 @@ func (s *Server) run(ctx context.Context, j *job, model *engine.Model) error {
 var errCalledOff = errors.New("the session does not begin: another role has not joined it")
 
 // cutOff says why a job's context has ended.
-func (s *Server) cutOff(ctx context.Context) error {
+func (s *deployment) cutOff(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), errCalledOff) {
 		return errCalledOff
 	}
@@ -277,7 +273,7 @@ func (s *Server) cutOff(ctx context.Context) error {
 }
 
 // keepTimeline writes what a job did to the folder of timelines.
-func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
+func (s *deployment) keepTimeline(j *job, rec *timeline.Recorder) {
 	file := filepath.Join(s.cfg.Telemetry.Timelines, fmt.Sprintf("%s-%s-%d.json", s.name, j.purpose, j.id))
 	err := os.MkdirAll(s.cfg.Telemetry.Timelines, 0o700)
 	if err == nil {
@@ -288,7 +284,7 @@ func (s *Server) keepTimeline(j *job, rec *timeline.Recorder) {
 	}
 }
 
-func (s *Server) phases(ctx context.Context, j *job, model *engine.Model, m *meter) error {
+func (s *deployment) phases(ctx context.Context, j *job, model *engine.Model, m *meter) error {
 	if j.purpose != "session" || s.role == s.plan.NumParties() {
 		if err := j.written(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -365,11 +361,11 @@ func (s *Server) processors() float64 {
 }
 
 // wait answers when a job at this role has ended, for the lead.
-func (s *Server) wait(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) wait(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if !s.isRole(peer) {
 		return nil, fmt.Errorf("%q is not a role of the plan", peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -381,7 +377,7 @@ func (s *Server) wait(ctx context.Context, peer string, req []byte) ([]byte, err
 }
 
 // finished returns a job once it has ended.
-func (s *Server) finished(ctx context.Context, purpose string, id uint64) (*job, error) {
+func (s *deployment) finished(ctx context.Context, purpose string, id uint64) (*job, error) {
 	s.mu.Lock()
 	j := s.jobs[s.jobKey(purpose, id)]
 	s.mu.Unlock()
@@ -392,7 +388,7 @@ func (s *Server) finished(ctx context.Context, purpose string, id uint64) (*job,
 }
 
 // awaitOver waits until a job has ended.
-func (s *Server) awaitOver(ctx context.Context, j *job) error {
+func (s *deployment) awaitOver(ctx context.Context, j *job) error {
 	select {
 	case <-j.over:
 		return nil

@@ -3,7 +3,15 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+
+	"smpcc/runtime/control"
 )
+
+// keyBytes is the length of a derived key.
+const keyBytes = 32
+
+// longestKeys is the length of a reply with the keys of a material job.
+const longestKeys = control.HeadBytes + maxBatch*(len(`"",`)+(keyBytes+2)/3*4)
 
 // A keyReply carries derived keys to the party whose they are, over TLS: one, or one for each session of a material job.
 type keyReply struct {
@@ -19,7 +27,7 @@ func writeKeys(keys [][]byte) ([]byte, error) {
 // readKeys reads a reply that must carry n keys, and clears it. The caller clears the keys.
 func readKeys(reply []byte, n int) ([][]byte, error) {
 	defer clear(reply)
-	r, err := decode[keyReply](reply)
+	r, err := control.Decode[keyReply](reply)
 	if err == nil && len(r.Keys) != n {
 		err = fmt.Errorf("answered with %d keys, want %d", len(r.Keys), n)
 	}

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 )
 
 // dealerStreams derives the streams of all parties.
-func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
+func (s *deployment) dealerStreams(purpose string, id uint64) (out engine.Streams, err error) {
 	out = make(engine.Streams, s.plan.NumParties())
 	for i := range out {
 		k := s.derive(purpose, id, i)
@@ -27,7 +28,7 @@ func (s *Server) dealerStreams(purpose string, id uint64) (out engine.Streams, e
 
 // derive returns a party's key of a job. Each worker's dealer has a master key of its own; should it have been copied from
 // another worker, keys still differ.
-func (s *Server) derive(purpose string, id uint64, party int) material.Key {
+func (s *deployment) derive(purpose string, id uint64, party int) material.Key {
 	if s.cfg.Worker > 0 {
 		purpose += fmt.Sprintf(" worker %d", s.cfg.Worker)
 	}
@@ -36,7 +37,7 @@ func (s *Server) derive(purpose string, id uint64, party int) material.Key {
 
 // streams returns the streams of this role and the transport of its offline phase: the dealer derives all streams, a party
 // asks the dealer for its own, or has stored both.
-func (s *Server) streams(ctx context.Context, j *job, t engine.Transport) (engine.Streams, engine.Transport, error) {
+func (s *deployment) streams(ctx context.Context, j *job, t engine.Transport) (engine.Streams, engine.Transport, error) {
 	if s.role == s.plan.NumParties() {
 		out, err := s.dealerStreams(j.purpose, j.id)
 		return out, t, err
@@ -60,7 +61,7 @@ func (s *Server) streams(ctx context.Context, j *job, t engine.Transport) (engin
 }
 
 // fetchKeys asks the dealer for this party's keys of a job. The caller clears them.
-func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
+func (s *deployment) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 	dealer := s.plan.Manifest.Dealer
 	req, err := json.Marshal(jobRequest{Plan: s.planHex(), Purpose: j.purpose, ID: j.id})
 	if err != nil {
@@ -80,7 +81,7 @@ func (s *Server) fetchKeys(ctx context.Context, j *job) ([][]byte, error) {
 }
 
 // awaitJob waits for a job to begin here: roles join side by side, and a party may be faster than its dealer.
-func (s *Server) awaitJob(ctx context.Context, key string) {
+func (s *deployment) awaitJob(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.timeout/2)
 	defer cancel()
 	for {
@@ -102,16 +103,13 @@ func (s *Server) awaitJob(ctx context.Context, key string) {
 
 // key gives a party its keys of a job: its own, once. The dealer's part of a job may be over by then: it sends nothing in
 // setup.
-func (s *Server) key(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) key(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	i := slices.Index(s.plan.Manifest.Parties, peer)
 	if s.role != s.plan.NumParties() || i < 0 {
 		return nil, fmt.Errorf("%s has no key for %q", s.name, peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
 	k := s.jobKey(r.Purpose, r.ID)

@@ -10,33 +10,23 @@ import (
 	"sync"
 	"time"
 
+	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
 )
 
 // The first party leads: it numbers setups, material and sessions and tells the others to join.
 
-// An openRequest asks for a session.
-type openRequest struct {
-	Plan    string   `json:"plan"`
-	Request string   `json:"request,omitempty"` // the client's name of it
-	Find    bool     `json:"find,omitempty"`    // only if it has come before
-	For     []string `json:"for,omitempty"`     // the parties that the client acts for
-}
-
 // open begins a session for a client when there is room, with a setup before it if one is needed.
-func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) open(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if s.role != 0 {
 		return nil, fmt.Errorf("sessions are opened at %s", s.plan.Manifest.Parties[0])
 	}
 	if !s.isClient(peer) {
 		return nil, fmt.Errorf("%q may not open sessions: it is not among the clients of %s, which its configuration lists", peer, s.name)
 	}
-	r, err := decode[openRequest](req)
+	r, err := control.Decode[control.OpenRequest](req)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.samePlan(r.Plan); err != nil {
 		return nil, err
 	}
 	if len(r.For) > s.plan.NumParties() {
@@ -49,7 +39,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 		}
 		return json.Marshal(t)
 	}
-	if err := CheckRequest(r.Request); err != nil {
+	if err := control.CheckRequest(r.Request); err != nil {
 		return nil, err
 	}
 	t, end, err := s.named(ctx, peer, r.Request, r.Find)
@@ -64,7 +54,7 @@ func (s *Server) open(ctx context.Context, peer string, req []byte) ([]byte, err
 }
 
 // openFor begins a session for a client when there is room.
-func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Ticket, err error) {
+func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenRequest) (t control.Ticket, err error) {
 	if err := s.takes(); err != nil {
 		return t, err
 	}
@@ -84,12 +74,12 @@ func (s *Server) openFor(ctx context.Context, peer string, q openRequest) (t Tic
 		}
 		s.metrics.Queued(time.Since(start))
 		s.watch(grpcnet.Gone(ctx), r)
-		return Ticket{Session: r.ID, Secret: r.Secret}, nil
+		return control.Ticket{Session: r.ID, Secret: r.Secret}, nil
 	}
 }
 
 // held says of a request that found no room whom the sessions that take it wait for, if it is a role that does not answer.
-func (s *Server) held(full error) error {
+func (s *deployment) held(full error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.outage != nil {
@@ -123,7 +113,7 @@ func (l latch) unlock() { <-l }
 var errCrowded = errors.New("more sessions have entered than fit")
 
 // openSession starts a session that has entered the gate; start leaves the gate on failure. Sessions are opened side by side.
-func (s *Server) openSession(ctx context.Context, who jobRequest) (r jobRequest, err error) {
+func (s *deployment) openSession(ctx context.Context, who jobRequest) (r jobRequest, err error) {
 	entered := true
 	defer func() {
 		if entered {
@@ -183,7 +173,7 @@ func (s *Server) openSession(ctx context.Context, who jobRequest) (r jobRequest,
 }
 
 // nextSession returns the next number of a session, which others may see and which is not given again, and of material if there is any.
-func (s *Server) nextSession(epoch uint64, who jobRequest) (r jobRequest, err error) {
+func (s *deployment) nextSession(epoch uint64, who jobRequest) (r jobRequest, err error) {
 	r = jobRequest{Plan: s.planHex(), Purpose: "session", Epoch: epoch, Secret: who.Secret, Opener: who.Opener, For: who.For}
 	if r.ID, err = s.sessions.Take(s.cfg.next); err != nil {
 		return r, err
@@ -199,7 +189,7 @@ func (s *Server) nextSession(epoch uint64, who jobRequest) (r jobRequest, err er
 
 // startSession begins a session at all roles. Its material is marked used here when the others have joined, so that a session which does not begin uses none. Roles that
 // have joined a session that does not begin are told.
-func (s *Server) startSession(ctx context.Context, r jobRequest, begun func()) error {
+func (s *deployment) startSession(ctx context.Context, r jobRequest, begun func()) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
 		s.aside(func() { s.tellRefused(r) })
 		return s.refused(r, err)
@@ -217,7 +207,7 @@ func (s *Server) startSession(ctx context.Context, r jobRequest, begun func()) e
 }
 
 // callOff tells roles that a session which they have joined does not begin.
-func (s *Server) callOff(r jobRequest, roles []string) {
+func (s *deployment) callOff(r jobRequest, roles []string) {
 	var wg sync.WaitGroup
 	for _, role := range roles {
 		wg.Go(func() {
@@ -232,7 +222,7 @@ func (s *Server) callOff(r jobRequest, roles []string) {
 }
 
 // wakeRefill has the store looked at: material may have been used.
-func (s *Server) wakeRefill() {
+func (s *deployment) wakeRefill() {
 	select {
 	case s.used <- struct{}{}:
 	default:
@@ -241,7 +231,7 @@ func (s *Server) wakeRefill() {
 
 // giveUp leaves out material that another party lacks: all up to a number where it says so, or else the one number at first, since the party may have used it for a
 // session that did not begin here, and the whole segment if it lacks the next one too.
-func (s *Server) giveUp(stock, above uint64, times int) error {
+func (s *deployment) giveUp(stock, above uint64, times int) error {
 	s.log.Warn("a party lacks material that is stored here; it is given up", "material", stock, "up_to", max(stock, above))
 	s.wakeRefill()
 	switch {
@@ -264,7 +254,7 @@ func needs(err error, what string) bool {
 }
 
 // forgetSetup makes the lead set up again, if it still has the setup of that number.
-func (s *Server) forgetSetup(epoch uint64) {
+func (s *deployment) forgetSetup(epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch == epoch {
@@ -273,7 +263,7 @@ func (s *Server) forgetSetup(epoch uint64) {
 }
 
 // ready returns the number of the setup, made now if there is none.
-func (s *Server) ready(ctx context.Context) (uint64, error) {
+func (s *deployment) ready(ctx context.Context) (uint64, error) {
 	setUp := func() (uint64, bool) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -305,7 +295,7 @@ func (s *Server) ready(ctx context.Context) (uint64, error) {
 }
 
 // await waits until a job that has started has ended at all roles.
-func (s *Server) await(ctx context.Context, r jobRequest) error {
+func (s *deployment) await(ctx context.Context, r jobRequest) error {
 	j, err := s.finished(ctx, r.Purpose, r.ID)
 	if err != nil {
 		return err
@@ -320,7 +310,7 @@ func (s *Server) await(ctx context.Context, r jobRequest) error {
 }
 
 // start begins a setup or material job at all roles: use records it here first. Parties ask the dealer for keys, who waits for his own joining.
-func (s *Server) start(ctx context.Context, r jobRequest, use func() error) error {
+func (s *deployment) start(ctx context.Context, r jobRequest, use func() error) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
 		s.aside(func() { s.tellRefused(r) })
 		return s.refused(r, err)
@@ -336,8 +326,8 @@ func (s *Server) start(ctx context.Context, r jobRequest, use func() error) erro
 
 // learn takes from the answer of a role that has joined how many sessions it can run at once, which another start of its
 // server may have changed.
-func (s *Server) learn(role string, reply []byte) error {
-	r, err := decode[joinReply](reply)
+func (s *deployment) learn(role string, reply []byte) error {
+	r, err := control.Decode[joinReply](reply)
 	if err != nil || r.Capacity < 1 {
 		return fmt.Errorf("%s answered Join with a malformed reply", role)
 	}
@@ -347,7 +337,7 @@ func (s *Server) learn(role string, reply []byte) error {
 
 // others calls a method at all other roles side by side, at the dealer only if no material is stored, and hands on what they answer, one at a time. All of them have
 // limit together. It returns those that have answered well.
-func (s *Server) others(ctx context.Context, method string, r jobRequest, limit time.Duration, answered func(role string, reply []byte) error) (well []string, err error) {
+func (s *deployment) others(ctx context.Context, method string, r jobRequest, limit time.Duration, answered func(role string, reply []byte) error) (well []string, err error) {
 	began := time.Now()
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -400,7 +390,8 @@ func (s *Server) others(ctx context.Context, method string, r jobRequest, limit 
 }
 
 // tell sends a role something that is answered with nothing.
-func (s *Server) tell(ctx context.Context, role, method string, r jobRequest) error {
+func (s *deployment) tell(ctx context.Context, role, method string, r jobRequest) error {
+	r.Plan = s.planHex()
 	req, err := json.Marshal(r)
 	if err != nil {
 		return err

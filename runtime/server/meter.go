@@ -14,7 +14,7 @@ import (
 type meter struct {
 	engine.Streamer
 	transport *grpcnet.Transport
-	s         *Server
+	s         *deployment
 	j         *job
 	waiting   time.Duration
 }
@@ -92,7 +92,7 @@ func (f *observed) Flush() {
 }
 
 // phase measures and traces one phase of a job.
-func (s *Server) phase(ctx context.Context, name string, m *meter, f func(ctx context.Context) (engine.PhaseStats, error)) error {
+func (s *deployment) phase(ctx context.Context, name string, m *meter, f func(ctx context.Context) (engine.PhaseStats, error)) error {
 	ctx, end := s.tracer.Phase(ctx, name)
 	start, waited := time.Now(), m.waiting
 	stats, err := f(ctx)

@@ -21,7 +21,7 @@ const (
 )
 
 // openNumbers reads where numbers have come to.
-func (s *Server) openNumbers() (err error) {
+func (s *deployment) openNumbers() (err error) {
 	workers, inFlight := uint64(s.cfg.Workers), uint64(4*s.cfg.Limits.Sessions+64)
 	if s.sessions, err = s.ledger.Numbers(s.ledgerKey("session"), sessionBlock*workers, sessionBlock*workers, inFlight*workers); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (s *Server) openNumbers() (err error) {
 		if g.MaxRuns == 0 {
 			continue
 		}
-		if s.runs[runsKey(g)], err = s.ledger.Numbers(runsKey(g), 1, uint64(min(g.MaxRuns/2000, runBlock)), inFlight); err != nil {
+		if _, err = s.runs.under(g, inFlight); err != nil {
 			return err
 		}
 	}
@@ -41,18 +41,14 @@ func (s *Server) openNumbers() (err error) {
 }
 
 // closeNumbers records where numbers have come to, so that none of the last blocks is lost.
-func (s *Server) closeNumbers() error {
-	err := errors.Join(s.sessions.Close(), s.stocked.Close())
-	for _, n := range s.runs {
-		err = errors.Join(err, n.Close())
-	}
-	return err
+func (s *deployment) closeNumbers() error {
+	return errors.Join(s.sessions.Close(), s.stocked.Close())
 }
 
 // countRun counts a run under a policy, if it allows one more.
-func (s *Server) countRun(g plan.Guard) error {
+func (s *deployment) countRun(g plan.Guard) error {
 	full := false
-	_, err := s.runs[runsKey(g)].Take(func(used uint64) uint64 {
+	_, err := s.runs.counted(g).Take(func(used uint64) uint64 {
 		if full = used >= uint64(g.MaxRuns); full {
 			return 0
 		}
@@ -69,7 +65,7 @@ func allRunsUsed(g plan.Guard) error {
 }
 
 // useNumbers marks the numbers of a session used, at a role that joins.
-func (s *Server) useNumbers(r jobRequest) error {
+func (s *deployment) useNumbers(r jobRequest) error {
 	if err := s.sessions.Use(r.ID); err != nil {
 		return err
 	}
@@ -77,7 +73,7 @@ func (s *Server) useNumbers(r jobRequest) error {
 }
 
 // useStock marks material used, if a session uses any.
-func (s *Server) useStock(number uint64) error {
+func (s *deployment) useStock(number uint64) error {
 	if number == 0 {
 		return nil
 	}
@@ -91,7 +87,7 @@ const needMaterial = "material is needed"
 var errLacks = errors.New("material is not here any more")
 
 // lacks is that answer. It says up to where nothing is left.
-func (s *Server) lacks() error {
+func (s *deployment) lacks() error {
 	if s.role == 0 {
 		return errLacks
 	}
@@ -119,7 +115,7 @@ func remoteNumber(err error, form *regexp.Regexp) (uint64, bool) {
 
 // catchUp skips numbers of sessions that another role has used up, or lost in a crash. A role that is further ahead than that knows of sessions that this one
 // does not: then somebody has restored an old ledger here, and nothing must go on.
-func (s *Server) catchUp(used uint64) bool {
+func (s *deployment) catchUp(used uint64) bool {
 	if mine := s.sessions.Highest(); used > mine+2*s.sessions.Lost() {
 		return false
 	}
@@ -130,7 +126,7 @@ func (s *Server) catchUp(used uint64) bool {
 
 // lend returns the lowest number of stored material that nobody uses, 0 if there is none. It is given back, used or not. What is being made is not lent: another
 // party may not have stored it yet.
-func (s *Server) lend(store *material.Store) uint64 {
+func (s *deployment) lend(store *material.Store) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := store.Next(s.stocked.Floor()); n != 0 && (s.making == 0 || n < s.making); n = store.Next(n) {
@@ -143,13 +139,13 @@ func (s *Server) lend(store *material.Store) uint64 {
 }
 
 // setMaking notes the first number of material that is being made; 0 for none.
-func (s *Server) setMaking(number uint64) {
+func (s *deployment) setMaking(number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.making = number
 }
 
-func (s *Server) giveBack(stock uint64) {
+func (s *deployment) giveBack(stock uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.lent, stock)

@@ -23,7 +23,7 @@ const (
 )
 
 // away notes that a role does not answer, since a time, and has it looked at.
-func (s *Server) away(role string, since time.Time, why error) {
+func (s *deployment) away(role string, since time.Time, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.outage != nil || s.stopping() {
@@ -32,11 +32,11 @@ func (s *Server) away(role string, since time.Time, why error) {
 	o := &outage{role: role, err: why, since: since, over: make(chan struct{})}
 	s.outage = o
 	s.log.Warn("a role does not answer; sessions are refused until it does", "peer", role, "error", why.Error())
-	s.probes.Go(func() { s.probe(o) })
+	s.helper(func() { s.probe(o) })
 }
 
 // probe looks at a role until it answers.
-func (s *Server) probe(o *outage) {
+func (s *deployment) probe(o *outage) {
 	for s.answers(o.role) != nil {
 		select {
 		case <-s.draining:
@@ -54,7 +54,7 @@ func (s *Server) probe(o *outage) {
 }
 
 // answers returns why a role does not answer, nil if it does, whatever it says.
-func (s *Server) answers(role string) error {
+func (s *deployment) answers(role string) error {
 	ctx, cancel := context.WithTimeout(s.ctx, grace)
 	defer cancel()
 	_, err := s.node.Call(ctx, role, s.cfg.Servers[role], "Status", []byte("{}"))
@@ -65,7 +65,7 @@ func (s *Server) answers(role string) error {
 }
 
 // allAnswer returns why no session can be opened, if a role has not answered for a while: at once, or when it has been away for as long as a restart takes.
-func (s *Server) allAnswer(ctx context.Context) error {
+func (s *deployment) allAnswer(ctx context.Context) error {
 	s.mu.Lock()
 	o := s.outage
 	s.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *Server) allAnswer(ctx context.Context) error {
 }
 
 // asking notes that a role is being asked, until the function that it returns is called.
-func (s *Server) asking(role string) (answered func()) {
+func (s *deployment) asking(role string) (answered func()) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -29,6 +29,7 @@ import (
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/runtime/client"
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
 	"smpcc/runtime/server"
 )
@@ -374,13 +375,13 @@ func (f *fleet) client() *client.Client {
 
 // connect returns a client of p1 for the caller to close.
 func (f *fleet) connect() (*client.Client, error) {
-	return client.New(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	return client.New(&control.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 }
 
 // raw returns a client with the methods of one server.
-func (f *fleet) raw() *server.Client {
+func (f *fleet) raw() *control.Client {
 	f.t.Helper()
-	c, err := server.NewClient(&server.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
+	c, err := control.NewClient(&control.Config{Servers: f.addrs, TLS: keys.DevFiles(f.keys, "p1-client"), ActsFor: []string{"p1"}}, f.m.plan)
 	if err != nil {
 		f.t.Fatal(err)
 	}

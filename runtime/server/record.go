@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 )
 
@@ -17,7 +18,7 @@ import (
 // refuses, also where the lead refuses before the others are asked.
 
 // entry is what the log says of a job.
-func (s *Server) entry(r jobRequest, decision, reason string) attest.Event {
+func (s *deployment) entry(r jobRequest, decision, reason string) attest.Event {
 	e := attest.Event{What: r.Purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: r.ID, Decision: decision, Reason: reason, Client: r.Opener}
 	if r.Purpose == "session" {
 		for _, o := range s.plan.Manifest.Outputs {
@@ -51,9 +52,9 @@ func (s *Server) entry(r jobRequest, decision, reason string) attest.Event {
 }
 
 // runsLeft returns what policies allow still.
-func (s *Server) runsLeft() (out []attest.RunsLeft) {
+func (s *deployment) runsLeft() (out []attest.RunsLeft) {
 	for _, g := range s.plan.Manifest.Guards {
-		if n := s.runs[runsKey(g)]; g.MaxRuns > 0 && n != nil {
+		if n := s.runs.counted(g); g.MaxRuns > 0 && n != nil {
 			out = append(out, attest.RunsLeft{Owner: g.Owner, Runs: uint64(g.MaxRuns) - min(uint64(g.MaxRuns), n.Highest())})
 		}
 	}
@@ -64,7 +65,7 @@ func (s *Server) runsLeft() (out []attest.RunsLeft) {
 const refusal = "refused: "
 
 // tellRefused tells the other roles that a job which the lead has refused does not begin, so that their logs have it too.
-func (s *Server) tellRefused(r jobRequest) {
+func (s *deployment) tellRefused(r jobRequest) {
 	var wg sync.WaitGroup
 	for _, role := range s.plan.Roles()[1:] {
 		wg.Go(func() {
@@ -79,19 +80,16 @@ func (s *Server) tellRefused(r jobRequest) {
 }
 
 // toldRefused writes down that the lead has refused a job, and why as far as this server sees a reason itself.
-func (s *Server) toldRefused(_ context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) toldRefused(_ context.Context, peer string, req []byte) ([]byte, error) {
 	lead := s.plan.Manifest.Parties[0]
 	if peer != lead {
 		return nil, fmt.Errorf("refusals are told by %s, not by %q", lead, peer)
 	}
-	r, err := decode[jobRequest](req)
+	r, err := control.Decode[jobRequest](req)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.samePlan(r.Plan); err != nil {
-		return nil, err
-	}
-	if len(r.Opener) > 256 || !slices.Contains([]string{"session", "setup", "material"}, r.Purpose) || r.ID > maxID {
+	if len(r.Opener) > 256 || !slices.Contains([]string{"session", "setup", "material"}, r.Purpose) || r.ID > control.MaxID {
 		return nil, errors.New("malformed request")
 	}
 	reason := fmt.Sprintf("refused by %s, whose log says why", lead)
@@ -106,7 +104,7 @@ func (s *Server) toldRefused(_ context.Context, peer string, req []byte) ([]byte
 }
 
 // elsewhere writes down that another role has refused a job that this one leads. Its words are not taken into the log.
-func (s *Server) elsewhere(r jobRequest, err error) error {
+func (s *deployment) elsewhere(r jobRequest, err error) error {
 	var remote *grpcnet.RemoteError
 	if err == nil || !errors.As(err, &remote) || !strings.HasPrefix(remote.Msg, refusal) {
 		return err

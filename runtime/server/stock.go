@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/control"
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 	"smpcc/runtime/message"
@@ -25,10 +26,8 @@ const maxBatch = 16
 // maxGenerate bounds one request to generate.
 const maxGenerate = 1 << 16
 
-const keyBytes = 32
-
 // incoming returns the bytes that come from each role in the exchanges of the offline phase, and their sum.
-func (s *Server) incoming() (rounds [][]int, total int) {
+func (s *deployment) incoming() (rounds [][]int, total int) {
 	rounds = engine.Incoming(s.plan, s.role, plan.Offline)
 	for _, r := range rounds {
 		for _, n := range r {
@@ -39,7 +38,7 @@ func (s *Server) incoming() (rounds [][]int, total int) {
 }
 
 // openStore opens the store for the current setup; the server's mutex is held.
-func (s *Server) openStore() error {
+func (s *deployment) openStore() error {
 	if s.role == s.plan.NumParties() {
 		return nil
 	}
@@ -54,7 +53,7 @@ func (s *Server) openStore() error {
 }
 
 // otherMaterial returns what material of other plans takes, which counts in the limit.
-func (s *Server) otherMaterial() int64 {
+func (s *deployment) otherMaterial() int64 {
 	mine, err := bytesOf(filepath.Join(s.cfg.State, materialFolder, planMark(s.digest)))
 	if err != nil {
 		return 0
@@ -63,14 +62,14 @@ func (s *Server) otherMaterial() int64 {
 }
 
 // stock returns the store, nil before the first setup.
-func (s *Server) stock() *material.Store {
+func (s *deployment) stock() *material.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.store
 }
 
 // makeMaterial is the body of a material job.
-func (s *Server) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
+func (s *deployment) makeMaterial(ctx context.Context, j *job, model *engine.Model, t engine.Streamer) error {
 	if s.role == s.plan.NumParties() {
 		rounds := s.plan.Programs[s.role].Offline
 		for i := range uint64(j.count) {
@@ -166,7 +165,7 @@ func (t *stored) Exchange(_ context.Context, _ plan.Phase, _ int, out [][]byte, 
 }
 
 // takeStock returns the streams and the offline messages of a session whose material was stored.
-func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
+func (s *deployment) takeStock(j *job) (engine.Streams, engine.Transport, error) {
 	k, err := material.KeyOf(j.record[:keyBytes])
 	if err != nil {
 		return nil, nil, err
@@ -178,7 +177,7 @@ func (s *Server) takeStock(j *job) (engine.Streams, engine.Transport, error) {
 }
 
 // generate makes material for n more sessions; the lead calls it.
-func (s *Server) generate(ctx context.Context, n int) error {
+func (s *deployment) generate(ctx context.Context, n int) error {
 	s.dealing.Lock()
 	defer s.dealing.Unlock()
 	for n > 0 {
@@ -216,7 +215,7 @@ func (s *Server) generate(ctx context.Context, n int) error {
 }
 
 // refill keeps the store between its marks while the server runs.
-func (s *Server) refill() {
+func (s *deployment) refill() {
 	low, high := s.cfg.Material.Low, s.cfg.Material.High
 	if s.role != 0 || low == 0 {
 		return
@@ -256,28 +255,23 @@ func (s *Server) refill() {
 }
 
 // stockNow counts the material that is left.
-func (s *Server) stockNow() material.Stock {
+func (s *deployment) stockNow() control.Stock {
 	st := s.stock()
 	if st == nil {
-		return material.Stock{Limit: s.cfg.disk}
+		return control.Stock{Limit: s.cfg.disk}
 	}
-	return st.StockOf(s.stocked.Floor(), s.stocked.Free)
-}
-
-// A generateRequest asks for material.
-type generateRequest struct {
-	Sessions int `json:"sessions"`
+	return control.Stock(st.StockOf(s.stocked.Floor(), s.stocked.Free))
 }
 
 // generateHandler makes material at the word of an operator or client.
-func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
+func (s *deployment) generateHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
 	if !s.mayOrder(peer) {
 		return nil, fmt.Errorf("%q may not have material made: it is neither %s nor in material_clients of its configuration", peer, s.name)
 	}
 	if s.role != 0 {
 		return nil, fmt.Errorf("material is made at the word of %s", s.plan.Manifest.Parties[0])
 	}
-	r, err := decode[generateRequest](req)
+	r, err := control.Decode[control.GenerateRequest](req)
 	if err != nil {
 		return nil, err
 	}
@@ -291,7 +285,7 @@ func (s *Server) generateHandler(ctx context.Context, peer string, req []byte) (
 }
 
 // stockHandler tells how much material is stored here.
-func (s *Server) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
+func (s *deployment) stockHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
 	if !s.isKnown(peer) {
 		return nil, fmt.Errorf("%q is neither a role of the plan nor a client of %s", peer, s.name)
 	}

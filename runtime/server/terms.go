@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
 )
@@ -28,7 +26,7 @@ type terms struct {
 }
 
 // termsNow refuses if this owner's policy is no longer the one that the plan was compiled under, or its weights file no longer what is committed to.
-func (s *Server) termsNow() error {
+func (s *deployment) termsNow() error {
 	s.terms.mu.Lock()
 	defer s.terms.mu.Unlock()
 	if s.cfg.Policy != "" {
@@ -57,7 +55,7 @@ func (s *Server) termsNow() error {
 }
 
 // bindWeights compares this owner's weights with its commitment, if it has one, and refuses a plan that other owners' policies want bound to others.
-func (s *Server) bindWeights() error {
+func (s *deployment) bindWeights() error {
 	s.terms.mu.Lock()
 	defer s.terms.mu.Unlock()
 	if s.ownsWeights() && s.cfg.Opening != "" && s.cfg.CheckWeights != nil {
@@ -74,7 +72,7 @@ func (s *Server) bindWeights() error {
 }
 
 // compareWeights reads the weights file and notes what it is bound by.
-func (s *Server) compareWeights() error {
+func (s *deployment) compareWeights() error {
 	info, err := os.Stat(s.cfg.Weights)
 	if err != nil {
 		return err
@@ -88,7 +86,7 @@ func (s *Server) compareWeights() error {
 }
 
 // boundFor refuses if an owner's policy wants the weights of this one bound by a commitment that they are not bound by. Servers of other owners cannot tell.
-func (s *Server) boundFor(g plan.Guard) error {
+func (s *deployment) boundFor(g plan.Guard) error {
 	switch {
 	case len(g.Models) == 0 || g.Owner == s.name || !s.ownsWeights() || slices.Contains(g.Models, s.terms.bound):
 		return nil
@@ -99,12 +97,12 @@ func (s *Server) boundFor(g plan.Guard) error {
 }
 
 // ownsWeights reports whether this party owns weights of the plan.
-func (s *Server) ownsWeights() bool {
+func (s *deployment) ownsWeights() bool {
 	return slices.ContainsFunc(s.plan.Manifest.Weights, func(w plan.Port) bool { return w.Owner == s.name })
 }
 
 // statements reads what has been signed about the plan, anew each time: an approval may come, or be taken back.
-func (s *Server) statements() ([]attest.Statement, error) {
+func (s *deployment) statements() ([]attest.Statement, error) {
 	file := s.cfg.Approvals
 	if file == "" && s.cfg.Plan != "" {
 		file = attest.File(s.cfg.Plan)
@@ -113,7 +111,7 @@ func (s *Server) statements() ([]attest.Statement, error) {
 }
 
 // approved refuses if too few of the keys that a policy names have approved the plan, for the weights that this server has.
-func (s *Server) approved(g plan.Guard) error {
+func (s *deployment) approved(g plan.Guard) error {
 	if len(g.Approve) == 0 {
 		return nil
 	}
@@ -152,31 +150,7 @@ func (s *Server) approved(g plan.Guard) error {
 }
 
 // countsFor reports whether an approval is for the weights that this server has, or names none of its owner.
-func (s *Server) countsFor(o *attest.Statement) bool {
+func (s *deployment) countsFor(o *attest.Statement) bool {
 	want := o.Commitment(s.name)
 	return want == "" || !s.ownsWeights() || want == s.terms.bound
-}
-
-// An approverList is approve: of a policy: a list of keys, or a mapping with at_least.
-type approverList struct {
-	Keys    []string `yaml:"keys"`
-	AtLeast int      `yaml:"at_least"`
-}
-
-// UnmarshalYAML reads either form.
-func (a *approverList) UnmarshalYAML(data []byte) error {
-	if yaml.Unmarshal(data, &a.Keys) == nil {
-		return nil
-	}
-	type mapping approverList
-	a.Keys = nil
-	return yaml.Unmarshal(data, (*mapping)(a))
-}
-
-// asked returns how many keys must approve as a plan states it: 0 stands for one.
-func (a *approverList) asked() int {
-	if a.AtLeast == 1 {
-		return 0
-	}
-	return a.AtLeast
 }

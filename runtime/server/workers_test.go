@@ -7,14 +7,14 @@ import (
 	"time"
 
 	"smpcc/runtime/client"
+	"smpcc/runtime/control"
 	"smpcc/runtime/keys"
-	"smpcc/runtime/server"
 )
 
 // A crew is several workers of each role, all of them processes on loopback.
 type crew struct {
 	workers []*fleet
-	cfg     server.Config // of a client
+	cfg     control.Config // of a client
 }
 
 // newCrew prepares n workers. Each has the keys and the plan of the first, and a state of its own.
@@ -34,14 +34,14 @@ func newCrew(t *testing.T, m *model, n int) *crew {
 			f.extra[r] = "workers: " + digit(n) + "\nworker: " + digit(w) + "\n"
 		}
 	}
-	c.cfg = server.Config{Servers: base, Workers: n, ActsFor: []string{"p1"}, Timeout: "5s", TLS: keys.DevFiles(c.workers[0].keys, "p1-client")}
+	c.cfg = control.Config{Servers: base, Workers: n, ActsFor: []string{"p1"}, Timeout: "5s", TLS: keys.DevFiles(c.workers[0].keys, "p1-client")}
 	return c
 }
 
 // ready waits until a role of a worker answers.
 func (c *crew) ready(t *testing.T, worker int, roles ...string) {
 	t.Helper()
-	cl, err := server.NewClient(c.cfg.ForWorker(worker), c.workers[worker].m.plan)
+	cl, err := control.NewClient(c.cfg.ForWorker(worker), c.workers[worker].m.plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestWorkersPairByNumber(t *testing.T) {
 	f := c.workers[1]
 	f.listens["p1"] = strings.ReplaceAll(c.cfg.Servers["p1"], "{worker}", "0")
 	f.start("p1")
-	wrong, err := server.NewClient(&c.cfg, m.plan)
+	wrong, err := control.NewClient(&c.cfg, m.plan)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestWorkersAgree(t *testing.T) {
 	f.extra["p1"] = "workers: 3\nworker: 1\n"
 	f.startAll()
 	c.ready(t, 1, m.plan.Roles()...)
-	cl, err := server.NewClient(c.cfg.ForWorker(1), m.plan)
+	cl, err := control.NewClient(c.cfg.ForWorker(1), m.plan)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,132 @@
+package audit
+
+import (
+	_ "embed" // the page's template, style and script
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"smpcc/backend/audit/draw"
+	"smpcc/backend/plan"
+)
+
+//go:embed page/page.html
+var pageTemplate string
+
+//go:embed page/page.css
+var pageStyle string
+
+//go:embed page/page.js
+var pageScript string
+
+// A pageRole is a role with its colour.
+type pageRole struct{ Name, Class, What string }
+
+// A pageLearn is what one group of receivers learns.
+type pageLearn struct {
+	Learned
+	Receivers string
+}
+
+type page struct {
+	*Report
+	Style  template.CSS
+	Script template.JS
+	Policy string // content security policy
+	Roles  []pageRole
+	*draw.Picture
+	Data        []draw.Node
+	Paths       [][]int
+	InputFlows  []pageFlow
+	WeightFlows []pageFlow
+	LearnGroups []pageLearn
+	Colliding   string
+	BoxW, BoxH  float64
+}
+
+// A pageFlow is a flow with its number.
+type pageFlow struct {
+	Flow
+	Index int
+	Steps string
+}
+
+var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
+	"close": func(p *page, output string) string {
+		for _, x := range p.Accuracy {
+			if x.Output == output {
+				return x.Words
+			}
+		}
+		return ""
+	},
+	"join":  func(s []string) string { return strings.Join(s, ", ") },
+	"bytes": plan.Bytes,
+	"num":   func(x float64) string { return fmt.Sprintf("%g", x) },
+	"sub":   func(a, b float64) float64 { return a - b },
+	"add":   func(a, b float64) float64 { return a + b },
+	"lines": func(g Guard) []string { return g.sentences() },
+	"short": func(s string) string { return s[:min(len(s), 16)] },
+}).Parse(pageTemplate))
+
+// writeHTML writes the audit as one page that loads nothing from elsewhere: its content security policy forbids it, and names
+// its own style and script by hash, so that nothing that a plan says can run.
+func writeHTML(w io.Writer, a *Report) error {
+	pg := &page{Report: a, Style: template.CSS(pageStyle), Script: template.JS(pageScript), BoxW: draw.BoxWidth, BoxH: draw.BoxHeight}
+	pg.Policy = "default-src 'none'; style-src " + hashOf(pageStyle) + "; script-src " + hashOf(pageScript) + "; base-uri 'none'; form-action 'none'"
+	class := map[string]string{}
+	for i, r := range a.Parties {
+		class[r] = draw.Class(i)
+		var what []string
+		for _, x := range a.Provides {
+			if x.Owner == r && !slices.Contains(what, x.Kind+"s") {
+				what = append(what, x.Kind+"s")
+			}
+		}
+		text := "computes, provides nothing"
+		if len(what) > 0 {
+			text = "computes, provides " + strings.Join(what, " and ")
+		}
+		pg.Roles = append(pg.Roles, pageRole{r, class[r], text})
+	}
+	pg.Roles = append(pg.Roles, pageRole{a.Dealer, "dealer", "deals correlated randomness, sees no data"})
+	f := a.graph.Main()
+	nodes, err := draw.Nodes(f, a.plan)
+	if err != nil {
+		return err
+	}
+	pg.Picture = draw.New(f, nodes, a.Parties)
+	pg.Data = nodes
+	for i, w := range a.Flows {
+		var ids []int
+		var steps []string
+		for _, s := range w.Path {
+			ids = append(ids, s.Value)
+			if n := len(steps); n == 0 || steps[n-1] != s.Op {
+				steps = append(steps, s.Op)
+			}
+		}
+		pg.Paths = append(pg.Paths, ids)
+		x := pageFlow{w, i, strings.Join(steps, " → ")}
+		if w.Kind == "input" {
+			pg.InputFlows = append(pg.InputFlows, x)
+		} else {
+			pg.WeightFlows = append(pg.WeightFlows, x)
+		}
+	}
+	for i, o := range a.Learns {
+		who, told := []string{o.Receiver}, false
+		for k, x := range a.Learns {
+			if k != i && x.Output == o.Output && slices.Equal(x.Because, o.Because) {
+				told = told || k < i
+				who = append(who, x.Receiver)
+			}
+		}
+		if !told {
+			pg.LearnGroups = append(pg.LearnGroups, pageLearn{o, strings.Join(who, ", ")})
+		}
+	}
+	return page1.Execute(w, pg)
+}
