@@ -35,20 +35,32 @@ func (s *deployment) entry(r jobRequest, decision, reason string) attest.Event {
 		}
 		e.Left = s.runsLeft()
 	}
-	asks := false
+	s.whoApproved(&e)
+	return e
+}
+
+// whoApproved notes which of the keys that policies name have approved the plan, and which have taken that back.
+func (s *deployment) whoApproved(e *attest.Event) {
+	var keys []string
 	for _, g := range s.plan.Manifest.Guards {
-		asks = asks || len(g.Approve) > 0
+		keys = append(keys, g.Approve...)
 	}
-	if list, err := s.statements(); asks && err == nil {
-		for _, x := range attest.Last(list, s.planHex()) {
-			if x.Purpose == attest.Revocation {
-				e.Revoked = append(e.Revoked, x.Key)
-			} else {
-				e.Approvals = append(e.Approvals, x.Key)
-			}
+	if len(keys) == 0 {
+		return
+	}
+	list, err := s.statements()
+	if err != nil {
+		return // the session is refused for it
+	}
+	for _, x := range attest.Last(list, s.planHex()) {
+		switch {
+		case !slices.Contains(keys, x.Key):
+		case x.Purpose == attest.Revocation:
+			e.Revoked = append(e.Revoked, x.Key)
+		default:
+			e.Approvals = append(e.Approvals, x.Key)
 		}
 	}
-	return e
 }
 
 // runsLeft returns what policies allow still.
