@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"smpcc/backend"
 	"smpcc/backend/plan"
 	"smpcc/frontend/dsl"
 	"smpcc/frontend/onnx"
@@ -60,6 +59,11 @@ type Options struct {
 	Samples     []map[string]*ir.Tensor       // sample inputs for calibration
 	Skip        []string                      // passes to leave out
 	Observe     func(pass string, m *ir.Module)
+
+	// A compilation without data, from a plan: its recipe, what it says of its outputs, and of policies whose files are not there.
+	recipe   *plan.Recipe
+	accuracy []plan.Accuracy
+	stated   map[string]passes.StatedPolicy
 }
 
 // A Compilation is a plan and what the compiler knows besides.
@@ -159,13 +163,11 @@ func inProgram(path string, err error) error {
 // CompileModule compiles a graph-level module, which it changes. ownReveals says that the module's own reveals are the
 // default policy, as for programs, which the parties have read; otherwise p1 receives everything and nobody else anything.
 func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, error) {
-	if opt.FracBits == 0 {
-		opt.FracBits = DefaultFracBits
-	}
+	opt = opt.withDefaults()
 	if opt.FracBits < 1 || opt.FracBits > 28 {
 		return nil, usage("--frac-bits %d is out of range 1..28", opt.FracBits)
 	}
-	if p := opt.Precision; p != 0 && !(p >= 1e-5 && p <= 0.1) {
+	if p := opt.Precision; !(p >= 1e-5 && p <= 0.1) {
 		return nil, usage("--precision %g is out of range 1e-5..0.1", p)
 	}
 	for _, t := range append([]passes.Tolerance{opt.Tolerance}, slices.Collect(maps.Values(opt.Outputs))...) {
@@ -194,13 +196,12 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip, Stated: opt.stated}
+	if r := opt.recipe; r != nil {
+		popt.Taken = &passes.Taken{Weights: r.Weights, Samples: r.Samples, Attempt: r.Attempt, Bounds: taken(r.Bounds), Columns: taken(r.Columns), Zeros: r.Zeros}
+	}
 	for _, file := range opt.Policies {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		p, err := policy.Parse(file, data)
+		p, err := readPolicy(file)
 		if err != nil {
 			return nil, err
 		}
@@ -218,35 +219,13 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 			return nil, usage("--exact %s: there is no output of reals of that name", name)
 		}
 	}
-	elems := map[string]string{}
-	for _, v := range m.Main().Reveals() {
-		elems["reveal "+v.Attrs.Str("name")] = v.Type.Elem.String()
-	}
 	c.Graph = m.Clone()
 	relocate(c.Graph)
-	graph := c.Graph.String()
 	if opt.Observe != nil {
 		opt.Observe("input", m)
 	}
 	popt.Observe = opt.Observe
-	var err error
-	if c.Numbers, err = passes.Run(m, popt); err != nil {
-		return nil, err
-	}
-	c.notes(m, popt, opt.ColumnNames)
-	relocate(m)
-	fixed := m.String()
-	if err := backend.AssignForms(m); err != nil {
-		return nil, err
-	}
-	choices, err := backend.Select(m, backend.Network(opt.Net))
-	if err != nil {
-		return nil, err
-	}
-	if opt.Observe != nil {
-		opt.Observe("form", m)
-	}
-	p, err := backend.Emit(m, backend.Options{Choices: choices, Compiler: "smpcc " + Version, FracBits: c.Numbers.FracBits, Precision: c.Numbers.Precision, Accuracy: accuracy(c.Numbers), Graph: graph, Fixed: fixed, Elems: elems})
+	p, err := c.lower(m, &opt, popt, ownReveals)
 	if err != nil {
 		return nil, err
 	}
@@ -264,6 +243,15 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	return c, nil
+}
+
+// readPolicy reads an owner's policy.
+func readPolicy(file string) (*policy.Policy, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(file, data)
 }
 
 // accuracy says of each output what the passes know of it.

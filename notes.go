@@ -11,6 +11,10 @@ import (
 
 // notes says which ranges are not proved, and what would make them so. columns has names of inputs' columns.
 func (c *Compilation) notes(m *ir.Module, opt *passes.Options, columns map[string][]string) {
+	if c.Lowered() {
+		c.Notes = append(c.Notes, "the source is fixed point itself: its ranges are what it states, proved by nobody, and nothing is compared with reals")
+		return
+	}
 	count := map[ir.Origin]int{}
 	var first *ir.Value // assumed, though nothing that it is computed from is
 	for _, v := range m.Main().Body {

@@ -287,6 +287,7 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 		t.Errorf("critical path of %d rounds, plan of %d, in\n%s", rounds, c.Plan.Cost().Phases[plan.Online].Rounds, graph)
 	}
 	checkMasks(t, c.Plan)
+	rechecks(t, c.Plan)
 	for _, l := range []string{"graph", "fixed", "share"} {
 		level(t, c.Plan, l)
 	}

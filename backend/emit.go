@@ -22,6 +22,7 @@ type Options struct {
 	Fixed     string            // IR text at fixed level
 	Choices   []plan.Choice     // what Select chose
 	Accuracy  []plan.Accuracy   // of the outputs
+	Recipe    plan.Recipe       // what the plan was compiled with
 	Precision float64           // asked of approximated functions
 	Elems     map[string]string // element kind of inputs and outputs as the user declared them, by name
 }
@@ -69,9 +70,12 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 	src := sha256.Sum256([]byte(opt.Graph))
 	m = plan.Manifest{
 		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer,
-		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision,
+		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
 		Policies: slices.Clone(mod.Policies), Allowed: slices.Clone(mod.Allowed), Guards: slices.Clone(mod.Guards),
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: mod.String()}},
+	}
+	if opt.Fixed == "" { // written at a level behind it
+		m.Dumps = append(m.Dumps[:1], m.Dumps[2:]...)
 	}
 	port := func(v *ir.Value, t ir.Type) plan.Port {
 		bits := t.Bits

@@ -42,10 +42,10 @@ func affineOf(r *rewriter, x *ir.Value) *affine {
 func oneOwner(values ...*ir.Value) bool {
 	owner := ""
 	for _, v := range values {
-		if v == nil || v.Op != ir.OpWeight {
+		if v == nil || weightOf(v) == nil {
 			continue
 		}
-		o := v.Attrs.Str("owner")
+		o := weightOf(v).Attrs.Str("owner")
 		if owner != "" && o != owner {
 			return false
 		}
@@ -80,7 +80,7 @@ func scaleInput(r *rewriter, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 		return nil, nil
 	}
 	f := affineOf(r, x)
-	if f == nil || v.Op == ir.OpMul && f.a == nil && f.o == nil || v.Op == ir.OpDiv && !invertible(known(r.m, s)) || !oneOwner(f.a, f.o, s) {
+	if f == nil || v.Op == ir.OpMul && f.a == nil && f.o == nil || v.Op == ir.OpDiv && !r.notes.invertible(known(r.m, s)) || !oneOwner(f.a, f.o, s) {
 		return nil, nil
 	}
 	if v.Op == ir.OpDiv {

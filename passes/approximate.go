@@ -86,6 +86,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		return limit(e, opt.FracBits)
 	}
 	visible, revealed := shown(m, opt), bare(m.Main())
+	derived, asked := newTaint(visible, opt), map[*ir.Value]interval{}
 	return rebuild(m, func(nf *ir.Func, v *ir.Value, args []*ir.Value) (y *ir.Value, err error) {
 		known := func(x *ir.Value) interval {
 			for ; done < len(nf.Body); done++ {
@@ -100,8 +101,24 @@ func approximate(m *ir.Module, opt *Options) error {
 				}
 				iv.lo, iv.hi = max(iv.lo, -lim), min(iv.hi, lim)
 				seen[n] = iv
+				derived.see(n)
 			}
 			return seen[x]
+		}
+		take := func(x *ir.Value) interval { // what is fitted to it becomes public
+			iv := known(x)
+			if !derived.from[x] || opt.notes == nil {
+				return iv
+			}
+			out, ok := asked[x]
+			if !ok {
+				out = opt.notes.bound(x, iv)
+				asked[x] = out
+			}
+			if opt.notes.replay {
+				seen[x] = out
+			}
+			return out
 		}
 		for i, a := range args {
 			iv := known(a)
@@ -109,7 +126,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: known, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: len(opt.Samples) == 0 && !opt.wide}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
@@ -117,8 +134,10 @@ func approximate(m *ir.Module, opt *Options) error {
 		} else if v.Op == ir.OpFormat {
 			defer func() { opt.encoded.stated(v, y) }()
 		}
-		if err := domain(v, args, known, opt); err != nil {
-			return nil, err
+		if opt.Taken == nil { // with data, this was found to hold
+			if err := domain(v, args, known, opt); err != nil {
+				return nil, err
+			}
 		}
 		switch {
 		case v.Op == ir.OpReveal && v.Args[0].Type.Elem == ir.Real && slices.Contains(opt.Exact, v.Attrs.Str("name")):
@@ -131,7 +150,7 @@ func approximate(m *ir.Module, opt *Options) error {
 			return a.quotient(args[0], args[1]), nil
 		case v.Op == ir.OpMax && v.Type.Elem == ir.Real:
 			for i, c := range args { // a bound that no fraction bits tell from zero
-				if k, ok := uniform(c); ok && k < math.Ldexp(1, -mostFraction-1) && known(args[1-i]).lo >= max(k, 0)-math.Ldexp(1, -mostFraction-1) && args[1-i].Type.Shape.Equal(v.Type.Shape) {
+				if k, ok := uniform(c); ok && k < math.Ldexp(1, -mostFraction-1) && take(args[1-i]).lo >= max(k, 0)-math.Ldexp(1, -mostFraction-1) && args[1-i].Type.Shape.Equal(v.Type.Shape) {
 					return args[1-i], nil
 				}
 			}

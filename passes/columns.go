@@ -42,7 +42,7 @@ func columns(m *ir.Module, opt *Options) error {
 		if h := hullOf(list); h.from != ir.Proved {
 			attrs = append(attrs, ir.S("origin", h.from.String()))
 		}
-		if !uneven || !takenUp(m, v, readers) {
+		if !uneven || !takenUp(m, v, readers, opt.notes) {
 			return nf.Emit(v.Pos, v.Op, attrs)
 		}
 		z, err := nf.Emit(v.Pos, v.Op, append(attrs, ir.Dims("shift", shift)))
@@ -59,7 +59,7 @@ func columns(m *ir.Module, opt *Options) error {
 
 // takenUp reports whether everything that reads x scales it by weights, or multiplies it as rows by a matrix of weights, so that a factor of
 // its columns costs nothing.
-func takenUp(m *ir.Module, x *ir.Value, readers map[*ir.Value][]*ir.Value) bool {
+func takenUp(m *ir.Module, x *ir.Value, readers map[*ir.Value][]*ir.Value, notes *notebook) bool {
 	for _, v := range readers[x] {
 		ok := false
 		switch v.Op {
@@ -72,9 +72,9 @@ func takenUp(m *ir.Module, x *ir.Value, readers map[*ir.Value][]*ir.Value) bool 
 			}
 			ok = c != x && known(m, c) != nil && alongLast(c.Type.Shape, x.Type.Shape)
 			if v.Op == ir.OpAdd || v.Op == ir.OpSub {
-				ok = ok && takenUp(m, v, readers)
+				ok = ok && takenUp(m, v, readers, notes)
 			} else if v.Op == ir.OpDiv {
-				ok = ok && invertible(known(m, c))
+				ok = ok && notes.invertible(known(m, c))
 			}
 		case ir.OpBatchNorm:
 			ok = v.Args[0] == x && len(x.Type.Shape) == 2 && known(m, v.Args[1]) != nil && known(m, v.Args[4]) != nil
@@ -108,11 +108,22 @@ func tableColumns(v *ir.Value, opt *Options) []interval {
 	if v.Op != ir.OpInput || v.Type.Elem != ir.Real || len(s) == 0 || s[len(s)-1] == 0 {
 		return nil
 	}
-	k := s[len(s)-1]
 	declared := v.Attrs.Ints("columns")
 	if v.Attrs.Has("bounds") && declared == nil {
 		return nil // known already
 	}
+	whole := v.Attrs.Has("lo") && v.Attrs.Has("hi")
+	if opt.notes != nil && opt.samples() > 0 && !whole && !opt.silent(v.Attrs.Str("owner")) {
+		return opt.notes.tableColumns(v, opt)
+	}
+	return shownColumns(v, opt)
+}
+
+// shownColumns returns the ranges of an input's columns, declared or from samples, if they are known one by one, else nil.
+func shownColumns(v *ir.Value, opt *Options) []interval {
+	s := v.Type.Shape
+	k := s[len(s)-1]
+	declared := v.Attrs.Ints("columns")
 	whole := v.Attrs.Has("lo") && v.Attrs.Has("hi")
 	var table [][]float64
 	if !whole && !opt.silent(v.Attrs.Str("owner")) {

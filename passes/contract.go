@@ -75,6 +75,7 @@ type Numbers struct {
 	Precision float64 // asked of approximated functions
 	Wide      bool    // some bounds fit no ring: those values are assumed to be smaller
 	Outputs   []Output
+	Taken     Taken  // from weights and samples
 	Undefined string // where the graph has no exact value for some inputs in their ranges, "" if none was found
 
 	proof *proof // of the outputs' errors
@@ -92,6 +93,34 @@ type attempt struct {
 var attempts = []attempt{
 	{frac: 0, eps: 1}, {frac: 1, eps: 0.7, light: true}, {frac: 1, eps: 0.5}, {frac: 2, eps: 0.25}, {frac: 4, eps: 0.1}, {frac: 6, eps: 0.05}, {frac: 8, eps: 0.05}, {frac: 10, eps: 0.05}, {frac: 12, eps: 0.05},
 	{frac: 0, eps: 1, wide: true}, {frac: 1, eps: 0.7, wide: true, light: true}, {frac: 1, eps: 0.5, wide: true}, {frac: 2, eps: 0.25, wide: true}, {frac: 4, eps: 0.1, wide: true},
+}
+
+// options returns what passes are run with for an attempt.
+func (a attempt) options(opt *Options) Options {
+	o := *opt
+	o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1 && !a.light, a.frac >= 4
+	if o.Precision <= 0 {
+		o.Precision = DefaultPrecision
+	}
+	if a.eps < 1 { // what was asked for did not do
+		o.Precision = min(o.Precision, DefaultPrecision)
+	}
+	o.Precision, o.notes = max(o.Precision*a.eps, 1e-5), opt.notes.fork()
+	return o
+}
+
+// resettle runs the passes that deal with numbers as they were run when another compilation chose formats with data. What it found of outputs is not found again.
+func resettle(m *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
+	i := opt.Taken.Attempt
+	if i < 0 || i >= len(attempts) {
+		return nil, errNotebook
+	}
+	o := attempts[i].options(opt)
+	o.encoded = newEncodings()
+	if err := run(m, &o); err != nil {
+		return nil, err
+	}
+	return &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: attempts[i].wide, Taken: *opt.Taken}, o.notes.done()
 }
 
 // mostUsed is the part of a tolerance that runs may use: what they leave is for inputs that were not drawn.
@@ -154,7 +183,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 	take := func(c *choice) (*Numbers, error) {
 		if opt.Observe != nil { // show what was chosen
 			o := c.opt
-			o.Observe, c.m = opt.Observe, m.Clone()
+			o.Observe, c.m, o.notes = opt.Observe, m.Clone(), opt.notes.fork()
 			if err := run(c.m, &o); err != nil {
 				return nil, err
 			}
@@ -162,22 +191,15 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		}
 		*m = *c.m
 		c.numbers.publish(opt)
+		c.numbers.Taken = c.opt.notes.taken
 		c.numbers.Undefined = check.undefined
 		return c.numbers, nil
 	}
-	for _, a := range attempts {
+	for i, a := range attempts {
 		if a.wide && a.frac > mostWide {
 			break
 		}
-		o := *opt
-		o.FracBits, o.wide, o.fine, o.closely = opt.FracBits+a.frac, a.wide, a.frac >= 1 && !a.light, a.frac >= 4
-		if o.Precision <= 0 {
-			o.Precision = DefaultPrecision
-		}
-		if a.eps < 1 { // what was asked for did not do
-			o.Precision = min(o.Precision, DefaultPrecision)
-		}
-		o.Precision = max(o.Precision*a.eps, 1e-5)
+		o := a.options(opt)
 		if o.FracBits > mostFracBits && a.frac > 0 {
 			continue
 		}
@@ -201,6 +223,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if err != nil {
 			return nil, err
 		}
+		o.notes.taken.Attempt = i
 		c := &choice{o, try, n}
 		if bad == nil {
 			return take(c)

@@ -51,11 +51,11 @@ func (f *folder) put(at *ir.Value, op ir.Op, attrs ir.Attrs, args ...*ir.Value) 
 		if data[i] = known(f.m, a); data[i] == nil {
 			return emit()
 		}
-		if a.Op == ir.OpWeight {
-			if weight != nil && weight.Attrs.Str("owner") != a.Attrs.Str("owner") {
+		if w := weightOf(a); w != nil {
+			if weight != nil && weight.Attrs.Str("owner") != w.Attrs.Str("owner") {
 				return emit()
 			}
-			weight = a
+			weight = w
 		}
 	}
 	v := &ir.Value{Op: op, Attrs: attrs, Args: args, Pos: at.Pos}
@@ -72,6 +72,17 @@ func (f *folder) put(at *ir.Value, op ir.Op, attrs ir.Attrs, args ...*ir.Value) 
 	}
 	name := unusedName(f.names, weight.Attrs.Str("name")+"."+string(op))
 	return newWeight(f.m, f.nf, at, name, weight.Attrs.Str("owner"), t)
+}
+
+// weightOf returns the weight that v is, in whatever format; nil if it is none. What is computed from it is its owner's, never a constant.
+func weightOf(v *ir.Value) *ir.Value {
+	for v.Op == ir.OpFormat {
+		v = v.Args[0]
+	}
+	if v.Op == ir.OpWeight {
+		return v
+	}
+	return nil
 }
 
 // unusedName returns name, with a number behind it if it is taken, and takes it.

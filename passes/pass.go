@@ -32,6 +32,10 @@ type Options struct {
 	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
 	Observe     func(pass string, m *ir.Module)
 
+	Taken  *Taken                  // compile without data, from what another compilation took from it; nil compiles with data
+	Stated map[string]StatedPolicy // policies that are not there: what a plan says of them is taken over, unchecked; by owner
+
+	notes   *notebook  // of what is taken from data
 	encoded *encodings // of constants, for the proof of errors; nil if nobody asks
 
 	fine    bool // what is divided, and what it is divided by, keep their leading digits, however small they are
@@ -114,13 +118,26 @@ func Run(m *ir.Module, opt *Options) (n *Numbers, err error) {
 	if err := ir.Verify(m); err != nil {
 		return nil, err
 	}
+	given := weightsKnown(m)
+	if opt.Taken != nil {
+		given = opt.Taken.Weights
+		m.Weights = standIns(m, given)
+	}
+	o := *opt
+	opt = &o
+	opt.notes = newNotebook(opt.Taken)
+	opt.notes.taken.Weights, opt.notes.taken.Samples = given, opt.samples()
 	graph := m.Clone()
 	formats := slices.IndexFunc(pipeline, func(p Pass) bool { return p.Name == "approximate" })
 	r := &runner{}
 	if err := r.run(m, opt, pipeline[:formats]); err != nil {
 		return nil, err
 	}
-	return settle(m, graph, opt, func(m *ir.Module, opt *Options) error { return r.run(m, opt, pipeline[formats:]) })
+	rest := func(m *ir.Module, opt *Options) error { return r.run(m, opt, pipeline[formats:]) }
+	if opt.Taken != nil {
+		return resettle(m, opt, rest)
+	}
+	return settle(m, graph, opt, rest)
 }
 
 // A runner runs passes one after the other.

@@ -44,6 +44,10 @@ func permit(m *ir.Module, opt *Options) error {
 		if !owners[o] {
 			continue
 		}
+		if s, ok := opt.Stated[o]; ok {
+			m.Policies, m.Guards = append(m.Policies, s.Ref), append(m.Guards, s.Guards...)
+			continue
+		}
 		if policies[o] == nil && opt.Default != nil {
 			d := *opt.Default
 			d.Owner = o
@@ -67,6 +71,9 @@ func permit(m *ir.Module, opt *Options) error {
 				owner := src[0].Attrs.Str("owner")
 				if owner == to && len(v.Args[0].Type.Vis.Owners()) == 1 {
 					allow(m, policy.Allowance{Output: output, Receiver: to, Owner: owner, Rule: "own data"})
+					continue
+				}
+				if s, ok := opt.Stated[owner]; ok && s.allows(m, output, to) {
 					continue
 				}
 				var done policy.Done

@@ -55,11 +55,21 @@ func rangePass(m *ir.Module, opt *Options) error {
 	}
 	m = shown(m, opt)
 	stated := statedBounds(f)
+	derived := newTaint(m, opt)
 	var assumed []*ir.Value
 	for _, v := range f.Body {
 		if v.Type.Elem == ir.Bool {
+			derived.see(v)
 			v.Range = ir.Range{Lo: 0, Hi: 1, Origin: ir.Proved}
 			seen[v] = interval{0, 1, ir.Proved}
+			continue
+		}
+		taken := derived.see(v) && opt.notes != nil
+		if taken && opt.notes.replay {
+			v.Range = opt.notes.published(ir.Range{})
+			if seen[v] = (interval{v.Range.Lo, v.Range.Hi, v.Range.Origin}); v.Range.Origin == ir.Assumed {
+				assumed = append(assumed, v)
+			}
 			continue
 		}
 		lim := limit(v.Type.Elem, opt.FracBits)
@@ -98,7 +108,9 @@ func rangePass(m *ir.Module, opt *Options) error {
 			return errs.Err() // what is computed from it would only repeat this
 		}
 		seen[v] = iv
-		v.Range = publish(v, iv)
+		if v.Range = publish(v, iv); taken {
+			opt.notes.published(v.Range)
+		}
 		if iv.from == ir.Assumed {
 			assumed = append(assumed, v)
 		}
@@ -220,6 +232,9 @@ func shown(m *ir.Module, opt *Options) *ir.Module {
 
 // silent reports whether an owner lets neither ranges nor formats derive from its data.
 func (o *Options) silent(owner string) bool {
+	if s, ok := o.Stated[owner]; ok {
+		return s.silent()
+	}
 	for _, p := range o.Policies {
 		if p.Owner == owner {
 			return !p.Publishes()

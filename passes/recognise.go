@@ -58,7 +58,7 @@ func init() {
 }
 
 // recognise applies the table of forms bottom-up until none fits.
-func recognise(m *ir.Module, _ *Options) error { return applyRules(m, forms) }
+func recognise(m *ir.Module, opt *Options) error { return applyRules(m, forms, opt) }
 
 // negative returns -x, without two signs.
 func (r *rewriter) negative(x *ir.Value) *ir.Value {

@@ -8,13 +8,13 @@ import (
 )
 
 // rewrite applies the table of rules bottom-up until none fits: each replaces a value by a cheaper one of the same meaning.
-func rewrite(m *ir.Module, _ *Options) error { return applyRules(m, rules) }
+func rewrite(m *ir.Module, opt *Options) error { return applyRules(m, rules, opt) }
 
 // applyRules applies a table of rules bottom-up until none fits.
-func applyRules(m *ir.Module, rules []rule) error {
+func applyRules(m *ir.Module, rules []rule, opt *Options) error {
 	const rounds = 32 // each round shortens a chain; real graphs settle in three or four
 	for range rounds {
-		r := &rewriter{m: m, uses: m.Main().Uses(), names: map[string]bool{}, origin: map[*ir.Value]*ir.Value{}}
+		r := &rewriter{m: m, notes: opt.notebook(), uses: m.Main().Uses(), names: map[string]bool{}, origin: map[*ir.Value]*ir.Value{}}
 		for n := range m.Weights {
 			r.names[n] = true
 		}
@@ -61,6 +61,7 @@ func applyRules(m *ir.Module, rules []rule) error {
 // A rewriter is one walk over the function.
 type rewriter struct {
 	m       *ir.Module
+	notes   *notebook
 	nf      *ir.Func
 	at      *ir.Value
 	uses    map[*ir.Value]int       // of values of the old function
@@ -231,8 +232,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		if p[i] = known(r.m, w); p[i] == nil {
 			return nil, nil // decompose reports it
 		}
-		if w.Op == ir.OpWeight {
-			if o := w.Attrs.Str("owner"); owner != "" && owner != o {
+		if x := weightOf(w); x != nil {
+			if o := x.Attrs.Str("owner"); owner != "" && owner != o {
 				return nil, nil
 			} else {
 				owner = o
@@ -256,8 +257,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 		}
 		base := a[1]
 		for _, w := range a[1:] {
-			if w.Op == ir.OpWeight {
-				base = w
+			if x := weightOf(w); x != nil {
+				base = x
 				break
 			}
 		}
@@ -300,7 +301,8 @@ func batchNorm(r *rewriter, v *ir.Value, a []*ir.Value) (*ir.Value, error) {
 
 // compatible reports whether owner can fold its data into w without learning anything: w is public or its own.
 func compatible(owner string, w *ir.Value) bool {
-	return w.Op == ir.OpConst || owner == "" || w.Attrs.Str("owner") == owner
+	x := weightOf(w)
+	return x == nil || owner == "" || x.Attrs.Str("owner") == owner
 }
 
 // factor moves a public scalar into the weights of the matrix product or convolution before it, or joins two factors.

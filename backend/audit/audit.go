@@ -16,7 +16,8 @@ const Version = 1
 // A Report is what an audit says of a plan.
 type Report struct {
 	PlanDigest   string    `json:"plan_digest"`
-	SourceDigest string    `json:"source_digest"`
+	GraphDigest  string    `json:"graph_digest"`
+	SourceDigest string    `json:"source_digest"` // older name of the same
 	Compiler     string    `json:"compiler"`
 	Parties      []string  `json:"parties"`
 	Dealer       string    `json:"dealer"`
@@ -45,6 +46,9 @@ type Report struct {
 	Accuracy      []Accuracy       `json:"accuracy"`
 	Inference     []Inference      `json:"inference"`
 	View          *View            `json:"view,omitempty"` // as one role sees it, if that was asked
+
+	Bound      []Bound     `json:"weights_bound"`
+	Statements []Signature `json:"statements"` // what has been signed, from beside the plan
 
 	plan  *plan.Plan
 	graph *ir.Module
@@ -109,6 +113,8 @@ type Guard struct {
 	MinBatch       int      `json:"min_batch"`
 	Expires        string   `json:"expires"`
 	Approve        []string `json:"approve"`
+	AtLeast        int      `json:"at_least"` // so many of them; 0: one
+	Models         []string `json:"models"`   // commitments to weights of others
 	RangesWithheld bool     `json:"ranges_withheld"`
 	Purpose        []string `json:"purpose"`
 	MaxBatch       int      `json:"max_batch"`
@@ -167,7 +173,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 	}
 	m := &p.Manifest
 	r := &Report{
-		Version: Version, Name: m.Name, PlanDigest: p.Digest(), SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer,
+		Version: Version, Name: m.Name, PlanDigest: p.Digest(), GraphDigest: m.Source, SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer,
 		Provides: provides(m), Learns: learns(m), Openings: openings(p), Flows: flows(g),
 		Assumed: Assumed(p), Verified: verified, Guards: []Guard{}, PublicRanges: []Range{}, Accuracy: []Accuracy{},
 		Protocol: Protocol{
@@ -185,7 +191,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 		r.Policies = append(r.Policies, Policy(x))
 	}
 	for _, x := range m.Guards {
-		r.Guards = append(r.Guards, Guard{x.Owner, x.MaxRuns, x.MinBatch, expiry(x.Expires), append([]string{}, x.Approve...), x.Silent, append([]string{}, x.Purpose...), x.MaxBatch, x.MaxRows, x.PerMonth})
+		r.Guards = append(r.Guards, Guard{x.Owner, x.MaxRuns, x.MinBatch, expiry(x.Expires), append([]string{}, x.Approve...), x.AtLeast, append([]string{}, x.Models...), x.Silent, append([]string{}, x.Purpose...), x.MaxBatch, x.MaxRows, x.PerMonth})
 	}
 	r.ranges()
 	r.costs()

@@ -422,6 +422,13 @@ func (c *comparison) terms() {
 		if g.Expires != h.Expires {
 			c.sayOf("expiry", moreIf(h.Expires == 0 || g.Expires != 0 && h.Expires > g.Expires), "%s lets it run until %s, it was %s", o, until(h.Expires), until(g.Expires))
 		}
+		if now, was := max(1, h.AtLeast), max(1, g.AtLeast); now != was && len(g.Approve) > 0 && len(h.Approve) > 0 {
+			c.sayOf("approval", moreIf(now < was), "%s wants the approval of %s, it wanted that of %s", o, approvers(h.Approve, h.AtLeast), approvers(g.Approve, g.AtLeast))
+		}
+		if !sameSet(g.Models, h.Models) {
+			more := len(h.Models) == 0 || len(g.Models) > 0 && slices.ContainsFunc(h.Models, func(k string) bool { return !slices.Contains(g.Models, k) })
+			c.sayOf("weights", moreIf(more), "%s wants weights of others bound by %s, it wanted %s", o, orAny(h.Models), orAny(g.Models))
+		}
 		if !sameSet(g.Approve, h.Approve) {
 			more := len(h.Approve) == 0 || len(g.Approve) > 0 && slices.ContainsFunc(h.Approve, func(k string) bool { return !slices.Contains(g.Approve, k) })
 			c.sayOf("approval", moreIf(more), "%s wants the approval of %s, it wanted that of %s", o, anyOf(h.Approve), anyOf(g.Approve))

@@ -61,6 +61,7 @@ var Aspects = []Aspect{
 	{"rows", "how many rows a run takes", nil},
 	{"expiry", "until when it may run", nil},
 	{"approval", "whose approval it needs", nil},
+	{"weights", "by which commitments weights of others must be bound", nil},
 	{"ranges", "whether ranges and formats derive from an owner's data", nil},
 	{"policy", "policies by their digests, and owners who have none", (*comparison).policy},
 	{"inputs", "inputs and weights: names, shapes, declared ranges", (*comparison).inputs},

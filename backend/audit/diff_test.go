@@ -118,6 +118,7 @@ func TestGate(t *testing.T) {
 		{what: "later expiry", policy: []string{"2098-12-31", "2099-12-31"}, aspect: "expiry", and: "2100-01-01"},
 		{what: "no expiry", policy: []string{"expires: 2098-12-31\n", ""}, aspect: "expiry", and: "unlimited"},
 		{what: "no approval", policy: []string{`approve: ["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]` + "\n", ""}, aspect: "approval", and: "nobody"},
+		{what: "fewer approvers", policy: []string{`approve: ["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]`, `approve: ["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="]`}, aspect: "approval", and: "AAE="},
 		{what: "another approver", policy: []string{"AAA=", "AAE="}, aspect: "approval", and: "AAE="},
 		{what: "ranges may derive from data", policy: []string{"min_batch", "public: {ranges: true, formats: true}\nmin_batch"}, aspect: "ranges", and: "true, it was false"},
 		{what: "no policy any more", noPolicy: true, aspect: "policy", and: "has no policy any more", gates: "graph"},

@@ -153,7 +153,7 @@ func writeSarif(w io.Writer, a *Report) error {
 			x.Locations = sarifAt(diag.Pos{File: file, Node: node})
 		}
 	}
-	l.Runs[0].Properties = map[string]any{"plan_digest": a.PlanDigest, "source_digest": a.SourceDigest, "compiler": a.Compiler, "security": a.Protocol.Security}
+	l.Runs[0].Properties = map[string]any{"plan_digest": a.PlanDigest, "graph_digest": a.GraphDigest, "source_digest": a.SourceDigest, "compiler": a.Compiler, "security": a.Protocol.Security}
 	return l.write(w)
 }
 

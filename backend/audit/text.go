@@ -13,7 +13,7 @@ import (
 
 // writeText writes the audit for a person: first what there is to decide, on one screen.
 func writeText(w io.Writer, a *Report) error {
-	fmt.Fprintf(w, "plan    %s\nsource  %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.SourceDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
+	fmt.Fprintf(w, "plan    %s\ngraph   %s\nby      %s\nparties %s; dealer %s\n", a.PlanDigest, a.GraphDigest, a.Compiler, strings.Join(a.Parties, ", "), a.Dealer)
 	fmt.Fprintf(w, "security against %s parties; ring up to %d bits, %d fraction bits\n", a.Protocol.Security, a.Protocol.RingBits, a.Protocol.FracBits)
 	if a.View != nil {
 		return writeView(w, a.View)
@@ -133,6 +133,7 @@ func textGuards(w io.Writer, a *Report) error {
 	for _, p := range a.Policies {
 		fmt.Fprintf(w, "  %s: %s, sha-256 %s\n", p.Owner, p.File, p.Digest)
 	}
+	writeSigned(w, a)
 	return nil
 }
 
@@ -221,12 +222,11 @@ func (g Guard) sentences() []string {
 		}
 		out = append(out, said)
 	}
-	for i, k := range g.Approve {
-		if i == 0 {
-			out = append(out, "the plan's digest is signed by "+k)
-		} else {
-			out[len(out)-1] += " or " + k
-		}
+	if len(g.Approve) > 0 {
+		out = append(out, "the plan's digest is approved by "+approvers(g.Approve, g.AtLeast))
+	}
+	if len(g.Models) > 0 {
+		out = append(out, "the weights of others are bound by "+strings.Join(g.Models, " or "))
 	}
 	if g.RangesWithheld {
 		out = append(out, "no range and no format derives from its data")

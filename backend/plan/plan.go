@@ -38,7 +38,7 @@ type Manifest struct {
 	Policies []PolicyRef `pb:"11"`
 	Allowed  []Allowance `pb:"12"`
 	Ranges   []RangeNote `pb:"13"`
-	Source   string      `pb:"14"` // sha-256 of the graph-level IR text, hex
+	Source   string      `pb:"14"` // graph digest: sha-256 of the graph-level IR text, hex
 	Dumps    []Dump      `pb:"15"` // IR text at the levels graph, fixed and share
 	Critical []string    `pb:"16"` // the nodes that the online rounds wait for, in order
 	Guards   []Guard     `pb:"17"` // what the owners' policies ask of every run; servers enforce it
@@ -46,12 +46,13 @@ type Manifest struct {
 
 	Accuracy  []Accuracy `pb:"25"` // how close each output is to the exact one
 	Precision float64    `pb:"26"` // asked of approximated functions
+	Recipe    Recipe     `pb:"27"` // what the plan was compiled with
 }
 
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
 type Accuracy struct {
 	Output  string  `pb:"1"`
-	State   string  `pb:"2"` // exact, proved or measured
+	State   string  `pb:"2"` // exact, proved, measured, or written: the source is fixed point itself
 	Atol    float64 `pb:"3"`
 	Rtol    float64 `pb:"4"`
 	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
@@ -88,6 +89,8 @@ func (a Accuracy) String() string {
 	switch {
 	case a.State == "exact":
 		return "exact"
+	case a.State == "written":
+		return fmt.Sprintf("as its text says, in fixed point; nothing is compared with reals; revealed with %d fraction bits", a.Frac)
 	case a.State == "proved":
 		return fmt.Sprintf("proved %s for every input within its range (the worst case takes %.2g of it); revealed with %d fraction bits", within, a.Used, a.Frac)
 	case a.Of > 0 && a.Differ < 0:

@@ -70,6 +70,9 @@ func (p *Plan) validateManifest() error {
 	if m.RingBits < 0 || m.RingBits > 64 || m.FracBits < 0 || m.FracBits > 62 {
 		return fmt.Errorf("ring of %d bits with %d fraction bits", m.RingBits, m.FracBits)
 	}
+	if err := m.Recipe.validate(); err != nil {
+		return err
+	}
 	list := func(what string, ports []Port, output, twice bool) error {
 		names := map[string]bool{}
 		for _, t := range ports {

@@ -79,6 +79,11 @@ basis, data, persons and retention, and a decision about each finding; with --fa
 		if err != nil {
 			return err
 		}
+		signed, err := signedBeside(p, args[0], time.Now())
+		if err != nil {
+			return err
+		}
+		r.Signed(signed)
 		if record != "" {
 			x, err := audit.ReadRecord(record, r)
 			if err != nil {

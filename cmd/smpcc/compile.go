@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smpcc"
 	"smpcc/backend/plan"
 	"smpcc/frontend/dsl"
 	"smpcc/frontend/onnx"
@@ -24,7 +25,7 @@ func compileCommand() *cobra.Command {
 		Use:   "compile MODEL|PROGRAM [-o PLAN]",
 		Short: "Compile a model or program to a plan",
 		Long: `Compile writes the plan, which all parties may read, and beside it one file of weights for each owner, which stays with
-that owner: PLAN.OWNER.weights.npz.`,
+that owner: PLAN.OWNER.weights.npz. It holds the plan's weights, and the source's own tensors where passes have made others of them.`,
 		Args: exactly(1, "one MODEL or PROGRAM"),
 	}
 	s.flags(c)
@@ -54,6 +55,12 @@ that owner: PLAN.OWNER.weights.npz.`,
 					owners[w.Owner] = map[string]*ir.Tensor{}
 				}
 				owners[w.Owner][w.Name] = t
+			}
+		}
+		for o := range owners { // source tensors too, which commitments are to
+			for _, v := range smpcc.Sources(comp.Graph, o) {
+				name := v.Attrs.Str("name")
+				owners[o][name] = comp.Graph.Weights[name]
 			}
 		}
 		var written []string

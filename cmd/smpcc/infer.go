@@ -309,7 +309,7 @@ error if anything would keep the server from working with the others.`,
 		if err != nil {
 			return err
 		}
-		cfg.ReadWeights = planWeights
+		cfg.ReadWeights, cfg.CheckWeights = planWeights, checkBound
 		w := c.OutOrStdout()
 		fmt.Fprintf(w, "ok      configuration: %s\n", config)
 		failed := 0

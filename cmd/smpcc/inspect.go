@@ -92,6 +92,9 @@ line says what that role has of the value: itself, a share, what is masked, or n
 			}
 			return usagef("--format %s: want text, dot, svg or json", format)
 		}
+		if level == "fixed" {
+			return usagef("--level fixed: the source was written at a later level; it has --level share and plan")
+		}
 		return usagef("--level %s: want graph, fixed, share or plan", level)
 	}
 	return c

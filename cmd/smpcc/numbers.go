@@ -51,13 +51,13 @@ A plan holds no weights, so its nodes stand in the order of the graph without er
 		if err != nil {
 			return err
 		}
-		if comp != nil {
+		if hasReals(comp) {
 			if err := measureNodes(args[0], p, comp, &s, c, nodes); err != nil {
 				return err
 			}
 			shareNodes(comp.Numbers.Shares(), nodes)
 		}
-		return printNodes(w, nodes, comp != nil)
+		return printNodes(w, nodes, hasReals(comp))
 	}
 	return c
 }
@@ -73,8 +73,12 @@ type nodeFormat struct {
 // nodeFormats lists the last value of each place of the source at the fixed-point level of a plan.
 func nodeFormats(path string, p *plan.Plan) ([]*nodeFormat, error) {
 	var out []*nodeFormat
+	level := "fixed"
+	if !slices.ContainsFunc(p.Manifest.Dumps, func(d plan.Dump) bool { return d.Level == level }) {
+		level = "share" // it was written so
+	}
 	for _, d := range p.Manifest.Dumps {
-		if d.Level != "fixed" {
+		if d.Level != level {
 			continue
 		}
 		m, err := text.Parse(path, []byte(d.Text))

@@ -93,7 +93,10 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		if err := errors.Join(j.run(c.Context(), bar), stop()); err != nil {
 			return err
 		}
-		if comp != nil {
+		if float && comp != nil && comp.Lowered() {
+			return usagef("--float: the text is fixed point itself; there are no reals to compare with")
+		}
+		if hasReals(comp) {
 			if j.want, err = exact.Run(comp.Graph, j.inputs); err != nil {
 				return err
 			}

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
+	"smpcc/ir"
 )
 
 func TestMain(m *testing.M) {
@@ -50,6 +52,8 @@ func TestScripts(t *testing.T) {
 			"exits":     exits,
 			"samestats": sameStats,
 			"unmask":    unmask,
+			"swap":      swapWeights,
+			"want":      wantModels,
 		},
 	})
 }
@@ -69,6 +73,26 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(ts.MkAbs("stderr.txt"), []byte(ts.ReadFile("stderr")), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs("stdout.txt"), []byte(ts.ReadFile("stdout")), 0o600))
+}
+
+// swapWeights writes a file of weights of the credit model in which named ones are a unit vector, so that the receiver of the score gets the fourth column:
+// swap FROM TO NAME...
+func swapWeights(ts *testscript.TestScript, neg bool, args []string) {
+	shapes := map[string]ir.Shape{"0.weight": {1, 30}, "0.bias": {1}, "0.weight.transpose": {30, 1}}
+	held, err := readWeights(ts.MkAbs(args[0]), shapes)
+	ts.Check(err)
+	for _, n := range args[2:] {
+		clear(held[n].F)
+		held[n].F[3] = 1
+	}
+	ts.Check(writeWeights(ts.MkAbs(args[1]), held))
+}
+
+// wantModels writes a policy that asks for the commitment on the first line of a file: want POLICY FILE TO.
+func wantModels(ts *testscript.TestScript, neg bool, args []string) {
+	commitment, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv("COMMITMENT", commitment)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(ts.ReadFile(args[0])+"models: ["+commitment+"]\n"), 0o600))
 }
 
 // unmask writes a plan whose first output is a value that is still under its mask: unmask PLAN TO.

@@ -47,9 +47,10 @@ func serverCommands() []*cobra.Command {
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("state", "Look after a server's state folder", stateGCCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),
+		group("weights", "Bind an owner to its weights, and prove which ones they were", weightsCommands()...),
 		group("plan", "Sign plans, show who has, and look after those of running servers", planCommands()...),
-		approveCommand(),
-		group("log", "Check a server's audit log", logVerifyCommand()),
+		approveCommand(), revokeCommand(),
+		group("log", "Check a server's audit log, and report what it says", logVerifyCommand(), logReportCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
 	}
 }
@@ -106,6 +107,7 @@ func serveCommand(dealer bool) *cobra.Command {
   weights: model.plan.p0.weights.npz
   clients: [p0-client]              # certificates that may open sessions, give inputs and read outputs of this party
   approvals: model.plan.sigs        # signatures on the plan's digest; by default beside the plan
+  opening: model.p0.opening         # of the commitment to the weights, which are compared with it; smpcc weights commit makes it
   timeout: 30s                      # of each exchange
   input_timeout: 10m                # how long a session waits for this party's input
   drain: 30s                        # how long to wait for running sessions when asked to stop
@@ -151,6 +153,7 @@ There is no mode without certificates and no default policy.`,
 			return fmt.Errorf("%s: plan is missing; plans: DIR serves those of a folder, and plan_clients: [NAME] takes them by smpcc plan deploy", config)
 		}
 		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
+		cfg.CheckWeights = checkBound
 		var weights [][]uint64
 		if !dealer && p != nil {
 			_, name, err := keys.Load(cfg.TLS)

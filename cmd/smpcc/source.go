@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -451,6 +453,9 @@ func notFound(path string, err error) error {
 // load compiles a model or program, or reads a plan, which verifies. The compilation is nil for plans.
 func (s *source) load(c *cobra.Command, path string, data map[string]*ir.Tensor) (*plan.Plan, *smpcc.Compilation, error) {
 	p, comp, err := s.unverified(c, path, data)
+	if err == nil {
+		expired(c.ErrOrStderr(), p, time.Now())
+	}
 	if err != nil || comp != nil { // compiling ends with verification
 		return p, comp, noType(path, err)
 	}
@@ -464,6 +469,15 @@ func noType(path string, err error) error {
 			WithHint("smpcc verify %s lists all findings; compile the source again, and report it if that does not help", path)
 	}
 	return err
+}
+
+// expired says which policies under which a plan stands have ended: it compiles and audits all the same, and no server runs it.
+func expired(w io.Writer, p *plan.Plan, now time.Time) {
+	for _, g := range p.Manifest.Guards {
+		if g.Expires != 0 && now.Unix() >= g.Expires {
+			fmt.Fprintf(w, "note: the policy of %s expired at %s: no server runs this plan\n", g.Owner, expiry(g.Expires))
+		}
+	}
 }
 
 // unverified is load for commands that also read plans which do not verify.
@@ -485,7 +499,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 	if err != nil {
 		return nil, nil, err
 	}
-	comp, err := smpcc.Compile(path, opt)
+	comp, err := compile(path, opt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,13 +15,15 @@ type Guard struct {
 	MaxRuns  int      `pb:"3"` // 0: any number
 	MinBatch int      `pb:"4"` // rows of each of the owner's inputs; 0: any
 	Expires  int64    `pb:"5"` // seconds since 1970, from when on it may not run; 0: never
-	Approve  []string `pb:"6"` // Ed25519 public keys, one of which must have signed the plan's digest; none: no approval needed
+	Approve  []string `pb:"6"` // Ed25519 public keys, some of which must have approved the plan's digest; none: no approval needed
 	Silent   bool     `pb:"7"` // no range and no format was chosen from the owner's data
 
 	Purpose  []string `pb:"20"` // what the data may be used for; nothing checks it
 	MaxBatch int      `pb:"21"` // rows of any input; 0: any
 	MaxRows  int      `pb:"22"` // of all runs together; 0: any number
 	PerMonth int      `pb:"23"` // runs in a month of the calendar; 0: any number
+	AtLeast  int      `pb:"8"`  // so many of the keys must have approved it; 0: one
+	Models   []string `pb:"9"`  // commitments to weights, one of which other owners' weights must be bound by; none: any weights
 }
 
 // Asks reports whether the guard asks anything.
@@ -29,14 +31,17 @@ func (g Guard) Asks() bool { return !g.Equal(Guard{Owner: g.Owner, Policy: g.Pol
 
 // Equal reports whether two guards ask the same under the same policy.
 func (g Guard) Equal(o Guard) bool {
-	same := slices.Equal(g.Approve, o.Approve) && slices.Equal(g.Purpose, o.Purpose)
-	g.Approve, o.Approve, g.Purpose, o.Purpose = nil, nil, nil, nil
+	same := slices.Equal(g.Approve, o.Approve) && slices.Equal(g.Purpose, o.Purpose) && slices.Equal(g.Models, o.Models)
+	g.Approve, o.Approve, g.Purpose, o.Purpose, g.Models, o.Models = nil, nil, nil, nil, nil, nil
 	return same && reflect.DeepEqual(g, o)
 }
 
 // Guard returns what the policy asks of every run.
 func (p *Policy) Guard() Guard {
-	g := Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Silent: !p.Publishes(), Purpose: p.Purpose, MaxBatch: p.MaxBatch, MaxRows: p.MaxRows, PerMonth: p.PerMonth}
+	g := Guard{Owner: p.Owner, Policy: p.Digest, MaxRuns: p.MaxRuns, MinBatch: p.MinBatch, Approve: p.Approve, Models: p.Models, Silent: !p.Publishes(), Purpose: p.Purpose, MaxBatch: p.MaxBatch, MaxRows: p.MaxRows, PerMonth: p.PerMonth}
+	if p.AtLeast > 1 { // one is what a list of keys says
+		g.AtLeast = p.AtLeast
+	}
 	if !p.Expires.IsZero() {
 		g.Expires = p.Expires.Unix()
 	}

@@ -3,9 +3,7 @@
 package policy
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"math"
@@ -55,7 +53,8 @@ const maxFile = 1 << 20
 //	runs_per_month: 100       # likewise, in a month of the calendar (UTC)
 //	expires: 2027-06-30       # the last day on which it may run (UTC), or a time
 //	public: {ranges: true, formats: true}   # may what derives from the data's magnitudes be published? false if absent
-//	approve: [ed25519:BASE64] # each plan needs the signature of one of these keys on its digest
+//	approve: [ed25519:BASE64] # each plan needs the approval of one of these keys; or {keys: [...], at_least: 2}
+//	models: [weights:HEX]     # weights of others that this data may meet, by the commitments to them; any if absent
 type Policy struct {
 	Owner    string
 	File     string // base name, or "default"
@@ -73,7 +72,9 @@ type Policy struct {
 	Expires  time.Time // zero: never
 	Ranges   bool      // ranges that derive from the data may become public
 	Formats  bool      // so may formats chosen from them
-	Approve  []string  // public keys, one of which must have signed the plan's digest
+	Approve  []string  // public keys, some of which must have approved the plan's digest
+	AtLeast  int       // so many of them
+	Models   []string  // commitments to weights, one of which those of other owners must be bound by
 
 	lines map[string]int // line of each key, for messages
 }
@@ -378,16 +379,9 @@ func Parse(name string, data []byte) (*Policy, error) {
 				}
 			})
 		case "approve":
-			for _, item := range r.list(v) {
-				k := r.text(item)
-				if b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(k, "ed25519:")); err != nil || len(b) != ed25519.PublicKeySize || !strings.HasPrefix(k, "ed25519:") {
-					r.fail(item, "%q is not a public key", k).WithHint("smpcc keys sign FILE makes a key and prints its public half, ed25519:...")
-				}
-				p.Approve = append(p.Approve, k)
-			}
-			if len(p.Approve) == 0 {
-				r.fail(v, "approve names no key").WithHint("leave approve away if no approval is wanted")
-			}
+			p.Approve, p.AtLeast = r.approvers(v)
+		case "models":
+			p.Models = r.models(v)
 		}
 	})
 	if version < 0 {
@@ -403,7 +397,7 @@ func Parse(name string, data []byte) (*Policy, error) {
 }
 
 var (
-	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "purpose", "min_batch", "max_batch", "max_rows", "max_runs", "runs_per_month", "expires", "public", "approve"}
+	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "purpose", "min_batch", "max_batch", "max_rows", "max_runs", "runs_per_month", "expires", "public", "approve", "models"}
 	ruleKeys   = []string{"output", "to", "from", "as", "max_bits", "min_rows", "min_group", "max_values", "other_plans"}
 	publicKeys = []string{"ranges", "formats"}
 )

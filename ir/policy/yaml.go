@@ -284,12 +284,16 @@ func (p *Policy) Explain() []string {
 	} else {
 		add("No range and no format may be chosen from the data: where none is declared, wide ones are assumed.")
 	}
-	switch len(p.Approve) {
-	case 0:
-	case 1:
-		add("%s: each plan's digest needs a signature by %s.", p.At("approve"), p.Approve[0])
-	default:
-		add("%s: each plan's digest needs a signature by one of %s; one suffices.", p.At("approve"), strings.Join(p.Approve, ", "))
+	switch n := len(p.Approve); {
+	case n == 1:
+		add("%s: each plan needs the approval of %s.", p.At("approve"), p.Approve[0])
+	case n > 1 && p.AtLeast <= 1:
+		add("%s: each plan needs the approval of one of %s.", p.At("approve"), strings.Join(p.Approve, ", "))
+	case n > 1:
+		add("%s: each plan needs the approval of at least %d of %s.", p.At("approve"), p.AtLeast, strings.Join(p.Approve, ", "))
+	}
+	if len(p.Models) > 0 {
+		add("%s: weights of others must be bound by %s.", p.At("models"), strings.Join(p.Models, " or "))
 	}
 	return out
 }

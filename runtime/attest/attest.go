@@ -16,7 +16,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"smpcc/runtime/disk"
 )
@@ -26,53 +25,6 @@ const maxFile = 1 << 20
 
 // keyPrefix begins a public key in text.
 const keyPrefix = "ed25519:"
-
-// Purpose says what a signature means. It is signed with the rest, so that one cannot pass for another.
-type Purpose string
-
-// The purposes.
-const (
-	Plan     Purpose = "plan"     // the signer made or compiled this plan again and stands for its digest
-	Approval Purpose = "approval" // the signer agrees that this plan runs on its data
-)
-
-// A Statement is one signature on a plan's digest.
-type Statement struct {
-	Purpose   Purpose `json:"purpose"`
-	Plan      string  `json:"plan"` // digest, hex
-	By        string  `json:"by"`   // name that the signer gives; the key decides
-	Time      string  `json:"time"` // RFC 3339, as the signer says
-	Key       string  `json:"key"`
-	Signature string  `json:"signature"`
-}
-
-// message is what is signed: a fixed first line, then the fields, quoted so that none can run into the next.
-func (s *Statement) message() []byte {
-	return fmt.Appendf(nil, "smpcc statement 1\n%q\n%q\n%q\n%q\n%q\n", s.Purpose, s.Plan, s.By, s.Time, s.Key)
-}
-
-// Verify reports whether the signature is good. It says nothing about whose key it is.
-func (s *Statement) Verify() error {
-	if s.Purpose != Plan && s.Purpose != Approval {
-		return fmt.Errorf("unknown purpose %q", s.Purpose)
-	}
-	key, err := ParseKey(s.Key)
-	if err != nil {
-		return err
-	}
-	sig, err := base64.StdEncoding.DecodeString(s.Signature)
-	if err != nil || !ed25519.Verify(key, s.message(), sig) {
-		return errors.New("the signature is wrong")
-	}
-	return nil
-}
-
-// Sign makes a statement about a plan.
-func Sign(key ed25519.PrivateKey, purpose Purpose, plan, by string, at time.Time) Statement {
-	s := Statement{Purpose: purpose, Plan: plan, By: by, Time: at.UTC().Format(time.RFC3339), Key: KeyText(key.Public().(ed25519.PublicKey))}
-	s.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(key, s.message()))
-	return s
-}
 
 // KeyText renders a public key as policies name it.
 func KeyText(k ed25519.PublicKey) string { return keyPrefix + base64.StdEncoding.EncodeToString(k) }
@@ -173,18 +125,4 @@ func Append(d disk.Disk, path string, s Statement) error {
 		_, err := w.Write(append(append(old, line...), '\n'))
 		return err
 	})
-}
-
-// Approved reports whether one of keys has approved the plan: a statement of that purpose on that digest with a good
-// signature. The name and the time in it do not matter.
-func Approved(list []Statement, plan string, keys []string) bool {
-	for i := range list {
-		s := &list[i]
-		for _, k := range keys {
-			if s.Purpose == Approval && s.Plan == plan && s.Key == k && s.Verify() == nil {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"smpcc/runtime/disk"
 )
+
+func approved(list []Statement, plan string, keys []string) bool {
+	return Approved(list, plan, keys, 0, time.Unix(1e6, 0), nil)
+}
 
 func TestStatements(t *testing.T) {
 	dir := t.TempDir()
@@ -33,7 +38,7 @@ func TestStatements(t *testing.T) {
 		t.Fatalf("own signature is refused: %v", s.Verify())
 	}
 	keys := []string{KeyText(pub)}
-	if !Approved([]Statement{s}, "abcd", keys) {
+	if !approved([]Statement{s}, "abcd", keys) {
 		t.Error("the approval does not count")
 	}
 	for name, change := range map[string]func(*Statement){
@@ -46,11 +51,11 @@ func TestStatements(t *testing.T) {
 	} {
 		c := s
 		change(&c)
-		if c != s && c.Verify() == nil || Approved([]Statement{c}, c.Plan, keys) {
+		if !reflect.DeepEqual(c, s) && (c.Verify() == nil || approved([]Statement{c}, c.Plan, keys)) {
 			t.Errorf("a statement with another %s counts", name)
 		}
 	}
-	if p := Sign(key, Plan, "abcd", "hospital", time.Unix(0, 0)); p.Verify() != nil || Approved([]Statement{p}, "abcd", keys) {
+	if p := Sign(key, Plan, "abcd", "hospital", time.Unix(0, 0)); p.Verify() != nil || approved([]Statement{p}, "abcd", keys) {
 		t.Error("a signature as author counts as approval")
 	}
 	sigs := filepath.Join(dir, "x.sigs")
@@ -62,7 +67,7 @@ func TestStatements(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if l, err := Read(sigs); err != nil || len(l) != 2 || l[1] != s {
+	if l, err := Read(sigs); err != nil || len(l) != 2 || !reflect.DeepEqual(l[1], s) {
 		t.Errorf("read %v, %v", l, err)
 	}
 	if err := os.WriteFile(sigs, []byte("junk\n"), 0o600); err != nil {

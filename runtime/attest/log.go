@@ -28,6 +28,19 @@ type Event struct {
 	Session  uint64   `json:"session,omitempty"`
 	Decision string   `json:"decision,omitempty"` // allowed or refused, done or failed
 	Reason   string   `json:"reason,omitempty"`
+
+	Client    string     `json:"client,omitempty"`    // that opened the session
+	Receivers []string   `json:"receivers,omitempty"` // parties that learn an output
+	Rows      int        `json:"rows,omitempty"`      // of the largest input
+	Left      []RunsLeft `json:"left,omitempty"`      // behind this run
+	Approvals []string   `json:"approvals,omitempty"` // keys whose approval of the plan stands
+	Revoked   []string   `json:"revoked,omitempty"`   // keys that have taken theirs back
+}
+
+// RunsLeft says how many runs an owner's policy allows still, of all plans under it.
+type RunsLeft struct {
+	Owner string `json:"owner"`
+	Runs  uint64 `json:"runs"`
 }
 
 // An Entry is one line of a log.

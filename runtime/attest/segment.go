@@ -144,6 +144,11 @@ func (l *Log) rotate() {
 // VerifyLog checks a log from its first entry, over all its files, and returns its last one. head, if not empty, is a hash noted earlier that one of the entries must
 // have; after, if not empty, is the hash of the entry before the first one that is here, whose file has been archived.
 func VerifyLog(path, head, after string) (last Entry, err error) {
+	return WalkLog(path, head, after, func(Entry) {})
+}
+
+// WalkLog is VerifyLog that shows every entry. What was shown counts for nothing if it fails.
+func WalkLog(path, head, after string, show func(Entry)) (last Entry, err error) {
 	files, err := Segments(closedForm.ReplaceAllString(path, ".log"))
 	if err != nil {
 		return last, err
@@ -160,7 +165,7 @@ func VerifyLog(path, head, after string) (last Entry, err error) {
 			from = start{entry: Entry{Hash: after}, any: true, known: true}
 		}
 		var cut bool
-		if last, cut, err = verifyFile(file, from, func(e Entry) { found = found || e.Hash == head }); err != nil {
+		if last, cut, err = verifyFile(file, from, func(e Entry) { found = found || e.Hash == head; show(e) }); err != nil {
 			return last, err
 		}
 		if cut {

@@ -149,11 +149,14 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 	case dealer != (role == p.NumParties()):
 		err = otherKind(name, dealer)
 	default:
-		s := &deployment{Server: &Server{cfg: cfg, name: name, dealer: dealer}, plan: p, role: role, digest: sha256.Sum256(p.Encode())}
+		s := &deployment{Server: &Server{cfg: cfg, name: name, dealer: dealer}, plan: p, role: role, digest: sha256.Sum256(p.Encode()), weightsFile: file.weights}
 		if file.source != control.FromConfiguration {
 			s.file = file.file
 		}
 		if err = s.approve(); err != nil {
+			break
+		}
+		if err = s.bindWeights(); err != nil {
 			break
 		}
 		unmet = s.conditions("session")

@@ -43,6 +43,7 @@ type Config struct {
 	Policies     []string `yaml:"policies,omitempty"`  // more of them, where plans were compiled under others
 	PolicyDigest string   `yaml:"policy_digest"`       // instead of policy: sha-256 of the one that was agreed
 	Approvals    string   `yaml:"approvals,omitempty"` // signatures on the plan's digest; the plan's name with .sigs
+	Opening      string   `yaml:"opening,omitempty"`   // of the commitment to this owner's weights, which they are compared with
 	Clients      []string `yaml:"clients"`             // who may open sessions, give this party's inputs and read its outputs
 	// MaterialClients may have material made, which only the server's own certificate may besides.
 	MaterialClients []string `yaml:"material_clients,omitempty"`
@@ -61,6 +62,8 @@ type Config struct {
 	CPU func() time.Duration `yaml:"-"`
 	// ReadWeights reads an owner's weights of a plan from a file, as a start does; a check of the configuration uses it. It comes from the program.
 	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
+	// CheckWeights compares a file of weights with the commitment of an opening, and returns it. It comes from the program.
+	CheckWeights func(p *plan.Plan, weights, opening, owner string) (commitment string, err error) `yaml:"-"`
 	// Now is the clock by which certificates end, the machine's if it is nil.
 	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
@@ -145,7 +148,7 @@ func ReadConfig(path string) (*Config, error) {
 	for i := range c.Policies {
 		f.Beside(&c.Policies[i])
 	}
-	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.State, &c.Policy, &c.Approvals, &c.Telemetry.Timelines)...)
+	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines)...)
 	if err := c.check(f); err != nil {
 		return nil, err
 	}

@@ -185,7 +185,7 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	if most := s.cfg.Limits.Plans; len(s.plans.list()) >= most {
 		return nil, fmt.Errorf("%s serves %d plans, which is the limit; withdraw one, or raise limits.plans", s.name, most)
 	}
-	d, err := s.newDeployment(p, nil)
+	d, err := s.newDeployment(p, nil, f.weights)
 	if err != nil {
 		return nil, err
 	}
@@ -292,6 +292,9 @@ func (s *Server) deploy(dir string, f planFile) (*deployment, error) {
 	if err := s.files().Rename(dir, home); err != nil {
 		return nil, err
 	}
+	if f.weights != "" {
+		d.keptAs(filepath.Join(home, filepath.Base(f.weights)))
+	}
 	err = s.files().SyncDir(s.plansFolder())
 	if err == nil {
 		err = d.load()
@@ -338,11 +341,16 @@ func (s *Server) redeploy(ctx context.Context, d *deployment, u *upload, f planF
 		}
 	}
 	fresh := weights != nil && !slices.EqualFunc(weights, d.ownWeights(), slices.Equal[[]uint64])
-	if fresh { // under a name of their own, so that a crash leaves the old ones or the new ones
+	if fresh {
+		if err := d.rebind(f.weights); err != nil {
+			return err
+		}
+		// under a name of their own, so that a crash leaves the old ones or the new ones
 		name := control.WeightsFile + "-" + rand.Text() + filepath.Ext(f.record.Weights)
 		if err := s.files().Rename(f.weights, filepath.Join(home, name)); err != nil {
 			return err
 		}
+		d.keptAs(filepath.Join(home, name))
 		f.record.Weights = name
 	} else {
 		f.record.Weights = old.Weights

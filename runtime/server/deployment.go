@@ -32,10 +32,13 @@ type deployment struct {
 	digest  [32]byte
 	role    int
 	weights [][]uint64
-	engine  *engine.Engine
-	gate    *room
-	fitness fitness
-	used    chan struct{} // lead only: material has been used
+	// weightsFile is where this owner's weights were read, which a commitment is compared with.
+	weightsFile string
+	engine      *engine.Engine
+	terms       terms
+	gate        *room
+	fitness     fitness
+	used        chan struct{} // lead only: material has been used
 
 	source   string         // what has the server serve it
 	file     string         // "" for the configuration's
@@ -77,8 +80,8 @@ type deployment struct {
 }
 
 // newDeployment verifies a plan and prepares to serve it, with nothing written but a refusal.
-func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, error) {
-	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, source: control.FromConfiguration, used: make(chan struct{}, 1), leaves: make(chan struct{}), settingUp: make(latch, 1),
+func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64, weightsFile string) (*deployment, error) {
+	d := &deployment{Server: s, plan: p, digest: sha256.Sum256(p.Encode()), role: slices.Index(p.Roles(), s.name), weights: weights, weightsFile: weightsFile, source: control.FromConfiguration, used: make(chan struct{}, 1), leaves: make(chan struct{}), settingUp: make(latch, 1),
 		asked: map[string][]time.Time{}, lent: map[uint64]bool{}, arrived: make(chan struct{}), jobs: map[string]*job{}, keeping: map[string][]*job{}, requests: map[requestKey]*request{}}
 	d.log = s.base.With("plan", d.plan16())
 	switch {
@@ -96,6 +99,9 @@ func (s *Server) newDeployment(p *plan.Plan, weights [][]uint64) (*deployment, e
 		return nil, d.turnedAway(fmt.Errorf("refused: the plan would not keep data private: %w; smpcc verify lists all findings", err))
 	}
 	if err := d.approve(); err != nil {
+		return nil, d.turnedAway(err)
+	}
+	if err := d.bindWeights(); err != nil {
 		return nil, d.turnedAway(err)
 	}
 	var err error

@@ -22,7 +22,9 @@ const logName = "audit.log"
 
 // conditions returns why no setup or session may begin now, nil if one may.
 func (s *deployment) conditions(purpose string) error {
-	var list []attest.Statement
+	if err := s.termsNow(); err != nil {
+		return err
+	}
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Expires != 0 && time.Now().Unix() >= g.Expires {
 			return fmt.Errorf("refused: the policy of %s expired at %s", g.Owner, time.Unix(g.Expires, 0).UTC().Format(time.RFC3339))
@@ -35,16 +37,11 @@ func (s *deployment) conditions(purpose string) error {
 				return fmt.Errorf("refused: the policy of %s allows at most %d rows a run, and input %q has shape %v", g.Owner, g.MaxBatch, t.Name, t.Shape)
 			}
 		}
-		if len(g.Approve) > 0 {
-			if list == nil {
-				var err error
-				if list, err = s.approvals(); err != nil { // anew each time: an approval may come, or be taken back
-					return err
-				}
-			}
-			if !attest.Approved(list, s.planHex(), g.Approve) {
-				return fmt.Errorf("refused: the policy of %s asks that each plan is approved by its digest, and %s has no such signature for plan %.16s; %s approves with smpcc approve PLAN --key FILE", g.Owner, s.name, s.planHex(), g.Owner)
-			}
+		if err := s.boundFor(g); err != nil {
+			return err
+		}
+		if err := s.approved(g); err != nil {
+			return err
 		}
 		if purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
 			if err := s.left(g); err != nil {
@@ -105,22 +102,22 @@ func (s *deployment) guards() error {
 // comes first: what it refuses, such as a request that is sent again, is no run. A run counts once it is begun, however it ends: its
 // outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
 // failed is waited for here, so that no number is taken up in vain.
-func (s *deployment) permit(purpose string, id uint64, use func() error) (written func() error, err error) {
-	if err := s.conditions(purpose); err != nil {
-		return nil, s.refused(purpose, id, err)
+func (s *deployment) permit(r jobRequest, use func() error) (written func() error, err error) {
+	if err := s.conditions(r.Purpose); err != nil {
+		return nil, s.refused(r, err)
 	}
 	if err := use(); err != nil {
 		return nil, err
 	}
-	if purpose == "session" {
+	if r.Purpose == "session" {
 		for _, g := range s.plan.Manifest.Guards {
 			if err := s.countRun(g); err != nil {
-				return nil, s.refused(purpose, id, err)
+				return nil, s.refused(r, err)
 			}
 		}
 	}
 	failing := s.audit.Failing()
-	written = s.audit.Begin(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "allowed"})
+	written = s.audit.Begin(s.entry(r, "allowed", ""))
 	if failing {
 		err = written()
 	}
@@ -128,9 +125,9 @@ func (s *deployment) permit(purpose string, id uint64, use func() error) (writte
 }
 
 // refused writes a refusal down and returns why.
-func (s *deployment) refused(purpose string, id uint64, why error) error {
-	s.log.Warn("refused", purpose, id, "reason", why.Error())
-	return errors.Join(why, s.audit.Add(attest.Event{What: purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: id, Decision: "refused", Reason: why.Error()}))
+func (s *deployment) refused(r jobRequest, why error) error {
+	s.log.Warn("refused", r.Purpose, r.ID, "reason", why.Error())
+	return errors.Join(why, s.audit.Add(s.entry(r, "refused", why.Error())))
 }
 
 // turnedAway writes down that a plan was refused before the server served it, and returns why.

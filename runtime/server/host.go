@@ -91,7 +91,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	}
 	var d *deployment // of the configuration's plan
 	if p != nil {
-		if d, err = s.newDeployment(p, weights); err != nil {
+		if d, err = s.newDeployment(p, weights, cfg.Weights); err != nil {
 			return nil, err
 		}
 		d.prepared = true // by the first session, if need be
@@ -155,7 +155,7 @@ func (s *Server) fitRequests() {
 func (s *Server) handlers() map[string]grpcnet.Handler {
 	return map[string]grpcnet.Handler{
 		"Status": s.status,
-		"Wait":   s.routed("", (*deployment).wait), "Result": s.routed("", (*deployment).result), "Material": s.routed("", (*deployment).stockHandler), "Leave": s.routed("", (*deployment).leave),
+		"Wait":   s.routed("", (*deployment).wait), "Result": s.routed("", (*deployment).result), "Material": s.routed("", (*deployment).stockHandler), "Leave": s.routed("", (*deployment).leave), "Refused": s.routed("", (*deployment).toldRefused),
 		"Open": s.routed("opening", (*deployment).open), "Join": s.routed("join", (*deployment).join), "Key": s.routed("key", (*deployment).key), "Input": s.routed("input", (*deployment).input),
 		"Generate": s.routed("generate", (*deployment).generateHandler), "Renew": s.routed("setup", (*deployment).renewHandler),
 		"Upload": s.uploadHandler, "Deploy": s.told("deploy", s.deployHandler), "Withdraw": s.told("withdraw", s.withdrawHandler), "Plans": s.plansHandler,

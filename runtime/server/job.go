@@ -180,7 +180,7 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	written, err := s.permit(r.Purpose, r.ID, use)
+	written, err := s.permit(r, use)
 	if err != nil {
 		return err
 	}

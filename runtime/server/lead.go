@@ -214,9 +214,11 @@ func (s *deployment) nextSession(epoch uint64, who jobRequest) (r jobRequest, er
 // have joined a session that does not begin are told.
 func (s *deployment) startSession(ctx context.Context, r jobRequest, begun func()) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
-		return s.refused(r.Purpose, r.ID, err)
+		s.aside(func() { s.tellRefused(r) })
+		return s.refused(r, err)
 	}
 	joined, err := s.others(ctx, "Join", r, s.cfg.timeout, s.learn)
+	err = s.elsewhere(r, err)
 	if err == nil {
 		begun() // begin leaves the gate for a session
 		err = s.begin(r, func() error { return s.useStock(r.Stock) })
@@ -366,7 +368,8 @@ func (s *deployment) await(ctx context.Context, r jobRequest) (*job, error) {
 // start begins a setup or material job at all roles: use records it here first. Parties ask the dealer for keys, who waits for his own joining.
 func (s *deployment) start(ctx context.Context, r jobRequest, use func() error) error {
 	if err := s.conditions(r.Purpose); err != nil { // before the others begin
-		return s.refused(r.Purpose, r.ID, err)
+		s.aside(func() { s.tellRefused(r) })
+		return s.refused(r, err)
 	}
 	if err := use(); err != nil {
 		return err

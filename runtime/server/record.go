@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"smpcc/runtime/attest"
+	"smpcc/runtime/control"
+	"smpcc/runtime/grpcnet"
+)
+
+// What a server writes down of each job: for whom, who learns what of how much, what is left, and on whose approval. Each owner's log has what its policy permits or
+// refuses, also where the lead refuses before the others are asked.
+
+// entry is what the log says of a job.
+func (s *deployment) entry(r jobRequest, decision, reason string) attest.Event {
+	e := attest.Event{What: r.Purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: r.ID, Decision: decision, Reason: reason, Client: r.Opener}
+	if r.Purpose == "session" {
+		for _, o := range s.plan.Manifest.Outputs {
+			for _, to := range o.To {
+				if !slices.Contains(e.Receivers, to) {
+					e.Receivers = append(e.Receivers, to)
+				}
+			}
+		}
+		for _, t := range s.plan.Manifest.Inputs {
+			if len(t.Shape) > 0 {
+				e.Rows = max(e.Rows, t.Shape[0])
+			}
+		}
+		e.Left = s.runsLeft()
+	}
+	s.whoApproved(&e)
+	return e
+}
+
+// whoApproved notes which of the keys that policies name have approved the plan, and which have taken that back.
+func (s *deployment) whoApproved(e *attest.Event) {
+	var keys []string
+	for _, g := range s.plan.Manifest.Guards {
+		keys = append(keys, g.Approve...)
+	}
+	if len(keys) == 0 {
+		return
+	}
+	list, err := s.approvals()
+	if err != nil {
+		return // the session is refused for it
+	}
+	for _, x := range attest.Last(list, s.planHex()) {
+		switch {
+		case !slices.Contains(keys, x.Key):
+		case x.Purpose == attest.Revocation:
+			e.Revoked = append(e.Revoked, x.Key)
+		default:
+			e.Approvals = append(e.Approvals, x.Key)
+		}
+	}
+}
+
+// runsLeft returns what policies allow still.
+func (s *deployment) runsLeft() (out []attest.RunsLeft) {
+	for _, g := range s.plan.Manifest.Guards {
+		if g.MaxRuns == 0 {
+			continue
+		}
+		b := s.budgets(g, s.cfg.now())[0]
+		if n, err := s.runs.under(b, s.inFlight()); err == nil {
+			out = append(out, attest.RunsLeft{Owner: g.Owner, Runs: b.most - min(b.most, n.Highest())})
+		}
+	}
+	return out
+}
+
+// refusal is how every refusal by a policy begins.
+const refusal = "refused: "
+
+// tellRefused tells the other roles that a job which the lead has refused does not begin, so that their logs have it too.
+func (s *deployment) tellRefused(r jobRequest) {
+	var wg sync.WaitGroup
+	for _, role := range s.plan.Roles()[1:] {
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ctx, grace)
+			defer cancel()
+			if err := s.tell(ctx, role, "Refused", jobRequest{Plan: r.Plan, Purpose: r.Purpose, ID: r.ID, Opener: r.Opener}); err != nil {
+				s.log.Warn("a role could not be told of a refusal", r.Purpose, r.ID, "peer", role, "error", err.Error())
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// toldRefused writes down that the lead has refused a job, and why as far as this server sees a reason itself.
+func (s *deployment) toldRefused(_ context.Context, peer string, req []byte) ([]byte, error) {
+	lead := s.plan.Manifest.Parties[0]
+	if peer != lead {
+		return nil, fmt.Errorf("refusals are told by %s, not by %q", lead, peer)
+	}
+	r, err := control.Decode[jobRequest](req)
+	if err != nil {
+		return nil, err
+	}
+	if len(r.Opener) > 256 || !slices.Contains([]string{"session", "setup", "material"}, r.Purpose) || r.ID > control.MaxID {
+		return nil, errors.New("malformed request")
+	}
+	reason := fmt.Sprintf("refused by %s, whose log says why", lead)
+	if err := s.conditions(r.Purpose); err != nil {
+		reason = err.Error()
+	}
+	s.log.Warn("refused", r.Purpose, r.ID, "reason", reason)
+	if err := s.audit.Add(s.entry(r, "refused", reason)); err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct{}{})
+}
+
+// elsewhere writes down that another role has refused a job that this one leads. Its words are not taken into the log.
+func (s *deployment) elsewhere(r jobRequest, err error) error {
+	var remote *grpcnet.RemoteError
+	if err == nil || !errors.As(err, &remote) || !strings.HasPrefix(remote.Msg, refusal) {
+		return err
+	}
+	return errors.Join(err, s.audit.Add(s.entry(r, "refused", "refused by another role, whose log says why")))
+}
