@@ -188,7 +188,7 @@ func planCommands() []*cobra.Command {
 			return showStatements(w, p, args[0])
 		},
 	}
-	return []*cobra.Command{sign, show}
+	return []*cobra.Command{sign, show, planDeployCommand(), planWithdrawCommand(), planListCommand()}
 }
 
 // showStatements lists what has been signed about a plan, and whose approval it waits for.
