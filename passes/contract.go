@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -156,6 +157,54 @@ func (n *Numbers) worst() float64 {
 	return worst
 }
 
+// dearer is how much more may be sent for an output that is affine in the inputs to be proved instead of measured.
+const dearer = 1.25
+
+// proved reports whether nothing is known by runs alone.
+func (n *Numbers) proved() bool {
+	return !slices.ContainsFunc(n.Outputs, func(o Output) bool { return o.State == Measured })
+}
+
+// affine reports whether all outputs of a small graph are affine in its inputs, as a scaler, a linear layer or a normalisation by stored moments is, on no
+// samples: a bound of their errors is near what they are, so that more bits soon prove it.
+func (c *check) affine() bool {
+	if c.samples || multiplyAdds(c.graph.Main()) > searchWork {
+		return false
+	}
+	degree := map[*ir.Value]int{}
+	for _, v := range c.graph.Main().Body {
+		sum, most := 0, 0
+		for _, a := range v.Args {
+			sum, most = sum+degree[a], max(most, degree[a])
+		}
+		switch {
+		case v.Op == ir.OpInput:
+			most = 1
+		case most == 0, ir.Rows[v.Op].View, v.Op == ir.OpAdd, v.Op == ir.OpSub, v.Op == ir.OpNeg, v.Op == ir.OpReduceSum, v.Op == ir.OpReduceMean, v.Op == ir.OpReveal:
+		case v.Op == ir.OpMul || v.Op == ir.OpMatMul || v.Op == ir.OpConv:
+			most = sum
+		case v.Op == ir.OpDiv && degree[v.Args[1]] == 0:
+		default:
+			most = 2
+		}
+		if degree[v] = most; most > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// volumeOf estimates what a module with formats sends, in bits: its inputs, products of secrets, truncations and outputs.
+func volumeOf(m *ir.Module) float64 {
+	sum := 0.0
+	for _, v := range m.Main().Body {
+		if v.Op == ir.OpInput || v.Op == ir.OpTrunc || v.Op == ir.OpReveal || ofSecrets(v) {
+			sum += float64(v.Type.Bits) * float64(v.Type.Shape.Size())
+		}
+	}
+	return sum
+}
+
 // publish rounds what runs on private weights and samples have shown up to powers of two, because a plan is public, and leaves it out where an
 // owner lets nothing derive from its data.
 func (n *Numbers) publish(opt *Options) {
@@ -177,8 +226,8 @@ func (n *Numbers) publish(opt *Options) {
 // chosen. graph is the module as it was written, of the same meaning as m.
 func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
 	var refused error
-	nearest := 0.0 // what the refused output uses of its tolerance
-	var best *choice
+	nearest := 0.0          // what the refused output uses of its tolerance
+	var best, first *choice // the first is measured
 	check := newCheck(graph, opt)
 	take := func(c *choice) (*Numbers, error) {
 		if opt.Observe != nil { // show what was chosen
@@ -196,7 +245,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		return c.numbers, nil
 	}
 	for i, a := range attempts {
-		if a.wide && a.frac > mostWide {
+		if a.wide && (a.frac > mostWide || first != nil) {
 			break
 		}
 		o := a.options(opt)
@@ -213,7 +262,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			if refused == nil {
 				refused = err
 			}
-			if a.wide {
+			if a.wide || first != nil {
 				break // more bits fit even less
 			}
 			continue
@@ -225,8 +274,14 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		}
 		o.notes.taken.Attempt = i
 		c := &choice{o, try, n}
-		if bad == nil {
+		switch {
+		case bad == nil && first == nil && (a.wide || n.proved() || !check.affine()), bad == nil && first != nil && !a.wide && n.proved() && volumeOf(try) <= dearer*volumeOf(first.m):
 			return take(c)
+		case bad == nil && first == nil: // a bound for every input is worth a few more bits
+			first = c
+			continue
+		case first != nil:
+			continue
 		}
 		if n.worst() <= nearlyAll && (best == nil || n.worst() < best.numbers.worst()) {
 			best = c
@@ -234,6 +289,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if refused == nil || n.worst() < nearest { // how close it comes says how much to change
 			refused, nearest = bad, n.worst()
 		}
+	}
+	if first != nil {
+		return take(first)
 	}
 	if best != nil {
 		return take(best)

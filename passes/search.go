@@ -26,8 +26,12 @@ type search struct {
 	c       *check
 	m       *ir.Module
 	weights map[*ir.Value]*ir.Tensor
+	wide    bool        // bounds are assumed: inputs at the ends of ranges, all at once, say nothing
 	outputs []*ir.Value // reveals of m that are looked at
 	inputs  []searched
+	reveals map[string]*ir.Value // of the graph
+	inner   []*ir.Value          // sums and differences of it
+	planted []planting
 }
 
 // A searched input has elements within ranges, by columns.
@@ -49,10 +53,10 @@ type trial struct {
 
 // newSearch prepares the search for the outputs of m that are measured, nil if there is none, or the graph is large, or its inputs are samples.
 func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Numbers) *search {
-	if c.samples || n.Wide || multiplyAdds(c.graph.Main()) > searchWork {
+	if c.samples || multiplyAdds(c.graph.Main()) > searchWork {
 		return nil
 	}
-	s := &search{c: c, m: m, weights: weights}
+	s := &search{c: c, m: m, weights: weights, wide: n.Wide}
 	reveals := m.Main().Reveals()
 	for i, o := range n.Outputs {
 		if o.State == Measured && o.Of == 0 && reveals[i].Type.Elem == ir.Ring {
@@ -60,7 +64,14 @@ func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Num
 		}
 	}
 	at := rangesOf(m)
+	s.reveals = map[string]*ir.Value{}
 	for _, v := range c.graph.Main().Body {
+		switch {
+		case v.Op == ir.OpReveal:
+			s.reveals[v.Attrs.Str("name")] = v
+		case (v.Op == ir.OpAdd || v.Op == ir.OpSub) && v.Type.Elem == ir.Real && v.Type.Shape.Size() > 0:
+			s.inner = append(s.inner, v)
+		}
 		if v.Op != ir.OpInput || v.Type.Shape.Size() == 0 {
 			continue
 		}
@@ -77,6 +88,7 @@ func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Num
 	if len(s.outputs) == 0 || len(s.inputs) == 0 {
 		return nil
 	}
+	s.planted = s.plantings()
 	return s
 }
 
@@ -97,26 +109,45 @@ func (s *search) worst(got []map[string]*ir.Tensor) *trial {
 	for i := range got {
 		kept = append(kept, s.judge(s.c.inputs[i], got[i], s.c.want[i]))
 	}
-	kept = best(kept)
+	inside := s.inside()
+	if t := s.beyond(inside); t != nil {
+		return t
+	}
+	if s.wide {
+		return nil
+	}
+	kept = best(append(kept, slices.DeleteFunc(inside, func(t *trial) bool { return t.used > 1 })...))
 	for round := range searchRounds {
 		tries := make([]*trial, searchTries)
 		done := make(chan int)
 		for i := range tries {
 			go func() {
 				r := rand.New(rand.NewPCG(uint64(round), uint64(i)+1<<32))
-				tries[i] = s.try(s.changed(kept[i%len(kept)].in, r), r)
+				in := s.changed(kept[i%len(kept)].in, r)
+				if i%4 == 3 && len(s.planted) > 0 {
+					in = s.plant(in, r)
+				}
+				tries[i] = s.try(in, r)
 				done <- i
 			}()
 		}
 		for range tries {
 			<-done
 		}
-		for _, t := range tries {
-			if t.used > 1 && !s.c.jumps(s.m, t.in, t.output, t.element) {
-				return t
-			}
+		if t := s.beyond(tries); t != nil {
+			return t
 		}
 		kept = best(append(kept, slices.DeleteFunc(tries, func(t *trial) bool { return t.used > 1 })...))
+	}
+	return nil
+}
+
+// beyond returns the first trial that is beyond its tolerance, not for a step; nil if there is none.
+func (s *search) beyond(tries []*trial) *trial {
+	for _, t := range tries {
+		if t.used > 1 && !s.c.jumps(s.m, t.in, t.output, t.element) {
+			return t
+		}
 	}
 	return nil
 }
@@ -128,20 +159,25 @@ func best(list []*trial) []*trial {
 }
 
 // try runs the graph and the module on inputs.
-func (s *search) try(in map[string]*ir.Tensor, r *rand.Rand) (t *trial) {
-	t = &trial{in: in, used: -1} // of no use, unless both have a result
-	defer func() {
-		if t.err != nil {
-			t.used = math.Inf(1)
-		}
-	}()
+func (s *search) try(in map[string]*ir.Tensor, r *rand.Rand) *trial {
 	var want map[string]*ir.Tensor
 	if err := recovered(func() (err error) {
 		want, err = ir.Results(s.c.graph.Main(), ir.Env{Inputs: in, Weights: s.c.graph.Weights})
 		return err
 	}); err != nil || infinite(want) != "" {
-		return t
+		return &trial{in: in, used: -1} // of no use, unless both have a result
 	}
+	return s.tryFor(in, want, r)
+}
+
+// tryFor runs the module on inputs whose exact results are known.
+func (s *search) tryFor(in, want map[string]*ir.Tensor, r *rand.Rand) (t *trial) {
+	t = &trial{in: in, used: -1}
+	defer func() {
+		if t.err != nil {
+			t.used = math.Inf(1)
+		}
+	}()
 	t.err = recovered(func() error {
 		got, err := ir.Results(s.m.Main(), ir.Env{Inputs: in, Known: s.weights, Check: true, Dither: r.Uint64, Parties: len(s.m.Parties)})
 		if err == nil {
@@ -201,6 +237,7 @@ func (s *search) changed(in map[string]*ir.Tensor, r *rand.Rand) map[string]*ir.
 // changes are the ways in which a search changes one input, t, of several, all.
 var changes = []func(s *search, at *searched, t *ir.Tensor, all map[string]*ir.Tensor, r *rand.Rand){
 	(*search).scale, (*search).scale, (*search).approach, (*search).scatter, (*search).scatter, (*search).copyLine, (*search).copyElement, (*search).redraw,
+	(*search).jitter, (*search).jitter,
 }
 
 // part returns the first element of a part of t (an element, a line, a column, all of it), the step to the next and how many there are.

@@ -79,6 +79,10 @@ func (a Accuracy) Missed() float64 {
 	return 1 - math.Pow(1-missConfidence, 1/float64(a.Runs))
 }
 
+// tellingPart is the part of a tolerance that the runs of an output use at least if they tell how strong it is: a result that uses less is nearly a constant
+// there, as that of a kernel is far from its centres.
+const tellingPart = 1.0 / (1 << 20)
+
 // String says it in words.
 func (a Accuracy) String() string {
 	on := "inputs drawn over their ranges"
@@ -99,7 +103,10 @@ func (a Accuracy) String() string {
 		return fmt.Sprintf("measured in %d runs on %s: %d of %d elements differ, where a comparison is decided within rounding", a.Runs, on, a.Differ, a.Of)
 	}
 	used := ""
-	if a.Used != 0 { // else kept back by an owner's policy
+	switch {
+	case a.Used > 0 && a.Used < tellingPart:
+		used = "they met nothing but nearly exact values, which says little of others; "
+	case a.Used != 0: // else kept back by an owner's policy
 		used = fmt.Sprintf("at most %.2g of it, ", a.Used)
 	}
 	return fmt.Sprintf("measured %s in %d runs on %s (%swith %g %% confidence at most %.2g %% of such inputs beyond it); revealed with %d fraction bits", within, a.Runs, on, used, 100*missConfidence, 100*a.Missed(), a.Frac)

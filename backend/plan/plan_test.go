@@ -557,6 +557,7 @@ func TestMissedIsABound(t *testing.T) {
 		want string
 	}{
 		{plan.Accuracy{State: "measured", Atol: 0.001, Rtol: 0.001, Used: 0.5, Runs: 256, Frac: 13}, "measured within 0.001 + 0.001*|exact| in 256 runs on inputs drawn over their ranges (at most 0.5 of it, with 95 % confidence at most 1.2 % of such inputs beyond it); revealed with 13 fraction bits"},
+		{plan.Accuracy{State: "measured", Atol: 0.001, Rtol: 0.001, Used: 1.0 / (1 << 33), Runs: 256, Frac: 13}, "measured within 0.001 + 0.001*|exact| in 256 runs on inputs drawn over their ranges (they met nothing but nearly exact values, which says little of others; with 95 % confidence at most 1.2 % of such inputs beyond it); revealed with 13 fraction bits"},
 		{plan.Accuracy{State: "measured", Atol: 0.001, Rtol: 0.001, Runs: 8, Frac: 13, Samples: true}, "measured within 0.001 + 0.001*|exact| in 8 runs on samples (with 95 % confidence at most 31 % of such inputs beyond it); revealed with 13 fraction bits"},
 		{plan.Accuracy{State: "measured", Runs: 8, Of: 80, Differ: 1}, "measured in 8 runs on inputs drawn over their ranges: 1 of 80 elements differ, where a comparison is decided within rounding"},
 		{plan.Accuracy{State: "measured", Runs: 8, Of: 80, Differ: -1}, "measured in 8 runs on inputs drawn over their ranges: at most 2 % of 80 elements differ, where a comparison is decided within rounding; how many is kept back by a policy"},
