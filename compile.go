@@ -37,6 +37,7 @@ const (
 type Options struct {
 	Parties     int                           // number of computing parties of a model; 2 if 0
 	Dims        map[string]int                // symbolic dimensions of a model
+	bound       map[string]int                // dimensions as they are bound at the end
 	Shapes      map[string]ir.Shape           // shapes of a model's inputs, from the user's data
 	Owners      map[string]string             // input or weight -> party
 	Reveal      map[string][]string           // output -> receivers
@@ -122,17 +123,22 @@ func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 // modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs.
 func modelOptions(opt Options) onnx.Options {
 	return onnx.Options{
-		Dims: opt.Dims, Shapes: opt.Shapes, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
+		Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
 		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
 	}
 }
 
 // Compile compiles the file at path.
 func Compile(path string, opt Options) (*Compilation, error) {
+	opt.bound = maps.Clone(opt.Dims)
+	if opt.bound == nil {
+		opt.bound = map[string]int{}
+	}
 	m, err := Load(path, opt)
 	if err != nil {
 		return nil, err
 	}
+	opt.Dims = opt.bound // those that the shapes of data say are as good as written
 	c, err := CompileModule(m, opt, IsProgram(path) || filepath.Ext(path) == ".ir")
 	if err != nil && IsProgram(path) {
 		return nil, inProgram(path, err)

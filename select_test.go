@@ -1,6 +1,7 @@
 package smpcc_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -85,7 +86,7 @@ func TestSelect(t *testing.T) {
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if c.want == nil && p.Digest() != selected(t, c.parties, passes.Network{}, c.build).Digest() {
+			if lan := selected(t, c.parties, passes.Network{}, c.build); c.want == nil && !bytes.Equal(stepsOf(p), stepsOf(lan)) {
 				t.Error("the plan is not that of a LAN")
 			}
 		})

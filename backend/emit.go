@@ -125,7 +125,10 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 	}
 	for _, v := range f.Body {
 		if v.Op == ir.OpWeight {
-			if _, ok := bound[boundKey(v)]; !ok {
+			if i, ok := bound[boundKey(v)]; ok { // read in rings of several sizes
+				w := &m.Weights[i-len(m.Inputs)]
+				w.Bits = max(w.Bits, v.Type.Bits)
+			} else {
 				bound[boundKey(v)] = len(m.Inputs) + len(m.Weights)
 				m.Weights = append(m.Weights, port(v, v.Type))
 			}

@@ -32,7 +32,7 @@ func Functions() []Function {
 		{ir.OpSigmoid, -30, 30, false}, {ir.OpTanh, -30, 30, false}, {ir.OpErf, -30, 30, false}, {ir.OpGelu, -30, 30, false}, {ir.OpGeluTanh, -30, 30, false},
 		{ir.OpSilu, -30, 30, false}, {ir.OpSoftplus, -30, 30, false}, {ir.OpMish, -30, 30, false}, {ir.OpElu, -30, 30, false},
 		{ir.OpExp, -30, 1, false}, {ir.OpExp, -30, 20, false},
-		{ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / (1 << 24), 1 << 30, true},
+		{ir.OpLog, 1.0 / 1024, 4096, true}, {ir.OpLog, 1.0 / (1 << 20), 1 << 30, true},
 		{ir.OpSqrt, 1.0 / 1024, 4096, true}, {ir.OpSqrt, 0, 1 << 30, true},
 		{ir.OpRsqrt, 1.0 / 256, 4096, true}, {ir.OpRsqrt, 1.0 / (1 << 24), 1 << 24, true},
 		{ir.OpRecip, 1.0 / 256, 4096, true}, {ir.OpRecip, 1.0 / (1 << 16), 1 << 24, true},

@@ -235,6 +235,9 @@ func alike(a, b string) bool {
 	return true
 }
 
+// doneNote is what a pass has found to have been done to data, which printing shows and text does not hold.
+var doneNote = regexp.MustCompile(`(?m)  ; only .*$`)
+
 // TestGrammarPage: the modules that docs/ir.md shows parse, and print again as they stand there.
 func TestGrammarPage(t *testing.T) {
 	src, err := os.ReadFile("../../docs/ir.md")
@@ -246,7 +249,7 @@ func TestGrammarPage(t *testing.T) {
 		got, err := text.Parse("ir.md", []byte(m))
 		if err != nil {
 			t.Errorf("%v", err)
-		} else if got.String() != m {
+		} else if m = doneNote.ReplaceAllString(m, ""); got.String() != m {
 			t.Errorf("prints as\n%s\nand stands as\n%s", got, m)
 		}
 		levels++

@@ -58,6 +58,9 @@ func (r *reader) bind(inputs []*pb.ValueInfoProto) map[string]bool {
 			symbols[n] = true
 			if _, set := r.opt.Dims[n]; ok && !set && len(s) == len(dims) {
 				r.opt.Dims[n] = s[i]
+				if r.opt.Bound != nil {
+					r.opt.Bound[n] = s[i]
+				}
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 type Options struct {
 	Dims          map[string]int                // symbolic dimension -> value
 	Shapes        map[string]ir.Shape           // shapes of inputs given by the user's data; they bind symbolic dimensions too
+	Bound         map[string]int                // takes the dimensions that Shapes bind, if not nil
 	Parties       []string                      // computing parties; p0 and p1 if empty
 	Dealer        string                        // d if empty
 	WeightOwner   string                        // owner of float initialisers
