@@ -108,11 +108,7 @@ func besideFloat(t *testing.T, m floatModel) {
 
 // sent lists the bytes that each role sends.
 func sent(p plan.PhaseCost) []int64 {
-	out := []int64{0}
-	for _, n := range p.Sent {
-		out = append(out, n)
-	}
-	return out
+	return append([]int64{0}, p.Sent...)
 }
 
 // drawn returns inputs that are uniform over their declared ranges.

@@ -396,7 +396,7 @@ func matMulNBits(n *node) ([]*ir.Value, error) {
 		return nil, errors.New("g_idx is not supported")
 	}
 	if rows < 1 || cols < 1 || rows > 1<<24 || cols > 1<<24 || block < 1 || block > 1<<16 || bits != 2 && bits != 4 && bits != 8 {
-		return nil, fmt.Errorf("N=%d, K=%d, bits=%d and block_size=%d are out of range", rows, cols, bits, block)
+		return nil, fmt.Errorf("attributes N=%d, K=%d, bits=%d and block_size=%d are out of range", rows, cols, bits, block)
 	}
 	blocks := (cols + block - 1) / block
 	q, err := n.fixed(1)
