@@ -185,13 +185,16 @@ func (l *link) ended() error {
 // errDone is what is read behind a peer's last message.
 var errDone = errors.New("ended the session")
 
+// ErrLost is the error of a session in which a peer's stream has ended before its reason was read.
+var ErrLost = errors.New("connection lost")
+
 // cause makes a gRPC error readable.
 func cause(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errDone
 	}
 	if s, ok := status.FromError(err); ok {
-		return fmt.Errorf("connection lost: %s", s.Message())
+		return fmt.Errorf("%w: %s", ErrLost, s.Message())
 	}
 	return err
 }

@@ -356,6 +356,12 @@ func (s *deployment) await(ctx context.Context, r jobRequest) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if errors.Is(j.err, grpcnet.ErrLost) { // why a role went away it may still say itself
+		var said *grpcnet.RemoteError
+		if _, why := s.others(ctx, "Wait", r, s.cfg.timeout, func(string, []byte) error { return nil }); errors.As(why, &said) {
+			return nil, fmt.Errorf("%s %d: %w", r.Purpose, r.ID, why)
+		}
+	}
 	if j.err != nil {
 		return nil, j.err
 	}
