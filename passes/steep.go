@@ -75,6 +75,9 @@ func (s *search) descent(k int) []*trial {
 	apart := func(x, y map[*ir.Value]*ir.Tensor, e int) float64 {
 		return math.Abs(tolerance.depth(x[v].At(e)) - tolerance.depth(y[v].At(e)))
 	}
+	if at[v].Len() == 0 {
+		return nil
+	}
 	e := r.IntN(at[v].Len())
 	if k%2 == 1 { // the element that the moved one is for
 		for i := range at[v].Len() {

@@ -175,7 +175,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 	r := &Report{
 		Version: Version, Name: m.Name, PlanDigest: p.Digest(), GraphDigest: m.Source, SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer,
 		Provides: provides(m), Learns: learns(m), Openings: openings(p), Flows: flows(g),
-		Assumed: Assumed(p), Verified: verified, Guards: []Guard{}, PublicRanges: []Range{}, Accuracy: []Accuracy{},
+		Assumed: Assumed(p), Verified: verified, Bound: bound(p, nil), Statements: []Signature{}, Guards: []Guard{}, PublicRanges: []Range{}, Accuracy: []Accuracy{},
 		Protocol: Protocol{
 			Name:      fmt.Sprintf("additive and XOR secret sharing among %d parties, masked openings, correlated randomness from the dealer %s", len(m.Parties), m.Dealer),
 			Security:  "semi-honest",

@@ -37,6 +37,7 @@ min_batch: 4
 max_runs: 10
 expires: 2098-12-31
 approve: ["ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+models: ["weights:0000000000000000000000000000000000000000000000000000000000000001"]
 `
 
 // planOf compiles a program under the policy of a.
@@ -108,6 +109,7 @@ func TestGate(t *testing.T) {
 		{what: "another output", program: []string{"reveal grade", "reveal min(age) to b as youngest\nreveal grade"}, policy: []string{"allow:", "allow:\n  - {output: youngest, to: [b]}"}, aspect: "data", and: `learns output "youngest"`, gates: "graph roles"},
 		{what: "a third holder of shares", program: []string{"parties a, b, c", "parties a, b, c, e"}, aspect: "holders", and: "e holds shares", gates: "graph roles"},
 		{what: "another dealer", program: []string{"dealer d", "dealer f"}, aspect: "material", and: "the dealer is f, it was d", gates: "roles"},
+		{what: "weights that nothing binds", policy: []string{"models: [\"weights:0000000000000000000000000000000000000000000000000000000000000001\"]\n", ""}, aspect: "weights", and: "wants weights of others bound by"},
 		{what: "precision", opt: smpcc.Options{Precision: 0.1}, aspect: "accuracy", and: "within 0.1", gates: "graph"},
 		{what: "tolerance", plan: func(p *plan.Plan) { p.Manifest.Accuracy[1].Atol = 1 }, aspect: "accuracy", and: `output "average" is within 1 +`, gates: "graph"},
 		{what: "no longer proved", plan: func(p *plan.Plan) { p.Manifest.Accuracy[1].State = "measured" }, aspect: "accuracy", and: "measured, it was", gates: "graph"},
