@@ -54,6 +54,7 @@ type ofServers struct {
 	Policies        any `yaml:"policies"`
 	PolicyDigest    any `yaml:"policy_digest"`
 	Approvals       any `yaml:"approvals"`
+	Opening         any `yaml:"opening"`
 	Clients         any `yaml:"clients"`
 	MaterialClients any `yaml:"material_clients"`
 	PlanClients     any `yaml:"plan_clients"`
