@@ -287,9 +287,11 @@ func checkRandom(t *rapid.T, m *ir.Module, slack float64) {
 		t.Errorf("critical path of %d rounds, plan of %d, in\n%s", rounds, c.Plan.Cost().Phases[plan.Online].Rounds, graph)
 	}
 	checkMasks(t, c.Plan)
-	rechecks(t, c.Plan)
-	for _, l := range []string{"graph", "fixed", "share"} {
-		level(t, c.Plan, l)
+	if allCases() || c.Plan.Digest()[0]%4 == 0 { // four compilations more
+		rechecks(t, c.Plan)
+		for _, l := range []string{"graph", "fixed", "share"} {
+			level(t, c.Plan, l)
+		}
 	}
 	weights, err := c.BindWeights()
 	if err != nil {
