@@ -17,6 +17,7 @@ import (
 // TestExports compiles models as PyTorch and scikit-learn export them (testdata/models/export.py says how), runs them under secure
 // execution and compares with what the original computed, on a LAN and on a wide area network, where small comparisons are by keys.
 func TestExports(t *testing.T) {
+	ofNumbers(t)
 	dirs, err := filepath.Glob("testdata/models/*/model.onnx")
 	if err != nil || len(dirs) < 4 {
 		t.Fatalf("models are %v, %v", dirs, err)

@@ -39,6 +39,7 @@ func rechecks(t reporter, p *plan.Plan, policies ...string) {
 
 // TestRecheck compiles plans again from what is in them: of models with weights, with samples, by column, of programs, with each option.
 func TestRecheck(t *testing.T) {
+	ofNumbers(t)
 	unit := map[string][2]float64{"input": {0, 1}}
 	table := func(seed, rows int) map[string]*ir.Tensor {
 		x := ir.NewTensor(ir.Real, ir.Shape{rows, 30})
@@ -109,6 +110,7 @@ func stated(p *plan.Plan, x float64) bool {
 
 // TestRecheckTampered wants a difference, or an error, of a plan that is not what its graph and its recipe make; and never a panic.
 func TestRecheckTampered(t *testing.T) {
+	ofNumbers(t)
 	comp, err := smpcc.Compile("examples/credit/model.onnx", smpcc.Options{Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {-16, 16}}})
 	if err != nil {
 		t.Fatal(err)
@@ -161,6 +163,7 @@ func TestRecheckTampered(t *testing.T) {
 
 // TestEveryLevel gives the text of each level back, with weights and without, and wants a plan of the same programs.
 func TestEveryLevel(t *testing.T) {
+	ofNumbers(t)
 	for path, opt := range map[string]smpcc.Options{
 		"examples/credit/model.onnx":       {Dims: map[string]int{"N": 2}, Ranges: map[string][2]float64{"input": {-16, 16}}},
 		"examples/mnist/model.onnx":        {Dims: map[string]int{"N": 1}, Ranges: map[string][2]float64{"input": {0, 1}}},
@@ -233,6 +236,7 @@ func stepsOf(p *plan.Plan) []byte {
 
 // TestWrittenWrongly wants text of a later level refused where it lies: a policy that its header claims, a range that does not hold.
 func TestWrittenWrongly(t *testing.T) {
+	ofNumbers(t)
 	comp, err := smpcc.Compile("examples/auction/auction.smp", smpcc.Options{})
 	if err != nil {
 		t.Fatal(err)

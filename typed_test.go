@@ -12,6 +12,7 @@ import (
 
 // TestSuiteNoise: what outputs of the bench suite's models reveal of rounded material is what is known of them, no more and no less.
 func TestSuiteNoise(t *testing.T) {
+	ofNumbers(t)
 	names := []string{"lenet-1", "matmul-512", "relu-1m"}
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
 		names = append(names, "lenet-128", "squeezenet", "resnet18", "resnet50", "mobilenet", "bert-layer")
@@ -43,6 +44,7 @@ func TestSuiteNoise(t *testing.T) {
 // TestTypedPlan: the typed plan of a model is what an auditor reads: one step for each protocol, and the bytes that are written are those that
 // are read.
 func TestTypedPlan(t *testing.T) {
+	ofNumbers(t)
 	for _, c := range []struct {
 		path  string
 		opt   smpcc.Options
