@@ -22,9 +22,11 @@ const logName = "audit.log"
 
 // conditions returns why no setup or session may begin now, nil if one may.
 func (s *deployment) conditions(purpose string) error {
-	if err := s.termsNow(); err != nil {
+	bound, err := s.termsNow()
+	if err != nil {
 		return err
 	}
+	var signed []attest.Statement // anew each time: an approval may come, or be taken back
 	for _, g := range s.plan.Manifest.Guards {
 		if g.Expires != 0 && time.Now().Unix() >= g.Expires {
 			return fmt.Errorf("refused: the policy of %s expired at %s", g.Owner, time.Unix(g.Expires, 0).UTC().Format(time.RFC3339))
@@ -37,11 +39,18 @@ func (s *deployment) conditions(purpose string) error {
 				return fmt.Errorf("refused: the policy of %s allows at most %d rows a run, and input %q has shape %v", g.Owner, g.MaxBatch, t.Name, t.Shape)
 			}
 		}
-		if err := s.boundFor(g); err != nil {
+		if err := s.boundFor(g, bound); err != nil {
 			return err
 		}
-		if err := s.approved(g); err != nil {
-			return err
+		if len(g.Approve) > 0 {
+			if signed == nil {
+				if signed, err = s.approvals(); err != nil {
+					return err
+				}
+			}
+			if err := s.approved(g, signed, bound); err != nil {
+				return err
+			}
 		}
 		if purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
 			if err := s.left(g); err != nil {
