@@ -25,10 +25,10 @@ func runsKey(what string, g plan.Guard) [32]byte {
 // budgets returns what an owner's policy bounds over all runs, as of a time.
 func (s *deployment) budgets(g plan.Guard, now time.Time) (out []budget) {
 	if g.MaxRuns > 0 {
-		out = append(out, budget{runsKey("runs", g), uint64(g.MaxRuns), 1, fmt.Sprintf("%d runs", g.MaxRuns)})
+		out = append(out, runsBudget(g))
 	}
 	if g.MaxRows > 0 {
-		out = append(out, budget{runsKey("rows", g), uint64(g.MaxRows), s.rows(), fmt.Sprintf("%d rows in all runs", g.MaxRows)})
+		out = append(out, budget{runsKey("rows", g), uint64(g.MaxRows), uint64(max(1, s.batch())), fmt.Sprintf("%d rows in all runs", g.MaxRows)})
 	}
 	if g.PerMonth > 0 {
 		month := now.UTC().Format("2006-01")
@@ -37,15 +37,19 @@ func (s *deployment) budgets(g plan.Guard, now time.Time) (out []budget) {
 	return out
 }
 
-// rows returns how many rows a run takes: those of the largest input, at least one.
-func (s *deployment) rows() uint64 {
-	n := 1
+// runsBudget returns the bound of runs in all, which the policy has.
+func runsBudget(g plan.Guard) budget {
+	return budget{runsKey("runs", g), uint64(g.MaxRuns), 1, fmt.Sprintf("%d runs", g.MaxRuns)}
+}
+
+// batch returns how many rows the largest input has, 0 if none has any.
+func (s *deployment) batch() (n int) {
 	for _, t := range s.plan.Manifest.Inputs {
 		if len(t.Shape) > 0 {
 			n = max(n, t.Shape[0])
 		}
 	}
-	return uint64(n)
+	return n
 }
 
 // inFlight is how many numbers may be used while a lower one is not.

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
-	"smpcc/backend/plan/typed"
 	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 	"smpcc/runtime/grpcnet"
@@ -135,7 +134,7 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 			what = fmt.Sprintf("plan %.16s, deployed", file.record.Plan)
 		}
 	}
-	p, err := typed.ReadFile(file.file)
+	p, err := file.read()
 	if err = errors.Join(err, file.err); err != nil {
 		add(what, err, "")
 		return nil
@@ -170,7 +169,7 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 	if unmet != nil {
 		warn("policies", "%s", unmet)
 	}
-	if slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == name }) {
+	if ownsWeights(p, name) {
 		if file.weights == "" {
 			add("weights", fmt.Errorf("%s owns weights of this plan; add weights: FILE", name), "")
 		} else {

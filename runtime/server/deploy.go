@@ -76,7 +76,16 @@ type planFile struct {
 	file    string
 	weights string // "" if there are none
 	record  deployRecord
-	err     error // why it is not read
+	plan    *plan.Plan // if it has been read already, for its digest
+	err     error      // why it is not read
+}
+
+// read returns the plan.
+func (f *planFile) read() (*plan.Plan, error) {
+	if f.plan != nil {
+		return f.plan, nil
+	}
+	return typed.ReadFile(f.file)
 }
 
 // planFiles returns the plans that a server of a name serves, besides that of the configuration: those of its folder, and those in its state.
@@ -120,9 +129,8 @@ func (c *Config) planFiles(name string) (out []planFile, err error) {
 		if own := f.file + "." + name + ".weights.npz"; exists(own) {
 			f.weights = own
 		}
-		p, err := typed.ReadFile(f.file)
-		if f.err = err; err == nil {
-			if f.record.Plan = p.Digest(); away[f.record.Plan] {
+		if f.plan, f.err = f.read(); f.err == nil {
+			if f.record.Plan = f.plan.Digest(); away[f.record.Plan] {
 				continue
 			}
 		}
@@ -172,7 +180,7 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	p, err := typed.ReadFile(f.file)
+	p, err := f.read()
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +215,7 @@ func (s *Server) quota(r deployRecord) int {
 
 // readWeights reads this party's weights of a plan, nil if it owns none.
 func (s *Server) readWeights(p *plan.Plan, file string) ([][]uint64, error) {
-	owns := slices.ContainsFunc(p.Manifest.Weights, func(w plan.Port) bool { return w.Owner == s.name })
+	owns := ownsWeights(p, s.name)
 	switch {
 	case !owns && file != "":
 		return nil, fmt.Errorf("%s owns no weights of this plan", s.name)
@@ -261,17 +269,14 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 			f.record.Weights, f.weights = name, filepath.Join(u.dir, name)
 		}
 	}
+	var d *deployment
 	if s.serves(r.Plan) {
-		d, err := s.plans.find(s.name, r.Plan)
-		if err == nil {
+		if d, err = s.plans.find(s.name, r.Plan); err == nil {
 			err = s.redeploy(ctx, d, u, f)
 		}
-		if err != nil {
-			return nil, errors.New(strings.ReplaceAll(err.Error(), u.dir+string(filepath.Separator), ""))
-		}
-		return json.Marshal(d.planStatus())
+	} else {
+		d, err = s.deploy(u.dir, f)
 	}
-	d, err := s.deploy(u.dir, f)
 	if err != nil { // the caller knows the files by their names
 		return nil, errors.New(strings.ReplaceAll(err.Error(), u.dir+string(filepath.Separator), ""))
 	}

@@ -231,13 +231,20 @@ func (s *deployment) startSession(ctx context.Context, r jobRequest, begun func(
 
 // callOff tells roles that a session which they have joined does not begin.
 func (s *deployment) callOff(r jobRequest, roles []string) {
+	s.tellAll(roles, "Leave", jobRequest{Purpose: "opening", ID: r.ID}, func(role string, err error) {
+		s.log.Warn("a role could not be told that a session does not begin", "session", r.ID, "peer", role, "error", err.Error())
+	})
+}
+
+// tellAll tells roles something side by side, which is answered with nothing. failed hears of those that cannot be told.
+func (s *deployment) tellAll(roles []string, method string, r jobRequest, failed func(role string, err error)) {
 	var wg sync.WaitGroup
 	for _, role := range roles {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(s.ctx, grace)
 			defer cancel()
-			if err := s.tell(ctx, role, "Leave", jobRequest{Purpose: "opening", ID: r.ID}); err != nil {
-				s.log.Warn("a role could not be told that a session does not begin", "session", r.ID, "peer", role, "error", err.Error())
+			if err := s.tell(ctx, role, method, r); err != nil {
+				failed(role, err)
 			}
 		})
 	}

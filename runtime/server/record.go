@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
@@ -28,11 +27,7 @@ func (s *deployment) entry(r jobRequest, decision, reason string) attest.Event {
 				}
 			}
 		}
-		for _, t := range s.plan.Manifest.Inputs {
-			if len(t.Shape) > 0 {
-				e.Rows = max(e.Rows, t.Shape[0])
-			}
-		}
+		e.Rows = s.batch()
 		e.Left = s.runsLeft()
 	}
 	s.whoApproved(&e)
@@ -69,7 +64,7 @@ func (s *deployment) runsLeft() (out []attest.RunsLeft) {
 		if g.MaxRuns == 0 {
 			continue
 		}
-		b := s.budgets(g, s.cfg.now())[0]
+		b := runsBudget(g)
 		if n, err := s.runs.under(b, s.inFlight()); err == nil {
 			out = append(out, attest.RunsLeft{Owner: g.Owner, Runs: b.most - min(b.most, n.Highest())})
 		}
@@ -82,17 +77,9 @@ const refusal = "refused: "
 
 // tellRefused tells the other roles that a job which the lead has refused does not begin, so that their logs have it too.
 func (s *deployment) tellRefused(r jobRequest) {
-	var wg sync.WaitGroup
-	for _, role := range s.plan.Roles()[1:] {
-		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(s.ctx, grace)
-			defer cancel()
-			if err := s.tell(ctx, role, "Refused", jobRequest{Plan: r.Plan, Purpose: r.Purpose, ID: r.ID, Opener: r.Opener}); err != nil {
-				s.log.Warn("a role could not be told of a refusal", r.Purpose, r.ID, "peer", role, "error", err.Error())
-			}
-		})
-	}
-	wg.Wait()
+	s.tellAll(s.plan.Roles()[1:], "Refused", jobRequest{Purpose: r.Purpose, ID: r.ID, Opener: r.Opener}, func(role string, err error) {
+		s.log.Warn("a role could not be told of a refusal", r.Purpose, r.ID, "peer", role, "error", err.Error())
+	})
 }
 
 // toldRefused writes down that the lead has refused a job, and why as far as this server sees a reason itself.

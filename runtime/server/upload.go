@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,10 +57,8 @@ func (u *upload) total() (n int64) {
 
 // mayDeploy returns why a caller may not change which plans are served, nil if it may.
 func (s *Server) mayDeploy(peer string) error {
-	for _, name := range append([]string{s.name}, s.cfg.PlanClients...) {
-		if name == peer {
-			return nil
-		}
+	if peer == s.name || slices.Contains(s.cfg.PlanClients, peer) {
+		return nil
 	}
 	return fmt.Errorf("%q may not deploy or withdraw plans: it is neither %s nor in plan_clients of its configuration", peer, s.name)
 }
