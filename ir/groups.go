@@ -252,7 +252,7 @@ func definition(v *Value, names map[*Value]string) string {
 	for _, a := range v.Args {
 		fmt.Fprintf(h, " %s", definition(a, names))
 	}
-	d := hex.EncodeToString(h.Sum(nil)[:8])
+	d := hex.EncodeToString(h.Sum(nil))
 	names[v] = d
 	return d
 }
