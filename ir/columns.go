@@ -114,14 +114,9 @@ func columnsOf(v *Value, at map[*Value]byColumn) (b byColumn, ok bool) {
 			}
 		}
 	case OpTranspose:
-		k = slices.Index(v.Attrs.Ints("perm"), x.axis)
+		k = transposedAxis(v, x.axis)
 	case OpReshape:
-		for i := range shape {
-			if shape[:i].Size() == in[:x.axis].Size() && shape[i] == in[x.axis] {
-				k = i
-				break
-			}
-		}
+		k = reshapedAxis(v, x.axis)
 	case OpReduceSum, OpReduceMean, OpReduceMax:
 		k = reducedAxis(v, x.axis)
 	case OpExpand:

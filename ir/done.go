@@ -22,6 +22,7 @@ type progress struct {
 func Trace(f *Func, src *Value) map[*Value]Done {
 	at := map[*Value]progress{}
 	out := map[*Value]Done{}
+	names := map[*Value]string{}
 	for _, v := range f.Body {
 		var p progress
 		switch {
@@ -34,7 +35,7 @@ func Trace(f *Func, src *Value) map[*Value]Done {
 			continue
 		default:
 			ok := false
-			p, ok = advance(v, at)
+			p, ok = advance(v, at, names)
 			if !ok {
 				continue
 			}
@@ -45,8 +46,8 @@ func Trace(f *Func, src *Value) map[*Value]Done {
 	return out
 }
 
-// advance returns the progress at v from that at its arguments; ok is false if none of them derives from the source.
-func advance(v *Value, at map[*Value]progress) (p progress, ok bool) {
+// advance returns the progress at v from that at its arguments; ok is false if none of them derives from the source. names are as in definition.
+func advance(v *Value, at map[*Value]progress, names map[*Value]string) (p progress, ok bool) {
 	for _, a := range v.Args {
 		x, derives := at[a]
 		switch {
@@ -63,7 +64,7 @@ func advance(v *Value, at map[*Value]progress) (p progress, ok bool) {
 	summed := 0
 	p.rows, summed = rowsOf(v, at)
 	p.Rows = max(p.Rows, summed)
-	p.group = groupsOf(v, at, p.rows)
+	p.group = groupsOf(v, at, p.rows, names)
 	if p.group.stage == shown {
 		p.Done.Groups, p.Done.Of, p.Done.Partition = p.group.least, p.group.of, p.group.partition
 		p.group = grouping{}

@@ -39,8 +39,8 @@ const (
 	shown
 )
 
-// groupsOf returns what v is of groups.
-func groupsOf(v *Value, at map[*Value]progress, rows perRow) grouping {
+// groupsOf returns what v is of groups; names are as in definition.
+func groupsOf(v *Value, at map[*Value]progress, rows perRow, names map[*Value]string) grouping {
 	var g grouping // of the arguments: one partition
 	for _, a := range v.Args {
 		x := at[a].group
@@ -53,7 +53,7 @@ func groupsOf(v *Value, at map[*Value]progress, rows perRow) grouping {
 		}
 	}
 	if g.stage == noGroup {
-		return memberOf(v, at, rows)
+		return memberOf(v, at, rows, names)
 	}
 	stages := make([]stage, len(v.Args))
 	for i, a := range v.Args {
@@ -113,12 +113,12 @@ func groupsOf(v *Value, at map[*Value]progress, rows perRow) grouping {
 }
 
 // memberOf returns the groups that a comparison of rows with what does not derive from the source makes.
-func memberOf(v *Value, at map[*Value]progress, rows perRow) grouping {
+func memberOf(v *Value, at map[*Value]progress, rows perRow, names map[*Value]string) grouping {
 	if rows.axis < 0 || v.Type.Elem != Bool || !slices.ContainsFunc([]Op{OpLt, OpLe, OpGt, OpGe, OpEq, OpNe, OpNot, OpAnd, OpOr}, func(o Op) bool { return o == v.Op }) {
 		return grouping{}
 	}
 	shape := v.Type.Shape
-	g := grouping{stage: member, of: shape[rows.axis], single: shape.Size() == shape[rows.axis], partition: definition(v, map[*Value]string{})}
+	g := grouping{stage: member, of: shape[rows.axis], single: shape.Size() == shape[rows.axis], partition: definition(v, names)}
 	if g.single {
 		return g
 	}
@@ -134,15 +134,15 @@ func memberOf(v *Value, at map[*Value]progress, rows perRow) grouping {
 		if _, derives := at[key]; !derives || key.Type.Shape[len(key.Type.Shape)-1] != 1 {
 			return grouping{}
 		}
-		names := knownTensor(a)
-		if names == nil || names.Len() != shape[last] {
+		keys := knownTensor(a)
+		if keys == nil || keys.Len() != shape[last] {
 			return grouping{}
 		}
 		seen := map[float64]bool{}
-		for k := range names.Len() {
-			seen[names.At(k)] = true
+		for k := range keys.Len() {
+			seen[keys.At(k)] = true
 		}
-		if len(seen) == names.Len() {
+		if len(seen) == keys.Len() {
 			return g
 		}
 	}
@@ -235,9 +235,10 @@ func knownWithin(v *Value, steps int) *Tensor {
 	return t
 }
 
-// definition names what a value is, by what it is computed from: equal definitions are equal values.
-func definition(v *Value, known map[*Value]string) string {
-	if d, ok := known[v]; ok {
+// definition names what a value is, by what it is computed from: equal definitions are equal values. names are those of values that were asked for
+// before.
+func definition(v *Value, names map[*Value]string) string {
+	if d, ok := names[v]; ok {
 		return d
 	}
 	h := sha256.New()
@@ -249,9 +250,9 @@ func definition(v *Value, known map[*Value]string) string {
 		fmt.Fprintf(h, "value %d", v.ID)
 	}
 	for _, a := range v.Args {
-		fmt.Fprintf(h, " %s", definition(a, known))
+		fmt.Fprintf(h, " %s", definition(a, names))
 	}
-	d := hex.EncodeToString(h.Sum(nil)[:8])
-	known[v] = d
+	d := hex.EncodeToString(h.Sum(nil))
+	names[v] = d
 	return d
 }

@@ -17,89 +17,95 @@ const (
 
 var noRows = perRow{axis: -1}
 
-// rowRules lists every operation that keeps rows apart, with the degree of what it makes of rows that are polynomials of degree d. Each
+// rowRules lists every operation that keeps rows apart, with the rule for what it makes of rows that are polynomials of the row. Each
 // has a condition, which its rule checks. An operation that is not here ends the claim, and so does each under any other condition: what
 // picks rows (a slice, a mask that varies from row to row, a shape that mixes them) makes a sum behind it a sum of one. Sums of anyDegree
 // are no aggregates: a function that is no polynomial of the row may pick rows as well, as x*int(x/9) does, which is 0 but for the one
 // patient above 9. Rounding to a format's last place is not counted; what it may tell is within the error that the compiler states.
-var rowRules = map[Op]struct {
-	Degree string
-	rule   func(v *Value, at map[*Value]progress) perRow
-}{
-	OpAdd: {"the largest", alike(keepsDegree)}, OpSub: {"the keepsDegree", alike(keepsDegree)},
-	OpMul: {"the sum", alike(func(d []int) int {
+var rowRules = map[Op]func(v *Value, at map[*Value]progress) perRow{
+	OpAdd: keepsDegree, OpSub: keepsDegree, OpNeg: keepsDegree, OpReveal: keepsDegree,
+	OpMul: alike(func(d []int) int {
 		n := 0
 		for _, x := range d {
 			n += x
 		}
 		return n
-	})},
-	OpNeg: {"d", alike(keepsDegree)}, OpReveal: {"d", alike(keepsDegree)},
-	OpCast: {"d if no number changes, any otherwise", func(v *Value, at map[*Value]progress) perRow {
+	}),
+	OpCast: func(v *Value, at map[*Value]progress) perRow {
 		from, to := v.Args[0].Type.Elem, v.Type.Elem
 		if to == Ring {
 			return noRows
 		}
-		if from == to && to != Int || from == Int && to == Real || from == Bool && to != Bool {
-			return alike(keepsDegree)(v, at)
+		if from == to && to != Int || from == Int && to == Real || from == Bool && to != Bool { // no number changes
+			return keepsDegree(v, at)
 		}
-		return alike(losesDegree)(v, at)
-	}},
-	OpReshape: {"d", moved(func(v *Value, x int) int {
-		in, shape := v.Args[0].Type.Shape, v.Type.Shape
-		before := in[:x].Size()
-		for i := range shape {
-			if shape[:i].Size() == before && shape[i] == in[x] {
-				return i
-			}
-		}
-		return -1
-	})},
-	OpTranspose: {"d", moved(func(v *Value, x int) int { return slices.Index(v.Attrs.Ints("perm"), x) })},
-	OpSlice: {"d", moved(func(v *Value, x int) int {
+		return losesDegree(v, at)
+	},
+	OpReshape:   moved(reshapedAxis),
+	OpTranspose: moved(transposedAxis),
+	OpSlice: moved(func(v *Value, x int) int {
 		starts, steps, s, err := SliceDims(v)
 		if err != nil || starts[x] != 0 || steps[x] != 1 || s[x] != v.Args[0].Type.Shape[x] {
 			return -1
 		}
 		return x
-	})},
-	OpGather: {"d", moved(func(v *Value, x int) int {
+	}),
+	OpGather: moved(func(v *Value, x int) int {
 		if v.Attrs.Int("axis", 0) == x {
 			return -1
 		}
 		return x
-	})},
-	OpExpand: {"d", moved(func(v *Value, x int) int {
+	}),
+	OpExpand: moved(func(v *Value, x int) int {
 		in, shape := v.Args[0].Type.Shape, v.Type.Shape
 		if k := x + len(shape) - len(in); shape[k] == in[x] {
 			return k
 		}
 		return -1
-	})},
-	OpMatMul: {"d", moved(func(v *Value, x int) int {
+	}),
+	OpMatMul: moved(func(v *Value, x int) int {
 		r, w := len(v.Args[0].Type.Shape), v.Args[1].Type.Shape
 		if r < 2 || len(w) < 2 || x == r-1 || x != r-2 && len(w) != 2 { // one matrix for all rows
 			return -1
 		}
 		return x + len(v.Type.Shape) - r
-	})},
-	OpConv: {"d", moved(batch)}, OpAvgPool: {"d", moved(batch)},
-	OpReduceSum: {"d, along other axes; along the rows it is the aggregate", moved(reducedAxis)}, OpReduceMean: {"d, along other axes; along the rows it is the aggregate", moved(reducedAxis)},
+	}),
+	OpConv: moved(batch), OpAvgPool: moved(batch),
+	OpReduceSum: moved(reducedAxis), OpReduceMean: moved(reducedAxis), // along other axes; along the rows it is the aggregate
 
-	OpFloor: {"any", alike(losesDegree)}, OpRelu: {"any", alike(losesDegree)}, OpAbs: {"any", alike(losesDegree)}, OpClip: {"any", alike(losesDegree)}, OpMax: {"any", alike(losesDegree)}, OpMin: {"any", alike(losesDegree)},
-	OpDiv: {"any", alike(losesDegree)}, OpIntDiv: {"any", alike(losesDegree)}, OpIntMod: {"any", alike(losesDegree)}, OpSelect: {"any", alike(losesDegree)},
-	OpLt: {"any", alike(losesDegree)}, OpLe: {"any", alike(losesDegree)}, OpGt: {"any", alike(losesDegree)}, OpGe: {"any", alike(losesDegree)}, OpEq: {"any", alike(losesDegree)}, OpNe: {"any", alike(losesDegree)},
-	OpNot: {"any", alike(losesDegree)}, OpAnd: {"any", alike(losesDegree)}, OpOr: {"any", alike(losesDegree)}, OpXor: {"any", alike(losesDegree)},
+	OpFloor: losesDegree, OpRelu: losesDegree, OpAbs: losesDegree, OpClip: losesDegree, OpMax: losesDegree, OpMin: losesDegree,
+	OpDiv: losesDegree, OpIntDiv: losesDegree, OpIntMod: losesDegree, OpSelect: losesDegree,
+	OpLt: losesDegree, OpLe: losesDegree, OpGt: losesDegree, OpGe: losesDegree, OpEq: losesDegree, OpNe: losesDegree,
+	OpNot: losesDegree, OpAnd: losesDegree, OpOr: losesDegree, OpXor: losesDegree,
 }
 
-func keepsDegree(d []int) int { return slices.Max(d) }
-func losesDegree([]int) int   { return anyDegree }
+// The rules of elementwise operations whose result has the largest of the operands' degrees, and of those that are no polynomials.
+var (
+	keepsDegree = alike(func(d []int) int { return slices.Max(d) })
+	losesDegree = alike(func([]int) int { return anyDegree })
+)
+
 func batch(_ *Value, x int) int {
 	if x != 0 {
 		return -1
 	}
 	return 0
 }
+
+// reshapedAxis returns where a dimension is in another shape that keeps it apart; -1 if it does not.
+func reshapedAxis(v *Value, x int) int {
+	in, shape := v.Args[0].Type.Shape, v.Type.Shape
+	before := in[:x].Size()
+	for i := range shape {
+		if shape[:i].Size() == before && shape[i] == in[x] {
+			return i
+		}
+	}
+	return -1
+}
+
+// transposedAxis returns where a dimension is behind a transposition.
+func transposedAxis(v *Value, x int) int { return slices.Index(v.Attrs.Ints("perm"), x) }
 
 // reducedAxis returns where rows are behind a reduction along other axes.
 func reducedAxis(v *Value, x int) int {
@@ -121,7 +127,7 @@ func reducedAxis(v *Value, x int) int {
 
 // rowsOf returns how v depends on rows; summed is how many rows v has summed up, all of the source's, 0 if it is no such sum.
 func rowsOf(v *Value, at map[*Value]progress) (p perRow, summed int) {
-	r, ok := rowRules[v.Op]
+	rule, ok := rowRules[v.Op]
 	if !ok {
 		return noRows, 0
 	}
@@ -134,7 +140,7 @@ func rowsOf(v *Value, at map[*Value]progress) (p perRow, summed int) {
 			return noRows, 0
 		}
 	}
-	if p = r.rule(v, at); p.axis >= 0 {
+	if p = rule(v, at); p.axis >= 0 {
 		p.degree = min(p.degree, anyDegree)
 	}
 	return p, 0

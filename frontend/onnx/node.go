@@ -320,8 +320,8 @@ func (n *node) want(name string, def int, allowed ...int) error {
 	return nil
 }
 
-// finite reports whether an attribute is no number that the operator has no meaning for. An infinite bound of Clip is none, NaN marks what is missing,
-// and a fill value for text is never read.
+// finite reports whether an attribute is a number that the operator has a meaning for: an infinite bound of Clip is none, and NaN marks what is missing
+// for an Imputer.
 func (n *node) finite(a *pb.AttributeProto) bool {
 	x := float64(a.GetF())
 	switch n.p.GetOpType() {

@@ -89,7 +89,7 @@ func (r *reader) asText(v *ir.Value, open bool) *ir.Value {
 // movers lists the operators that only move elements, and so take text too.
 var movers = []string{"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Concat", "Split", "Expand", "Tile", "Gather", "GatherElements", "GatherND", "ArrayFeatureExtractor", "Shape", "Size", "If"}
 
-// readers lists those that read text for what it is.
+// textReaders lists those that read text for what it is.
 var textReaders = []string{"Equal", "Where", "LabelEncoder", "OneHotEncoder", "CategoryMapper", "Cast"}
 
 // textual refuses text where an operator takes numbers.

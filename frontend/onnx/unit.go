@@ -20,7 +20,7 @@ type inUnits struct {
 	sum   bool // u is a sum of products with weights, whose halves come about by chance alone
 }
 
-// in0 is by*u as it stands, if that is known of input i.
+// unitOf returns how input i is by*u, if that is known.
 func (n *node) unitOf(i int) (inUnits, bool) {
 	if !n.given(i) || n.r.vals[n.p.Input[i]] == nil {
 		return inUnits{}, false
@@ -92,10 +92,11 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 	c := n.calc()
 	switch {
 	case through[op]:
-		if op == "Clip" || op == "Pad" && n.given(2) || op == "Pad" && n.float("value", 0) != 0 {
-			if n.bounds = 1 / s.by; op == "Pad" {
-				return nil, false, nil
-			}
+		switch {
+		case op == "Clip":
+			n.bounds = 1 / s.by
+		case op == "Pad" && (n.given(2) || n.float("value", 0) != 0): // with a number that is not in the unit
+			return nil, false, nil
 		}
 		n.over = map[int]*ir.Value{0: s.u}
 		out, err := lower(n)
