@@ -238,16 +238,8 @@ func (c *check) prepare(m *ir.Module) error {
 		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
 	} else {
 		ranges := rangesOf(m)
-		lo, hi := overlap(c.graph.Main(), ranges)
-		common := [2]float64{lo, hi}
 		for i := range runs {
-			in := map[string]*ir.Tensor{}
-			for j, v := range c.graph.Main().Body {
-				if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
-					in[name] = draw(v, ranges[name], common, i, largest(len(in), len(ranges), i), rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
-				}
-			}
-			tries = append(tries, in)
+			tries = append(tries, drawInputs(c.graph.Main(), ranges, i))
 		}
 	}
 	want := make([]map[string]*ir.Tensor, len(tries))

@@ -76,14 +76,7 @@ func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Num
 			continue
 		}
 		name := v.Attrs.Str("name")
-		lo, hi := inputRange(v, at[name])
-		in := searched{name, lineOf(v.Type.Shape), []interval{{lo: lo, hi: hi}}}
-		if at[name] != nil {
-			if columns := inputColumns(at[name], false); columns != nil {
-				in.columns = columns
-			}
-		}
-		s.inputs = append(s.inputs, in)
+		s.inputs = append(s.inputs, searched{name, lineOf(v.Type.Shape), inputRanges(v, at[name])})
 	}
 	if len(s.outputs) == 0 || len(s.inputs) == 0 {
 		return nil
