@@ -103,26 +103,7 @@ func besideFloat(t *testing.T, m floatModel) {
 		t.Errorf("off by %g, %g of the tolerance", most, worst)
 	}
 	on := p.Plan.Cost().Phases[plan.Online]
-	t.Logf("| %s | %.2g | %.2f | %d of %d | %d | %.3f | %d |", m.Name, most, worst, agree, rows, on.Rounds, float64(slices.Max(sent(on)))/1e6, p.Comp.Numbers.FracBits)
-}
-
-// sent lists the bytes that each role sends.
-func sent(p plan.PhaseCost) []int64 {
-	return append([]int64{0}, p.Sent...)
-}
-
-// drawn returns inputs that are uniform over their declared ranges.
-func drawn(f *ir.Func, r *rand.Rand) map[string]*ir.Tensor {
-	out := map[string]*ir.Tensor{}
-	for _, v := range f.Inputs() {
-		x := ir.NewTensor(ir.Real, v.Type.Shape)
-		lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
-		for i := range x.F {
-			x.F[i] = lo + (hi-lo)*r.Float64()
-		}
-		out[v.Attrs.Str("name")] = x
-	}
-	return out
+	t.Logf("| %s | %.2g | %.2f | %d of %d | %d | %.3f | %d |", m.Name, most, worst, agree, rows, on.Rounds, float64(slices.Max(on.Sent))/1e6, p.Comp.Numbers.FracBits)
 }
 
 // largest returns the index of the largest number.
@@ -140,21 +121,6 @@ func largest(x []float64) int {
 func (g *graph) plain(x *ir.Value, out int) *ir.Value {
 	s := x.Type.Shape
 	return g.add(g.e(ir.OpMatMul, nil, x, g.weight(0.02, s[len(s)-1], out)), g.weight(0.02, out))
-}
-
-// attend is attention of a matrix of tokens with itself; mask is added to the scores unless it is nil.
-func (g *graph) attend(x *ir.Value, heads int, mask *ir.Tensor, dense func(x *ir.Value, out int) *ir.Value) *ir.Value {
-	tokens, width := x.Type.Shape[0], x.Type.Shape[1]
-	head := func(perm ...int64) *ir.Value {
-		return g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", perm...)}, g.reshape(dense(x, width), tokens, heads, width/heads))
-	}
-	q, k, v := head(1, 0, 2), head(1, 2, 0), head(1, 0, 2)
-	scores := g.e(ir.OpMul, nil, g.e(ir.OpMatMul, nil, q, k), g.number(1/math.Sqrt(float64(width/heads))))
-	if mask != nil {
-		scores = g.add(scores, g.e(ir.OpConst, ir.Attrs{ir.T("data", mask)}))
-	}
-	p := g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 2)}, scores)
-	return dense(g.reshape(g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0, 2)}, g.e(ir.OpMatMul, nil, p, v)), tokens, width), width)
 }
 
 // nanogpt is a decoder as it is initialised: embeddings and matrices of deviation 0.02, so that layers normalise small numbers.

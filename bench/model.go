@@ -80,18 +80,23 @@ func (b Model) Build() (m *ir.Module, inputs []map[string]*ir.Tensor, err error)
 	out := b.build(g)
 	g.e(ir.OpReveal, ir.Attrs{ir.S("name", "out"), ir.Ss("to", "p1")}, out)
 	for range samples {
-		input := map[string]*ir.Tensor{}
-		for _, v := range f.Inputs() {
-			t := ir.NewTensor(ir.Real, v.Type.Shape)
-			lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
-			for i := range t.F {
-				t.F[i] = lo + (hi-lo)*g.r.Float64()
-			}
-			input[v.Attrs.Str("name")] = t
-		}
-		inputs = append(inputs, input)
+		inputs = append(inputs, drawn(f, g.r))
 	}
 	return g.m, inputs, ir.Verify(g.m)
+}
+
+// drawn returns inputs that are uniform over their declared ranges.
+func drawn(f *ir.Func, r *rand.Rand) map[string]*ir.Tensor {
+	out := map[string]*ir.Tensor{}
+	for _, v := range f.Inputs() {
+		x := ir.NewTensor(ir.Real, v.Type.Shape)
+		lo, hi := v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0)
+		for i := range x.F {
+			x.F[i] = lo + (hi-lo)*r.Float64()
+		}
+		out[v.Attrs.Str("name")] = x
+	}
+	return out
 }
 
 func (g *graph) e(op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
@@ -268,20 +273,28 @@ func (g *graph) norm(x *ir.Value) *ir.Value {
 	return g.add(g.e(ir.OpMul, nil, g.e(ir.OpMul, nil, c, inv), g.weight(1, d)), g.weight(0.1, d))
 }
 
+// attend is attention of a matrix of tokens with itself; mask is added to the scores unless it is nil.
+func (g *graph) attend(x *ir.Value, heads int, mask *ir.Tensor, dense func(x *ir.Value, out int) *ir.Value) *ir.Value {
+	tokens, width := x.Type.Shape[0], x.Type.Shape[1]
+	head := func(perm ...int64) *ir.Value {
+		return g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", perm...)}, g.reshape(dense(x, width), tokens, heads, width/heads))
+	}
+	q, k, v := head(1, 0, 2), head(1, 2, 0), head(1, 0, 2)
+	scores := g.e(ir.OpMul, nil, g.e(ir.OpMatMul, nil, q, k), g.number(1/math.Sqrt(float64(width/heads))))
+	if mask != nil {
+		scores = g.add(scores, g.e(ir.OpConst, ir.Attrs{ir.T("data", mask)}))
+	}
+	p := g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 2)}, scores)
+	return dense(g.reshape(g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0, 2)}, g.e(ir.OpMatMul, nil, p, v)), tokens, width), width)
+}
+
 // bert is one encoder layer of BERT-base: 12 heads of 64, a feed-forward layer of 3072.
 func (g *graph) bert() *ir.Value { return g.encoder(128, 768, 12, 3072) }
 
 // encoder is one encoder layer: attention and a feed-forward layer with GELU, layer normalisation behind each.
 func (g *graph) encoder(tokens, width, heads, inner int) *ir.Value {
 	x := g.input(-3, 3, tokens, width)
-	head := func(perm ...int64) *ir.Value {
-		return g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", perm...)}, g.reshape(g.dense(x, width), tokens, heads, width/heads))
-	}
-	q, k, v := head(1, 0, 2), head(1, 2, 0), head(1, 0, 2)
-	scores := g.e(ir.OpMul, nil, g.e(ir.OpMatMul, nil, q, k), g.number(1/math.Sqrt(float64(width/heads))))
-	p := g.e(ir.OpSoftmax, ir.Attrs{ir.I("axis", 2)}, scores)
-	mixed := g.e(ir.OpTranspose, ir.Attrs{ir.Is("perm", 1, 0, 2)}, g.e(ir.OpMatMul, nil, p, v))
-	x = g.norm(g.add(x, g.dense(g.reshape(mixed, tokens, width), width)))
+	x = g.norm(g.add(x, g.attend(x, heads, nil, g.dense)))
 	y := g.e(ir.OpGelu, nil, g.dense(x, inner))
 	return g.norm(g.add(x, g.dense(y, width)))
 }

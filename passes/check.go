@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2" // what is drawn here is public test input, the same on every machine
 	"slices"
+	"sync"
 
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -66,21 +67,14 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 	bounds := n.proof.bounds()
 	got := make([]map[string]*ir.Tensor, len(c.inputs))
 	failed := make([]error, len(c.inputs))
-	done := make(chan int)
-	for i := range c.inputs {
-		go func() {
-			defer func() { done <- i }()
-			defer ir.Recover(&failed[i])
-			if failed[i] = unbound; unbound != nil {
-				return
-			}
-			word := rand.New(rand.NewPCG(uint64(i), 1)).Uint64
-			got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Known: weights, Check: true, Dither: word, Parties: len(m.Parties)})
-		}()
-	}
-	for range c.inputs {
-		<-done
-	}
+	concurrently(len(c.inputs), func(i int) {
+		defer ir.Recover(&failed[i])
+		if failed[i] = unbound; unbound != nil {
+			return
+		}
+		word := rand.New(rand.NewPCG(uint64(i), 1)).Uint64
+		got[i], failed[i] = ir.Results(m.Main(), ir.Env{Inputs: c.inputs[i], Known: weights, Check: true, Dither: word, Parties: len(m.Parties)})
+	})
 	source := map[string]*ir.Value{}
 	for _, v := range c.graph.Main().Reveals() {
 		source[v.Attrs.Str("name")] = v
@@ -244,31 +238,16 @@ func (c *check) prepare(m *ir.Module) error {
 		tries = c.opt.Samples[:min(len(c.opt.Samples), runs)]
 	} else {
 		ranges := rangesOf(m)
-		lo, hi := overlap(c.graph.Main(), ranges)
-		common := [2]float64{lo, hi}
 		for i := range runs {
-			in := map[string]*ir.Tensor{}
-			for j, v := range c.graph.Main().Body {
-				if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
-					in[name] = draw(v, ranges[name], common, i, largest(len(in), len(ranges), i), rand.New(rand.NewPCG(uint64(i), uint64(j)+2)))
-				}
-			}
-			tries = append(tries, in)
+			tries = append(tries, drawInputs(c.graph.Main(), ranges, i))
 		}
 	}
 	want := make([]map[string]*ir.Tensor, len(tries))
 	errs := make([]error, len(tries))
-	done := make(chan int)
-	for i := range tries {
-		go func() {
-			defer func() { done <- i }()
-			defer ir.Recover(&errs[i])
-			want[i], errs[i] = ir.Results(c.graph.Main(), ir.Env{Inputs: tries[i], Weights: c.graph.Weights})
-		}()
-	}
-	for range tries {
-		<-done
-	}
+	concurrently(len(tries), func(i int) {
+		defer ir.Recover(&errs[i])
+		want[i], errs[i] = ir.Results(c.graph.Main(), ir.Env{Inputs: tries[i], Weights: c.graph.Weights})
+	})
 	for i := range tries {
 		if errs[i] != nil {
 			return errs[i]
@@ -291,6 +270,15 @@ func (c *check) prepare(m *ir.Module) error {
 		}
 	}
 	return nil
+}
+
+// concurrently calls f(0) to f(n-1), each on a goroutine of its own, and returns when all are done.
+func concurrently(n int, f func(i int)) {
+	var calls sync.WaitGroup
+	for i := range n {
+		calls.Go(func() { f(i) })
+	}
+	calls.Wait()
 }
 
 // infinite returns the name of an output that is not a number everywhere, "" if there is none.

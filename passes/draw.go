@@ -53,6 +53,17 @@ func inputRange(v, at *ir.Value) (lo, hi float64) {
 	return -DefaultAssume, DefaultAssume
 }
 
+// inputRanges returns the ranges of the elements of input v, column by column: element i has that of number i modulo how many there are.
+func inputRanges(v, at *ir.Value) []interval {
+	if at != nil {
+		if columns := inputColumns(at, false); columns != nil {
+			return columns
+		}
+	}
+	lo, hi := inputRange(v, at)
+	return []interval{{lo: lo, hi: hi}}
+}
+
 // overlap returns what the ranges of numbers among the inputs have in common; lo > hi if that is nothing.
 func overlap(f *ir.Func, ranges map[string]*ir.Value) (lo, hi float64) {
 	lo, hi = -math.MaxFloat64, math.MaxFloat64
@@ -93,11 +104,7 @@ func (d *drawing) placeOf(column int) float64 {
 // draw returns data for input v, whose range is that of at, drawn in the way of the given run.
 func draw(v, at *ir.Value, common [2]float64, run int, large bool, r *rand.Rand) *ir.Tensor {
 	t := ir.NewTensor(v.Type.Elem, v.Type.Shape)
-	lo, hi := inputRange(v, at)
-	var columns []interval
-	if at != nil {
-		columns = inputColumns(at, false)
-	}
+	ranges := inputRanges(v, at)
 	line := lineOf(v.Type.Shape)
 	d := &drawing{way: run % drawWays, common: common, run: run, scale: math.Exp2(-scaledBy * r.Float64())}
 	if d.way == drawUnequal {
@@ -112,10 +119,7 @@ func draw(v, at *ir.Value, common [2]float64, run int, large bool, r *rand.Rand)
 	}
 	single, small := 0, 1.0
 	for i := range t.Len() {
-		a, b := lo, hi
-		if columns != nil {
-			a, b = columns[i%len(columns)].lo, columns[i%len(columns)].hi
-		}
+		a, b := ranges[i%len(ranges)].lo, ranges[i%len(ranges)].hi
 		if i%line == 0 {
 			single, small = r.IntN(line), math.Exp2(-unequal*r.Float64())
 		}
@@ -218,13 +222,17 @@ func logUniform(lo, hi float64, binades int, r *rand.Rand) float64 {
 // Draw returns inputs for a graph-level module, drawn over their declared ranges in the way of the given run; what nothing is said of lies within
 // DefaultAssume. The same run gives the same inputs on every machine.
 func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
+	return drawInputs(m.Main(), nil, run)
+}
+
+// drawInputs returns data for the inputs of f, whose ranges in the module with formats are those of at, drawn in the way of the given run.
+func drawInputs(f *ir.Func, at map[string]*ir.Value, run int) map[string]*ir.Tensor {
 	in := map[string]*ir.Tensor{}
-	lo, hi := overlap(m.Main(), nil)
-	common := [2]float64{lo, hi}
-	inputs := len(m.Main().Inputs())
-	for j, v := range m.Main().Body {
-		if v.Op == ir.OpInput {
-			in[v.Attrs.Str("name")] = draw(v, nil, common, run, largest(len(in), inputs, run), rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
+	lo, hi := overlap(f, at)
+	inputs := len(f.Inputs())
+	for j, v := range f.Body {
+		if name := v.Attrs.Str("name"); v.Op == ir.OpInput {
+			in[name] = draw(v, at[name], [2]float64{lo, hi}, run, largest(len(in), inputs, run), rand.New(rand.NewPCG(uint64(run), uint64(j)+2)))
 		}
 	}
 	return in

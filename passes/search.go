@@ -76,14 +76,7 @@ func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Num
 			continue
 		}
 		name := v.Attrs.Str("name")
-		lo, hi := inputRange(v, at[name])
-		in := searched{name, lineOf(v.Type.Shape), []interval{{lo: lo, hi: hi}}}
-		if at[name] != nil {
-			if columns := inputColumns(at[name], false); columns != nil {
-				in.columns = columns
-			}
-		}
-		s.inputs = append(s.inputs, in)
+		s.inputs = append(s.inputs, searched{name, lineOf(v.Type.Shape), inputRanges(v, at[name])})
 	}
 	if len(s.outputs) == 0 || len(s.inputs) == 0 {
 		return nil
@@ -119,21 +112,14 @@ func (s *search) worst(got []map[string]*ir.Tensor) *trial {
 	kept = best(append(kept, slices.DeleteFunc(inside, func(t *trial) bool { return t.used > 1 })...))
 	for round := range searchRounds {
 		tries := make([]*trial, searchTries)
-		done := make(chan int)
-		for i := range tries {
-			go func() {
-				r := rand.New(rand.NewPCG(uint64(round), uint64(i)+1<<32))
-				in := s.changed(kept[i%len(kept)].in, r)
-				if i%4 == 3 && len(s.planted) > 0 {
-					in = s.plant(in, r)
-				}
-				tries[i] = s.try(in, r)
-				done <- i
-			}()
-		}
-		for range tries {
-			<-done
-		}
+		concurrently(searchTries, func(i int) {
+			r := rand.New(rand.NewPCG(uint64(round), uint64(i)+1<<32))
+			in := s.changed(kept[i%len(kept)].in, r)
+			if i%4 == 3 && len(s.planted) > 0 {
+				in = s.plant(in, r)
+			}
+			tries[i] = s.try(in, r)
+		})
 		if t := s.beyond(tries); t != nil {
 			return t
 		}

@@ -305,20 +305,13 @@ func (s *search) inside() []*trial {
 		n += planted
 	}
 	lists := make([][]*trial, n)
-	done := make(chan int)
-	for k := range n {
-		go func() {
-			defer func() { done <- k }()
-			if k < descents {
-				lists[k] = s.descent(k)
-				return
-			}
-			r := rand.New(rand.NewPCG(uint64(k), 6))
-			lists[k] = []*trial{s.try(s.plant(s.c.inputs[k%len(s.c.inputs)], r), r)}
-		}()
-	}
-	for range n {
-		<-done
-	}
+	concurrently(n, func(k int) {
+		if k < descents {
+			lists[k] = s.descent(k)
+			return
+		}
+		r := rand.New(rand.NewPCG(uint64(k), 6))
+		lists[k] = []*trial{s.try(s.plant(s.c.inputs[k%len(s.c.inputs)], r), r)}
+	})
 	return slices.Concat(lists...)
 }
