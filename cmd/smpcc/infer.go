@@ -219,7 +219,7 @@ func readRequests(p *plan.Plan, path string, inputs, images []string) ([]map[str
 		t    *ir.Tensor
 		file string
 	}
-	src := &source{images: images}
+	src := &source{images: images, plan: p}
 	lists := map[string][]part{}
 	n := 1
 	for _, one := range inputs {

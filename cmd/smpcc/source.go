@@ -36,6 +36,7 @@ type source struct {
 	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
 	outputs                                       []string
+	plan                                          *plan.Plan // of the source, once it has been read
 }
 
 // flags adds the compile flags of the command line contract.
@@ -399,7 +400,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 			dims[i.Name], texts[i.Name] = i.Dims, i.Text
 		}
 	} else if is, _ := isPlan(path); is && len(files) > 0 {
-		if p, err := typed.ReadFile(path); err == nil { // what is wrong with it, loading it says
+		if p, err := s.planOnce(path); err == nil { // what is wrong with it, loading it says
 			for _, i := range p.Manifest.Inputs {
 				texts[i.Name] = len(i.Words) > 0
 			}
@@ -424,6 +425,14 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 		out[name] = t
 	}
 	return out, nil
+}
+
+// planOnce reads the plan that the source is, if it has not been read.
+func (s *source) planOnce(path string) (_ *plan.Plan, err error) {
+	if s.plan == nil {
+		s.plan, err = typed.ReadFile(path)
+	}
+	return s.plan, err
 }
 
 // isPlan reports whether a file is a plan, by its first bytes or, so that a damaged one is called a plan too, by its name.
@@ -484,7 +493,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}
 		}
-		p, err := typed.ReadFile(path)
+		p, err := s.planOnce(path)
 		return p, nil, err
 	}
 	opt, err := s.options(c, path, data)
