@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"smpcc"
 	"smpcc/backend/audit"
 	"smpcc/backend/plan"
-	"smpcc/ir/diag"
-	"smpcc/ir/policy"
 )
 
 func auditCommand() *cobra.Command {
@@ -92,13 +89,13 @@ basis, data, persons and retention, and a decision about each finding; with --fa
 			if err := recordAs.Write(c.OutOrStdout(), x); err != nil || failOn == "" || x.Complete() {
 				return err
 			}
-			return &diag.Error{Pos: diag.Pos{File: record}, Kind: diag.Policy, Msg: "refused: the record is " + x.Verdict, Hint: "decide about every finding under decisions:, and say what is missing"}
+			return refusedf(record, "decide about every finding under decisions:, and say what is missing", "refused: the record is %s", x.Verdict)
 		}
 		if err := as.Write(c.OutOrStdout(), r); err != nil || failOn == "" {
 			return err
 		}
 		if list := r.AtLeast(audit.Severity(failOn)); len(list) > 0 {
-			return &diag.Error{Pos: diag.Pos{File: args[0]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: %s of severity %s or higher, the first %s", counted(len(list), "finding"), failOn, list[0].ID()), Hint: list[0].Do}
+			return refusedf(args[0], list[0].Do, "refused: %s of severity %s or higher, the first %s", counted(len(list), "finding"), failOn, list[0].ID())
 		}
 		return nil
 	}
@@ -113,11 +110,7 @@ func auditOptions(policies, operators []string) (audit.Options, error) {
 		return opt, err
 	}
 	for _, file := range policies {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return opt, err
-		}
-		p, err := policy.Parse(file, data)
+		p, err := readPolicy(file)
 		if err != nil {
 			return opt, err
 		}
@@ -186,7 +179,7 @@ It exits with 0 whatever it finds; with --fail-on it exits with 3 if there is a 
 			if g == "more" {
 				what = "reveals or allows more than " + args[0]
 			}
-			return &diag.Error{Pos: diag.Pos{File: args[1]}, Kind: diag.Policy, Msg: fmt.Sprintf("refused: %s in %s", what, counted(len(list), "way")), Hint: "if that is meant, have the owners approve the new plan by its digest"}
+			return refusedf(args[1], "if that is meant, have the owners approve the new plan by its digest", "refused: %s in %s", what, counted(len(list), "way"))
 		}
 		return nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -199,12 +198,7 @@ func costCommand() *cobra.Command {
 				}
 				r.Phases[ph.String()] = x
 			}
-			b, err := json.MarshalIndent(r, "", "  ")
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(w, "%s\n", b)
-			return err
+			return writeJSON(w, r)
 		}
 		t := newTable(w, append(append([]string{"phase", "rounds", "messages"}, roles...), "network time")...)
 		for ph := plan.Setup; ph <= plan.Online; ph++ {

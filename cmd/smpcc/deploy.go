@@ -20,31 +20,19 @@ import (
 
 // A planOperator is what the commands share that look after plans of servers.
 type planOperator struct {
-	config  string
-	at      []string
-	worker  int
-	timeout time.Duration
-
-	cfg *control.Config
+	workerSet
+	at []string
 }
 
 // flags adds those that say which servers.
 func (o *planOperator) flags(c *cobra.Command) {
-	c.Flags().StringVar(&o.config, "config", "", "configuration `FILE` of the server, or of a client that is named in its plan_clients")
+	o.workerSet.flags(c, "the server, or of a client that is named in its plan_clients")
 	c.Flags().StringSliceVar(&o.at, "at", nil, "`ROLE` whose server is asked, or several; by default the one that the certificate names, or those in acts_for")
-	timeoutFlag(c, &o.timeout)
-	c.Flags().IntVar(&o.worker, "worker", -1, "which of the configuration's workers, `N` from 0 on; by default all")
 }
 
 // each calls f for each server in turn, with what to call it in messages.
-func (o *planOperator) each(f func(op *control.Operator, role, suffix string) error) (err error) {
-	if o.config == "" {
-		return usagef("--config FILE is missing: the configuration of the server, or of a client")
-	}
-	if o.cfg, err = readClientConfig(o.config, o.worker); err != nil {
-		return err
-	}
-	if err := patience(o.cfg, o.timeout); err != nil {
+func (o *planOperator) each(f func(op *control.Operator, role, suffix string) error) error {
+	if err := o.read(); err != nil {
 		return err
 	}
 	roles := o.at
@@ -65,34 +53,19 @@ func (o *planOperator) each(f func(op *control.Operator, role, suffix string) er
 			return usagef("--at %s: servers in %s has no address of it", r, o.config)
 		}
 	}
-	for w := range o.cfg.Workers {
-		if o.worker >= 0 && w != o.worker {
-			continue
+	return o.eachWorker(func(cfg *control.Config, suffix string) error {
+		op, err := control.NewOperator(cfg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.config, err)
 		}
-		if err := o.eachRole(w, roles, f); err != nil {
-			return err
+		defer op.Close()
+		for _, r := range roles {
+			if err := f(op, r, suffix); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
-}
-
-// eachRole calls f for the servers of one worker.
-func (o *planOperator) eachRole(worker int, roles []string, f func(op *control.Operator, role, suffix string) error) error {
-	op, err := control.NewOperator(o.cfg.ForWorker(worker))
-	if err != nil {
-		return fmt.Errorf("%s: %w", o.config, err)
-	}
-	defer op.Close()
-	suffix := ""
-	if o.cfg.Workers > 1 {
-		suffix = fmt.Sprintf(" worker %d", worker)
-	}
-	for _, r := range roles {
-		if err := f(op, r, suffix); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func planDeployCommand() *cobra.Command {

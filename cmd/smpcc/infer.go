@@ -219,7 +219,7 @@ func readRequests(p *plan.Plan, path string, inputs, images []string) ([]map[str
 		t    *ir.Tensor
 		file string
 	}
-	src := &source{images: images}
+	src := &source{images: images, plan: p}
 	lists := map[string][]part{}
 	n := 1
 	for _, one := range inputs {
@@ -348,33 +348,68 @@ func patience(cfg *control.Config, d time.Duration) error {
 	return nil
 }
 
-// An operator is what the material commands share: connections to the servers of a configuration, with its own certificate.
-type operator struct {
-	config, planFile string
-	worker           int
-	timeout          time.Duration
+// A workerSet is what commands share that ask running servers: a configuration, of which they ask each worker or one.
+type workerSet struct {
+	config  string
+	worker  int
+	timeout time.Duration
 
-	plan *plan.Plan
-	cfg  *control.Config
+	cfg *control.Config
 }
 
 // flags adds those that say which servers.
-func (o *operator) flags(c *cobra.Command, whose string) {
+func (o *workerSet) flags(c *cobra.Command, whose string) {
 	c.Flags().StringVar(&o.config, "config", "", "configuration `FILE` of "+whose)
-	c.Flags().StringVar(&o.planFile, "plan", "", "plan `FILE`, if the configuration names none")
 	timeoutFlag(c, &o.timeout)
 	c.Flags().IntVar(&o.worker, "worker", -1, "which of the configuration's workers, `N` from 0 on; by default all")
 }
 
-// each calls f with a client of each worker in turn, and with what to call it in messages.
-func (o *operator) each(f func(cl *control.Client, suffix string) error) (err error) {
+// read reads the configuration.
+func (o *workerSet) read() (err error) {
 	if o.config == "" {
 		return usagef("--config FILE is missing: the configuration of the server, or of a client")
 	}
 	if o.cfg, err = readClientConfig(o.config, o.worker); err != nil {
 		return err
 	}
-	if err := patience(o.cfg, o.timeout); err != nil {
+	return patience(o.cfg, o.timeout)
+}
+
+// eachWorker calls f with the configuration of each worker in turn, and with what to call it in messages.
+func (o *workerSet) eachWorker(f func(cfg *control.Config, suffix string) error) error {
+	for w := range o.cfg.Workers {
+		if o.worker >= 0 && w != o.worker {
+			continue
+		}
+		suffix := ""
+		if o.cfg.Workers > 1 {
+			suffix = fmt.Sprintf(" worker %d", w)
+		}
+		if err := f(o.cfg.ForWorker(w), suffix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An operator is what the material commands share: connections to the servers of a configuration, with its own certificate.
+type operator struct {
+	workerSet
+	planFile string
+
+	plan *plan.Plan
+}
+
+// flags adds those that say which servers and which plan.
+func (o *operator) flags(c *cobra.Command, whose string) {
+	o.workerSet.flags(c, whose)
+	c.Flags().StringVar(&o.planFile, "plan", "", "plan `FILE`, if the configuration names none")
+}
+
+// each calls f with a client of each worker in turn, and with what to call it in messages.
+func (o *operator) each(f func(cl *control.Client, suffix string) error) error {
+	err := o.read()
+	if err != nil {
 		return err
 	}
 	if o.planFile == "" {
@@ -386,25 +421,14 @@ func (o *operator) each(f func(cl *control.Client, suffix string) error) (err er
 	if o.plan, err = typed.ReadFile(o.planFile); err != nil {
 		return err
 	}
-	for w := range o.cfg.Workers {
-		if o.worker >= 0 && w != o.worker {
-			continue
-		}
-		cl, err := control.NewClient(o.cfg.ForWorker(w), o.plan)
+	return o.eachWorker(func(cfg *control.Config, suffix string) error {
+		cl, err := control.NewClient(cfg, o.plan)
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.config, err)
 		}
-		suffix := ""
-		if o.cfg.Workers > 1 {
-			suffix = fmt.Sprintf(" worker %d", w)
-		}
-		err = f(cl, suffix)
-		cl.Close()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		defer cl.Close()
+		return f(cl, suffix)
+	})
 }
 
 func materialStatusCommand() *cobra.Command {

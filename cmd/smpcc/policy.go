@@ -48,15 +48,17 @@ them would; it ends with exit code 3 if one does not, or if the plan was not com
 			var policies []*policy.Policy
 			plans := map[string]*plan.Plan{}
 			for _, f := range args {
-				if data, err := os.ReadFile(f); err == nil && plan.IsPlan(data) {
-					p, err := readPlan(f)
-					if err != nil {
+				data, err := os.ReadFile(f)
+				if err != nil {
+					return err
+				}
+				if plan.IsPlan(data) {
+					if plans[f], err = readPlan(f); err != nil {
 						return err
 					}
-					plans[f] = p
 					continue
 				}
-				p, err := readPolicy(f)
+				p, err := policy.Parse(f, data)
 				if err != nil {
 					return err
 				}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -71,14 +70,6 @@ owners what the plan states is taken over, and said.`,
 			WithHint("do not run it before its maker has explained the difference")
 	}
 	return c
-}
-
-func writeJSON(w io.Writer, x any) error {
-	b, err := json.MarshalIndent(x, "", "  ")
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s\n", b)
-	}
-	return err
 }
 
 func newRecheck(p *plan.Plan, again *smpcc.Rechecked) *recheck {

@@ -36,6 +36,7 @@ type source struct {
 	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
 	outputs                                       []string
+	plan                                          *plan.Plan // of the source, once it has been read
 }
 
 // flags adds the compile flags of the command line contract.
@@ -283,46 +284,28 @@ func inputShapes(path string) (map[string]ir.Shape, error) {
 }
 
 // tableSamples cuts tables with more rows than a program's input has into as many samples: each is an input of the declared shape, whose rows have as
-// many elements as the table's. What is left over is no sample; other inputs stay the same in each.
+// many elements as the table's.
 func tableSamples(sample map[string]*ir.Tensor, shapes map[string]ir.Shape) []map[string]*ir.Tensor {
-	parts, n := map[string][]*ir.Tensor{}, 1
+	each := map[string]ir.Shape{}
 	for name, t := range sample {
 		s, columns := shapes[name], 1
 		if len(s) > 0 {
 			columns = s[len(s)-1]
 		}
-		size := s.Size()
-		if len(t.Shape) != 2 || t.Shape.Equal(s) || t.Shape[1] != columns || size == 0 || t.Len() < size {
-			continue
-		}
-		for at := 0; at+size <= t.Len(); at += size {
-			part := ir.NewTensor(t.Elem, s)
-			copy(part.F, t.F[min(len(t.F), at):])
-			copy(part.I, t.I[min(len(t.I), at):])
-			parts[name] = append(parts[name], part)
-		}
-		n = max(n, len(parts[name]))
-	}
-	out := make([]map[string]*ir.Tensor, n)
-	for k := range out {
-		out[k] = map[string]*ir.Tensor{}
-		for name, t := range sample {
-			if p := parts[name]; len(p) > 0 {
-				t = p[k%len(p)]
-			}
-			out[k][name] = t
+		if len(t.Shape) == 2 && !t.Shape.Equal(s) && t.Shape[1] == columns {
+			each[name] = s
 		}
 	}
-	return out
+	return cutSamples(sample, each)
 }
 
-// rowSamples cuts a sample that is a table with more rows than the model takes into as many samples; other inputs stay the same in each.
+// rowSamples cuts a sample that is a table with more rows than the model takes into as many samples.
 func rowSamples(path string, sample map[string]*ir.Tensor, opt smpcc.Options) []map[string]*ir.Tensor {
 	var infos []onnx.InputInfo
 	if filepath.Ext(path) == ".onnx" {
 		infos, _ = onnx.Inputs(path) // what is wrong with the model, loading it says
 	}
-	parts, n := map[string][]*ir.Tensor{}, 1
+	each := map[string]ir.Shape{}
 	for _, i := range infos {
 		t := sample[i.Name]
 		if t == nil || len(t.Shape) != 2 || len(i.Dims) != 2 {
@@ -335,17 +318,27 @@ func rowSamples(path string, sample map[string]*ir.Tensor, opt smpcc.Options) []
 		if s := opt.Shapes[i.Name]; err != nil && s != nil && !s.Equal(t.Shape) && len(s) == 2 {
 			rows, err = s[0], nil
 		}
-		if err != nil || rows < 1 || rows >= t.Shape[0] || rows*t.Shape[1] == 0 {
-			continue
+		if err == nil && rows >= 1 && rows < t.Shape[0] {
+			each[i.Name] = ir.Shape{rows, t.Shape[1]}
 		}
-		for at := 0; at+rows <= t.Shape[0]; at += rows { // what is left over is no sample
-			part := ir.NewTensor(t.Elem, ir.Shape{rows, t.Shape[1]})
+	}
+	return cutSamples(sample, each)
+}
+
+// cutSamples cuts a sample into as many as its tensors hold parts of the shapes in each. What is left over of a tensor is no part; tensors of no shape
+// in each, and those that hold no part, stay the same in all samples.
+func cutSamples(sample map[string]*ir.Tensor, each map[string]ir.Shape) []map[string]*ir.Tensor {
+	parts, n := map[string][]*ir.Tensor{}, 1
+	for name, s := range each {
+		t, size := sample[name], s.Size()
+		for at := 0; size > 0 && at+size <= t.Len(); at += size {
+			part := ir.NewTensor(t.Elem, s)
 			part.Words = t.Words
-			copy(part.F, t.F[min(len(t.F), at*t.Shape[1]):])
-			copy(part.I, t.I[min(len(t.I), at*t.Shape[1]):])
-			parts[i.Name] = append(parts[i.Name], part)
+			copy(part.F, t.F[min(len(t.F), at):])
+			copy(part.I, t.I[min(len(t.I), at):])
+			parts[name] = append(parts[name], part)
 		}
-		n = max(n, len(parts[i.Name]))
+		n = max(n, len(parts[name]))
 	}
 	out := make([]map[string]*ir.Tensor, n)
 	for k := range out {
@@ -407,7 +400,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 			dims[i.Name], texts[i.Name] = i.Dims, i.Text
 		}
 	} else if is, _ := isPlan(path); is && len(files) > 0 {
-		if p, err := typed.ReadFile(path); err == nil { // what is wrong with it, loading it says
+		if p, err := s.planOnce(path); err == nil { // what is wrong with it, loading it says
 			for _, i := range p.Manifest.Inputs {
 				texts[i.Name] = len(i.Words) > 0
 			}
@@ -432,6 +425,14 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 		out[name] = t
 	}
 	return out, nil
+}
+
+// planOnce reads the plan that the source is, if it has not been read.
+func (s *source) planOnce(path string) (_ *plan.Plan, err error) {
+	if s.plan == nil {
+		s.plan, err = typed.ReadFile(path)
+	}
+	return s.plan, err
 }
 
 // isPlan reports whether a file is a plan, by its first bytes or, so that a damaged one is called a plan too, by its name.
@@ -492,7 +493,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}
 		}
-		p, err := typed.ReadFile(path)
+		p, err := s.planOnce(path)
 		return p, nil, err
 	}
 	opt, err := s.options(c, path, data)

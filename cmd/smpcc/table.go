@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -28,6 +29,15 @@ func (t *table) row(cells ...string) {
 }
 
 func (t *table) flush() error { return t.w.Flush() }
+
+// writeJSON writes what a program reads.
+func writeJSON(w io.Writer, x any) error {
+	b, err := json.MarshalIndent(x, "", "  ")
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s\n", b)
+	}
+	return err
+}
 
 // bytesText renders a number of bytes.
 func bytesText(n int64) string { return plan.Bytes(n) }

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -53,15 +52,13 @@ not be run.
 		}
 		w := c.OutOrStdout()
 		if asJSON {
-			b, err := json.MarshalIndent(struct {
+			if err := writeJSON(w, struct {
 				PlanDigest string       `json:"plan_digest"`
 				Typed      *typed.Facts `json:"typed,omitempty"`
 				*verify.Report
-			}{digest, facts, r}, "", "  ")
-			if err != nil {
+			}{digest, facts, r}); err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "%s\n", b)
 		} else if err := verifyText(w, digest, facts, r); err != nil {
 			return err
 		}
