@@ -386,6 +386,21 @@ func TestTinyProducts(t *testing.T) {
 	}
 }
 
+// TestRoundedProductWithBound compiles a rounded product whose second factor turns out to be a constant, behind bounds that it keeps.
+func TestRoundedProductWithBound(t *testing.T) {
+	f := ir.NewFunc("main")
+	m := &ir.Module{Name: "bound", Parties: smpcc.PartyNames(2), Dealer: "d", Funcs: []*ir.Func{f}, Weights: map[string]*ir.Tensor{}}
+	k := &maker{f: f, m: m}
+	k.emit(ir.OpInput, ir.Attrs{ir.S("name", "x"), ir.S("owner", "p0"), ir.S("elem", "int"), ir.Dims("shape", ir.Shape{1}), ir.F("lo", -9), ir.F("hi", 9)})
+	k.emit(ir.OpArgMax, ir.Attrs{ir.I("axis", 0)}, f.Body[0]) // 0
+	k.emit(ir.OpClip, ir.Attrs{ir.F("lo", -5), ir.F("hi", 5)}, f.Body[1])
+	k.emit(ir.OpMulShift, ir.Attrs{ir.I("frac", 0), ir.I("keep", 0), ir.S("to", "int"), ir.F("lo", -27), ir.F("hi", 27)}, f.Body[0], f.Body[2])
+	k.emit(ir.OpReveal, ir.Attrs{ir.S("name", "z"), ir.Ss("to", "p1")}, f.Body[3])
+	if _, err := smpcc.CompileModule(m, smpcc.Options{}, true); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRandomIntegers compiles and runs random graphs on integers and bits, where everything is exact.
 func TestRandomIntegers(t *testing.T) {
 	ops := []ir.Op{ir.OpAdd, ir.OpSub, ir.OpNeg, ir.OpMul, ir.OpMatMul, ir.OpMax, ir.OpMin, ir.OpRelu, ir.OpClip, ir.OpAbs, ir.OpLt, ir.OpLe, ir.OpGt, ir.OpGe, ir.OpEq, ir.OpNe,

@@ -437,7 +437,12 @@ func (q *quantiser) mulShift(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 	x, y := args[0], args[1]
 	var err error
 	if y.Op == ir.OpConst {
-		if y, err = q.constant(v.Args[1].Attrs.Tensor("data"), v.Attrs.Int("frac", 0)); err != nil {
+		if from := v.Args[1]; from.Op == ir.OpConst {
+			y, err = q.constant(from.Attrs.Tensor("data"), v.Attrs.Int("frac", 0))
+		} else { // what a bound has left of a constant
+			y, err = q.raise(y, v.Attrs.Int("frac", 0))
+		}
+		if err != nil {
 			return nil, err
 		}
 		y.Range = args[1].Range
