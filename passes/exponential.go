@@ -90,6 +90,7 @@ func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 	half := math.Ldexp(1, reach-1)
 	y = a.within(a.add(y, a.num(half)), a.frac, -half, half)
 	offset := math.Ldexp(roundTo(top, 8), -k) - float64(rate*half)
+	frac = max(min(frac, quietBitsOf(expoNoise(rate, offset, reach, bits))), 0)
 	z = a.E(ir.OpExpo, ir.Attrs{ir.F("rate", rate), ir.F("offset", offset), ir.I("reach", int64(reach)), ir.I("frac", int64(bits))}, y)
 	z = a.within(z, keep, 0, most)
 	return a.firm(z, frac), k, frac // a sum of them would not fit the ring
