@@ -51,15 +51,6 @@ func Typed(m *ir.Module, opt Options) (c *typed.Checked, err error) {
 		}
 		w.of[v] = write(w, v)
 	}
-	for i := range manifest.Outputs { // all that there may be; then what the types say
-		manifest.Outputs[i].Noise = manifest.Outputs[i].Bits
-	}
-	if c, err = typed.Check(&manifest, w.Program); err != nil {
-		return nil, err
-	}
-	for i := range manifest.Outputs {
-		manifest.Outputs[i].Noise = min(c.Revealed(i).Noise.Bits(), manifest.Outputs[i].Bits)
-	}
 	return typed.Check(&manifest, w.Program)
 }
 

@@ -49,6 +49,7 @@ type approximation struct {
 	bare  bool // what is replaced is revealed as it is, or nearly so
 	tight int  // how many bits closer than usual the result is wanted
 
+	quiet   bool // results of functions are rounded where they are computed
 	fine    bool // arguments keep their leading digits, however small they are
 	parties int
 	net     Network
@@ -126,7 +127,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, quiet: opt.quiet, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)

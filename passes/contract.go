@@ -117,8 +117,7 @@ func resettle(m *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) e
 		return nil, errNotebook
 	}
 	o := attempts[i].options(opt)
-	o.encoded = newEncodings()
-	if err := run(m, &o); err != nil {
+	if err := quietly(m, &o, opt.notes, run); err != nil {
 		return nil, err
 	}
 	return &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: attempts[i].wide, Taken: *opt.Taken}, o.notes.done()
@@ -252,9 +251,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if o.FracBits > mostFracBits && a.frac > 0 {
 			continue
 		}
-		o.Observe, o.encoded = nil, newEncodings()
+		o.Observe = nil
 		try := m.Clone()
-		err := run(try, &o)
+		err := quietly(try, &o, opt.notes, run)
 		if errors.Is(err, errInternal) {
 			return nil, err
 		}

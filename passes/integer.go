@@ -393,9 +393,10 @@ func (a *approximation) mantissaReciprocal(m *ir.Value, over float64) *ir.Value 
 	at := func(s float64) float64 { return 1 / (mid + math.Asin(s)/slope) }
 	edge := math.Sin(slope * (over - mid))
 	c := fitPolyTo(at, -edge, edge, math.Exp2(-recipBits), bits+4)
-	w := sinePowers(c, period, bits)
-	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", period), ir.I("frac", int64(bits))}, a.within(a.sub(m, a.exact(1, ir.Shape{}, mid)), keep, 1-mid, over-mid))
-	return a.within(a.add(y, a.exact(bits, ir.Shape{}, w.mean)), bits, 0.49, 1.01)
+	fine, out := quietWaves(sinePowers(c, period, bits).rows, bits, bits)
+	w := sinePowers(c, period, fine)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", period), ir.I("frac", int64(fine))}, a.within(a.sub(m, a.exact(1, ir.Shape{}, mid)), keep, 1-mid, over-mid))
+	return a.settled(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), out, 0.49, 1.01)
 }
 
 // wrap keeps the low bits of x, exactly: x less 2^bits times the floor of x/2^bits. Nothing is to be done where the range fits.

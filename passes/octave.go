@@ -176,7 +176,7 @@ func (a *approximation) finely(x *ir.Value, least int) (y *ir.Value, lo int) {
 
 // onMantissa evaluates f at m = x / 2^j as a polynomial in a sine that rises over [1, 2^step), which is a sum of waves. Below 1 it is the
 // polynomial's continuation, which is bounded. Error: 0.15 eps, relative to the least |f| if f is not zero.
-// Waves of what is revealed as it is have quietBits more fraction bits than the error asks for.
+// Waves have as many fraction bits as keep what they are rounded by out of the result, and quietBits more than the error asks for if that is revealed as it is.
 func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value {
 	period := o.step + 2
 	end := math.Ldexp(1, o.step)
@@ -196,11 +196,12 @@ func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value
 	if a.bare {
 		fine = max(bits, min(bits+quietBits, mostWaveBits))
 	}
+	fine, out := quietWaves(sinePowers(c, period, fine).rows, fine, bits)
 	w := sinePowers(c, period, fine)
 	unit := math.Ldexp(16, -bits)
 	m := a.within(o.scale(o.x, func(j float64) float64 { return math.Exp2(-j) }), bits, 0, end+1e-3)
 	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(period)), ir.I("frac", int64(fine))}, a.within(a.sub(m, a.num(mid)), keep, -mid, end-mid+1e-3))
-	return a.within(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), bits, least-unit, most+unit)
+	return a.settled(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), out, least-unit, most+unit)
 }
 
 // positive has negative arguments become 0, where a function has no meaning for them.

@@ -41,6 +41,7 @@ type Options struct {
 	fine    bool // what is divided, and what it is divided by, keep their leading digits, however small they are
 	closely bool // constants have as many bits as the product's last one asks for
 	wide    bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
+	quiet   bool // functions are rounded where they are computed, so that nothing of what is rounded in material gets further
 }
 
 // DefaultAssume is the magnitude that real inputs have at most where nothing is said of them. Their owner's encoder refuses what is beyond.

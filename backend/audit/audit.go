@@ -336,11 +336,6 @@ func (r *Report) trust() []string {
 	if rounded(r.plan) {
 		out = append(out, "outputs made of waves or exponentials tell a part of a bit of their argument beyond the function, in every run anew: bound the number of runs (max_runs)")
 	}
-	for _, o := range r.plan.Manifest.Outputs {
-		if o.Noise > 0 {
-			out = append(out, fmt.Sprintf("the lowest %d of the %d bits of output %q may be off by what was rounded in material: they tell of masks, and through them of what they hide, no more than these bits a run", o.Noise, o.Bits, o.Name))
-		}
-	}
 	if r.dealt != plan.OnlyCorrections {
 		out = append(out, "keys of comparisons hide what they are for if AES-128 under a public key is as good as a random permutation; masks need AES as a cipher only")
 	}

@@ -127,7 +127,7 @@ type Port struct {
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 
 	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
-	Noise   int      `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
+	// 13 was in use
 	Words   []string `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
 	Decimal bool     `pb:"15"` // outputs: integers that are text, in decimal
 	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there

@@ -116,16 +116,13 @@ func (p *Plan) validatePort(t Port, output bool) error {
 		return nil
 	}
 	if !output {
-		if len(t.To) > 0 || t.Item != 0 || t.Noise != 0 {
-			return errors.New("has receivers, or noise")
+		if len(t.To) > 0 || t.Item != 0 {
+			return errors.New("has receivers")
 		}
 		return known(t.Owner)
 	}
 	if t.Owner != "" || len(t.To) == 0 {
 		return errors.New("has an owner or no receivers")
-	}
-	if t.Noise < 0 || t.Noise > t.Bits {
-		return fmt.Errorf("noise in %d of %d bits", t.Noise, t.Bits)
 	}
 	for _, r := range t.To {
 		if err := known(r); err != nil {
