@@ -238,7 +238,7 @@ func (b *Builder) Deal(mode plan.Mode, n, bits, value int, what string) []int {
 // Open adds an exchange as soon as all sources are there, and returns the result's slot by role (zero for non-receivers).
 func (b *Builder) Open(o plan.Open, src map[int]int) []int {
 	when := AtSetup
-	if o.Kind == plan.Reveal { // also of what is known before
+	if o.Kind == plan.Reveal || o.Kind == plan.Give { // also of what is known before
 		when = AtOnline
 	}
 	for _, role := range o.From {
