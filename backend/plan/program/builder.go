@@ -238,7 +238,7 @@ func (b *Builder) Deal(mode plan.Mode, n, bits, value int, what string) []int {
 // Open adds an exchange as soon as all sources are there, and returns the result's slot by role (zero for non-receivers).
 func (b *Builder) Open(o plan.Open, src map[int]int) []int {
 	when := AtSetup
-	if o.Kind == plan.Reveal || o.Kind == plan.Give { // also of what is known before
+	if o.Kind == plan.Reveal { // also of what is known before
 		when = AtOnline
 	}
 	for _, role := range o.From {
@@ -271,6 +271,23 @@ func (b *Builder) Open(o plan.Open, src map[int]int) []int {
 	}
 	b.rounds[when.phase] = max(b.rounds[when.phase], when.round+2)
 	return dst
+}
+
+// Give has every party keep what it holds for guests, all of them in one round: as soon as all sources are there.
+func (b *Builder) Give(o plan.Open, src map[int]int) {
+	when := AtOnline
+	for role, slot := range src {
+		when = Later(when, b.roles[role].slots[slot].when)
+	}
+	o.Kind, o.Node = plan.Give, b.node
+	for role := range b.Parties {
+		mine := o
+		mine.From, mine.To, mine.Src = []int{role}, []int{role}, src[role]
+		mine.Dst = b.Slot(role, o.Len, Moment{when.phase, when.round + 1})
+		ph := &b.roles[role].phases[when.phase]
+		ph.opens[when.round] = append(ph.opens[when.round], mine)
+	}
+	b.rounds[when.phase] = max(b.rounds[when.phase], when.round+2)
 }
 
 // Everyone lists the parties.

@@ -232,9 +232,7 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 			e.Open(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, From: e.Everyone(), To: to, Item: out.Item + 1, Kind: plan.Reveal}, src)
 		}
 		if slices.ContainsFunc(out.To, e.Plan.Manifest.Invited) {
-			for i := range e.Parties {
-				e.Open(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, From: []int{i}, To: []int{i}, Item: out.Item + 1, Kind: plan.Give}, map[int]int{i: src[i]})
-			}
+			e.Give(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, Item: out.Item + 1}, src)
 		}
 		return wire{}
 	}}
