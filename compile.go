@@ -33,9 +33,13 @@ const (
 	DefaultFracBits = 16
 )
 
+// GuestName is what a guest of a model is called if nothing else is said: an owner, or a receiver, that computes nothing.
+const GuestName = "guest"
+
 // Options are what the user may choose when compiling.
 type Options struct {
 	Parties     int                           // number of computing parties of a model; 2 if 0
+	Guests      []string                      // names, besides GuestName, of owners and receivers of a model that compute nothing
 	Dims        map[string]int                // symbolic dimensions of a model
 	bound       map[string]int                // dimensions as they are bound at the end
 	Shapes      map[string]ir.Shape           // shapes of a model's inputs, from the user's data
@@ -120,12 +124,40 @@ func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 	return onnx.LoadBytes(name, data, modelOptions(opt))
 }
 
-// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs.
+// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs, or the guests that own inputs do.
 func modelOptions(opt Options) onnx.Options {
-	return onnx.Options{
-		Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
-		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
+	receivers := guestOwners(opt)
+	if len(receivers) == 0 {
+		receivers = []string{"p1"}
 	}
+	return onnx.Options{
+		Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners, Guests: guests(opt),
+		Reveal: opt.Reveal, DefaultReveal: receivers, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
+	}
+}
+
+// guests lists the guests that a model's options name.
+func guests(opt Options) (out []string) {
+	used := slices.Collect(maps.Values(opt.Owners))
+	for _, to := range opt.Reveal {
+		used = append(used, to...)
+	}
+	for _, g := range append([]string{GuestName}, opt.Guests...) {
+		if slices.Contains(used, g) && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// guestOwners lists the guests that own inputs of a model.
+func guestOwners(opt Options) (out []string) {
+	for _, g := range guests(opt) {
+		if slices.Contains(slices.Collect(maps.Values(opt.Owners)), g) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // Compile compiles the file at path.
@@ -277,7 +309,7 @@ func usage(format string, args ...any) error {
 // defaultPolicy returns the policy of owners that have none, and notes that it applies.
 func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownReveals bool) *policy.Policy {
 	var without []string
-	for _, o := range m.Parties {
+	for _, o := range slices.Concat(m.Parties, m.Guests) {
 		if !slices.ContainsFunc(given, func(p *policy.Policy) bool { return p.Owner == o }) {
 			without = append(without, o)
 		}
@@ -292,11 +324,24 @@ func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownRev
 		}
 		return policy.New("", rules...)
 	}
-	receiver := m.Parties[min(1, len(m.Parties)-1)]
-	if len(without) > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
+	receivers := []string{m.Parties[min(1, len(m.Parties)-1)]}
+	if g := givers(m); len(g) > 0 {
+		receivers = g
 	}
-	return policy.New("", policy.Rule{Output: "*", To: []string{receiver}})
+	if len(without) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), strings.Join(receivers, ", ")))
+	}
+	return policy.New("", policy.Rule{Output: "*", To: receivers})
+}
+
+// givers lists the guests that own inputs.
+func givers(m *ir.Module) (out []string) {
+	for _, g := range m.Guests {
+		if slices.ContainsFunc(m.Main().Inputs(), func(v *ir.Value) bool { return v.Attrs.Str("owner") == g }) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an
@@ -364,6 +409,9 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	}
 	for i, x := range e.I {
 		out[i] = uint64(x)
+		if p.Shares {
+			out[i] -= uint64(p.Least(i))
+		}
 	}
 	return out, nil
 }

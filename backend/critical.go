@@ -22,6 +22,11 @@ func exchanges(v *ir.Value) int {
 		if v.Type.Form == ir.Masked {
 			return 1
 		}
+	case ir.OpWraps:
+		if v.Attrs.Str("by") != "" {
+			return 1
+		}
+		return treeRounds(v) + 1
 	case ir.OpLtz, ir.OpEqz:
 		if v.Attrs.Str("by") != "" {
 			return 0

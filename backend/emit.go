@@ -60,7 +60,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 	bound = map[string]int{}
 	src := sha256.Sum256([]byte(opt.Graph))
 	m = plan.Manifest{
-		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer,
+		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer, Guests: slices.Clone(mod.Guests),
 		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
 		Policies: slices.Clone(mod.Policies), Allowed: slices.Clone(mod.Allowed), Guards: slices.Clone(mod.Guards),
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: mod.String()}},
@@ -80,6 +80,10 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 			elem = e
 		}
 		lo, hi := v.Range.Lo, v.Range.Hi
+		if ir.OfGuest(v) {
+			r, _, _ := ir.AsDeclared(v)
+			lo, hi = r.Lo, r.Hi
+		}
 		columns := tableColumns(v)
 		for k, c := range columns { // as their owner sees them
 			if k == 0 {
@@ -89,7 +93,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		}
 		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
 			Shape: append([]int{}, t.Shape...), Lo: lo, Hi: hi, Origin: v.Range.Origin.String(), Columns: columns,
-			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes")}
+			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v)}
 	}
 	for _, v := range f.Body {
 		m.RingBits = max(m.RingBits, secretBits(v))

@@ -28,6 +28,7 @@ type maskKey struct {
 // AssignForms replaces the module's function by its share-level form: what is opened when, and which protocol serves each op.
 func AssignForms(m *ir.Module) (err error) {
 	defer ir.Recover(&err)
+	defer refusal(&err)
 	old := m.Main()
 	p := &former{f: ir.NewFunc(old.Name), parties: m.Parties, products: maskedLeaves(old),
 		add: map[*ir.Value]*ir.Value{}, mask: map[maskKey]*ir.Value{}, xor: map[*ir.Value]*ir.Value{}, bit: map[*ir.Value]*ir.Value{}}
@@ -40,7 +41,7 @@ func AssignForms(m *ir.Module) (err error) {
 			switch {
 			case v.Type.Elem == ir.Bool:
 				p.xors(v)
-			case p.products[v]:
+			case p.products[v] && !ir.OfGuest(v):
 				p.masked(v, 0, v.Type.Bits)
 			default:
 				p.additive(v)
@@ -134,6 +135,9 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 	bits := v.Type.Bits
 	switch v.Op {
 	case ir.OpInput, ir.OpWeight:
+		if ir.OfGuest(v) {
+			return p.guest(v)
+		}
 		if p.products[v] {
 			return p.emit(v, ir.OpUnmask, ir.Attrs{bitsOf(bits)}, p.masked(v, 0, bits))
 		}
@@ -291,7 +295,7 @@ func (p *former) masked(v *ir.Value, drop, bits int) *ir.Value {
 		return m
 	}
 	var m *ir.Value
-	leaf := v.Op == ir.OpInput || v.Op == ir.OpWeight
+	leaf := (v.Op == ir.OpInput || v.Op == ir.OpWeight) && !ir.OfGuest(v)
 	switch {
 	case drop == 0 && leaf && p.products[v]:
 		k.bits = v.Type.Bits
@@ -317,7 +321,7 @@ func (p *former) spread(v *ir.Value) bool {
 	for ir.Rows[v.Op].View && len(v.Args) == 1 {
 		v = v.Args[0]
 	}
-	leaf := v.Op == ir.OpInput || v.Op == ir.OpWeight
+	leaf := (v.Op == ir.OpInput || v.Op == ir.OpWeight) && !ir.OfGuest(v)
 	return leaf && p.products[v] || !leaf && v.Type.Shape.Size() <= size || v.Op == ir.OpTrunc
 }
 

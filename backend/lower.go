@@ -58,6 +58,8 @@ func init() {
 		ir.OpWave:      (*writer).wave,
 		ir.OpExpo:      (*writer).expo,
 		ir.OpWireMul:   inRing(typed.OpWireMul),
+		ir.OpWraps:     (*writer).wrap,
+		ir.OpExtend:    inRing(typed.OpExtend),
 	}
 }
 
@@ -167,6 +169,9 @@ func (w *writer) expand(v *ir.Value) int {
 }
 
 func (w *writer) input(v *ir.Value) int {
+	if ir.OfGuest(v) {
+		return w.row(typed.OpReceive, nil, int64(w.bound[boundKey(v)]))
+	}
 	x := w.row(typed.OpInput, nil, int64(w.bound[boundKey(v)]))
 	switch v.Type.Form {
 	case ir.Masked:
@@ -297,6 +302,18 @@ func (w *writer) open(v *ir.Value) int {
 
 // compare writes the comparison of a wire with its mask, by chunks in one level or two or by keys, and what follows from it.
 func (w *writer) compare(v *ir.Value) int {
+	src := w.parts(v)
+	if v.Op == ir.OpEqz {
+		return w.row(typed.OpIsZero, src[1:])
+	}
+	return w.row(typed.OpMSB, src)
+}
+
+// wrap writes the comparison of all bits of a wire with its mask, and opens it.
+func (w *writer) wrap(v *ir.Value) int { return w.row(typed.OpWrap, w.parts(v)[1:]) }
+
+// parts returns the wire that is compared and, if that has more than one bit, the comparison.
+func (w *writer) parts(v *ir.Value) []int {
 	x := w.of[v.Args[0]]
 	kind, bits := compared(v)
 	src := []int{x}
@@ -315,10 +332,7 @@ func (w *writer) compare(v *ir.Value) int {
 		}
 		src = append(src, results[0])
 	}
-	if v.Op == ir.OpEqz {
-		return w.row(typed.OpIsZero, src[1:])
-	}
-	return w.row(typed.OpMSB, src)
+	return src
 }
 
 // merge opens comparisons and merges them.

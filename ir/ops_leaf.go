@@ -3,6 +3,7 @@ package ir
 import (
 	"fmt"
 	"math"
+	mathbits "math/bits"
 	"slices"
 )
 
@@ -26,6 +27,9 @@ func boundType(v *Value) (Type, error) {
 		return Type{}, fmt.Errorf("name and owner must not be empty")
 	}
 	t := Type{Elem: e, Shape: Shape(v.Attrs.Ints("shape")), Vis: Private(v.Attrs.Str("owner"))}
+	if v.Attrs.Int("guest", 0) != 0 { // nobody holds it
+		t.Vis = Secret(v.Attrs.Str("owner"))
+	}
 	if t.Shape == nil {
 		t.Shape = Shape{}
 	}
@@ -57,13 +61,78 @@ var boundAttrs = []AttrSpec{
 	{"scale", AttrInt, false}, {"bits", AttrInt, false}, {"form", AttrString, false},
 }
 
+// OfGuest reports whether a value is the input of a guest: an owner that computes nothing, so that no party holds it.
+func OfGuest(v *Value) bool { return v.Op == OpInput && v.Attrs.Int("guest", 0) != 0 }
+
+// Guest returns the attributes of an input, with what says that its owner is a guest if it is one.
+func (a Attrs) Guest(is bool) Attrs {
+	if !is {
+		return a
+	}
+	return a.With(I("guest", 1))
+}
+
+// GuestWords returns, for a quantised input of a guest, what the word 0 stands for at each column, or at all elements, and the bits of the smallest
+// ring that holds every word of its declared ranges. It fails if what the words of that ring stand for goes beyond the range that is relied on.
+func GuestWords(v *Value) (least *Tensor, bits int, err error) {
+	list, scale := []Range{}, v.Type.Scale
+	if b := v.Attrs.Tensor("bounds"); b != nil && !v.Attrs.Has("columns") {
+		shift := v.Attrs.Ints("shift")
+		for k := range b.Shape[0] {
+			r := Range{b.At(2 * k), b.At(2*k + 1), Proved}
+			if shift != nil {
+				r.Lo, r.Hi = math.Ldexp(r.Lo, -shift[k]), math.Ldexp(r.Hi, -shift[k])
+			}
+			list = append(list, r)
+		}
+	} else if r, _, ok := AsDeclared(v); ok {
+		list = append(list, r)
+	} else {
+		return nil, 0, fmt.Errorf("has no declared range")
+	}
+	least = NewTensor(Ring, Shape{len(list)})
+	span := 0.0
+	for k, r := range list {
+		lo, hi := math.Round(math.Ldexp(r.Lo, scale)), math.Round(math.Ldexp(r.Hi, scale))
+		if !(hi > lo) || hi-lo >= 1<<61 || math.Abs(lo) >= 1<<61 {
+			return nil, 0, fmt.Errorf("has the range %g..%g, which with %d fraction bits is one number, or too many", r.Lo, r.Hi, scale)
+		}
+		least.I[k], span = int64(lo), max(span, hi-lo)
+	}
+	bits = mathbits.Len64(uint64(span))
+	for k, r := range Given(v, list) {
+		if most := math.Ldexp(float64(least.I[k])+math.Ldexp(1, bits)-1, -scale); most > r.Hi+math.Ldexp(0.5, -scale) {
+			return nil, 0, fmt.Errorf("has a ring of %d bits, whose words reach %g, and %g is relied on: with %d fraction bits the range %g..%g has no ends of its own", bits, most, r.Hi, scale, list[k].Lo, list[k].Hi)
+		}
+	}
+	return least, bits, nil
+}
+
+// Given returns the ranges of what a guest may give for columns of declared ranges, all as they are bound: the words of one ring, which the widest of them needs.
+func Given(v *Value, list []Range) []Range {
+	if !OfGuest(v) {
+		return list
+	}
+	span, out := 0.0, make([]Range, len(list))
+	for _, r := range list {
+		span = max(span, r.Hi-r.Lo)
+	}
+	for k, r := range list {
+		out[k] = Range{r.Lo, r.Lo + 2*span, r.Origin}
+	}
+	return out
+}
+
+// beyond returns the range of what a guest may give where lo..hi is declared: any words of the smallest ring that holds the declared ones.
+func beyond(lo, hi float64) Range { return Range{lo, lo + 2*(hi-lo), Proved} }
+
 // inputAttrs are those of every leaf and what is said of the columns of a table, which lie along its last axis. As declared, columns lists some
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
 // is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
 // An input of text is one of integers: words lists what 0, 1, ... stand for, and -1 stands for any other text. missing names the input of booleans
 // that says which elements are not there, and given lists the columns whose elements always are.
 var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
-	AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false},
+	AttrSpec{"guest", AttrInt, false}, AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false},
 	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false})
 
 // wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
@@ -75,9 +144,18 @@ var wholeTypes = map[string]Range{
 // narrowType is the magnitude up to which a type's range is narrow enough to be relied on where samples show less.
 const narrowType = 1 << 16
 
-// Declared returns the range of an input's data that is stated: declared, or else that of its type. firm says that samples do not narrow it; they
-// do where nothing but a wide type bounds the data.
+// Declared returns the range of an input's data that is stated: declared, or else that of its type; of a guest's input, all that it may give, whose
+// words stand for up to twice the span. firm says that samples do not narrow it; they do where nothing but a wide type bounds the data.
 func Declared(v *Value) (r Range, firm, ok bool) {
+	r, firm, ok = AsDeclared(v)
+	if ok && OfGuest(v) {
+		return beyond(r.Lo, r.Hi), true, true
+	}
+	return r, firm, ok
+}
+
+// AsDeclared is Declared as a person declares it.
+func AsDeclared(v *Value) (r Range, firm, ok bool) {
 	if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
 		return Range{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), Proved}, true, true
 	}

@@ -13,6 +13,8 @@ const (
 	OpMulBit  Op = "mulbit"
 	OpB2A     Op = "b2a"
 	OpWireMul Op = "wiremul"
+	OpWraps   Op = "wraps"
+	OpExtend  Op = "extend"
 )
 
 func wantForm(v *Value, i int, f Form) error {
@@ -105,6 +107,21 @@ func init() {
 				}
 				t.Scale, t.Vis = x.Scale+y.Scale, joinAll(v.Args)
 				return t, err
+			}},
+		&Row{Op: OpWraps, Doc: "Open delta = c XOR s, c = 1 if x + r wraps in the ring of a masked wire m = x + r: a comparison of all its bits, and one opening of one bit. It tells of r: extend alone takes it.", Level: Share, Args: 1,
+			Attrs: []AttrSpec{{"by", AttrString, false}},
+			Eval:  func(v *Value, args []*Tensor) (*Tensor, error) { return NewTensor(Bool, v.Type.Shape), nil },
+			Type: func(v *Value) (Type, error) {
+				t := v.Args[0].Type
+				return Type{Elem: Bool, Shape: t.Shape, Vis: t.Vis, Form: MaskedBit}, wantForm(v, 0, Masked)
+			}},
+		&Row{Op: OpExtend, Doc: "Additive shares, in any ring, of a masked wire whose words are 0..2^width-1, by whether it wraps.", Level: Share, Args: 2, Attrs: bits,
+			Eval: func(v *Value, args []*Tensor) (*Tensor, error) { return args[0], nil },
+			Type: func(v *Value) (Type, error) {
+				if len(v.Args) == 2 && (v.Args[1].Op != OpWraps || v.Args[1].Args[0] != v.Args[0]) {
+					return Type{}, fmt.Errorf("the bit is not whether the first argument wraps")
+				}
+				return masked2additive(v)
 			}},
 		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Eval: same, Attrs: bits,
 			Type: func(v *Value) (Type, error) {

@@ -78,7 +78,13 @@ func rangePass(m *ir.Module, opt *Options) error {
 			errs.Add(v.Pos, err)
 			iv = interval{-lim, lim, ir.Assumed}
 		}
-		if o, ok := observed[v]; ok {
+		if ir.OfGuest(v) {
+			if iv.from != ir.Proved || !(iv.hi > iv.lo) {
+				errs.Add(v.Pos, diag.Errorf(v.Pos, "%q is the input of a guest, and what it may be is not declared: a guest gives shares, of any words of a ring that the range decides", v.Attrs.Str("name")).
+					WithHint("declare the input's range (--range NAME=LO..HI), of more than one number"))
+				iv = interval{0, 1, ir.Proved}
+			}
+		} else if o, ok := observed[v]; ok {
 			switch {
 			case iv.from == ir.Assumed && v.Op == ir.OpInput:
 				iv = o

@@ -168,7 +168,7 @@ func leaf(v *ir.Value) bool {
 		v = origin(v)
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight:
-			return true
+			return !ir.OfGuest(v)
 		case ir.OpNeg, ir.OpShl:
 			v = v.Args[0]
 		case ir.OpAdd, ir.OpSub, ir.OpMul:
@@ -195,7 +195,7 @@ func openedWide(f *ir.Func) map[*ir.Value]bool {
 	wide := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
-		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
+		if v.Op == ir.OpInput && !ir.OfGuest(v) || v.Op == ir.OpWeight {
 			wide[v] = true
 		}
 		for j, a := range v.Args {

@@ -18,7 +18,7 @@ func writeText(w io.Writer, a *Report) error {
 	if a.View != nil {
 		return writeView(w, a.View)
 	}
-	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textAccuracy, textSent, textPublic, textCost} {
+	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textGuests, textAccuracy, textSent, textPublic, textCost} {
 		if err := part(w, a); err != nil {
 			return err
 		}

@@ -88,6 +88,11 @@ func elementwise(s *plan.Step, d []uint64, src [][]uint64) {
 		for w := range d {
 			d[w] = uint64(a[0])*src[0][w] + (1-2*src[0][w])*src[1][w]
 		}
+	case plan.StepExtend:
+		for w := range d {
+			bit := uint64(a[1])*src[1][w] + (1-2*src[1][w])*src[3][w]
+			d[w] = uint64(a[1])*src[0][w] - src[2][w] + bit<<uint(a[0])
+		}
 	case plan.StepWireMul:
 		for w := range d {
 			px, tx := read(src[0][w], a[0])

@@ -47,6 +47,7 @@ type Manifest struct {
 	Accuracy  []Accuracy `pb:"25"` // how close each output is to the exact one
 	Precision float64    `pb:"26"` // asked of approximated functions
 	Recipe    Recipe     `pb:"27"` // what the plan was compiled with
+	Guests    []string   `pb:"28"` // owners and receivers that compute nothing: each party holds a share of their data, and keeps one of what they receive
 }
 
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
@@ -133,6 +134,7 @@ type Port struct {
 	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
 	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
 	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
+	Shares  bool     `pb:"19"` // inputs: a guest's, of which every party is given a share of the words mod 2^Bits; see Least
 }
 
 // Len returns the number of elements.
@@ -288,9 +290,10 @@ const (
 	Correction             // dealer to the last party
 	Reveal                 // an output, to its receivers
 	Keys                   // dealer to all parties: correction words of keys, which each of them has a root of its own for
+	Give                   // an output's share, which a party keeps for the guests that receive the output
 )
 
-var kindNames = []string{"wire", "bits", "correction", "reveal", "keys"}
+var kindNames = []string{"wire", "bits", "correction", "reveal", "keys", "give"}
 
 // String returns the kind as it is printed.
 func (k Kind) String() string {

@@ -79,7 +79,8 @@ func atMost(x int64, hi float64) bool {
 	return hi >= 1<<63 || hi >= -(1<<63) && x <= int64(hi)
 }
 
-// Word encodes x as element i: two's complement of round(x * 2^s), halves away from zero. It refuses what Check refuses.
+// Word encodes x as element i: two's complement of round(x * 2^s), halves away from zero; of a port of shares, less what the word 0 stands for. It refuses what
+// Check refuses.
 func (p *Port) Word(i int, x float64) (uint64, error) {
 	if err := p.Check(i, x); err != nil {
 		return 0, err
@@ -88,11 +89,20 @@ func (p *Port) Word(i int, x float64) (uint64, error) {
 	if !(math.Abs(y) < 1<<63) {
 		return 0, fmt.Errorf("element %d is too large for %d fraction bits", i, p.ScaleOf(i))
 	}
+	if p.Shares {
+		return uint64(int64(y) - p.Least(i)), nil
+	}
 	return uint64(int64(y)), nil
 }
 
 // CheckWord returns an error if a word is the encoding of nothing that element i may be: for a server, which did not encode it.
 func (p *Port) CheckWord(i int, word uint64) error {
+	if p.Shares { // whatever it is, it is a share
+		if p.Bits < 64 && word>>p.Bits != 0 {
+			return fmt.Errorf("element %d is no share of %d bits", i, p.Bits)
+		}
+		return nil
+	}
 	y := int64(word<<(64-p.Bits)) >> (64 - p.Bits)
 	if p.Elem == "bool" {
 		return p.Check(i, float64(word))

@@ -47,6 +47,7 @@ const (
 	StepDecay
 	StepDCF
 	StepDCFKey
+	StepExtend
 )
 
 // Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
@@ -211,6 +212,9 @@ var Steps = map[StepOp]*StepRow{
 			return checkRate(s, n, s.Args[1])
 		}},
 	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
+
+	StepExtend: {Name: "extend", Doc: "a = m public, delta public, shares [R1] of the mask of m and [s] of that of delta: d = first*m - [R1] + 2^bits*(first*delta + (1-2*delta)*[s])",
+		Src: 4, Args: []string{"bits", "first"}, check: argRange(0, 1, 63)},
 
 	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
 		"Blocks of roots and correction words are kept in planes: for each level the lower words of all keys, then the upper ones",

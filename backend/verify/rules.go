@@ -28,6 +28,8 @@ func (c *checker) whole(id termID) value {
 	switch x.kind {
 	case kShare:
 		v = c.wholeShare(x.par, x.n)
+	case kGiven:
+		v = c.given(x.par, x.n)
 	case kPub:
 		o := c.opened[x.par]
 		mask := t.single(c.mask(x.par))
@@ -448,6 +450,22 @@ func (c *checker) rule(x term) value {
 		}
 		truth.w = w
 		return shares(t.single(c.fn(p.op, nil, 64, false, truth, delta)), w)
+	case plan.StepExtend: // x = m - r + 2^n [m < r] for x in 0..2^n-1
+		n := int(p.args[0])
+		all, truth, mask := opened(0)
+		if all.e > n || all.w < n {
+			wrong("the opened value is not %d bits wide", n)
+		}
+		delta, ds, _ := c.bit(p.kids[1], p.kids[3], wrong)
+		r, w, ok := c.material(p.kids[2])
+		if !ok || !c.isMask(r, mask, n) {
+			wrong("[R1] is not the mask of the opened value")
+		}
+		if !c.isWrap(delta, p.kids[0], n) {
+			wrong("the bit is not whether this value wraps")
+		}
+		truth.w, truth.e = n, n
+		return shares(t.single(c.fn(p.op, p.args, 64, false, truth)), min(w, ds+n, 64))
 	case plan.StepB2A:
 		delta, w, _ := c.bit(p.kids[0], p.kids[1], wrong)
 		return shares(t.single(c.fn(p.op, nil, 1, false, delta)), w)
@@ -544,6 +562,28 @@ func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value,
 	}
 	mask.mode, mask.e = plan.Add, 1
 	return truth, s.w, mask
+}
+
+// given returns what the shares of a guest's words combine to.
+func (c *checker) given(input, n int) value {
+	p, guest := &c.p.Manifest.Inputs[input], slices.Index(c.p.Manifest.Guests, c.p.Manifest.Inputs[input].Owner)
+	v := c.table.single(c.table.atom(kInput, input, n, func() term { return term{e: 64, owners: 1 << min(c.n+guest, 63)} }))
+	v.w = p.Bits
+	return v
+}
+
+// isWrap reports whether a hidden bit is the comparison of all n bits of an opened value with its mask.
+func (c *checker) isWrap(bit value, opened, n int) bool {
+	t := c.table
+	if len(bit.form) != 1 || bit.form[0].c != 1 || t.terms[bit.form[0].t].kind != kTrue {
+		return false
+	}
+	o := c.opened[t.terms[bit.form[0].t].par]
+	if len(o.def.form) != 1 || o.def.form[0].c != 1 || t.terms[o.def.form[0].t].kind != kFn {
+		return false
+	}
+	p := t.params[t.terms[o.def.form[0].t].par]
+	return p.op == fnLow && p.args[0] == int64(n) && p.args[1] == int64(opened)
 }
 
 // isPositive reports whether a hidden bit says that a hidden value of n bits is not negative. A value is read from one reading of its mask, by its top bit,

@@ -282,6 +282,9 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 	if err != nil {
 		return err
 	}
+	if j.transport == "grpc" && len(j.plan.Manifest.Guests) > 0 {
+		return usagef("--transport grpc: guests have no process of their own; run it in memory, or start servers with guests.listen and use smpcc infer --guest")
+	}
 	if j.transport == "grpc" {
 		return j.runProcesses(ctx, bar, in)
 	}
@@ -311,7 +314,7 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 // collect decodes what each receiver got.
 func (j *job) collect(of func(role int) map[string][]uint64) {
 	j.outputs = map[string]map[string]*ir.Tensor{}
-	for role, name := range j.plan.Manifest.Parties {
+	for role, name := range append(j.plan.Roles(), j.plan.Manifest.Guests...) {
 		for _, p := range j.plan.Manifest.Outputs {
 			if words := of(role)[p.Name]; words != nil {
 				if j.outputs[name] == nil {

@@ -25,7 +25,7 @@ import (
 
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
 type source struct {
-	dims, owners, reveals, public, ranges, images []string
+	dims, owners, guests, reveals, public, ranges, images []string
 	compares                                      bool // policies are compared with those of a plan
 	policies, skip, dumps, calibrate              []string
 	net, ring                                     string
@@ -43,7 +43,8 @@ type source struct {
 func (s *source) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringArrayVar(&s.dims, "dim", nil, "value of a symbolic dimension, `N=8`")
-	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
+	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, or for an input a guest, who computes nothing, `NAME=PARTY`")
+	f.StringArrayVar(&s.guests, "guest", nil, "`NAME` of a guest: an owner of inputs, or a receiver, that computes nothing; one called guest needs no flag")
 	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
 	f.StringSliceVar(&s.outputs, "outputs", nil, "values of a model, `NAME,...`, that are its outputs in place of its own: the graph is cut there")
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
@@ -102,6 +103,7 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 		opt.Dims[k] = n
 	}
+	opt.Guests = s.guests
 	if opt.Owners, err = pairs("owner", s.owners); err != nil {
 		return opt, err
 	}
@@ -488,7 +490,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "guest", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) && !(f == "policy" && s.compares) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

@@ -12,6 +12,7 @@ type statement struct {
 	Pos     lexer.Position
 	Parties []name       `parser:"(  'parties' @@ (',' @@)*"`
 	Dealer  *name        `parser:" | 'dealer' @@"`
+	Guests  []name       `parser:" | 'guests' @@ (',' @@)*"`
 	Const   *binding     `parser:" | 'const' @@"`
 	Input   *declaration `parser:" | 'input' @@"`
 	Weight  *declaration `parser:" | 'weight' @@"`

@@ -232,6 +232,8 @@ func (c *checker) statement(p piece) {
 	case s.Dealer != nil:
 		c.reserved(*s.Dealer)
 		c.m.Dealer = s.Dealer.Text
+	case s.Guests != nil:
+		c.guests(s)
 	case s.Const != nil:
 		x, err := c.expr(s.Const.X)
 		if err == nil && x.c == nil {
@@ -312,14 +314,28 @@ func (c *checker) parties(s *statement) {
 	}
 }
 
-// party checks that a name is a party's.
+// guests names owners and receivers that compute nothing.
+func (c *checker) guests(s *statement) {
+	for _, n := range s.Guests {
+		if c.reserved(n) {
+			continue
+		}
+		if slices.Contains(slices.Concat(c.m.Parties, c.m.Guests), n.Text) || n.Text == c.m.Dealer {
+			c.fail(c.at(n.Pos), "guest %q is a party, the dealer or named twice", n.Text)
+			continue
+		}
+		c.m.Guests = append(c.m.Guests, n.Text)
+	}
+}
+
+// party checks that a name is a party's or a guest's.
 func (c *checker) party(n name) bool {
-	if slices.Contains(c.m.Parties, n.Text) {
+	if slices.Contains(c.m.Parties, n.Text) || slices.Contains(c.m.Guests, n.Text) {
 		return true
 	}
 	e := c.fail(c.at(n.Pos), "%q is not a party", n.Text)
 	if len(c.m.Parties) > 0 {
-		e.WithHint("the parties are %s", strings.Join(c.m.Parties, ", "))
+		e.WithHint("the parties are %s", strings.Join(slices.Concat(c.m.Parties, c.m.Guests), ", "))
 	}
 	return false
 }
@@ -378,6 +394,12 @@ func (c *checker) declare(d *declaration, op ir.Op) {
 		err = errFailed
 	}
 	attrs := ir.Attrs{ir.S("name", d.Name.Text), ir.S("owner", d.From.Text), ir.S("elem", e.String()), ir.Dims("shape", s)}
+	if slices.Contains(c.m.Guests, d.From.Text) {
+		if attrs = attrs.Guest(true); op == ir.OpWeight {
+			c.fail(c.at(d.From.Pos), "%q is a guest, and weights stay with parties from one run to the next", d.From.Text).WithHint("make it an input, or let a party own it")
+			err = errFailed
+		}
+	}
 	if d.Lo != nil {
 		lo, err1 := c.bound(d.Lo)
 		hi, err2 := c.bound(d.Hi)

@@ -171,6 +171,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		return
 	}
 	attrs := ir.Attrs{ir.S("name", name), ir.S("owner", r.owner(name, r.opt.InputOwner)), ir.S("elem", e.String()), ir.Dims("shape", shape)}
+	attrs = attrs.Guest(slices.Contains(r.opt.Guests, attrs.Str("owner")))
 	typ := pb.TensorProto_DataType(t.GetElemType())
 	if rg, ok := r.opt.Ranges[name]; ok && text {
 		r.errs.Add(pos, &diag.Error{Kind: diag.Usage, Pos: pos, Msg: fmt.Sprintf("--range %s: this input is text, which has no range", short(name)), Hint: "leave the flag out"})

@@ -151,6 +151,11 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 		for i := range d {
 			d[i] = first*delta[i] + (1-2*delta[i])*sh[i]
 		}
+	case plan.StepExtend:
+		m, delta, r, sh, shift, first := src(0), src(1), src(2), src(3), uint(arg(0)), uint64(arg(1))
+		for i := range d {
+			d[i] = first*m[i] - r[i] + (first*delta[i]+(1-2*delta[i])*sh[i])<<shift
+		}
 	case plan.StepPRGSum:
 		x.sum(w, d, arg(0), lo)
 	case plan.StepDeal:

@@ -181,7 +181,7 @@ func sortOf(op plan.StepOp) int {
 		return 5
 	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF, plan.StepDCF:
 		return 4
-	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepWave, plan.StepExpo:
+	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepExtend, plan.StepWave, plan.StepExpo:
 		return 3
 	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal, plan.StepOneHot, plan.StepMono, plan.StepDPFKey, plan.StepDCFKey, plan.StepPhase, plan.StepDecay:
 		return 2

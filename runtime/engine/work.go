@@ -262,7 +262,7 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 	switch s.Op {
 	case plan.StepReluSel:
 		return Select, n
-	case plan.StepFinish, plan.StepMulBit, plan.StepB2A:
+	case plan.StepFinish, plan.StepMulBit, plan.StepB2A, plan.StepExtend:
 		return Wires, n
 	case plan.StepWireMul:
 		return Products, n
@@ -320,7 +320,7 @@ func (e *Engine) Footprint() Footprint {
 	f.Messages = Buffers(e.plan, mine, 2, plan.Offline, plan.Online)
 	for _, r := range e.prog.Online {
 		for i := range r.Opens {
-			if o := &r.Opens[i]; o.Kind == plan.Reveal && has(o.To, e.role) {
+			if o := &r.Opens[i]; (o.Kind == plan.Reveal || o.Kind == plan.Give) && has(o.To, e.role) {
 				f.Outputs += 8 * int64(o.Len)
 			}
 		}

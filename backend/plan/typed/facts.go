@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"smpcc/backend/plan"
@@ -69,10 +70,13 @@ func (c *Checked) Facts() Facts {
 	}
 	list := func(in map[Op]*RowFact) []RowFact {
 		out := []RowFact{}
-		for op := OpInvalid; op <= OpReveal; op++ {
-			if in[op] != nil {
-				out = append(out, *in[op])
-			}
+		var ops []Op
+		for op := range in {
+			ops = append(ops, op)
+		}
+		slices.Sort(ops)
+		for _, op := range ops {
+			out = append(out, *in[op])
 		}
 		return out
 	}
@@ -80,7 +84,7 @@ func (c *Checked) Facts() Facts {
 	for i := range c.Manifest.Outputs {
 		out, t := &c.Manifest.Outputs[i], c.Revealed(i)
 		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits}
-		for k, p := range c.Manifest.Parties {
+		for k, p := range c.Manifest.Roster() {
 			if t.Owners.Has(k) {
 				fact.Owners = append(fact.Owners, p)
 			}

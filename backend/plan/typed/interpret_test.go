@@ -136,7 +136,12 @@ func (x *machine) step(role int, s *plan.Step) {
 	mod := func(w uint64, b int) uint64 { return low(w, b) }
 	switch s.Op {
 	case plan.StepInput:
-		set(func(i int) uint64 { return x.bound[arg(0)][i] })
+		set(func(i int) uint64 {
+			if w := x.bound[arg(0)]; len(w) > n { // a guest's: the shares of one party behind those of the other
+				return w[role*n+i]
+			}
+			return x.bound[arg(0)][i]
+		})
 	case plan.StepConst:
 		set(func(i int) uint64 {
 			if len(s.Data) == 1 {
@@ -270,6 +275,11 @@ func (x *machine) compute(role int, s *plan.Step, src [][]uint64) func(i int) ui
 		return func(i int) uint64 {
 			d := src[1][i]
 			return src[0][i]*(first(0)*d+(1-2*d)*src[2][i]) - (d*src[3][i] + (1-2*d)*src[4][i])
+		}
+	case plan.StepExtend:
+		return func(i int) uint64 {
+			m, d, r, s := src[0][i], src[1][i], src[2][i], src[3][i]
+			return first(1)*m - r + (first(1)*d+(1-2*d)*s)*(1<<uint(arg(0)))
 		}
 	case plan.StepB2A:
 		return func(i int) uint64 { return first(0)*src[0][i] + (1-2*src[0][i])*src[1][i] }

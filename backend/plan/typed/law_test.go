@@ -160,6 +160,11 @@ func (s *sketch) check() (map[Op]bool, error) {
 		}
 		row := Rows[step.Op]
 		if row.Plain == nil {
+			if step.Op == OpReceive {
+				if err := s.received(c, i, got[i].X); err != nil {
+					return nil, err
+				}
+			}
 			if step.Op == OpInput {
 				got[i].X = s.bound[step.Args[0]]
 			}

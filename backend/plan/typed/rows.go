@@ -56,6 +56,7 @@ func init() {
 		OpLeaf: leafRow, OpMerge: mergeRow, OpGroup: groupRow, OpKeyCompare: keyCompareRow, OpMSB: msbRow, OpIsZero: isZeroRow,
 		OpSelect: selectRow, OpKeyRelu: keyReluRow, OpMulBit: mulBitRow, OpNumber: numberRow, OpAnd: andRow,
 		OpWireMul: wireMulRow, OpWave: waveRow, OpExpo: expoRow,
+		OpReceive: receiveRow, OpWrap: wrapRow, OpExtend: extendRow,
 	}
 }
 
