@@ -70,7 +70,7 @@ func (c *Checked) Facts() Facts {
 	}
 	list := func(in map[Op]*RowFact) []RowFact {
 		out := []RowFact{}
-		for op := OpInvalid; op <= OpReveal; op++ {
+		for op := range opEnd {
 			if in[op] != nil {
 				out = append(out, *in[op])
 			}
