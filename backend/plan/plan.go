@@ -133,6 +133,9 @@ type Port struct {
 	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
 	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
 	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
+	Valid   int      `pb:"19"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
+	Checked int64    `pb:"20"` // of an output that says so of others: elements whose range it checks; 0 of all others
+	Guard   int      `pb:"21"` // of such an output: bits by which each is checked
 }
 
 // Len returns the number of elements.
