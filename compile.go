@@ -62,6 +62,7 @@ type Options struct {
 	Ring        int                           // ring width of all values; 0 chooses per value
 	StrictRange bool                          // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor       // sample inputs for calibration
+	Guard       int                           // bits by which values that may leave their range are checked: 2, 4 or 8; DefaultGuard if 0, none if NoGuard
 	Skip        []string                      // passes to leave out
 	Observe     func(pass string, m *ir.Module)
 
@@ -70,6 +71,12 @@ type Options struct {
 	accuracy []plan.Accuracy
 	stated   map[string]passes.StatedPolicy
 }
+
+// What is checked of values that may leave their range: bits, for Options.Guard.
+const (
+	DefaultGuard = 2
+	NoGuard      = -1
+)
 
 // A Compilation is a plan and what the compiler knows besides.
 type Compilation struct {
@@ -221,6 +228,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if opt.RevealBits < 0 || opt.RevealBits > 40 {
 		return nil, usage("--reveal-bits %d is out of range 1..40", opt.RevealBits)
 	}
+	if !slices.Contains([]int{NoGuard, 2, 4, 8}, opt.Guard) {
+		return nil, usage("--guard %d: want 0, 2, 4 or 8 bits", opt.Guard)
+	}
 	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
 		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
 	}
@@ -234,7 +244,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip, Stated: opt.stated}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Guard: max(opt.Guard, 0), Samples: opt.Samples, Skip: opt.Skip, Stated: opt.stated}
 	if r := opt.recipe; r != nil {
 		popt.Taken = &passes.Taken{Weights: r.Weights, Samples: r.Samples, Attempt: r.Attempt, Bounds: taken(r.Bounds), Columns: taken(r.Columns), Zeros: r.Zeros}
 	}

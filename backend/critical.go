@@ -13,6 +13,8 @@ func exchanges(v *ir.Value) int {
 	switch v.Op {
 	case ir.OpOpen, ir.OpReveal:
 		return 1
+	case ir.OpIntact:
+		return 2
 	case ir.OpOpenBit:
 		if isFused(v.Args[0]) {
 			return 0

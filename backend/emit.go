@@ -102,7 +102,9 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 			bound[boundKey(v)] = len(m.Inputs)
 			m.Inputs = append(m.Inputs, port(v, v.Type))
 		case ir.OpReveal:
-			m.Outputs = append(m.Outputs, port(v, v.Args[0].Type))
+			out := port(v, v.Args[0].Type)
+			out.Checked = int64(v.Attrs.Int("checked", 0))
+			m.Outputs = append(m.Outputs, out)
 		}
 		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
 			continue
@@ -110,6 +112,11 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		note := plan.RangeNote{Value: v.String() + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits, Frac: v.Type.Scale}
 		if !math.IsNaN(note.Lo) {
 			m.Ranges = append(m.Ranges, note)
+		}
+	}
+	for i, v := range f.Reveals() {
+		if of := v.Attrs.Str("valid"); of != "" {
+			m.Outputs[i].Valid = 1 + slices.IndexFunc(m.Outputs, func(o plan.Port) bool { return o.Name == of })
 		}
 	}
 	path, _ := CriticalPath(f)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 )
@@ -16,6 +17,7 @@ type writer struct {
 	bound   map[string]int    // input or weight value name and scale -> manifest index
 	of      map[*ir.Value]int // the value that each op became
 	reveals int64
+	checks  int64 // of ranges, written so far: each has subsets of its own
 }
 
 // writings says how each share-level op becomes rows of the typed plan.
@@ -60,6 +62,8 @@ func init() {
 		ir.OpWireMul:   inRing(typed.OpWireMul),
 		ir.OpWraps:     (*writer).wrap,
 		ir.OpExtend:    inRing(typed.OpExtend),
+		ir.OpLow:       inRing(typed.OpLow),
+		ir.OpIntact:    (*writer).intact,
 	}
 }
 
@@ -338,6 +342,26 @@ func (w *writer) parts(v *ir.Value) []int {
 // merge opens comparisons and merges them.
 func (w *writer) merge(part int) int {
 	return w.row(typed.OpMerge, []int{w.row(typed.OpCover, []int{part})})
+}
+
+// intact writes the checks of wires' ranges: parities of the elements outside, over subsets that are others for each wire, and the AND of their complements in
+// two levels.
+func (w *writer) intact(v *ir.Value) int {
+	sum := -1
+	for _, a := range v.Args {
+		odd := w.row(typed.OpValid, []int{w.of[a]}, w.checks)
+		w.checks++
+		if sum >= 0 {
+			odd = w.row(typed.OpXor, []int{sum, odd})
+		}
+		sum = odd
+	}
+	one := w.step(typed.Step{Op: typed.OpConst, Args: []int64{plan.ValidSets}, Data: []uint64{1}})
+	even := w.row(typed.OpXor, []int{sum, one})
+	for range 2 {
+		even = w.row(typed.OpAll, []int{w.row(typed.OpOpen, []int{even}, 1)}, plan.ValidRow)
+	}
+	return even
 }
 
 // wave writes a sum of waves, one row for each.

@@ -143,6 +143,7 @@ func (o Origin) String() string {
 type Range struct {
 	Lo, Hi float64
 	Origin Origin
+	Narrow bool // samples or an assumption made it narrower than what the value is computed from allows: a run may leave it
 }
 
 // Abs returns the largest magnitude in the range.

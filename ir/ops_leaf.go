@@ -79,7 +79,7 @@ func GuestWords(v *Value) (least *Tensor, bits int, err error) {
 	if b := v.Attrs.Tensor("bounds"); b != nil && !v.Attrs.Has("columns") {
 		shift := v.Attrs.Ints("shift")
 		for k := range b.Shape[0] {
-			r := Range{b.At(2 * k), b.At(2*k + 1), Proved}
+			r := Range{Lo: b.At(2 * k), Hi: b.At(2*k + 1), Origin: Proved}
 			if shift != nil {
 				r.Lo, r.Hi = math.Ldexp(r.Lo, -shift[k]), math.Ldexp(r.Hi, -shift[k])
 			}
@@ -118,13 +118,13 @@ func Given(v *Value, list []Range) []Range {
 		span = max(span, r.Hi-r.Lo)
 	}
 	for k, r := range list {
-		out[k] = Range{r.Lo, r.Lo + 2*span, r.Origin}
+		out[k] = Range{Lo: r.Lo, Hi: r.Lo + 2*span, Origin: r.Origin}
 	}
 	return out
 }
 
 // beyond returns the range of what a guest may give where lo..hi is declared: any words of the smallest ring that holds the declared ones.
-func beyond(lo, hi float64) Range { return Range{lo, lo + 2*(hi-lo), Proved} }
+func beyond(lo, hi float64) Range { return Range{Lo: lo, Hi: lo + 2*(hi-lo), Origin: Proved} }
 
 // inputAttrs are those of every leaf and what is said of the columns of a table, which lie along its last axis. As declared, columns lists some
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
@@ -137,8 +137,8 @@ var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, 
 
 // wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
 var wholeTypes = map[string]Range{
-	"int8": {-1 << 7, 1<<7 - 1, Proved}, "int16": {-1 << 15, 1<<15 - 1, Proved}, "int32": {-1 << 31, 1<<31 - 1, Proved},
-	"uint8": {0, 1<<8 - 1, Proved}, "uint16": {0, 1<<16 - 1, Proved}, "uint32": {0, 1<<32 - 1, Proved},
+	"int8": {Lo: -1 << 7, Hi: 1<<7 - 1, Origin: Proved}, "int16": {Lo: -1 << 15, Hi: 1<<15 - 1, Origin: Proved}, "int32": {Lo: -1 << 31, Hi: 1<<31 - 1, Origin: Proved},
+	"uint8": {Lo: 0, Hi: 1<<8 - 1, Origin: Proved}, "uint16": {Lo: 0, Hi: 1<<16 - 1, Origin: Proved}, "uint32": {Lo: 0, Hi: 1<<32 - 1, Origin: Proved},
 }
 
 // narrowType is the magnitude up to which a type's range is narrow enough to be relied on where samples show less.
@@ -157,7 +157,7 @@ func Declared(v *Value) (r Range, firm, ok bool) {
 // AsDeclared is Declared as a person declares it.
 func AsDeclared(v *Value) (r Range, firm, ok bool) {
 	if v.Attrs.Has("lo") && v.Attrs.Has("hi") {
-		return Range{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), Proved}, true, true
+		return Range{Lo: v.Attrs.Float("lo", 0), Hi: v.Attrs.Float("hi", 0), Origin: Proved}, true, true
 	}
 	r, ok = wholeTypes[v.Attrs.Str("type")]
 	return r, ok && r.Hi < narrowType, ok
@@ -245,8 +245,9 @@ func init() {
 				}
 				return t, nil
 			}},
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal.", Args: 1, Range: rangeKept, Scale: ScaleKept,
-			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false}},
+		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal. valid names the output that says whether this one is there or was withheld; one that says so has checked so many elements.", Args: 1, Range: rangeKept, Scale: ScaleKept,
+			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false},
+				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
 					return Type{}, fmt.Errorf("reveal needs a name and at least one receiver")

@@ -125,6 +125,9 @@ func approximate(m *ir.Module, opt *Options) error {
 			iv := known(a)
 			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo && (a.Type.Elem != ir.Int || a.Op == ir.OpInput) {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
+				if opt.Guard > 0 && a.Op != ir.OpInput { // functions hold for all that a check lets through
+					_, seen[a] = opt.checked(o, iv)
+				}
 			}
 		}
 		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, quiet: opt.quiet, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide}

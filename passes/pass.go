@@ -30,6 +30,7 @@ type Options struct {
 	Tolerance   Tolerance               // asked of outputs; DefaultTolerance if zero
 	Outputs     map[string]Tolerance    // asked of single outputs, by name
 	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
+	Guard       int                     // bits by which values that may leave their range are checked: 0 for none, 2, 4 or 8
 	Observe     func(pass string, m *ir.Module)
 
 	Taken  *Taken                  // compile without data, from what another compilation took from it; nil compiles with data

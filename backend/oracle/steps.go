@@ -352,6 +352,34 @@ func whole(s *plan.Step, d, a, b buffer) {
 				}
 			}
 		}
+	case plan.StepPack:
+		k := arg(0)
+		for i := 0; (i+1)*k <= len(a.words)/a.worlds; i++ {
+			to := d.at(i)
+			clear(to)
+			for j := range k {
+				for w, x := range a.at(i*k + j) {
+					to[w] |= x & 1 << j
+				}
+			}
+		}
+	case plan.StepValid:
+		bits, sets := s.Args[0], len(d.words)/d.worlds
+		clear(d.words)
+		for i := range len(a.words) / a.worlds {
+			for w, m := range a.at(i) {
+				top := (m + 1<<(bits-3)) & low(bits) >> (bits - 4)
+				odd := uint64(0)
+				for at := range uint64(16) {
+					if back := (top - at) & 15; back == 0 || back > 3 {
+						odd ^= b.at(i)[w] >> at & 1
+					}
+				}
+				for j := range sets {
+					d.at(j)[w] ^= odd & (plan.Subset(uint64(s.Args[1]), uint64(i)) >> j)
+				}
+			}
+		}
 	case plan.StepMatMul:
 		m, k, n := arg(1), arg(2), arg(3)
 		for t := range arg(0) {

@@ -135,6 +135,9 @@ type Port struct {
 	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
 	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
 	Shares  bool     `pb:"19"` // inputs: a guest's, of which every party is given a share of the words mod 2^Bits; see Least
+	Valid   int      `pb:"20"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
+	Checked int64    `pb:"21"` // of an output that says so of others: elements whose range it checks; 0 of all others
+	Guard   int      `pb:"22"` // of such an output: bits by which each is checked
 }
 
 // Len returns the number of elements.

@@ -258,6 +258,10 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0, 1}, s.Args[:1], plan.Add, 64, n, where)
 	case plan.StepWireMul:
 		return c.share(role, s, src, []int{0, 3}, s.Args[:2], plan.Add, 64, n, where)
+	case plan.StepValid:
+		return c.share(role, s, src, []int{0}, s.Args, plan.Xor, 1, n, where)
+	case plan.StepPack:
+		return keep(t.linear(t.param(s.Op, s.Args, nil), src[0], n, arg(0), xorOnly)), true
 	case plan.StepWave, plan.StepExpo:
 		return c.share(role, s, src, []int{0}, s.Args, plan.Add, 64, n, where)
 	case plan.StepMulBit:

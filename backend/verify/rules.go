@@ -83,6 +83,8 @@ func (c *checker) map1(x term, v value) value {
 		return out
 	case plan.StepSum, plan.StepMatMul, plan.StepConv:
 		return t.linear(x.par, v, x.n, x.e, addOnly)
+	case plan.StepPack:
+		return t.linear(x.par, t.as(v, plan.Xor), x.n, x.e, xorOnly)
 	}
 	return t.linear(x.par, v, x.n, v.e, both)
 }
@@ -210,6 +212,23 @@ func (c *checker) fn(op plan.StepOp, args []int64, e int, masked bool, of ...val
 // isMask reports whether d is the mask of an opened value of n bits: a number in 0..2^n-1 that agrees with it mod 2^n.
 func (c *checker) isMask(d, mask value, n int) bool {
 	return d.w >= n && d.e <= n && mask.w >= n && same(c.table.as(d, mask.mode).form, mask.form, n)
+}
+
+// isTop reports whether d is the top bits of the mask of an opened value of n bits.
+func (c *checker) isTop(d, mask value, n, top int) bool {
+	t := c.table
+	if len(d.form) != 1 || d.form[0].c != 1 || d.w < top {
+		return false
+	}
+	x := &t.terms[d.form[0].t]
+	if x.kind != kLin || x.par != t.param(plan.StepBits, []int64{int64(n - top), int64(top)}, nil) {
+		return false
+	}
+	u := t.single(x.a)
+	if y := t.terms[x.a]; y.kind == kWord {
+		u = t.values[y.par]
+	}
+	return u.w >= n && mask.w >= n && same(t.as(u, mask.mode).form, mask.form, n) // these bits are those of all numbers that agree mod 2^n
 }
 
 // isFn returns the value a function was applied to, if v is such a function with these arguments.
@@ -436,6 +455,22 @@ func (c *checker) rule(x term) value {
 		}
 		truth.w = min(truth.w, n)
 		return shares(t.single(c.fn(p.op, append(slices.Clone(p.args), gain), 64, false, truth)), w)
+	case plan.StepValid: // whether the value lies in an interval that the public part decides
+		n := int(p.args[0])
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("it checks %d bits of an opened value of %d", n, all.w)
+		}
+		d, ok := c.isFn(c.operand(p.kids[1], plan.Xor), plan.StepOneHot, plan.ValidTop, plan.ValidTop, 0, 1, 0)
+		if !ok || !c.isTop(d, mask, n, plan.ValidTop) {
+			wrong("[hot] is not the one-hot of the top bits of the opened value's mask")
+		}
+		truth.w, truth.e, truth.exact = n, n, nil
+		over := t.over(term{}, truth, true)
+		id := t.atom(kFn, t.param(p.op, p.args, nil, t.number(truth)), x.n, func() term {
+			return term{e: 1, owners: over.owners, ready: over.ready, depth: over.depth, masked: over.masked || over.taint}
+		})
+		return t.single(id)
 	case plan.StepMulBit:
 		all, truth, mask := opened(0)
 		delta, w, s := c.bit(p.kids[1], p.kids[2], wrong)
@@ -755,7 +790,7 @@ func (c *checker) signs(v value) value {
 			if slices.ContainsFunc(u.form, func(m mono) bool { return !slices.ContainsFunc(mask.form, func(k mono) bool { return k.t == m.t }) }) {
 				continue // of the mask of another comparison that this one is joined with
 			}
-			exact = exact && u.e <= low+1 && u.w >= low+1
+			exact = exact && u.w >= low+1 // bit low of a number is that of all that agree with it mod 2^(low+1)
 			sum = t.merge(sum, u.form, 1, plan.Add)
 			take[k.t] = true
 			count++

@@ -63,6 +63,10 @@ func (x *execution) step(s *plan.Step) {
 		x.keys(a, arg(0), func(lo int, masks []uint64, roots [2]dpf.Block) {
 			dpf.ReluKeys(d, len(a), lo, masks, roots, arg(1), arg(2))
 		})
+	case plan.StepValid:
+		parities(d, a, x.slot(s.Src[1]), arg(0), uint64(s.Args[1]))
+	case plan.StepPack:
+		pack(d, a, arg(0))
 	case plan.StepCopy:
 		ring.Copy(d, a, plan.CopyOf(s))
 	case plan.StepGather:

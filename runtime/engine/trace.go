@@ -179,7 +179,7 @@ func sortOf(op plan.StepOp) int {
 		return 6
 	case plan.StepCopy, plan.StepGather, plan.StepSum:
 		return 5
-	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF, plan.StepDCF:
+	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF, plan.StepDCF, plan.StepValid:
 		return 4
 	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepExtend, plan.StepWave, plan.StepExpo:
 		return 3

@@ -207,8 +207,10 @@ func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 			kind = Gathers
 		}
 		to[kind] += words
-	case plan.StepSum:
+	case plan.StepSum, plan.StepPack:
 		to[Gathers] += src
+	case plan.StepValid:
+		to[Merge] += src
 	case plan.StepDPF, plan.StepDCF, plan.StepDPFKey, plan.StepDCFKey:
 		n, args, times := dst, s.Args, 1.0
 		if s.Op == plan.StepDPFKey || s.Op == plan.StepDCFKey { // two hashes a block

@@ -195,6 +195,25 @@ func (x *machine) step(role int, s *plan.Step) {
 			}
 			return sum
 		})
+	case plan.StepPack:
+		set(func(i int) (word uint64) {
+			for j := range arg(0) {
+				word |= src[0][arg(0)*i+j] & 1 << j
+			}
+			return word
+		})
+	case plan.StepValid:
+		set(func(j int) (odd uint64) {
+			for i := range src[0] {
+				p := int(mod(src[0][i]+1<<(arg(0)-3), arg(0)) >> (arg(0) - 4))
+				for at := range 16 {
+					if back := (p - at + 16) % 16; plan.Subset(uint64(s.Args[1]), uint64(i))>>j&1 == 1 && (back < 1 || back > 3) {
+						odd ^= src[1][i] >> at & 1
+					}
+				}
+			}
+			return odd
+		})
 	case plan.StepMatMul:
 		m, k, cols := arg(1), arg(2), arg(3)
 		set(func(i int) (sum uint64) {

@@ -41,6 +41,10 @@ const (
 	OpWave
 	OpExpo
 	OpReveal
+	OpLow
+	OpValid
+	OpAll
+	opEnd // behind the last
 )
 
 // Rows is the table of rows.
@@ -57,6 +61,7 @@ func init() {
 		OpSelect: selectRow, OpKeyRelu: keyReluRow, OpMulBit: mulBitRow, OpNumber: numberRow, OpAnd: andRow,
 		OpWireMul: wireMulRow, OpWave: waveRow, OpExpo: expoRow,
 		OpReceive: receiveRow, OpWrap: wrapRow, OpExtend: extendRow,
+		OpLow: lowRow, OpValid: validRow, OpAll: allRow,
 	}
 }
 
