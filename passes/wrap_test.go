@@ -31,9 +31,9 @@ func TestWrapIsNoDivision(t *testing.T) {
 		_, err = Run(m, &Options{FracBits: 16, Default: policy.New("", policy.Rule{Output: "z", To: []string{"p1"}})})
 		return err
 	}
-	err := compile("1000000000")
+	err := compile("1400000000")
 	if err == nil {
-		t.Fatal("a product of up to 2^60 was wrapped")
+		t.Fatal("a product of up to 2^61 was wrapped")
 	}
 	for _, want := range []string{"are to be kept in the 32 bits of their type", "declare narrower input ranges"} {
 		if !strings.Contains(err.Error(), want) {
