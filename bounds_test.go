@@ -41,7 +41,9 @@ func TestBoundsSurvive(t *testing.T) {
 		{name: "exp of a clip from above", ranges: [][2]float64{{-10, 1000}}, make: func(g *graph, x []*ir.Value) *ir.Value {
 			return g.e(ir.OpExp, nil, g.e(ir.OpClip, ir.Attrs{ir.F("hi", 3)}, x[0]))
 		}, exact: func(x []float64) float64 { return math.Exp(min(x[0], 3)) }},
-		{name: "log of a clip", ranges: [][2]float64{{-50, 50}}, make: func(g *graph, x []*ir.Value) *ir.Value { return g.e(ir.OpLog, nil, g.e(ir.OpClip, clip(0.01, 1), x[0])) },
+		{name: "log of a clip", ranges: [][2]float64{{-50, 50}}, make: func(g *graph, x []*ir.Value) *ir.Value {
+			return g.e(ir.OpLog, nil, g.e(ir.OpClip, clip(0.01, 1), x[0]))
+		},
 			exact: func(x []float64) float64 { return math.Log(min(max(x[0], 0.01), 1)) }},
 		{name: "exp of a log", slow: true, ranges: [][2]float64{{1e-3, 1e4}}, make: func(g *graph, x []*ir.Value) *ir.Value { return g.e(ir.OpExp, nil, g.e(ir.OpLog, nil, x[0])) },
 			exact: func(x []float64) float64 { return x[0] }},
