@@ -181,12 +181,7 @@ func init() {
 				x := v.Args[0]
 				lo, hasLo := v.Attrs.Get("lo")
 				hi, hasHi := v.Attrs.Get("hi")
-				stated := func(y *Value) *Value { // sums of a relu forget what bounds the result
-					if y.Type.Elem != Int {
-						return y
-					}
-					return b.E(OpFormat, v.Attrs, y)
-				}
+				stated := func(y *Value) *Value { return b.E(OpFormat, v.Attrs, y) } // sums of a relu forget what bounds the result
 				above := func(t float64) *Value { return b.E(OpRelu, nil, b.E(OpSub, nil, x, b.Scalar(x, t))) }
 				switch {
 				case hasLo && hasHi && lo.Float >= hi.Float: // everything is hi

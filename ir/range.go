@@ -12,6 +12,18 @@ type Operands struct {
 // those it rests on. Ends may be infinite, or NaN where 0 meets infinity.
 type RangeRule func(v *Value, in Operands) Range
 
+// Admitting returns the least interval that holds lo..hi and the single-precision numbers nearest to its ends: who declares 0.01 means what a float32 holds
+// of it as well, which is a little less. Ends that single precision does not have stay, and those that it makes whole: 0.999999999 is not 1.
+func Admitting(lo, hi float64) (float64, float64) {
+	single := func(x float64) float64 {
+		if y := float64(float32(x)); math.Abs(y) >= 0x1p-126 && !math.IsInf(y, 0) && y != math.Trunc(y) {
+			return y
+		}
+		return x
+	}
+	return min(lo, single(lo)), max(hi, single(hi))
+}
+
 // Hull returns the least interval that holds both.
 func (r Range) Hull(s Range) Range {
 	return Range{Lo: min(r.Lo, s.Lo), Hi: max(r.Hi, s.Hi), Origin: min(r.Origin, s.Origin)}

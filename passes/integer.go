@@ -201,7 +201,7 @@ func (a *approximation) floored(v, x, d *ir.Value, t *ir.Tensor, down bool) (*ir
 	default:
 		below = a.bit(a.E(ir.OpLtz, nil, x))
 	}
-	if a.magnitudeBits(x) > 60 {
+	if a.magnitudeBits(x) > mostDividend {
 		return nil, tooWide(v, fmt.Sprintf("the dividend lies in %.6g..%.6g", iv.lo, iv.hi), iv)
 	}
 	least, most := a.magnitudes(d)
@@ -239,17 +239,24 @@ func (a *approximation) magnitudeBits(x *ir.Value) float64 {
 	return math.Log2(max(-iv.lo, iv.hi, 1))
 }
 
+// mostDividend is log2 of the largest integer that is divided by anything, or of which low bits are kept.
+const mostDividend = 60
+
 // tooWide refuses a division that does not fit 64 bits.
 func tooWide(v *ir.Value, what string, iv interval) error {
 	e := diag.Errorf(v.Pos, "integer division does not fit 64 bits: %s", what)
 	if v.Op == ir.OpWrap {
-		e = diag.Errorf(v.Pos, "integers in %.6g..%.6g are to be kept in the %d bits of their type, and 64 bits do not hold what that takes", iv.lo, iv.hi, v.Attrs.Int("bits", 0))
+		reach := fmt.Sprintf("in %.6g..%.6g", iv.lo, iv.hi)
+		if lim := limit(ir.Int, 0); iv.lo <= -lim || iv.hi >= lim { // what is known of them ends there
+			reach = fmt.Sprintf("that may reach beyond 2^%d", maxProductBits)
+		}
+		e = diag.Errorf(v.Pos, "integers %s are to be kept in the %d bits of their type, and 64 bits do not hold what that takes", reach, v.Attrs.Int("bits", 0))
 	}
 	if iv.from == ir.Assumed {
 		return e.WithHint("declare the input's range (--range NAME=LO..HI): nothing is known of it")
 	}
 	if v.Op == ir.OpWrap {
-		return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): what lies within 2^50 is kept exactly, and nothing is to be done for what the type holds")
+		return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): the low bits of what lies within 2^%d are kept exactly, and nothing is to be done for what the type holds", mostDividend-1)
 	}
 	return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): dividends of 50 bits by constants, and of 41 by secrets, fit")
 }
@@ -415,6 +422,9 @@ func (a *approximation) wrap(v, x *ir.Value) (*ir.Value, error) {
 	from := x
 	if lo != 0 {
 		from = a.add(x, a.integer(-int64(lo)))
+	}
+	if a.magnitudeBits(from) > mostDividend {
+		return nil, tooWide(v, "", iv)
 	}
 	d := a.Const(t)
 	q, err := a.floored(v, from, d, t, true)

@@ -35,15 +35,23 @@ func (a *approximation) scaled(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
 }
 
 func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
+	iv := a.known(x)
+	if w.term != nil && iv.lo > 0 && iv.hi-iv.lo <= nearOne*iv.lo {
+		return a.near(x, ir.Smooth[op])
+	}
 	least := 0
-	if op == ir.OpSqrt && a.known(x).lo <= 0 { // near zero an error of x is one of sqrt(x)
+	if op == ir.OpSqrt && iv.lo <= 0 { // near zero an error of x is one of sqrt(x)
 		least = 2 - 2*int(math.Floor(math.Log2(a.eps)))
 	}
 	o := a.octave(x, op, least)
 	y := a.onMantissa(ir.Smooth[op], o)
 	if w.term != nil {
 		end := 1 + math.Ln2*float64(max(-o.lo, o.last+o.step))
-		return a.within(a.add(y, o.table(w.term, a.mantissaBits())), keep, -end, end)
+		lo, hi := -end, end
+		if f := ir.Smooth[op]; iv.lo > 0 { // it rises; a mantissa has significantBits
+			lo, hi = max(lo, f(iv.lo)-2*max(a.eps, lastMantissa)), min(hi, f(iv.hi)+2*max(a.eps, lastMantissa))
+		}
+		return a.within(a.add(y, o.table(w.term, a.mantissaBits())), keep, lo, hi)
 	}
 	factor := w.factor
 	if o.zero {
@@ -71,6 +79,31 @@ func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Val
 	}
 	return z
 }
+
+// nearOne is how far an argument of a function with a term may reach above its least value, in parts of that, for a polynomial to take the place of octaves.
+const nearOne = 0.125
+
+// lastMantissa is the unit of a mantissa that has no more than significantBits.
+const lastMantissa = 1.0 / (1 << significantBits)
+
+// near computes a function of arguments that differ little from one another by a polynomial in their distance t from the middle of the range, which has as many
+// fraction bits as a relative error of eps of the least result asks for: log(1.0001) has none of its digits in a mantissa. Error: 0.2 eps by the fit, rounding
+// of t times the slope, and that of the terms.
+func (a *approximation) near(x *ir.Value, f func(float64) float64) *ir.Value {
+	iv := a.known(x)
+	bits := min(max(int(math.Ceil(-math.Log2(a.eps)))+4, a.frac), mostNearBits)
+	mid := roundTo((iv.lo+iv.hi)/2, 10)
+	unit := math.Ldexp(4, -bits)
+	lo, hi := iv.lo-mid-unit, iv.hi-mid+unit
+	at := func(t float64) float64 { return f(mid + t) }
+	c := fitPolyTo(at, lo, hi, 0.2*a.eps, bits+2)
+	t := a.within(a.sub(x, a.num(mid)), bits, lo, hi)
+	slack := a.eps + unit
+	return a.within(a.polynomial(t, c, bits+2), bits, f(iv.lo)-slack, f(iv.hi)+slack)
+}
+
+// mostNearBits is how many fraction bits the polynomial of near has at most: products of two have room in a ring.
+const mostNearBits = 28
 
 // octave compares x, an argument of op, with the powers of two in its range. For a square root what is less than a unit has an octave of its own.
 func (a *approximation) octave(x *ir.Value, op ir.Op, least int) *octave {

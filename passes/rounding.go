@@ -81,6 +81,7 @@ func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
 	for i := range k {
 		k[i], one[i] = float64(i)*unit, unit
 	}
-	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(frac, ir.Shape{1, len(k)}, k...)))
+	part := a.within(a.sub(x, y), keep, -float64(a.parties)*unit, 2*unit)
+	over := a.E(ir.OpLtz, nil, a.add(a.column(part, len(k)), a.exact(frac, ir.Shape{1, len(k)}, k...)))
 	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), one, frac))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -129,7 +130,19 @@ func (e *RangeError) Error() string {
 	if k := len(e.Port.Columns); k > 0 {
 		at += fmt.Sprintf(" (row %d, column %d)", e.Element/k, e.Element%k)
 	}
-	return fmt.Sprintf("%s is outside the range %g..%g (%s) that the plan relies on", at, lo, hi, e.Port.Origin)
+	return fmt.Sprintf("%s is outside the range %s..%s (%s) that the plan relies on", at, Decimal(lo), Decimal(hi), e.Port.Origin)
+}
+
+// Decimal writes the end of a range as people declare it: what single precision holds of 0.1 as 0.1.
+func Decimal(x float64) string {
+	const digits = 10 // more than that nobody has written
+	s := strconv.FormatFloat(x, 'g', -1, 64)
+	if float64(float32(x)) == x && len(s) > digits {
+		if t := strconv.FormatFloat(x, 'g', -1, 32); len(t) < digits {
+			return t
+		}
+	}
+	return s
 }
 
 // Hint says what to try.

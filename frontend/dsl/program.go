@@ -412,6 +412,8 @@ func (c *checker) declare(d *declaration, op ir.Op) {
 		case e == ir.Bool:
 			c.fail(c.at(d.Lo.Pos), "a bool has no range")
 			err = errFailed
+		case e == ir.Real:
+			lo, hi = ir.Admitting(lo, hi)
 		}
 		attrs = append(attrs, ir.F("lo", lo), ir.F("hi", hi))
 	}

@@ -181,6 +181,8 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 				fail(err)
 				return
 			}
+		} else if e == ir.Real {
+			rg[0], rg[1] = ir.Admitting(rg[0], rg[1])
 		}
 		attrs = append(attrs, ir.F("lo", rg[0]), ir.F("hi", rg[1]))
 	}
@@ -222,7 +224,7 @@ func (r *reader) columns(name string, e ir.Elem, shape ir.Shape, declared map[in
 		if c < 0 || c >= k {
 			return nil, wrong(fmt.Sprintf("columns count from 0 to %d", k-1), "--range: input %q has no column %d, its shape is %v", short(name), c, shape)
 		}
-		bounds.F[2*i], bounds.F[2*i+1] = declared[c][0], declared[c][1]
+		bounds.F[2*i], bounds.F[2*i+1] = ir.Admitting(declared[c][0], declared[c][1])
 	}
 	return ir.Attrs{ir.Dims("columns", list), ir.T("bounds", bounds)}, nil
 }
