@@ -61,10 +61,12 @@ var boundAttrs = []AttrSpec{
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
 // is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
 // An input of text is one of integers: words lists what 0, 1, ... stand for, and -1 stands for any other text. missing names the input of booleans
-// that says which elements are not there, and given lists the columns whose elements always are.
+// that says which elements are not there, and given lists the columns whose elements always are. With step an integer k stands for the real
+// k*step, and the owner gives round(x/step), halves to even, within the range.
 var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
 	AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false},
-	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false})
+	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false},
+	AttrSpec{"step", AttrFloat, false})
 
 // wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
 var wholeTypes = map[string]Range{
@@ -99,6 +101,9 @@ func inputType(v *Value) (Type, error) {
 	}
 	if v.Attrs.Has("words") && v.Attrs.Str("elem") != "int" || v.Attrs.Has("missing") && v.Attrs.Str("elem") != "real" || v.Attrs.Has("given") && !v.Attrs.Has("missing") {
 		return Type{}, fmt.Errorf("words go with integers, missing with reals, and given with missing")
+	}
+	if s := v.Attrs.Float("step", 1); !(s > 0) || math.IsInf(s, 0) || v.Attrs.Has("step") && (v.Attrs.Str("elem") != "int" || v.Attrs.Has("words") || !v.Attrs.Has("lo")) {
+		return Type{}, fmt.Errorf("step=%g goes with integers of a range, and is above 0", s)
 	}
 	k := 0
 	if n := len(t.Shape); n > 0 {

@@ -133,6 +133,7 @@ type Port struct {
 	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
 	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
 	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
+	Step    float64  `pb:"19"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
 }
 
 // Len returns the number of elements.

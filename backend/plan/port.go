@@ -170,6 +170,7 @@ func (p *Port) validateColumns(input bool) error {
 const (
 	maxPortWords = 1 << 20
 	maxText      = 1 << 26
+	maxStepped   = 1 << 17 // largest integer that stands for a real
 )
 
 // Code returns what a text enters as: its place among the port's words, -1 of one that is none of them. ok is false where that is nothing that the
@@ -177,6 +178,13 @@ const (
 func (p *Port) Code(text string) (code int, ok bool) {
 	code = slices.Index(p.Words, text)
 	return code, code >= 0 || p.Lo <= -1 && len(p.Words) > 0
+}
+
+// Quantised returns the integer that stands for a real x where the port has a step: round(x/step), halves to even and in float32 as the model's
+// type has it, within the port's range. ok is false of a NaN.
+func (p *Port) Quantised(x float64) (q int64, ok bool) {
+	y := math.RoundToEven(float64(float32(x) / float32(p.Step)))
+	return int64(min(max(y, p.Lo), p.Hi)), !math.IsNaN(y)
 }
 
 // MayMiss reports whether element i may be missing.
@@ -197,7 +205,7 @@ func (p *Port) Stand(i int) float64 {
 	return min(max(0, lo), hi)
 }
 
-// validateText checks what a port says of text and of missing elements. inputs are those of the plan.
+// validateText checks what a port says of text, of missing elements and of quantisation. inputs are those of the plan.
 func (p *Port) validateText(inputs []Port, input, output bool) error {
 	size := 0
 	for _, w := range append(slices.Clone(p.Words), p.Classes...) {
@@ -214,6 +222,8 @@ func (p *Port) validateText(inputs []Port, input, output bool) error {
 		return errors.New("is text that is not held as integers")
 	case len(p.Classes) > 0 && (!output || len(p.Classes) != k):
 		return fmt.Errorf("names %d classes of %d", len(p.Classes), k)
+	case p.Step != 0 && (!input || p.Elem != "int" || len(p.Words) > 0 || !(float32(p.Step) > 0) || math.IsInf(float64(float32(p.Step)), 0) || !(math.Abs(p.Lo) <= maxStepped && math.Abs(p.Hi) <= maxStepped)):
+		return errors.New("is quantised by its owner, and no input of integers of few bits with a step above 0")
 	case p.Missing == "" && len(p.Given) == 0:
 		return nil
 	case !input || p.Missing == "" || p.Elem != "real":

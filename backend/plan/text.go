@@ -50,6 +50,9 @@ func (m *Manifest) text(b *bufio.Writer, digest string) {
 			if len(t.Words) > 0 {
 				fmt.Fprintf(b, "  text: %q\n", t.Words)
 			}
+			if t.Step != 0 {
+				fmt.Fprintf(b, "  multiples of %g, to which their owner rounds, within the range\n", t.Step)
+			}
 			if t.Missing != "" {
 				fmt.Fprintf(b, "  elements may be missing, but those of columns %v; %q says which are\n", t.Given, t.Missing)
 			}
