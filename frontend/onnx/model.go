@@ -23,7 +23,7 @@ const (
 	maxRank    = 16
 	maxDepth   = 16 // nested branches
 	minOpset   = 1  // rows say from where on each operator is
-	maxOpset   = 25
+	maxOpset   = 28
 	usualOpset = 17 // what hints advise
 	minFormat  = 3  // versions of the file format
 	maxFormat  = 13
