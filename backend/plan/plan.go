@@ -126,14 +126,15 @@ type Port struct {
 	Origin string   `pb:"10"` // proved, calibrated or assumed
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 
-	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
-	Noise   int      `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
-	Words   []string `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
-	Decimal bool     `pb:"15"` // outputs: integers that are text, in decimal
-	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
-	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
-	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
-	Step    float64  `pb:"19"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
+	Columns    []Column   `pb:"12"` // inputs: of a table whose columns have ranges of their own
+	Noise      int        `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
+	Words      []string   `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
+	Decimal    bool       `pb:"15"` // outputs: integers that are text, in decimal
+	Missing    string     `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
+	Given      []int      `pb:"17"` // columns, along the last axis, whose elements are always there
+	Classes    []string   `pb:"18"` // outputs: what the places along the last axis are called
+	Categories []Category `pb:"20"` // inputs: columns whose elements may only be some values
+	Step       float64    `pb:"19"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
 }
 
 // Len returns the number of elements.

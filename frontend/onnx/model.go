@@ -195,6 +195,7 @@ type reader struct {
 	readers   map[string][]*pb.NodeProto // nodes of the graph that is being read, by what they read
 	units     map[*ir.Value]inUnits
 	offsets   map[*ir.Value]offset
+	choices   []choice
 	text      textList
 	classes   map[*ir.Value][]string  // names of the places along a value's last axis
 	masks     map[*ir.Value]*ir.Value // which elements of values are missing; nil of those that never are
@@ -266,6 +267,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.boundIndices()
 	r.boundText()
 	r.boundMissing()
+	r.boundChoices()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err

@@ -36,6 +36,9 @@ type sight struct {
 
 // and adds a condition.
 func (c *calc) and(s *sight, seen *ir.Value) {
+	if c.err == nil && len(seen.Type.Shape) == 0 {
+		seen = c.reshape(seen, 1)
+	}
 	if s.seen != nil {
 		seen = c.e(ir.OpAnd, nil, s.seen, seen)
 	}

@@ -136,7 +136,7 @@ func bitCast(n *node) ([]*ir.Value, error) {
 	if bits, _ := bitsOf(to); bits != from {
 		return nil, fmt.Errorf("types of %d and %d bits differ in width", from, bits)
 	}
-	return one(n.wrapped(x, to))
+	return one(n.narrowed(x, to))
 }
 
 func init() {
