@@ -406,6 +406,9 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 			beyond.Program = program
 			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", beyond.Hint())
 		}
+		if other := (*plan.CategoryError)(nil); errors.As(err, &other) {
+			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", other.Hint())
+		}
 		if err != nil {
 			return nil, fail("%v", err)
 		}

@@ -93,7 +93,8 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		}
 		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
 			Shape: append([]int{}, t.Shape...), Lo: lo, Hi: hi, Origin: v.Range.Origin.String(), Columns: columns,
-			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v)}
+			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v),
+			Categories: columnCategories(v), Step: v.Attrs.Float("step", 0)}
 	}
 	for _, v := range f.Body {
 		m.RingBits = max(m.RingBits, secretBits(v))
@@ -137,6 +138,22 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		}
 	}
 	return m, bound
+}
+
+// columnCategories returns the values that columns of an input may only have.
+func columnCategories(v *ir.Value) (out []plan.Category) {
+	t := v.Attrs.Tensor("choices")
+	if t == nil {
+		return nil
+	}
+	for i := 0; i < len(t.I); i += 2 {
+		if n := len(out); n == 0 || out[n-1].Column != int(t.I[i]) {
+			out = append(out, plan.Category{Column: int(t.I[i])})
+		}
+		c := &out[len(out)-1]
+		c.Values = append(c.Values, int(t.I[i+1]))
+	}
+	return out
 }
 
 // tableColumns returns the ranges of an input's columns and how they are scaled; nil if it has one range.

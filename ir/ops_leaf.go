@@ -130,10 +130,12 @@ func beyond(lo, hi float64) Range { return Range{Lo: lo, Hi: lo + 2*(hi-lo), Ori
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
 // is bound as x_k * 2^-d_k; origin is where the least certain of the ranges comes from, proved if it is not there.
 // An input of text is one of integers: words lists what 0, 1, ... stand for, and -1 stands for any other text. missing names the input of booleans
-// that says which elements are not there, and given lists the columns whose elements always are.
+// that says which elements are not there, and given lists the columns whose elements always are. With step an integer k stands for the real
+// k*step, and the owner gives round(x/step), halves to even, within the range. choices lists columns and the values that they may have, [n,2], for columns that may not have others.
 var inputAttrs = append(slices.Clone(boundAttrs), AttrSpec{"columns", AttrInts, false}, AttrSpec{"bounds", AttrTensor, false}, AttrSpec{"shift", AttrInts, false},
 	AttrSpec{"guest", AttrInt, false}, AttrSpec{"origin", AttrString, false}, AttrSpec{"type", AttrString, false},
-	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false})
+	AttrSpec{"words", AttrStrings, false}, AttrSpec{"missing", AttrString, false}, AttrSpec{"given", AttrInts, false},
+	AttrSpec{"step", AttrFloat, false}, AttrSpec{"choices", AttrTensor, false})
 
 // wholeTypes are the integer types of fewer than 64 bits that the data of an input may have, with what they hold.
 var wholeTypes = map[string]Range{
@@ -178,6 +180,9 @@ func inputType(v *Value) (Type, error) {
 	if v.Attrs.Has("words") && v.Attrs.Str("elem") != "int" || v.Attrs.Has("missing") && v.Attrs.Str("elem") != "real" || v.Attrs.Has("given") && !v.Attrs.Has("missing") {
 		return Type{}, fmt.Errorf("words go with integers, missing with reals, and given with missing")
 	}
+	if s := v.Attrs.Float("step", 1); !(s > 0) || math.IsInf(s, 0) || v.Attrs.Has("step") && (v.Attrs.Str("elem") != "int" || v.Attrs.Has("words") || !v.Attrs.Has("lo")) {
+		return Type{}, fmt.Errorf("step=%g goes with integers of a range, and is above 0", s)
+	}
 	k := 0
 	if n := len(t.Shape); n > 0 {
 		k = t.Shape[n-1]
@@ -185,6 +190,16 @@ func inputType(v *Value) (Type, error) {
 	for _, c := range v.Attrs.Ints("given") {
 		if c < 0 || c >= k {
 			return Type{}, fmt.Errorf("given has column %d of %d", c, k)
+		}
+	}
+	if t := v.Attrs.Tensor("choices"); t != nil {
+		if err := t.Check(); err != nil || t.Elem != Int || len(t.Shape) != 2 || t.Shape[1] != 2 || v.Attrs.Str("elem") == "bool" {
+			return Type{}, fmt.Errorf("choices are %v%v, want int[n,2] for an input of numbers", t.Elem, t.Shape)
+		}
+		for i := 0; i < len(t.I); i += 2 {
+			if t.I[i] < 0 || t.I[i] >= int64(max(k, 1)) {
+				return Type{}, fmt.Errorf("choices have column %d of %d", t.I[i], k)
+			}
 		}
 	}
 	bounds, list, shift := v.Attrs.Tensor("bounds"), v.Attrs.Ints("columns"), v.Attrs.Ints("shift")

@@ -50,6 +50,12 @@ func (m *Manifest) text(b *bufio.Writer, digest string) {
 			if len(t.Words) > 0 {
 				fmt.Fprintf(b, "  text: %q\n", t.Words)
 			}
+			for _, c := range t.Categories {
+				fmt.Fprintf(b, "  column %d: %d values and no others\n", c.Column, len(c.Values))
+			}
+			if t.Step != 0 {
+				fmt.Fprintf(b, "  multiples of %g, to which their owner rounds, within the range\n", t.Step)
+			}
 			if t.Missing != "" {
 				fmt.Fprintf(b, "  elements may be missing, but those of columns %v; %q says which are\n", t.Given, t.Missing)
 			}

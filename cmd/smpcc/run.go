@@ -149,6 +149,7 @@ type job struct {
 	comp      *smpcc.Compilation // nil for plans
 	path      string
 	inputs    map[string]*ir.Tensor
+	presented bool              // inputs are as the plan has them
 	files     map[string]string // where inputs come from, for messages
 	transport string
 	timeline  string // file to write one to; none if empty
@@ -165,8 +166,11 @@ func (j *job) bind() ([][]uint64, error) {
 	var out [][]uint64
 	var names []string
 	var err error
-	if j.inputs, err = presented(j.plan, j.inputs, j.files); err != nil {
-		return nil, err
+	if !j.presented { // once: what has been made integers is not to be quantised again
+		if j.inputs, err = presented(j.plan, j.inputs, j.files); err != nil {
+			return nil, err
+		}
+		j.presented = true
 	}
 	for _, p := range j.plan.Manifest.Inputs {
 		names = append(names, p.Name)
@@ -197,7 +201,7 @@ func presented(p *plan.Plan, data map[string]*ir.Tensor, files map[string]string
 		fitted[name] = t
 	}
 	for _, port := range p.Manifest.Inputs {
-		if t := fitted[port.Name]; t != nil && (len(port.Words) > 0 || port.Missing != "") {
+		if t := fitted[port.Name]; t != nil && (len(port.Words) > 0 || port.Missing != "" || port.Step != 0) {
 			fitted[port.Name] = fit(t, dimensions(port))
 		}
 	}
