@@ -45,7 +45,7 @@ runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest: runtime/disk
 runtime/commit: runtime/disk
-runtime/control: backend/plan runtime/grpcnet runtime/keys runtime/transport
+runtime/control: backend/plan runtime/attest runtime/grpcnet runtime/keys runtime/transport
 runtime/client: backend/plan backend/plan/typed runtime/control
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys runtime/message runtime/timeline runtime/transport

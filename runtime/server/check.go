@@ -158,7 +158,7 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 		if err = s.bindWeights(); err != nil {
 			break
 		}
-		unmet = s.conditions("session")
+		unmet = s.conditions(jobRequest{Purpose: "session"})
 		err = cfg.tooSmall(p, role)
 	}
 	detail := ""

@@ -30,12 +30,16 @@ const (
 	recordName = "deployment.json"
 )
 
+// maxClients bounds the clients of one plan.
+const maxClients = 1024
+
 // A deployRecord says how a plan is served.
 type deployRecord struct {
 	Plan      string    `json:"plan"` // its digest
 	By        string    `json:"by"`
 	At        time.Time `json:"at"`
 	Sessions  int       `json:"sessions,omitempty"`
+	Clients   []string  `json:"clients,omitempty"`   // of the plan, in place of the server's
 	Weights   string    `json:"weights,omitempty"`   // file beside this one
 	Withdrawn bool      `json:"withdrawn,omitempty"` // of a plan that lies in the configuration's folder: it is not served
 }
@@ -202,6 +206,7 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	}
 	d.source, d.file, d.by, d.since = f.source, f.file, f.record.By, f.record.At
 	d.gate.limit(s.quota(f.record))
+	d.clients.Store(&f.record.Clients)
 	return d, nil
 }
 
@@ -245,7 +250,7 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Plan) != 64 || r.Sessions < 0 || r.Sessions > 1<<20 {
+	if len(r.Plan) != 64 || r.Sessions < 0 || r.Sessions > 1<<20 || len(r.Clients) > maxClients || slices.Contains(r.Clients, "") {
 		return nil, errors.New("malformed request")
 	}
 	if err := s.takes(); err != nil {
@@ -260,7 +265,7 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 		return nil, err
 	}
 	defer s.deploying.unlock()
-	f := planFile{source: control.FromDeployment, file: filepath.Join(u.dir, control.PlanFile), record: deployRecord{Plan: r.Plan, By: peer, At: time.Now().UTC().Truncate(time.Second), Sessions: r.Sessions}}
+	f := planFile{source: control.FromDeployment, file: filepath.Join(u.dir, control.PlanFile), record: deployRecord{Plan: r.Plan, By: peer, At: time.Now().UTC().Truncate(time.Second), Sessions: r.Sessions, Clients: r.Clients}}
 	for name := range u.sizes {
 		if strings.HasPrefix(name, control.WeightsFile) {
 			if f.weights != "" {
@@ -345,6 +350,9 @@ func (s *Server) redeploy(ctx context.Context, d *deployment, u *upload, f planF
 			return err
 		}
 	}
+	if len(f.record.Clients) == 0 { // nobody else gets in by leaving them out
+		f.record.Clients = old.Clients
+	}
 	fresh := weights != nil && !slices.EqualFunc(weights, d.ownWeights(), slices.Equal[[]uint64])
 	if fresh {
 		if err := d.rebind(f.weights); err != nil {
@@ -379,6 +387,7 @@ func (s *Server) redeploy(ctx context.Context, d *deployment, u *upload, f planF
 	d.by, d.since = f.record.By, f.record.At
 	d.mu.Unlock()
 	d.gate.limit(s.quota(f.record))
+	d.clients.Store(&f.record.Clients)
 	s.fitRequests()
 	if fresh {
 		return d.replaceWeights(ctx, weights)
