@@ -85,7 +85,7 @@ func (s *Server) mayDeploy(peer string) error {
 	if peer == s.name || slices.Contains(s.cfg.PlanClients, peer) || slices.Contains(s.cfg.Members.Operators, peer) {
 		return nil
 	}
-	return fmt.Errorf("%q may not deploy or withdraw plans: it is neither %s nor in plan_clients or members.operators of its configuration", peer, s.name)
+	return fmt.Errorf("%q may not deploy or withdraw plans: it is neither %s nor in plan_clients of its configuration, nor in members.operators", peer, s.name)
 }
 
 // mayUpload returns why a caller may not send files, nil if it may.
