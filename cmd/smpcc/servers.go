@@ -165,7 +165,7 @@ There is no mode without certificates and no default policy.`,
 			return fmt.Errorf("%s: plan is missing; plans: DIR serves those of a folder, and plan_clients: [NAME] takes them by smpcc plan deploy", config)
 		}
 		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
-		cfg.CheckWeights = checkBound
+		cfg.CheckWeights, cfg.Auditor = checkBound, consoleAuditor()
 		var weights [][]uint64
 		if !dealer && p != nil {
 			_, name, err := keys.Load(cfg.TLS)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/console"
 	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 )
@@ -78,6 +79,8 @@ type Config struct {
 	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
 	// CheckWeights compares a file of weights with the commitment of an opening, and returns it. It comes from the program.
 	CheckWeights func(p *plan.Plan, weights, opening, owner string) (commitment string, err error) `yaml:"-"`
+	// Auditor reads plans for the console. It comes from the program.
+	Auditor console.Auditor `yaml:"-"`
 	// Now is the clock by which certificates end, the machine's if it is nil.
 	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.

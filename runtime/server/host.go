@@ -238,6 +238,10 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return errors.Join(err, s.ledger.Close(), s.audit.Close())
 	}
+	people, err := s.openConsole()
+	if err != nil {
+		return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
+	}
 	for _, d := range s.plans.list() {
 		if err := d.note("start", "allowed", d.policyReason()); err != nil {
 			return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
@@ -250,12 +254,19 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if len(s.plans.list()) == 0 {
 		s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software)
 	}
-	served := make(chan error, 2)
+	served := make(chan error, 3)
 	go func() { served <- s.node.Serve(l) }()
 	if s.cfg.Telemetry.Listen != "" {
 		s.helpers.Go(func() {
 			if err := s.metrics.Serve(s.ctx, s.cfg.Telemetry.Listen, s.readiness, nil); err != nil {
 				served <- fmt.Errorf("telemetry: %w", err)
+			}
+		})
+	}
+	if people != nil {
+		s.helpers.Go(func() {
+			if err := people(); err != nil {
+				served <- fmt.Errorf("console: %w", err)
 			}
 		})
 	}

@@ -52,6 +52,11 @@ func (s *Server) requestFolder(id uint64) string {
 	return filepath.Join(s.inboxFolder(), strconv.FormatUint(id, 10))
 }
 
+// planFileOf is where the plan of a request is kept.
+func (s *Server) planFileOf(id uint64) string {
+	return filepath.Join(s.requestFolder(id), control.PlanFile)
+}
+
 // approvalsOf is where the server keeps what its members have signed about a plan.
 func (c *Config) approvalsOf(digest string) string {
 	return filepath.Join(c.State, approvalsName, digest[:16]+".sigs")
@@ -505,7 +510,7 @@ func (s *Server) sign(r *control.Request, x *attest.Statement) error {
 	if len(attest.Standing([]attest.Statement{*x}, r.Plan, now)) == 0 {
 		return fmt.Errorf("the approval has ended at %.40s", x.Until)
 	}
-	p, err := typed.ReadFile(filepath.Join(s.requestFolder(r.ID), control.PlanFile))
+	p, err := typed.ReadFile(s.planFileOf(r.ID))
 	if err != nil {
 		return err
 	}
@@ -602,7 +607,7 @@ func (s *Server) openFile(peer string, q control.FileRequest) (readerAt, int64, 
 		more, err := attest.Read(s.cfg.approvalsOf(r.Plan))
 		return statements(append(list, more...), err)
 	}
-	f, err := s.files().OpenFile(filepath.Join(dir, control.PlanFile), os.O_RDONLY, 0)
+	f, err := s.files().OpenFile(s.planFileOf(r.ID), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, 0, err
 	}
