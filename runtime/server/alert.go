@@ -111,6 +111,7 @@ func (a *alerts) tell(kind, plan, text, about string) {
 
 // run sends alerts until ctx ends.
 func (a *alerts) run(ctx context.Context) {
+	defer a.client.CloseIdleConnections()
 	for {
 		select {
 		case <-ctx.Done():

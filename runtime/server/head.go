@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"smpcc/runtime/attest"
@@ -23,8 +24,10 @@ import (
 // headsName is the file of what was noted, in the state folder.
 const headsName = "heads.json"
 
-// compareEvery is the pause between two looks at other roles' logs.
-var compareEvery = 5 * time.Minute
+// compareEvery is the pause between two looks at other roles' logs, in nanoseconds.
+var compareEvery atomic.Int64
+
+func init() { compareEvery.Store(int64(5 * time.Minute)) }
 
 // heads are the last entries of other roles' logs, as they were noted.
 type heads struct {
@@ -106,15 +109,15 @@ func (s *Server) peers() (out []string) {
 // keepComparing compares other roles' logs with what was noted, until the server stops.
 func (s *Server) keepComparing() {
 	for {
-		for _, peer := range s.peers() {
-			s.compareHead(s.ctx, peer)
-		}
 		select {
 		case <-s.draining:
 			return
 		case <-s.ctx.Done():
 			return
-		case <-time.After(compareEvery):
+		case <-time.After(time.Duration(compareEvery.Load())):
+		}
+		for _, peer := range s.peers() {
+			s.compareHead(s.ctx, peer)
 		}
 	}
 }
