@@ -63,8 +63,9 @@ type alerts struct {
 	client  *http.Client
 	queue   chan alert
 
-	mu   sync.Mutex
-	told map[string]time.Time // by kind and what it is about: when it was told last
+	mu    sync.Mutex
+	swept time.Time            // when old ones were forgotten last
+	told  map[string]time.Time // by kind and what it is about: when it was told last
 }
 
 // newAlerts returns what tells a webhook; without one, alerts are counted only.
@@ -83,16 +84,17 @@ func (a *alerts) tell(kind, plan, text, about string) {
 	if last, ok := a.told[key]; ok && now.Sub(last) < alertAgain(kind) {
 		return
 	}
-	if len(a.told) >= alertMost {
+	if len(a.told) >= alertMost && now.Sub(a.swept) > time.Second {
+		a.swept = now
 		for k, t := range a.told {
 			if of, _, _ := strings.Cut(k, " "); now.Sub(t) >= alertAgain(of) {
 				delete(a.told, k)
 			}
 		}
-		if len(a.told) >= alertMost {
-			a.metrics.Alert(kind, "dropped")
-			return
-		}
+	}
+	if len(a.told) >= alertMost {
+		a.metrics.Alert(kind, "dropped")
+		return
 	}
 	a.told[key] = now
 	if a.url == "" {
