@@ -3,17 +3,21 @@ package server_test
 import (
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
@@ -439,4 +443,62 @@ func TestPlanUsers(t *testing.T) {
 	h.must("p0")
 	h.await(h.operator("ops"), second, control.Serving, "p0")
 	check("after a restart")
+}
+
+// TestAlertFile reads the alerts for Prometheus as Prometheus would, and looks for every number in them among those that a server gives.
+func TestAlertFile(t *testing.T) {
+	data, err := os.ReadFile("../../examples/two-hospitals/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Name  string `yaml:"name"`
+			Rules []struct {
+				Alert       string            `yaml:"alert"`
+				Expr        string            `yaml:"expr"`
+				For         string            `yaml:"for"`
+				Labels      map[string]string `yaml:"labels"`
+				Annotations map[string]string `yaml:"annotations"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.UnmarshalWithOptions(data, &file, yaml.Strict()); err != nil {
+		t.Fatal(err)
+	}
+	h := newOffice(t, credit())
+	h.cfg["p0"].Telemetry.Listen = freeAddress(t)
+	h.cfg["p0"].Budgets = []server.ClientBudget{{Client: "p1-client", Runs: 2}}
+	h.must()
+	if err := errors.Join(h.infers(h.client("p1-client", "p0", "p1")), h.infers(h.client("p1-client", "p0", "p1"))); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "a third", h.infers(h.client("p1-client", "p0", "p1")), "allows 2 runs") // so that failures and alerts are counted
+	given := map[string]bool{}
+	for _, line := range strings.Split(scrape(t, h.cfg["p0"].Telemetry.Listen), "\n") {
+		if name, _, ok := strings.Cut(line, "{"); ok || strings.HasPrefix(line, "smpcc_") {
+			name, _, _ = strings.Cut(name, " ")
+			given[name] = true
+		}
+	}
+	names, seen, metric := 0, map[string]bool{}, regexp.MustCompile(`\bsmpcc_[a-z_]+`)
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			if r.Alert == "" || seen[r.Alert] || r.Labels["severity"] == "" || r.Annotations["summary"] == "" || strings.Count(r.Expr, "(") != strings.Count(r.Expr, ")") || strings.Count(r.Expr, "{") != strings.Count(r.Expr, "}") {
+				t.Errorf("rule %+v", r)
+			}
+			seen[r.Alert] = true
+			if r.For != "" && !regexp.MustCompile(`^([0-9]+[smhd])+$`).MatchString(r.For) {
+				t.Errorf("%s: for %q", r.Alert, r.For)
+			}
+			for _, name := range metric.FindAllString(r.Expr, -1) {
+				if names++; !given[name] {
+					t.Errorf("%s: a server gives no %s", r.Alert, name)
+				}
+			}
+		}
+	}
+	if names < 15 {
+		t.Errorf("only %d numbers are named", names)
+	}
 }
