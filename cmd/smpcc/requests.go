@@ -215,8 +215,9 @@ or that is served, or --against PLAN.
 			}
 			w := c.OutOrStdout()
 			requestText(w, r)
-			if r.State != control.Waiting && r.State != control.Approved {
-				return nil
+			if !r.Kept() {
+				_, err := fmt.Fprintln(w, "its plan is not kept")
+				return err
 			}
 			p, data, err := planOfRequest(c, op, role, r)
 			if err != nil {
@@ -257,7 +258,7 @@ func approvedPlan(c *cobra.Command, op *control.Operator, role, digest string) (
 	}
 	f := control.FileRequest{Plan: digest, File: control.PlanFile}
 	for _, r := range l.Requests {
-		if r.Plan == digest && r.State == control.Approved {
+		if r.Plan == digest && r.Kept() {
 			f.ID = r.ID
 		}
 	}

@@ -212,9 +212,6 @@ func (c *Console) requestOf(v *visit) (control.Request, error) {
 	return control.Request{}, problemf(http.StatusNotFound, "there is no request %.20q", v.r.PathValue("id"))
 }
 
-// kept reports whether a request's plan is there to be looked at.
-func kept(r control.Request) bool { return r.State == control.Waiting || r.State == control.Approved }
-
 // request shows what a request asks for, and takes the decision.
 func (c *Console) request(v *visit) error {
 	r, err := c.requestOf(v)
@@ -232,7 +229,7 @@ func (c *Console) request(v *visit) error {
 		Keys              []string
 		Command           string
 		Compared, AtEntry string
-	}{Request: r, Kept: kept(r), Decides: v.rights.Decide && r.State == control.Waiting}
+	}{Request: r, Kept: r.Kept(), Decides: v.rights.Decide && r.State == control.Waiting}
 	if of.Kept {
 		if err := c.audited(v, func() error {
 			p, err := c.host.Requested(v.person, r.ID)
@@ -271,7 +268,7 @@ func (c *Console) request(v *visit) error {
 // approved returns the plan that a requested one is compared with.
 func (c *Console) approved(v *visit, r control.Request) (*plan.Plan, error) {
 	for _, o := range c.host.Requests(v.person) {
-		if o.Plan == r.Against && o.State == control.Approved {
+		if o.Plan == r.Against && o.Kept() {
 			return c.host.Requested(v.person, o.ID)
 		}
 	}

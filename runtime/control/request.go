@@ -59,6 +59,7 @@ type Request struct {
 	Decided time.Time `json:"decided,omitzero"`
 	Reason  string    `json:"reason,omitempty"`
 	Key     string    `json:"key,omitempty"`     // that has approved it
+	Gone    bool      `json:"gone,omitempty"`    // its plan has made room for others
 	Against string    `json:"against,omitempty"` // digest of a plan that is served or approved already and that it can be compared with
 }
 
@@ -70,6 +71,9 @@ type DecideRequest struct {
 	Statement *attest.Statement `json:"statement,omitempty"`
 	Plan      string            `json:"plan"` // its digest, which who decides has looked at
 }
+
+// Kept reports whether the plan of a request is kept, so that it can be looked at.
+func (r *Request) Kept() bool { return (r.State == Waiting || r.State == Approved) && !r.Gone }
 
 // A RequestsReply lists requests, the latest first.
 type RequestsReply struct {
@@ -208,7 +212,7 @@ type Head struct {
 }
 
 // longReplies are the lengths of replies to operators, requesters and members that are not short.
-var longReplies = map[string]int{"Plans": 1 << 20, "Requests": 2 << 20, "Catalogue": 8 << 20, "History": 4 << 20, "Budgets": 1 << 20, "File": HeadBytes + PartBytes}
+var longReplies = map[string]int{"Plans": 1 << 20, "Requests": 8 << 20, "Catalogue": 8 << 20, "History": 4 << 20, "Budgets": 1 << 20, "File": HeadBytes + PartBytes}
 
 // Send puts a plan in front of a server's organisation. sent, if not nil, is told how many bytes have been sent.
 func (o *Operator) Send(ctx context.Context, role string, d Deployment, why string, sent func(int64)) (r Request, err error) {

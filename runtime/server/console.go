@@ -54,7 +54,7 @@ func (h shown) Requests(person string) []control.Request { return h.s.requestsFo
 // Requested implements console.Host.
 func (h shown) Requested(person string, id uint64) (*plan.Plan, error) {
 	for _, r := range h.s.requestsFor(person) {
-		if r.ID == id && h.s.hasPlan(&r) {
+		if r.ID == id && r.Kept() {
 			return typed.ReadFile(h.s.planFileOf(id))
 		}
 	}

@@ -104,7 +104,7 @@ func runOf(e attest.Entry) control.Run {
 	if err != nil {
 		at = time.Time{}
 	}
-	r := control.Run{Entry: e.Seq, Time: at, What: e.What, Number: e.Session, Plan: e.Plan, Client: e.Client, Receivers: e.Receivers, Rows: e.Rows, Decision: e.Decision, Reason: e.Reason}
+	r := control.Run{Entry: e.Seq, Time: at, What: e.What, Number: e.Session, Plan: e.Plan, Client: e.Client, Receivers: e.Receivers, Rows: e.Rows, Decision: e.Decision, Reason: bounded(e.Reason)}
 	for _, l := range e.Left {
 		r.Left = append(r.Left, fmt.Sprintf("%s: %d", l.Owner, l.Runs))
 	}

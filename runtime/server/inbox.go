@@ -139,7 +139,7 @@ func (s *Server) try(peer string, now time.Time) error {
 func (s *Server) roomFor(peer, digest string, size int64, now time.Time) error {
 	waiting, today, used := 0, 0, size
 	for _, r := range s.inbox.list {
-		if s.hasPlan(r) {
+		if r.Kept() {
 			used += r.Bytes
 		}
 		if r.State == control.Waiting && r.Plan == digest {
@@ -164,11 +164,6 @@ func (s *Server) roomFor(peer, digest string, size int64, now time.Time) error {
 		return fmt.Errorf("the inbox of %s is full: plans take %s, the limit of requests.disk is %s", s.name, sizeText(used-size), sizeText(s.cfg.requestDisk))
 	}
 	return nil
-}
-
-// hasPlan reports whether a request's plan is kept.
-func (s *Server) hasPlan(r *control.Request) bool {
-	return r.State == control.Waiting || r.State == control.Approved
 }
 
 // sendHandler takes a request for a plan whose file has been uploaded.
@@ -213,7 +208,7 @@ func (s *Server) sendHandler(ctx context.Context, peer string, req []byte) ([]by
 	r := &control.Request{Plan: q.Plan, By: peer, At: now, Why: q.Why, State: control.Waiting, Bytes: u.total()}
 	if err := s.judge(u, r); err != nil {
 		err = errors.New(strings.ReplaceAll(err.Error(), u.dir+string(filepath.Separator), ""))
-		return nil, errors.Join(err, s.noteRequest(r, "refused", err.Error()))
+		return nil, errors.Join(err, s.noteRequest(r, "refused", bounded(err.Error())))
 	}
 	if err := s.accept(u, r); err != nil {
 		return nil, err
@@ -240,6 +235,9 @@ func (s *Server) judge(u *upload, r *control.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := namesBounded(p); err != nil {
+		return err
+	}
 	r.Name, r.Receivers = p.Manifest.Name, receiversOf(p)
 	switch {
 	case p.Digest() != r.Plan:
@@ -252,6 +250,43 @@ func (s *Server) judge(u *upload, r *control.Request) error {
 	}
 	r.Lacks = s.lackingOf(p)
 	return nil
+}
+
+// maxNames bounds the names in a plan that lists and logs show, in bytes together.
+const maxNames = 2 << 10
+
+// namesBounded refuses a plan whose names would fill lists and logs.
+func namesBounded(p *plan.Plan) error {
+	n := len(p.Manifest.Name)
+	for _, name := range p.Roles() {
+		n += len(name)
+	}
+	for _, name := range receiversOf(p) {
+		n += len(name)
+	}
+	if n > maxNames {
+		return fmt.Errorf("the names of the plan, its roles and receivers have %d bytes, at most %d are taken", n, maxNames)
+	}
+	return nil
+}
+
+// What is kept of reasons, which may hold texts of a plan.
+const (
+	maxLacking = 8
+	maxReason  = 1 << 10
+)
+
+// bounded cuts a text that is kept, and leaves in it what is text.
+func bounded(s string) string {
+	if len(s) > maxReason {
+		s = s[:maxReason] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
 }
 
 // lackingOf says why the server would not serve a plan as things are; approvals that it waits for are none of the reasons.
@@ -267,10 +302,10 @@ func (s *Server) lackingOf(p *plan.Plan) (out []string) {
 	}
 	for _, err := range []error{d.approve(), s.cfg.tooSmall(p, d.role)} {
 		if err != nil {
-			out = append(out, err.Error())
+			out = append(out, bounded(err.Error()))
 		}
 	}
-	return out
+	return out[:min(len(out), maxLacking)]
 }
 
 // accept gives a request its number and keeps it.
@@ -279,10 +314,10 @@ func (s *Server) accept(u *upload, r *control.Request) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s.lapse(r.At)
-	if err := s.roomFor(r.By, r.Plan, r.Bytes, r.At); err != nil {
+	if err := s.makeRoom(r.Bytes); err != nil {
 		return err
 	}
-	if err := s.makeRoom(); err != nil {
+	if err := s.roomFor(r.By, r.Plan, r.Bytes, r.At); err != nil {
 		return err
 	}
 	key := sha256.Sum256([]byte(inboxName))
@@ -342,8 +377,9 @@ func (s *Server) lapse(now time.Time) {
 	}
 }
 
-// makeRoom removes the oldest request that is decided, if there are too many. The mutex is held.
-func (s *Server) makeRoom() error {
+// makeRoom removes the oldest requests that are decided, if there are too many, and the plans of the oldest that are approved, if there is no room for another one of so many bytes.
+// The mutex is held.
+func (s *Server) makeRoom(size int64) error {
 	in := &s.inbox
 	for len(in.list) >= s.cfg.Requests.Keep {
 		i := slices.IndexFunc(in.list, func(r *control.Request) bool { return r.State != control.Waiting })
@@ -359,7 +395,35 @@ func (s *Server) makeRoom() error {
 		}
 		in.list = slices.Delete(in.list, i, i+1)
 	}
+	used := size
+	for _, r := range in.list {
+		if r.Kept() {
+			used += r.Bytes
+		}
+	}
+	for _, r := range in.list {
+		if used <= s.cfg.requestDisk || r.State != control.Approved || r.Gone {
+			continue
+		}
+		gone := *r
+		gone.Gone = true
+		if err := s.keepRequest(&gone); err != nil {
+			return err
+		}
+		*r = gone
+		used -= r.Bytes
+		s.dropFiles(r)
+	}
 	return nil
+}
+
+// dropFiles removes the plan of a request, and what came with it.
+func (s *Server) dropFiles(r *control.Request) {
+	for _, name := range []string{control.PlanFile, control.ApprovalsFile} {
+		if err := s.files().Remove(filepath.Join(s.requestFolder(r.ID), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("a file of a request cannot be removed", "request", r.ID, "error", err.Error())
+		}
+	}
 }
 
 // conclude writes a decision down and keeps it; what is not approved is not kept as a file. The mutex is held.
@@ -370,14 +434,8 @@ func (s *Server) conclude(r, done *control.Request, decision, reason string) err
 	if err := s.keepRequest(done); err != nil {
 		return err
 	}
-	*r = *done
-	if s.hasPlan(r) {
-		return nil
-	}
-	for _, name := range []string{control.PlanFile, control.ApprovalsFile} {
-		if err := s.files().Remove(filepath.Join(s.requestFolder(r.ID), name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("a file of a request cannot be removed", "request", r.ID, "error", err.Error())
-		}
+	if *r = *done; !r.Kept() {
+		s.dropFiles(r)
 	}
 	return nil
 }
@@ -414,7 +472,7 @@ func (s *Server) requestsFor(peer string) []control.Request {
 // against returns the digest of what a requested plan is compared with: the last one of its name that was approved, or else one of its name that is served. The mutex is held.
 func (s *Server) against(r *control.Request) string {
 	for _, o := range slices.Backward(s.inbox.list) {
-		if o.State == control.Approved && o.Name == r.Name && o.Plan != r.Plan {
+		if o.State == control.Approved && o.Kept() && o.Name == r.Name && o.Plan != r.Plan {
 			return o.Plan
 		}
 	}
@@ -595,7 +653,7 @@ func (s *Server) openFile(peer string, q control.FileRequest) (readerAt, int64, 
 	switch {
 	case i < 0 || !s.visible(&r, peer) || r.Plan != q.Plan:
 		return nil, 0, fmt.Errorf("%s has no request %d of yours for plan %.16s", s.name, q.ID, q.Plan)
-	case !s.hasPlan(&r):
+	case !r.Kept():
 		return nil, 0, fmt.Errorf("request %d is %s, and its plan is not kept", r.ID, r.State)
 	}
 	dir := s.requestFolder(r.ID)

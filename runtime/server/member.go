@@ -27,6 +27,9 @@ func (c *Config) checkMembers(bad func(key, format string, args ...any)) {
 		}
 		seen[b.Client] = true
 	}
+	if c.Requests.Keep > maxKept {
+		bad("requests.keep", "%d is not in 0..%d", c.Requests.Keep, maxKept)
+	}
 	if len(c.Budgets) > 0 && c.Workers > 1 {
 		bad("budgets", "only one server can count them, and there are %d workers; set workers: 1", c.Workers)
 	}
@@ -54,6 +57,9 @@ func (c *Config) checkMembers(bad func(key, format string, args ...any)) {
 		}
 	}
 }
+
+// maxKept bounds the requests that an inbox may keep, since members list all of them.
+const maxKept = 1024
 
 // leastDigest is how much of a digest names a plan.
 const leastDigest = 8

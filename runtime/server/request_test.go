@@ -502,3 +502,44 @@ func TestAlertFile(t *testing.T) {
 		t.Errorf("only %d numbers are named", names)
 	}
 }
+
+// TestInboxMakesRoom fills the room of plans with one that is approved: it makes room for the next one, its record and signature stay, and those that wait are never thrown away. Nor is a plan
+// taken whose names would fill the list.
+func TestInboxMakesRoom(t *testing.T) {
+	h := newOffice(t, credit())
+	size := len(credit().variant("a").plan.Encode())
+	h.cfg["p0"].Requests.Disk = fmt.Sprint(2*size + size/2)
+	h.must()
+	analyst, approver := h.operator("analyst"), h.operator("approver")
+	send := func(name string) (control.Request, error) {
+		return h.send("analyst", "p0", credit().variant(name), "to know")
+	}
+	a, err := send("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, _ := signedBy(t, a.Plan)
+	if _, err := approver.Decide(limited(t), "p0", control.DecideRequest{ID: a.ID, State: control.Approved, Plan: a.Plan, Statement: &x}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"b", "c"} {
+		if _, err := send(name); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	_, err = h.send("rival", "p0", credit().variant("d"), "to know")
+	wantErr(t, "a fourth", err, "the inbox of p0 is full")
+	h.stop("p0")
+	h.must("p0")
+	l, err := analyst.Requests(limited(t), "p0")
+	if err != nil || len(l.Requests) != 3 || l.Requests[2].State != control.Approved || l.Requests[2].Key != x.Key || !l.Requests[2].Gone || !l.Requests[0].Kept() || !l.Requests[1].Kept() {
+		t.Errorf("%+v, %v", l, err)
+	}
+	_, err = approver.File(limited(t), "p0", control.FileRequest{Plan: a.Plan, ID: a.ID, File: control.PlanFile})
+	wantErr(t, "the plan that has made room", err, "its plan is not kept")
+	if list, err := attest.Read(filepath.Join(h.cfg["p0"].State, "approvals", a.Plan[:16]+".sigs")); err != nil || len(list) != 1 {
+		t.Errorf("%d signatures, %v", len(list), err)
+	}
+	_, err = h.send("rival", "p0", credit().variant(strings.Repeat("x", 5000)), "to know")
+	wantErr(t, "a long name", err, "the names of the plan")
+}
