@@ -89,6 +89,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			add("state", ferr, "")
 		}
 	}
+	if cfg.Datasets != "" {
+		checkDatasets(cfg.Datasets, add)
+	}
 	if cfg.Listen == "" {
 		add("listen", errors.New("listen is missing: the address to answer on"), "")
 	} else if l, lerr := net.Listen("tcp", cfg.Listen); lerr == nil {
@@ -123,6 +126,21 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 		}
 	}
 	return out
+}
+
+// checkDatasets reads the schemas of data that the catalogue shows.
+func checkDatasets(dir string, add func(what string, err error, format string, args ...any) bool) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if _, serr := os.Stat(dir); serr != nil {
+		err = serr
+	}
+	if err != nil {
+		add("datasets", err, "")
+	}
+	for _, file := range files {
+		d, err := readDataset(file)
+		add("data set "+filepath.Base(file), err, "%s, %s rows, %d columns", d.Name, d.Rows, len(d.Columns))
+	}
 }
 
 // checkPlan tests one plan, and its weights. mine says that the name is the certificate's. It returns the plan if it can be read.
