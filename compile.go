@@ -103,12 +103,12 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
 		}
-		return dsl.Load(path, dsl.Options{})
+		return dsl.Load(path, dsl.Options{Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Model: importedModel})
 	case ".ir":
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -124,6 +124,59 @@ func Load(path string, opt Options) (*ir.Module, error) {
 		return m, ir.Verify(m)
 	}
 	return onnx.Load(path, modelOptions(opt))
+}
+
+// importedModel reads a model that a program imports: its inputs take the shapes of the arguments of a call, and their owners do not matter, as the
+// program's values take their place.
+func importedModel(path string, args []dsl.ModelArgument, owner string, parties []string) (*ir.Module, error) {
+	if len(parties) == 0 {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the program names no parties")
+	}
+	inputs, err := onnx.Inputs(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != len(inputs) {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the model takes %d inputs, got %d", len(inputs), len(args)).WithHint("its inputs are %s", namesOf(inputs))
+	}
+	shapes, next := map[string]ir.Shape{}, 0
+	for _, a := range args {
+		name := a.Name
+		if name == "" {
+			name = inputs[next].Name
+			next++
+		}
+		i := slices.IndexFunc(inputs, func(in onnx.InputInfo) bool { return in.Name == name })
+		if i < 0 || shapes[name] != nil {
+			return nil, diag.Errorf(diag.Pos{File: path}, "the model has no input %q left to give", name).WithHint("its inputs are %s", namesOf(inputs))
+		}
+		shapes[name] = shapeFor(a.Shape, inputs[i].Dims)
+	}
+	if owner == "" {
+		owner = parties[0]
+	}
+	return onnx.Load(path, onnx.Options{Shapes: shapes, Parties: parties, Dealer: DefaultDealer, WeightOwner: owner, InputOwner: parties[0], DefaultReveal: parties[:1]})
+}
+
+func namesOf(inputs []onnx.InputInfo) string {
+	var names []string
+	for _, i := range inputs {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// shapeFor returns the shape that data takes for an input of the given dimensions: one case becomes a batch of one.
+func shapeFor(s ir.Shape, dims []string) ir.Shape {
+	if len(s) == len(dims)-1 && len(dims) > 0 && (dims[0] == "1" || !isNumber(dims[0])) {
+		return append(ir.Shape{1}, s...)
+	}
+	return append(ir.Shape{}, s...)
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.Atoi(s)
+	return err == nil
 }
 
 // LoadBytes reads a model from memory as a graph-level module; name is used in messages.
