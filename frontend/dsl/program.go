@@ -109,6 +109,7 @@ func check(file string, src []byte, opt Options) (*checker, error) {
 		return nil, err
 	}
 	balance(c.f)
+	c.pack()
 	return c, nil
 }
 
