@@ -138,6 +138,7 @@ type Port struct {
 	Valid   int      `pb:"20"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
 	Checked int64    `pb:"21"` // of an output that says so of others: elements whose range it checks; 0 of all others
 	Guard   int      `pb:"22"` // of such an output: bits by which each is checked
+	Places  int      `pb:"23"` // of decimals, which are held as integers: they count units of 10^-Places
 }
 
 // Len returns the number of elements.
