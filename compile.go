@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,6 +51,7 @@ type Options struct {
 	Ranges      map[string][2]float64         // declared ranges of a model's inputs
 	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
 	ColumnNames map[string][]string           // names of an input's columns, for messages
+	Weights     map[string]*ir.Tensor         // data of a program's weights
 	Policies    []string                      // policy files
 	FracBits    int                           // fraction bits of reals; 16 if 0
 	Exact       []string                      // outputs whose last truncation is exact
@@ -103,12 +105,16 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
 		}
-		return dsl.Load(path, dsl.Options{})
+		m, err := dsl.Load(path, dsl.Options{Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Model: importedModel})
+		if err != nil {
+			return nil, err
+		}
+		return m, giveWeights(m, opt.Weights)
 	case ".ir":
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -124,6 +130,87 @@ func Load(path string, opt Options) (*ir.Module, error) {
 		return m, ir.Verify(m)
 	}
 	return onnx.Load(path, modelOptions(opt))
+}
+
+// giveWeights gives a program's weights their data.
+func giveWeights(m *ir.Module, data map[string]*ir.Tensor) error {
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		i := slices.IndexFunc(m.Main().Body, func(v *ir.Value) bool { return v.Op == ir.OpWeight && v.Attrs.Str("name") == name })
+		if i < 0 {
+			return usage("--weight-data %s: the program has no weight of that name", name)
+		}
+		v, t := m.Main().Body[i], data[name]
+		if v.Type.Elem == ir.Real && t.Elem == ir.Int && t.Words == nil {
+			f := ir.NewTensor(ir.Real, t.Shape)
+			for k, x := range t.I {
+				f.F[k] = float64(x)
+			}
+			t = f
+		}
+		if t.Elem != v.Type.Elem || !t.Shape.Equal(v.Type.Shape) || t.Words != nil || v.Attrs.Has("places") {
+			return diag.Errorf(v.Pos, "weight %q is %v%v, and its data %v%v", name, v.Type.Elem, v.Type.Shape, t.Elem, t.Shape)
+		}
+		for k := range t.Len() {
+			if x := t.At(k); v.Attrs.Has("lo") && (x < v.Attrs.Float("lo", 0) || x > v.Attrs.Float("hi", 0)) {
+				return diag.Errorf(v.Pos, "weight %q: element %d is outside the range that the program declares", name, k)
+			}
+		}
+		m.Weights[name] = t
+	}
+	return nil
+}
+
+// importedModel reads a model that a program imports: its inputs take the shapes of the arguments of a call, and their owners do not matter, as the
+// program's values take their place.
+func importedModel(path string, args []dsl.ModelArgument, owner string, parties []string) (*ir.Module, error) {
+	if len(parties) == 0 {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the program names no parties")
+	}
+	inputs, err := onnx.Inputs(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != len(inputs) {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the model takes %d inputs, got %d", len(inputs), len(args)).WithHint("its inputs are %s", namesOf(inputs))
+	}
+	shapes, next := map[string]ir.Shape{}, 0
+	for _, a := range args {
+		name := a.Name
+		if name == "" {
+			name = inputs[next].Name
+			next++
+		}
+		i := slices.IndexFunc(inputs, func(in onnx.InputInfo) bool { return in.Name == name })
+		if i < 0 || shapes[name] != nil {
+			return nil, diag.Errorf(diag.Pos{File: path}, "the model has no input %q left to give", name).WithHint("its inputs are %s", namesOf(inputs))
+		}
+		shapes[name] = shapeFor(a.Shape, inputs[i].Dims)
+	}
+	if owner == "" {
+		owner = parties[0]
+	}
+	return onnx.Load(path, onnx.Options{Shapes: shapes, Parties: parties, Dealer: DefaultDealer, WeightOwner: owner, InputOwner: parties[0], DefaultReveal: parties[:1]})
+}
+
+func namesOf(inputs []onnx.InputInfo) string {
+	var names []string
+	for _, i := range inputs {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// shapeFor returns the shape that data takes for an input of the given dimensions: one case becomes a batch of one.
+func shapeFor(s ir.Shape, dims []string) ir.Shape {
+	if len(s) == len(dims)-1 && len(dims) > 0 && (dims[0] == "1" || !isNumber(dims[0])) {
+		return append(ir.Shape{1}, s...)
+	}
+	return append(ir.Shape{}, s...)
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.Atoi(s)
+	return err == nil
 }
 
 // LoadBytes reads a model from memory as a graph-level module; name is used in messages.
@@ -388,6 +475,12 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	if t.Words != nil {
 		return nil, fail("data is text, the plan wants numbers")
 	}
+	if p.Places > 0 {
+		var err error
+		if t, err = Units(t, p); err != nil {
+			return nil, fail("%v", err)
+		}
+	}
 	if p.Elem != "real" && t.Elem == ir.Real {
 		return nil, fail("data is real, the plan wants %s", p.Elem)
 	}
@@ -429,6 +522,40 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	return out, nil
 }
 
+// Units returns the data of a port of decimals as integers that count units of the last place. Data says numbers, as 12.34 or 12; those with more places are refused, and
+// nothing is rounded.
+func Units(t *ir.Tensor, p plan.Port) (*ir.Tensor, error) {
+	if t.Places == p.Places && t.Elem == ir.Int {
+		return t, nil
+	}
+	out := ir.NewTensor(ir.Int, t.Shape)
+	for i := range t.Len() {
+		s := ""
+		switch {
+		case t.Elem == ir.Int && t.Places == 0:
+			s = strconv.FormatInt(t.I[i], 10)
+		case t.Elem == ir.Real && math.Abs(t.F[i]) < 1e15:
+			s = strconv.FormatFloat(t.F[i], 'f', -1, 64)
+		default:
+			return nil, fmt.Errorf("element %d is no decimal of at most 15 digits", i)
+		}
+		whole, fraction, _ := strings.Cut(s, ".")
+		if len(fraction) > p.Places {
+			return nil, fmt.Errorf("element %d has %d places, and the plan takes %d", i, len(fraction), p.Places)
+		}
+		k, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", p.Places-len(fraction)), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("element %d is out of range", i)
+		}
+		if lo, hi := p.Range(i); float64(k) < lo || float64(k) > hi {
+			by := math.Pow10(p.Places)
+			return nil, fmt.Errorf("element %d is outside the range %g..%g (%s) that the plan relies on", i, lo/by, hi/by, p.Origin)
+		}
+		out.I[i] = k
+	}
+	return out, nil
+}
+
 // Read decodes the words of an output port.
 func Read(p plan.Port, words []uint64) *ir.Tensor {
 	if p.Elem == "real" {
@@ -446,6 +573,7 @@ func Read(p plan.Port, words []uint64) *ir.Tensor {
 	for i, w := range words {
 		t.I[i] = int64(w)
 	}
+	t.Places = p.Places
 	switch {
 	case len(p.Words) > 0 && !slices.ContainsFunc(t.I, func(k int64) bool { return k < 0 || k >= int64(len(p.Words)) }):
 		t.Words = p.Words

@@ -94,7 +94,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
 			Shape: append([]int{}, t.Shape...), Lo: lo, Hi: hi, Origin: v.Range.Origin.String(), Columns: columns,
 			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v),
-			Categories: columnCategories(v), Step: v.Attrs.Float("step", 0)}
+			Categories: columnCategories(v), Step: v.Attrs.Float("step", 0), Places: v.Attrs.Int("places", 0)}
 	}
 	for _, v := range f.Body {
 		m.RingBits = max(m.RingBits, secretBits(v))

@@ -26,6 +26,9 @@ func boundType(v *Value) (Type, error) {
 	if v.Attrs.Str("name") == "" || v.Attrs.Str("owner") == "" {
 		return Type{}, fmt.Errorf("name and owner must not be empty")
 	}
+	if err := checkPlaces(v, e); err != nil {
+		return Type{}, err
+	}
 	t := Type{Elem: e, Shape: Shape(v.Attrs.Ints("shape")), Vis: Private(v.Attrs.Str("owner"))}
 	if v.Attrs.Int("guest", 0) != 0 { // nobody holds it
 		t.Vis = Secret(v.Attrs.Str("owner"))
@@ -55,10 +58,21 @@ func boundType(v *Value) (Type, error) {
 	return t, nil
 }
 
+// MaxPlaces is the number of decimal places that integers may have at most: places says that they count units of 10^-places.
+const MaxPlaces = 12
+
+// checkPlaces checks what is said of decimal places.
+func checkPlaces(v *Value, e Elem) error {
+	if n := v.Attrs.Int("places", 0); n < 0 || n > MaxPlaces || n > 0 && e != Int {
+		return fmt.Errorf("places=%d of %v, want 0 to %d of integers", n, e, MaxPlaces)
+	}
+	return nil
+}
+
 var boundAttrs = []AttrSpec{
 	{"name", AttrString, true}, {"owner", AttrString, true}, {"elem", AttrString, true}, {"shape", AttrInts, true},
 	{"lo", AttrFloat, false}, {"hi", AttrFloat, false},
-	{"scale", AttrInt, false}, {"bits", AttrInt, false}, {"form", AttrString, false},
+	{"scale", AttrInt, false}, {"bits", AttrInt, false}, {"form", AttrString, false}, {"places", AttrInt, false},
 }
 
 // OfGuest reports whether a value is the input of a guest: an owner that computes nothing, so that no party holds it.
@@ -262,7 +276,7 @@ func init() {
 			}},
 		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal. valid names the output that says whether this one is there or was withheld; one that says so has checked so many elements.", Args: 1, Range: rangeKept, Scale: ScaleKept,
 			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false},
-				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}},
+				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}, {"places", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
 					return Type{}, fmt.Errorf("reveal needs a name and at least one receiver")

@@ -140,6 +140,7 @@ type Port struct {
 	Guard      int        `pb:"22"` // of such an output: bits by which each is checked
 	Categories []Category `pb:"23"` // inputs: columns whose elements may only be some values
 	Step       float64    `pb:"24"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
+	Places     int        `pb:"25"` // of decimals, which are held as integers: they count units of 10^-Places
 }
 
 // Len returns the number of elements.

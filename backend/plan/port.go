@@ -284,7 +284,10 @@ func (p *Port) Stand(i int) float64 {
 	return min(max(0, lo), hi)
 }
 
-// validateText checks what a port says of text, of missing elements and of quantisation. inputs are those of the plan.
+// maxPlaces bounds the places of decimals.
+const maxPlaces = 12
+
+// validateText checks what a port says of text, of missing elements, of quantisation and of decimals. inputs are those of the plan.
 func (p *Port) validateText(inputs []Port, input, output bool) error {
 	size := 0
 	for _, w := range append(slices.Clone(p.Words), p.Classes...) {
@@ -299,6 +302,8 @@ func (p *Port) validateText(inputs []Port, input, output bool) error {
 		return errors.New("has too many words")
 	case len(p.Words) > 0 && (p.Elem != "int" || !input && !output), p.Decimal && (p.Elem != "int" || !output || len(p.Words) > 0):
 		return errors.New("is text that is not held as integers")
+	case p.Places < 0 || p.Places > maxPlaces || p.Places > 0 && (p.Elem != "int" || len(p.Words) > 0 || p.Decimal):
+		return errors.New("is decimals that are not held as integers")
 	case len(p.Classes) > 0 && (!output || len(p.Classes) != k):
 		return fmt.Errorf("names %d classes of %d", len(p.Classes), k)
 	case p.Step != 0 && (!input || p.Elem != "int" || len(p.Words) > 0 || !(float32(p.Step) > 0) || math.IsInf(float64(float32(p.Step)), 0) || !(math.Abs(p.Lo) <= maxStepped && math.Abs(p.Hi) <= maxStepped)):
