@@ -112,7 +112,7 @@ func withDone(dump string, m *ir.Module) string {
 	for i, x := range inputs {
 		traces[i] = ir.Trace(f, x)
 	}
-	said := map[string]string{}
+	said, names := map[string]string{}, ir.Names(f)
 	for _, v := range f.Body {
 		of := map[string][]string{} // what has been done -> to which inputs
 		for i, x := range inputs {
@@ -121,7 +121,7 @@ func withDone(dump string, m *ir.Module) string {
 			}
 		}
 		for _, d := range sortedKeys(of) {
-			said[v.String()] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
+			said[names[v]] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
 		}
 	}
 	return withNotes(dump, said)
@@ -131,8 +131,9 @@ func withDone(dump string, m *ir.Module) string {
 func views(m *ir.Module, role, dealer string) map[string]string {
 	said := map[string]string{}
 	if len(m.Funcs) > 0 {
+		names := ir.Names(m.Main())
 		for _, v := range m.Main().Body {
-			said[v.String()] = "  ; " + audit.Knows(v, role, dealer)
+			said[names[v]] = "  ; " + audit.Knows(v, role, dealer)
 		}
 	}
 	return said

@@ -587,8 +587,11 @@ func (c *checker) inline(pos diag.Pos, fn *definition, args []operand) (operand,
 	}
 	c.base = fn.base
 	c.calls = append(c.calls, n)
+	within := c.within
+	inside := slices.Clip(append(slices.Clone(within), n))
+	c.within = inside
 	defer func() {
-		c.names, c.base, c.calls = names, base, c.calls[:len(c.calls)-1]
+		c.names, c.base, c.calls, c.within = names, base, c.calls[:len(c.calls)-1], within
 	}()
 	before := len(c.errs)
 	for i, p := range fn.fn.Params {
@@ -611,10 +614,12 @@ func (c *checker) inline(pos diag.Pos, fn *definition, args []operand) (operand,
 		c.bind(p.Name, args[i], nil)
 	}
 	for _, l := range fn.fn.Lets {
+		c.within = append(inside, l.Name.Text)
 		x, err := c.expr(l.X)
 		delete(c.names, l.Name.Text)
 		c.bind(l.Name, x, err)
 	}
+	c.within = inside
 	x, err := c.expr(fn.fn.Return)
 	if err != nil && len(c.errs) > before && len(c.calls) == 1 { // say from where the failing body was reached
 		last := c.errs[len(c.errs)-1]

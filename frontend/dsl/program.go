@@ -177,6 +177,8 @@ type checker struct {
 	names map[string]*meaning
 	fns   map[string]*definition
 	calls []string // functions being inlined
+
+	within []string // the name being defined, and names and calls inside
 }
 
 // A meaning is what a name stands for. bad marks a name whose definition failed, whose uses are not reported again.
@@ -195,7 +197,7 @@ type definition struct {
 
 // at turns a position inside the statement at hand into one of the file.
 func (c *checker) at(p lexer.Position) diag.Pos {
-	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column}
+	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column, Within: strings.Join(c.within, "/")}
 }
 
 // fail records a mistake with its source line.
@@ -214,7 +216,7 @@ func (c *checker) fail(pos diag.Pos, format string, args ...any) *diag.Error {
 var errFailed = errors.New("failed")
 
 func (c *checker) statement(p piece) {
-	c.base = p.line
+	c.base, c.within = p.line, nil
 	s, err := grammar.ParseString("", code(p.text))
 	if err != nil {
 		var pe participle.Error
@@ -240,6 +242,7 @@ func (c *checker) statement(p piece) {
 		}
 		c.bind(s.Const.Name, x, err)
 	case s.Let != nil:
+		c.within = []string{s.Let.Name.Text}
 		x, err := c.expr(s.Let.X)
 		c.bind(s.Let.Name, x, err)
 	case s.Input != nil:
@@ -432,6 +435,7 @@ func (c *checker) define(fn *function) {
 }
 
 func (c *checker) reveal(r *reveal) {
+	c.within = []string{r.As.Text}
 	x, err := c.expr(r.X)
 	ok := err == nil && !c.reserved(r.As)
 	var to []string
