@@ -84,7 +84,8 @@ func stemOf(v *Value) string {
 	return word(strings.Join(append(parts, string(v.Op)), "."), "value")
 }
 
-// word makes a word of the textual form of s; other is there for what does not begin with a letter, or would be read as a value's number or as what a function holds.
+// word makes a word of the textual form of s; other is put before what has no letter, or would be read as a value's number or as
+// what a function holds.
 func word(s, other string) string {
 	if len(s) > maxStem {
 		s = s[len(s)-maxStem:]
@@ -99,7 +100,8 @@ func word(s, other string) string {
 		return '_'
 	}, s)
 	s = strings.Trim(s, ".")
-	if s == "" || s == "holds" || !(s[0] >= 'a' && s[0] <= 'z' || s[0] >= 'A' && s[0] <= 'Z' || s[0] == '_') || s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {
+	letter := func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }
+	if strings.IndexFunc(s, letter) < 0 || s == "holds" || s[0] == '-' || s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {
 		s = other + "." + s
 	}
 	return strings.Trim(s, ".")

@@ -384,8 +384,8 @@ func (p *parser) value(known map[string]*ir.Value) *ir.Value {
 	if p.err != nil {
 		return nil
 	}
-	if !isLetter(at.text[0]) {
-		p.fail(at, "found %v, want the name of a value, which begins with a letter", at)
+	if strings.IndexFunc(at.text, func(r rune) bool { return isLetter(byte(r)) }) < 0 || strings.ContainsAny(at.text[:1], ".-+") {
+		p.fail(at, "found %v, want the name of a value, which has a letter and begins with none of . - +", at)
 		return nil
 	}
 	if _, twice := known[at.text]; twice {
