@@ -154,7 +154,7 @@ func configureApproved(t *testing.T, dir string) {
 		servers += r + ": '" + addrs[r] + "', "
 	}
 	servers = strings.TrimSuffix(servers, ", ") + "}\n"
-	own := map[string]string{"p0": "policy: p0.policy.yaml\nweights: scores.plan.p0.weights.npz\nopening: p0.opening\n", "p1": "policy: p1.policy.yaml\nclients: [clerk]\n"}
+	own := map[string]string{"p0": "policy: p0.policy.yaml\nweights: scores.plan.p0.weights.npz\nopening: p0.opening\nclients: [clerk]\n", "p1": "policy: p1.policy.yaml\nclients: [clerk]\n"}
 	for r, a := range addrs {
 		write(r+".yaml", servers+"listen: '"+a+"'\nplan: scores.plan\nstate: state-"+r+"\ntls: {ca: keys/ca.crt, cert: keys/"+r+".crt, key: keys/"+r+".key}\n"+own[r])
 	}
@@ -207,6 +207,10 @@ func checkDoc(t *testing.T, dir, src string) string {
 // runDoc runs a command of a document and returns what it prints, errors and notes first.
 func runDoc(t *testing.T, dir, command string) string {
 	t.Helper()
+	if m := assigned.FindStringSubmatch(command); m != nil {
+		shell[m[1]] = strings.TrimSpace(runDoc(t, dir, m[2]))
+		return ""
+	}
 	head, tail, status := 0, 0, false
 	if c, ok := strings.CutSuffix(command, "; echo $?"); ok {
 		command, status = c, true
@@ -224,10 +228,6 @@ func runDoc(t *testing.T, dir, command string) string {
 			t.Fatalf("%s: %v", command, err)
 		}
 		command = c
-	}
-	if m := assigned.FindStringSubmatch(command); m != nil {
-		shell[m[1]] = strings.TrimSpace(runDoc(t, dir, m[2]))
-		return ""
 	}
 	command, back := strings.CutSuffix(command, " &")
 	args := arguments(command)
@@ -293,7 +293,7 @@ func arguments(command string) (out []string) {
 }
 
 var (
-	passing = regexp.MustCompile(`weights:[0-9a-f]{8,}|ticket \S+|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`) // salted, drawn, or of the day
+	passing = regexp.MustCompile("`[0-9a-f]{64}`|" + `weights:[0-9a-f]{8,}|session \d+-[A-Z0-9]+|\b\d+\.\d+ s\b|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`) // salted, drawn, or of the day
 	seconds = regexp.MustCompile(`(?m)^((?:setup|offline|online) .* )[0-9.]+$`)
 	words   = regexp.MustCompile(`[^\s,;()\[\]]+|[,;()\[\]]`)
 )
