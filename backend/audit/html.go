@@ -62,6 +62,8 @@ type pageFlow struct {
 }
 
 var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
+	"words":    wordLinks,
+	"allWords": func() []Word { return Words },
 	"close": func(p *page, output string) string {
 		for _, x := range p.Accuracy {
 			if x.Output == output {
