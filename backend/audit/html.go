@@ -96,7 +96,7 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 func writeHTML(w io.Writer, a *Report) error {
 	style, script := strings.ReplaceAll(pageStyle, "DIGEST", a.PlanDigest), layoutScript+pageScript
 	pg := &page{Report: a, Style: template.CSS(style), Script: template.JS(script), BoxW: draw.BoxWidth, BoxH: draw.BoxHeight}
-	pg.Policy = "default-src 'none'; style-src " + hashOf(style) + "; script-src " + hashOf(script) + "; base-uri 'none'; form-action 'none'"
+	pg.Policy = "default-src 'none'; style-src " + hashOf(style) + "; script-src " + hashOf(script) + "; img-src blob:; base-uri 'none'; form-action 'none'" // a picture that is saved is drawn first
 	class := map[string]string{}
 	for i, r := range a.Parties {
 		class[r] = draw.Class(i)

@@ -232,6 +232,27 @@
       document.getElementById("h-graph").scrollIntoView({ behavior: "auto" });
     });
   }
+  // what is shown, as a picture that stands alone
+  const picture = () => {
+    const copy = svg.cloneNode(true), style = document.createElementNS(NS, "style");
+    copy.removeAttribute("id"); copy.setAttribute("xmlns", NS); copy.setAttribute("viewBox", full.join(" ")); copy.setAttribute("width", full[2]); copy.setAttribute("height", full[3]);
+    style.textContent = document.querySelector("head style").textContent;
+    const back = document.createElementNS(NS, "rect"); back.setAttribute("width", "100%"); back.setAttribute("height", "100%"); back.setAttribute("class", "paper");
+    copy.prepend(style, back);
+    return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+  };
+  const save = (blob, kind) => { const a = el("a"); a.href = URL.createObjectURL(blob); a.download = data.name + "." + kind; a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 60000); said.textContent = "saved as " + a.download; };
+  on("svg", () => save(picture(), "svg"));
+  on("png", () => {
+    const img = new Image(), url = URL.createObjectURL(picture()), k = Math.min(2, 16000 / full[2], 16000 / full[3]); // what browsers draw on
+    img.onload = () => {
+      const c = el("canvas"); c.width = Math.round(full[2] * k); c.height = Math.round(full[3] * k);
+      c.getContext("2d").drawImage(img, 0, 0, c.width, c.height); URL.revokeObjectURL(url);
+      c.toBlob((b) => { if (b) save(b, "png"); else said.textContent = "too large for a picture: fold some of it"; });
+    };
+    img.onerror = () => { said.textContent = "this browser draws no picture of it"; };
+    img.src = url;
+  });
   let shut = [];
   window.addEventListener("beforeprint", () => { shut = [...document.querySelectorAll("details:not([open])")]; for (const d of shut) d.open = true; });
   window.addEventListener("afterprint", () => { for (const d of shut) d.open = false; shut = []; });
