@@ -96,6 +96,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v),
 			Categories: columnCategories(v), Step: v.Attrs.Float("step", 0), Places: v.Attrs.Int("places", 0)}
 	}
+	names := ir.Names(f)
 	for _, v := range f.Body {
 		m.RingBits = max(m.RingBits, secretBits(v))
 		switch v.Op {
@@ -110,7 +111,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
 			continue
 		}
-		note := plan.RangeNote{Value: v.String() + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits, Frac: v.Type.Scale}
+		note := plan.RangeNote{Value: names[v] + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits, Frac: v.Type.Scale}
 		if !math.IsNaN(note.Lo) {
 			m.Ranges = append(m.Ranges, note)
 		}

@@ -96,11 +96,12 @@ func Select(m *ir.Module, net Network) (choices []plan.Choice, err error) {
 		}
 	}
 	fuse(f)
+	names := ir.Names(f)
 	for i, v := range of {
 		if choices[i].Taken == protocolDCF {
 			v = positive[v][0]
 		}
-		choices[i].Value = v.String() + " " + string(v.Op)
+		choices[i].Value = names[v] + " " + string(v.Op)
 	}
 	return choices, ir.Verify(m)
 }

@@ -15,12 +15,13 @@ func DOT(w io.Writer, m *Module) error {
 	fmt.Fprintf(b, "digraph %s {\n\trankdir=TB;\n\tnode [shape=box, style=\"rounded,filled\", fontname=\"monospace\", fontsize=10];\n", dotQuote(m.Name))
 	for i, f := range m.Funcs {
 		fmt.Fprintf(b, "\tsubgraph cluster_%d {\n\t\tlabel=%s;\n", i, dotQuote(f.Name))
+		names := Names(f)
 		for _, v := range f.Body {
 			border := ""
 			if learns(v) != "" {
 				border = ", color=\"#c62828\", penwidth=2"
 			}
-			fmt.Fprintf(b, "\t\tf%d_%s [label=%s, fillcolor=%s%s];\n", i, v, dotLabel(v), dotColour(v.Type.Vis), border)
+			fmt.Fprintf(b, "\t\tf%d_%s [label=%s, fillcolor=%s%s];\n", i, v, dotLabel(v, names[v]), dotColour(v.Type.Vis), border)
 		}
 		for _, v := range f.Body {
 			for _, a := range v.Args {
@@ -44,9 +45,9 @@ func dotColour(v Vis) string {
 }
 
 // dotLabel shows name, op and type, and the attributes that are short enough to read in a box.
-func dotLabel(v *Value) string {
+func dotLabel(v *Value, name string) string {
 	var b strings.Builder
-	b.WriteString(v.String() + " " + string(v.Op))
+	b.WriteString(name + " " + string(v.Op))
 	for _, a := range v.Attrs {
 		var s strings.Builder
 		if a.Kind == AttrTensor {

@@ -52,11 +52,12 @@ func JSON(w io.Writer, m *Module) error {
 		put("\n    {\"name\": ", f.Name, ",")
 		put(" \"holds\": ", filled(f.Holds.Names()), ",")
 		b.WriteString(" \"values\": [")
+		names := Names(f)
 		for j, v := range f.Body {
 			if j > 0 {
 				b.WriteByte(',')
 			}
-			put("\n      ", jsonOf(v), "")
+			put("\n      ", jsonOf(v, names[v]), "")
 		}
 		b.WriteString("\n    ]}")
 	}
@@ -82,6 +83,7 @@ type jsonAllowance struct {
 
 type jsonValue struct {
 	ID     int        `json:"id"`
+	Name   string     `json:"name"`
 	Op     Op         `json:"op"`
 	Args   []int      `json:"args"`
 	Attrs  jsonAttrs  `json:"attrs"`
@@ -112,6 +114,8 @@ type jsonPos struct {
 	Line int    `json:"line,omitempty"`
 	Col  int    `json:"col,omitempty"`
 	Node string `json:"node,omitempty"`
+
+	Within string `json:"within,omitempty"`
 }
 
 type jsonTensor struct {
@@ -184,12 +188,12 @@ func (a Attr) json() any {
 	return jsonTensor{t.Elem.String(), filled(t.Shape), data}
 }
 
-func jsonOf(v *Value) jsonValue {
+func jsonOf(v *Value, name string) jsonValue {
 	t := v.Type
 	vis, _, _ := strings.Cut(t.Vis.String(), "(")
 	vis, _, _ = strings.Cut(vis, "{")
 	j := jsonValue{
-		ID: v.ID, Op: v.Op, Args: []int{}, Attrs: jsonAttrs(v.Attrs), Learns: learns(v),
+		ID: v.ID, Name: name, Op: v.Op, Args: []int{}, Attrs: jsonAttrs(v.Attrs), Learns: learns(v),
 		Type: jsonType{Visibility: vis, Owners: filled(t.Vis.Owners()), Elem: t.Elem.String(), Bits: t.Bits, Scale: t.Scale, Shape: filled(t.Shape)},
 	}
 	for _, a := range v.Args {

@@ -53,8 +53,9 @@ func Print(w io.Writer, m *Module) error {
 		if f.Holds != 0 {
 			p("    holds ", strings.Join(f.Holds.Names(), " "), "\n")
 		}
+		names := Names(f)
 		for _, v := range f.Body {
-			p("    ", Line(v), "\n")
+			p("    ", Line(v, names), "\n")
 		}
 		p("  }\n")
 	}
@@ -69,15 +70,21 @@ func (m *Module) String() string {
 	return b.String()
 }
 
-// Line returns the line of one value in the textual form, without indentation.
-func Line(v *Value) string {
+// Line returns the line of one value in the textual form, without indentation, with the names that Names gives, or by number.
+func Line(v *Value, names map[*Value]string) string {
 	var b strings.Builder
-	b.WriteString(v.String())
+	called := func(v *Value) string {
+		if names == nil {
+			return v.String()
+		}
+		return names[v]
+	}
+	b.WriteString(called(v))
 	b.WriteString(" = ")
 	b.WriteString(string(v.Op))
 	for _, a := range v.Args {
 		b.WriteByte(' ')
-		b.WriteString(a.String())
+		b.WriteString(called(a))
 	}
 	for _, a := range v.Attrs {
 		b.WriteByte(' ')
@@ -219,7 +226,7 @@ func writeTensor(b *strings.Builder, t *Tensor) {
 	b.WriteByte('}')
 }
 
-// writePos writes a position as "file":line:col node "node".
+// writePos writes a position as "file":line:col node "node" in "within".
 func writePos(b *strings.Builder, p diag.Pos) {
 	b.WriteString(strconv.Quote(p.File))
 	if p.Line != 0 || p.Col != 0 {
@@ -230,5 +237,8 @@ func writePos(b *strings.Builder, p diag.Pos) {
 	}
 	if p.Node != "" {
 		b.WriteString(" node " + strconv.Quote(p.Node))
+	}
+	if p.Within != "" {
+		b.WriteString(" in " + strconv.Quote(p.Within))
 	}
 }

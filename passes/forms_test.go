@@ -254,7 +254,7 @@ func TestSmallGroupsStayHidden(t *testing.T) {
 			plain := ir.Trace(s.f, x)[v].Rows > 0 // a sum over all rows is allowed as such, and differs
 			switch {
 			case err == nil && differs && !plain:
-				t.Fatalf("graph %d: %s tells of small groups:\n%s", k, ir.Line(v), s.m)
+				t.Fatalf("graph %d: %s tells of small groups:\n%s", k, ir.Line(v, nil), s.m)
 			case err == nil && !plain:
 				allowed++
 			case differs:
@@ -312,7 +312,7 @@ func TestColumnsAreAllThatMatter(t *testing.T) {
 					apartFound++
 				}
 				if apart(before[v], after[v]) {
-					t.Fatalf("%s derives from column %d of %s, and is said to derive from %v:\n%s", ir.Line(v), c, name, columns[v], s.m)
+					t.Fatalf("%s derives from column %d of %s, and is said to derive from %v:\n%s", ir.Line(v, nil), c, name, columns[v], s.m)
 				}
 			}
 		}

@@ -352,7 +352,7 @@ func decoded(m *ir.Module, inputs map[string]*ir.Tensor, slack float64) (map[str
 		for i := range x {
 			x[i] = math.Ldexp(vals[v].At(i), -v.Type.Scale)
 			if v.Range.Origin == ir.Proved && !(x[i] >= v.Range.Lo-slack && x[i] <= v.Range.Hi+slack) {
-				return nil, fmt.Errorf("%s: element %d is %g, outside its range", ir.Line(v), i, x[i])
+				return nil, fmt.Errorf("%s: element %d is %g, outside its range", ir.Line(v, nil), i, x[i])
 			}
 		}
 		if v.Op == ir.OpReveal {

@@ -194,7 +194,7 @@ func TestNoAggregateTellsRows(t *testing.T) {
 			err := s.check(policies(out)...)
 			switch {
 			case err == nil && differs:
-				t.Fatalf("graph %d: the policy takes value %d, %s, for an aggregate over rows, and it tells tables apart whose aggregates are the same:\n%s", k, i, ir.Line(v), s.m)
+				t.Fatalf("graph %d: the policy takes value %d, %s, for an aggregate over rows, and it tells tables apart whose aggregates are the same:\n%s", k, i, ir.Line(v, nil), s.m)
 			case err == nil:
 				allowed++
 			case differs:

@@ -360,7 +360,7 @@ func TestAggregatesDoNotTellRowsApart(t *testing.T) {
 				found++
 				for i := range before[v].Len() {
 					if before[v].At(i) != after[v].At(i) {
-						t.Fatalf("%s tells rows of %s apart:\n%s", ir.Line(v), name, s.m)
+						t.Fatalf("%s tells rows of %s apart:\n%s", ir.Line(v, nil), name, s.m)
 					}
 				}
 			}

@@ -19,6 +19,9 @@ var pageTemplate string
 //go:embed page/page.css
 var pageStyle string
 
+//go:embed page/layout.js
+var layoutScript string
+
 //go:embed page/page.js
 var pageScript string
 
@@ -33,6 +36,9 @@ type page struct {
 	Roles  []pageRole
 	*draw.Picture
 	Data        []draw.Node
+	Groups      []draw.Group
+	Colours     []pageColour
+	Sheets      []sheet
 	Ways        [][2]int // source and reveal of each flow
 	Made        string   // day
 	InputFlows  []pageFlow
@@ -40,6 +46,12 @@ type page struct {
 	LearnGroups []group
 	Colliding   string
 	BoxW, BoxH  float64
+}
+
+// A pageColour is the style class of an owner.
+type pageColour struct {
+	Name  string `json:"name"`
+	Class string `json:"class"`
 }
 
 // A pageFlow is a flow with its number.
@@ -50,6 +62,8 @@ type pageFlow struct {
 }
 
 var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
+	"words":    wordLinks,
+	"allWords": func() []Word { return Words },
 	"close": func(p *page, output string) string {
 		for _, x := range p.Accuracy {
 			if x.Output == output {
@@ -57,6 +71,14 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 			}
 		}
 		return ""
+	},
+	"kind": func(list []Port, kind string) (out []Port) {
+		for _, x := range list {
+			if x.Kind == kind {
+				out = append(out, x)
+			}
+		}
+		return out
 	},
 	"join":   func(s []string) string { return strings.Join(s, ", ") },
 	"bytes":  plan.Bytes,
@@ -72,8 +94,9 @@ var page1 = template.Must(template.New("page").Funcs(template.FuncMap{
 // writeHTML writes the audit as one page that loads nothing from elsewhere: its content security policy forbids it, and names
 // its own style and script by hash, so that nothing that a plan says can run.
 func writeHTML(w io.Writer, a *Report) error {
-	pg := &page{Report: a, Style: template.CSS(pageStyle), Script: template.JS(pageScript), BoxW: draw.BoxWidth, BoxH: draw.BoxHeight}
-	pg.Policy = "default-src 'none'; style-src " + hashOf(pageStyle) + "; script-src " + hashOf(pageScript) + "; base-uri 'none'; form-action 'none'"
+	style, script := strings.ReplaceAll(pageStyle, "DIGEST", a.PlanDigest), layoutScript+pageScript
+	pg := &page{Report: a, Style: template.CSS(style), Script: template.JS(script), BoxW: draw.BoxWidth, BoxH: draw.BoxHeight}
+	pg.Policy = "default-src 'none'; style-src " + hashOf(style) + "; script-src " + hashOf(script) + "; img-src blob:; base-uri 'none'; form-action 'none'" // a picture that is saved is drawn first
 	class := map[string]string{}
 	for i, r := range a.Parties {
 		class[r] = draw.Class(i)
@@ -88,6 +111,7 @@ func writeHTML(w io.Writer, a *Report) error {
 			text = "computes, provides " + strings.Join(what, " and ")
 		}
 		pg.Roles = append(pg.Roles, pageRole{r, class[r], text})
+		pg.Colours = append(pg.Colours, pageColour{r, class[r]})
 	}
 	pg.Roles = append(pg.Roles, pageRole{a.Dealer, "dealer", "deals correlated randomness, sees no data"})
 	for _, g := range a.Guests {
@@ -99,6 +123,8 @@ func writeHTML(w io.Writer, a *Report) error {
 		return err
 	}
 	pg.Picture = draw.New(f, nodes, a.Parties)
+	pg.Sheets = sheets(pg.Picture)
+	pg.Groups = draw.Fold(f, nodes)
 	if a.View != nil {
 		known := map[int]bool{}
 		for _, v := range f.Body {
@@ -107,6 +133,7 @@ func writeHTML(w io.Writer, a *Report) error {
 		for i := range pg.Boxes {
 			if b := &pg.Boxes[i]; known[b.ID] {
 				b.Class += " known"
+				nodes[b.ID].Known = true
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
 	"smpcc/backend/audit/draw"
@@ -96,13 +97,17 @@ type sheet struct {
 	X, Y, W, H           float64
 }
 
-// sheets cuts a picture into pages.
+// sheets cuts a picture into pages, and leaves out those on which no box stands.
 func sheets(p *draw.Picture) (out []sheet) {
 	cols, rows := int(math.Ceil(p.Width/sheetWidth)), int(math.Ceil(p.Height/sheetHeight))
 	for r := range rows {
 		for c := range cols {
 			x, y := float64(c)*sheetWidth, float64(r)*sheetHeight
-			out = append(out, sheet{r + 1, c + 1, rows, cols, x, y, min(sheetWidth, p.Width-x), min(sheetHeight, p.Height-y)})
+			if slices.ContainsFunc(p.Boxes, func(b draw.Box) bool {
+				return b.X < x+sheetWidth && b.X+draw.BoxWidth > x && b.Y < y+sheetHeight && b.Y+draw.BoxHeight > y
+			}) {
+				out = append(out, sheet{r + 1, c + 1, rows, cols, x, y, min(sheetWidth, p.Width-x), min(sheetHeight, p.Height-y)})
+			}
 		}
 	}
 	return out

@@ -182,7 +182,7 @@ func textCost(w io.Writer, a *Report) error {
 		}
 		fmt.Fprintf(w, "  %s: %d rounds, at most %s sent by a role\n", c.Phase, c.Rounds, plan.Bytes(most))
 	}
-	_, err := fmt.Fprintf(w, "  material: %s of %s a session, everything else expanded from keys\n", plan.Bytes(a.DealtBytes), a.dealt)
+	_, err := fmt.Fprintf(w, "  material: %s of %s a session, everything else expanded from keys\n\nWords: smpcc audit words says what each means, in one sentence\n", plan.Bytes(a.DealtBytes), a.dealt)
 	return err
 }
 

@@ -62,7 +62,7 @@ func TestKnows(t *testing.T) {
 						owns = owns || to == role && v.Op == ir.OpReveal
 					}
 					if says := strings.HasSuffix(Knows(v, role, p.Manifest.Dealer), " knows it"); says != owns {
-						t.Errorf("%s, %s: %s knows %s: %v", ex.path, d.Level, role, ir.Line(v), says)
+						t.Errorf("%s, %s: %s knows %s: %v", ex.path, d.Level, role, ir.Line(v, nil), says)
 					}
 				}
 			}

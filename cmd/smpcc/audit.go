@@ -38,7 +38,7 @@ basis, data, persons and retention, and a decision about each finding; with --fa
 	c.Flags().StringArrayVar(&operators, "operator", nil, "who runs a role, `ROLE=WHO`: roles of one organisation that must not collude are a finding")
 	c.Flags().StringVar(&view, "view", "", "the plan as one `ROLE` sees it: what it gives, learns and receives, from whom and under which mask, what it could infer, with whom it must not collude")
 	c.Flags().StringVar(&record, "record", "", "write the record of an audit, with what `FILE` says of purpose, data, persons, decisions; --format "+audit.Records.Names())
-	c.AddCommand(auditDiffCommand())
+	c.AddCommand(auditDiffCommand(), auditWordsCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
 		as, recordAs := audit.Reports.Find(format), audit.Records.Find(format)
 		if record != "" && !c.Flags().Changed("format") {
@@ -121,6 +121,17 @@ func auditOptions(policies, operators []string) (audit.Options, error) {
 		opt.Policies = append(opt.Policies, x)
 	}
 	return opt, nil
+}
+
+func auditWordsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "words",
+		Short: "The words of an audit, each in one sentence",
+		Long: `Words prints what the words mean on which an audit rests, such as share, opening and semi-honest, each in one sentence for people who know
+the law and not the field. Every page of smpcc audit --format html has them too.`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error { return audit.WriteWords(c.OutOrStdout()) },
+	}
 }
 
 func auditDiffCommand() *cobra.Command {

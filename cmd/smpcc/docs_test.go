@@ -2,6 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"math"
 	"os"
@@ -20,7 +24,7 @@ import (
 // TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
 // Times may differ, and decimals by a hundredth, as truncation rounds at random. SMPCC_UPDATE=1 rewrites blocks that differ.
 //
-// A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N", "| tail -N" and "; echo $?" understood. The commands of one
+// A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N", "| tail -N", "; echo $?", " &", X=$(...), $X and quotes understood. The commands of one
 // document run in one folder, where examples are at hand.
 func TestDocs(t *testing.T) {
 	root, err := filepath.Abs("../..")
@@ -52,8 +56,11 @@ func TestDocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if name == "docs/operations.md" {
+			switch name {
+			case "docs/operations.md":
 				serveVersion(t, dir)
+			case "docs/audit-walkthrough.md":
+				configureApproved(t, dir)
 			}
 			out := checkDoc(t, dir, string(src))
 			if os.Getenv("SMPCC_UPDATE") != "" && out != string(src) {
@@ -115,6 +122,45 @@ func serveVersion(t *testing.T, dir string) {
 	run("plan deploy v1.plan --config ops.yaml --at p1,d,p0 --wait 1m")
 }
 
+// configureApproved writes what docs/audit-walkthrough.md says is there before its servers start: an officer's key, which is always the same so that digests are,
+// policies that ask for an approval by it, and configurations with addresses that are free.
+func configureApproved(t *testing.T, dir string) {
+	t.Helper()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("officer.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	for _, role := range []string{"p0", "p1"} {
+		text, err := os.ReadFile(filepath.Join(dir, "examples/credit", role+".policy.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(role+".policy.yaml", string(text)+"approve: [\"ed25519:"+base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))+"\"]\n")
+	}
+	runDoc(t, dir, "smpcc keys dev keys --roles p0,p1,d,clerk")
+	servers := "servers: {"
+	addrs := map[string]string{}
+	for _, r := range []string{"p0", "p1", "d"} {
+		if addrs[r], err = server.FreeAddress(); err != nil {
+			t.Fatal(err)
+		}
+		servers += r + ": '" + addrs[r] + "', "
+	}
+	servers = strings.TrimSuffix(servers, ", ") + "}\n"
+	own := map[string]string{"p0": "policy: p0.policy.yaml\nweights: scores.plan.p0.weights.npz\nopening: p0.opening\nclients: [clerk]\n", "p1": "policy: p1.policy.yaml\nclients: [clerk]\n"}
+	for r, a := range addrs {
+		write(r+".yaml", servers+"listen: '"+a+"'\nplan: scores.plan\nstate: state-"+r+"\ntls: {ca: keys/ca.crt, cert: keys/"+r+".crt, key: keys/"+r+".key}\n"+own[r])
+	}
+	write("clerk.yaml", servers+"tls: {ca: keys/ca.crt, cert: keys/clerk.crt, key: keys/clerk.key}\nacts_for: [p1]\n")
+}
+
 // checkDoc runs the console blocks of a document and returns it with what they print now.
 func checkDoc(t *testing.T, dir, src string) string {
 	var out strings.Builder
@@ -161,6 +207,10 @@ func checkDoc(t *testing.T, dir, src string) string {
 // runDoc runs a command of a document and returns what it prints, errors and notes first.
 func runDoc(t *testing.T, dir, command string) string {
 	t.Helper()
+	if m := assigned.FindStringSubmatch(command); m != nil {
+		shell[m[1]] = strings.TrimSpace(runDoc(t, dir, m[2]))
+		return ""
+	}
 	head, tail, status := 0, 0, false
 	if c, ok := strings.CutSuffix(command, "; echo $?"); ok {
 		command, status = c, true
@@ -179,7 +229,8 @@ func runDoc(t *testing.T, dir, command string) string {
 		}
 		command = c
 	}
-	args := strings.Fields(command)
+	command, back := strings.CutSuffix(command, " &")
+	args := arguments(command)
 	switch {
 	case strings.HasPrefix(command, "go run ./cmd/smpcc "):
 		args = args[3:]
@@ -191,6 +242,18 @@ func runDoc(t *testing.T, dir, command string) string {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command("smpcc", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &stdout, &stderr
+	if back {
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Signal(syscall.SIGTERM) // Wait says if it has ended before
+			if err := cmd.Wait(); err != nil || t.Failed() {
+				t.Errorf("%s: %v\n%s", command, err, stderr.String())
+			}
+		})
+		return ""
+	}
 	err := cmd.Run()
 	if cmd.ProcessState == nil {
 		t.Fatal(err)
@@ -210,15 +273,35 @@ func runDoc(t *testing.T, dir, command string) string {
 	return s
 }
 
+// shell holds what documents have assigned.
+var shell = map[string]string{}
+
 var (
+	assigned = regexp.MustCompile(`^([A-Z]+)=\$\((.*)\)$`)
+	argument = regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`)
+)
+
+// arguments cuts a command into words, quoted ones as one, and puts in what has been assigned.
+func arguments(command string) (out []string) {
+	for _, w := range argument.FindAllString(command, -1) {
+		if w[0] == '\'' || w[0] == '"' {
+			w = w[1 : len(w)-1]
+		}
+		out = append(out, os.Expand(w, func(name string) string { return shell[name] }))
+	}
+	return out
+}
+
+var (
+	passing = regexp.MustCompile("`[0-9a-f]{64}`|" + `weights:[0-9a-f]{8,}|session \d+-[A-Z0-9]+|\b\d+\.\d+ s\b|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`) // salted, drawn, or of the day
 	seconds = regexp.MustCompile(`(?m)^((?:setup|offline|online) .* )[0-9.]+$`)
 	words   = regexp.MustCompile(`[^\s,;()\[\]]+|[,;()\[\]]`)
 )
 
-// alike reports whether two outputs are the same but for times, blanks and the last digits of decimals.
+// alike reports whether two outputs are the same but for times, salted commitments, blanks and the last digits of decimals.
 func alike(a, b string) bool {
-	x := words.FindAllString(seconds.ReplaceAllString(a, "$1"), -1)
-	y := words.FindAllString(seconds.ReplaceAllString(b, "$1"), -1)
+	x := words.FindAllString(passing.ReplaceAllString(seconds.ReplaceAllString(a, "$1"), "*"), -1)
+	y := words.FindAllString(passing.ReplaceAllString(seconds.ReplaceAllString(b, "$1"), "*"), -1)
 	if len(x) != len(y) {
 		return false
 	}

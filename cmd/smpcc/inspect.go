@@ -11,12 +11,12 @@ import (
 	"smpcc/backend/audit/draw"
 	"smpcc/backend/plan/typed"
 	"smpcc/ir"
-	"smpcc/ir/text"
 )
 
 func inspectCommand() *cobra.Command {
 	var s source
-	var level, party, format, view string
+	var level, party, format, view, traced string
+	var asked []string
 	c := &cobra.Command{
 		Use:   "inspect PLAN|MODEL|PROGRAM",
 		Short: "Print the IR at any level, or a party's program",
@@ -25,7 +25,13 @@ form with every opening, or the plan itself: the one typed program that roles ag
 a party runs, which follows from it. Each line carries owners and the position in the user's source. The text of
 the IR levels can be read back: save it as FILE.ir and inspect that. With --format svg a level is drawn as on the audit page:
 stripes are owners, dashed boxes public, a red border is a reveal, and a ring marks what opens masked values. With --view ROLE each
-line says what that role has of the value: itself, a share, what is masked, or nothing.`,
+line says what that role has of the value: itself, a share, what is masked, or nothing.
+
+Values are called by their place in the source and their op, so that a text changes where the source does: smpcc inspect diff OLD NEW
+compares two. With --where only the lines of values are printed that meet all conditions, and the exit code is 4 if there is none:
+` + whereHelp() + `
+With --trace NAME[3,17] it says which elements of which values of the graph derive from element 3,17 of an input or weight, by the structure
+of operations whatever the numbers are; 2:5 is a span, : or nothing all of a dimension. The exit code is 4 if they reach no output.`,
 		Args: exactly(1, "one PLAN, MODEL or PROGRAM"),
 	}
 	s.flags(c)
@@ -33,8 +39,17 @@ line says what that role has of the value: itself, a share, what is masked, or n
 	c.Flags().StringVar(&party, "party", "", "with --level plan: the program of `PARTY`, or of the dealer")
 	c.Flags().StringVar(&format, "format", "text", "text, dot, svg or json")
 	c.Flags().StringVar(&view, "view", "", "say at each value what `ROLE` has of it; with --level plan: only its program")
+	c.Flags().StringSliceVar(&asked, "where", nil, "print only values that meet `CONDITIONS`, several with commas, as derives=dose,opened,reveals=score; exit with 4 if there is none")
+	c.Flags().StringVar(&traced, "trace", "", "which elements of which values derive from `NAME[3,17]`, elements of an input or weight; exit with 4 if no output does")
+	c.AddCommand(inspectDiffCommand())
 	c.RunE = func(c *cobra.Command, args []string) error {
 		w := c.OutOrStdout()
+		if traced != "" && (asked != nil || view != "" || party != "" || c.Flags().Changed("level") || format != "text") {
+			return usagef("--trace is for the graph: it takes no --level, --format, --where, --view and --party")
+		}
+		if asked != nil && (format != "text" || view != "" || level == "plan") {
+			return usagef("--where is for --format text, of --level graph, fixed or share, without --view")
+		}
 		p, _, err := s.unverified(c, args[0], nil)
 		if err != nil {
 			return noType(args[0], err)
@@ -67,35 +82,36 @@ line says what that role has of the value: itself, a share, what is masked, or n
 		if party != "" {
 			return usagef("--party is for --level plan")
 		}
-		for _, d := range p.Manifest.Dumps {
-			if d.Level != level {
-				continue
-			}
-			m, err := text.Parse(args[0]+" ("+level+")", []byte(d.Text))
+		if traced != "" {
+			m, _, err := moduleOf(p, args[0], "graph")
 			if err != nil {
 				return err
 			}
-			switch format {
-			case "text":
-				s := withDone(d.Text, m)
-				if view != "" {
-					s = withNotes(s, views(m, view, p.Manifest.Dealer))
-				}
-				_, err := fmt.Fprint(w, s)
-				return err
-			case "dot":
-				return ir.DOT(w, m)
-			case "svg":
-				return draw.SVG(w, m, p, level)
-			case "json":
-				return ir.JSON(w, m)
+			return trace(w, m, traced)
+		}
+		m, dump, err := moduleOf(p, args[0], level)
+		if err != nil {
+			return err
+		}
+		switch format {
+		case "text":
+			s := withDone(dump, m)
+			if asked != nil {
+				return where(w, m, s, level, asked)
 			}
-			return usagef("--format %s: want text, dot, svg or json", format)
+			if view != "" {
+				s = withNotes(s, views(m, view, p.Manifest.Dealer))
+			}
+			_, err := fmt.Fprint(w, s)
+			return err
+		case "dot":
+			return ir.DOT(w, m)
+		case "svg":
+			return draw.SVG(w, m, p, level)
+		case "json":
+			return ir.JSON(w, m)
 		}
-		if level == "fixed" {
-			return usagef("--level fixed: the source was written at a later level; it has --level share and plan")
-		}
-		return usagef("--level %s: want graph, fixed, share or plan", level)
+		return usagef("--format %s: want text, dot, svg or json", format)
 	}
 	return c
 }
@@ -112,7 +128,7 @@ func withDone(dump string, m *ir.Module) string {
 	for i, x := range inputs {
 		traces[i] = ir.Trace(f, x)
 	}
-	said := map[string]string{}
+	said, names := map[string]string{}, ir.Names(f)
 	for _, v := range f.Body {
 		of := map[string][]string{} // what has been done -> to which inputs
 		for i, x := range inputs {
@@ -121,7 +137,7 @@ func withDone(dump string, m *ir.Module) string {
 			}
 		}
 		for _, d := range sortedKeys(of) {
-			said[v.String()] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
+			said[names[v]] += "  ; only " + d + " of " + strings.Join(of[d], ", ")
 		}
 	}
 	return withNotes(dump, said)
@@ -131,8 +147,9 @@ func withDone(dump string, m *ir.Module) string {
 func views(m *ir.Module, role, dealer string) map[string]string {
 	said := map[string]string{}
 	if len(m.Funcs) > 0 {
+		names := ir.Names(m.Main())
 		for _, v := range m.Main().Body {
-			said[v.String()] = "  ; " + audit.Knows(v, role, dealer)
+			said[names[v]] = "  ; " + audit.Knows(v, role, dealer)
 		}
 	}
 	return said

@@ -26,6 +26,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitRefused = 3
+	exitNo      = 4 // what was asked of a plan is not so
 )
 
 func main() {
@@ -53,7 +54,10 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "smpcc: %s\n", err)
 	}
 	var u usageError
+	var no noError
 	switch {
+	case errors.As(err, &no):
+		return exitNo
 	case errors.As(err, &u) || diag.KindOf(err) == diag.Usage:
 		return exitUsage
 	case diag.KindOf(err) == diag.Policy:

@@ -396,6 +396,7 @@ func (c *checker) inline(pos diag.Pos, d *definition, args []operand, given []bo
 	}
 	c.base = d.base
 	c.calls = append(c.calls, d)
+	defer c.enter(n)()
 	x, err := c.body(pos, d, args, given)
 	c.names, c.base, c.within, c.calls = names, base, within, c.calls[:len(c.calls)-1]
 	if d.library && within == nil { // say whose mistake it is

@@ -171,14 +171,24 @@ type checker struct {
 	trial  bool      // a function that is not called is being checked: parameters without type are unknown
 	work   int
 	facts  map[*ir.Value]interval
+	path   []string // the name being defined, and names and calls inside: values are called by it
 }
 
 // at turns a position inside the statement at hand into one of the file; in the library, into that of the call.
 func (c *checker) at(p lexer.Position) diag.Pos {
 	if c.within != nil {
-		return *c.within
+		at := *c.within
+		at.Within = strings.Join(c.path, "/")
+		return at
 	}
-	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column}
+	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column, Within: strings.Join(c.path, "/")}
+}
+
+// enter enters a name that values are called by; what it returns leaves it.
+func (c *checker) enter(name string) func() {
+	path := c.path
+	c.path = append(slices.Clip(path), name)
+	return func() { c.path = path }
 }
 
 // fail records a mistake with its source line.

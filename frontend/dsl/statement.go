@@ -22,6 +22,7 @@ func (c *checker) statement(s *statement) result {
 	}
 	switch {
 	case s.Let != nil:
+		defer c.enter(s.Let.Name.Text)()
 		x, err := c.expr(s.Let.X)
 		c.bind(s.Let.Name, x, err, false)
 	case s.Const != nil:
@@ -246,6 +247,11 @@ func (c *checker) assign(a *assignment) {
 }
 
 func (c *checker) reveal(r *reveal) {
+	if name := r.X.text(); r.As != nil {
+		defer c.enter(r.As.Text)()
+	} else if name != "" {
+		defer c.enter(name)()
+	}
 	pos := c.at(r.X.Pos)
 	x, err := c.expr(r.X)
 	ok := err == nil

@@ -1,8 +1,10 @@
 package onnx
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -110,9 +112,10 @@ func (n *node) call(f *pb.FunctionProto) ([]*ir.Value, error) {
 	was := *r
 	r.vals, r.inits, r.broken, r.absent, r.scope = map[string]*ir.Value{}, map[string]*ir.Tensor{}, map[string]bool{}, map[string]error{}, nil
 	r.opset, r.imports = opset, imports
+	r.callers = strings.TrimPrefix(was.callers+"/"+strings.Trim(cmp.Or(short(n.p.GetName()), short(f.GetName())), "/"), "/")
 	defer func() {
 		r.vals, r.inits, r.broken, r.absent, r.scope = was.vals, was.inits, was.broken, was.absent, was.scope
-		r.opset, r.imports = was.opset, was.imports
+		r.opset, r.imports, r.callers = was.opset, was.imports, was.callers
 	}()
 	return r.nested(g, len(g.Output), func() error {
 		for name, v := range args {

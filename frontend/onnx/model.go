@@ -189,6 +189,7 @@ type reader struct {
 	written   map[*ir.Value]*ir.Tensor      // data of large Constant nodes, which are weights
 	copies    map[string]int                // how many weights share a base name
 	scope     []string                      // names defined in the branches being read
+	callers   string                        // the calls of the model's own functions that are being read
 	errs      diag.List
 	types     map[*ir.Value]pb.TensorProto_DataType // of integers that do not have 64 bits
 	initTypes map[*ir.Tensor]pb.TensorProto_DataType
@@ -286,7 +287,9 @@ func domain(d string) string {
 	return d
 }
 
-func (r *reader) pos(what string) diag.Pos { return diag.Pos{File: r.file, Node: what} }
+func (r *reader) pos(what string) diag.Pos {
+	return diag.Pos{File: r.file, Node: what, Within: r.callers}
+}
 
 // model reads the main graph: what it declares, its nodes, its outputs.
 func (r *reader) model(g *pb.GraphProto) {

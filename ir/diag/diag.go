@@ -15,6 +15,10 @@ type Pos struct {
 	Line int    // 1-based line, 0 if unknown
 	Col  int    // 1-based column, 0 if unknown
 	Node string // model node, as in `node "Conv_12" (Conv)`; empty for programs
+
+	// Within is where that stands in the source, from the outside in, as in "score/clip": the name that a program defines, and functions
+	// that it calls; the calls of a model's own functions. Positions are printed without it.
+	Within string
 }
 
 // String renders the position as file:line:col or file: node.

@@ -49,8 +49,10 @@ type lexer struct {
 	start int // of the line
 }
 
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' }
+
 func isWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-' || c == '+'
+	return isLetter(c) || c >= '0' && c <= '9' || c == '.' || c == '-' || c == '+'
 }
 
 // next returns the next token; at the end it returns end again and again.

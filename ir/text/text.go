@@ -334,16 +334,31 @@ func (p *parser) moduleLine(m *ir.Module) {
 	p.endLine()
 }
 
-// body takes the lines of a function. A name whose line has a mistake maps to nil, so that its uses are not reported too.
+// body takes the lines of a function. A name whose line has a mistake maps to nil, so that its uses are not reported too. Values whose names
+// are no numbers get the free numbers in order.
 func (p *parser) body(open token, f *ir.Func) {
-	known := map[int]*ir.Value{}
+	known := map[string]*ir.Value{}
+	var values []*ir.Value
+	numbers := map[int]bool{}
 	for p.more(open) {
 		if p.keyword("holds") {
 			p.holds(f)
-		} else {
-			p.value(f, known)
+		} else if v := p.value(known); v != nil {
+			values = append(values, v)
+			numbers[v.ID] = true
 		}
 		p.flush()
+	}
+	next := 0
+	for _, v := range values {
+		if v.ID < 0 {
+			for numbers[next] {
+				next++
+			}
+			v.ID = next
+			next++
+		}
+		f.AdoptNumbered(v)
 	}
 }
 
@@ -359,7 +374,7 @@ func (p *parser) holds(f *ir.Func) {
 	p.endLine()
 }
 
-// id takes the number of a value's name, or returns -1.
+// id returns the number of a value that is called v and its number, or -1 for other names.
 func id(s string) int {
 	digits, ok := strings.CutPrefix(s, "v")
 	n, err := strconv.Atoi(digits)
@@ -369,38 +384,41 @@ func id(s string) int {
 	return n
 }
 
-// value takes one value's line and adds the value to f.
-func (p *parser) value(f *ir.Func, known map[int]*ir.Value) {
-	at := p.word("a value such as v0")
+// value takes one value's line, or returns nil.
+func (p *parser) value(known map[string]*ir.Value) *ir.Value {
+	at := p.word("the name of a value")
 	v := &ir.Value{ID: id(at.text)}
-	if v.ID < 0 {
-		p.fail(at, "found %v, want a value such as v0", at)
-		return
+	if p.err != nil {
+		return nil
 	}
-	if _, twice := known[v.ID]; twice {
-		p.fail(at, "%v is defined twice", v)
-		return
+	if strings.IndexFunc(at.text, func(r rune) bool { return isLetter(byte(r)) }) < 0 || strings.ContainsAny(at.text[:1], ".-+") {
+		p.fail(at, "found %v, want the name of a value, which has a letter and begins with none of . - +", at)
+		return nil
+	}
+	if _, twice := known[at.text]; twice {
+		p.fail(at, "%s is defined twice", at.text)
+		return nil
 	}
 	if p.values++; p.values > maxValues {
 		p.fail(at, "module has more than %d values", maxValues)
-		return
+		return nil
 	}
-	known[v.ID] = nil
+	known[at.text] = nil
 	p.expect("=")
 	op := p.word("an op")
 	v.Op = ir.Op(op.text)
 	row := ir.Rows[v.Op]
 	if row == nil {
 		p.fail(op, "unknown op %q", op.text)
-		return
+		return nil
 	}
 	whole := true // all arguments are there
 	for p.err == nil && p.tok.kind == word {
 		if t := p.take(); p.accept("=") {
 			p.attr(v, row, t)
 		} else {
-			a, ok := known[id(t.text)]
-			if !ok || id(t.text) == v.ID {
+			a, ok := known[t.text]
+			if !ok || t.text == at.text {
 				p.fail(t, "%v is not a value computed before", t)
 			}
 			whole = whole && a != nil
@@ -418,18 +436,18 @@ func (p *parser) value(f *ir.Func, known map[int]*ir.Value) {
 	}
 	p.endLine()
 	if p.err != nil || !whole {
-		return
+		return nil
 	}
 	var err error
 	if v.Type, err = row.TypeOf(v); err != nil {
 		p.fail(op, "%s: %v", v.Op, err)
-		return
+		return nil
 	}
-	known[v.ID] = v
-	f.AdoptNumbered(v)
+	known[at.text] = v
 	if !v.Type.Equal(want) {
 		p.errs = append(p.errs, p.mistake(stated, "type is %v, but the rule of %s says %v", want, v.Op, v.Type))
 	}
+	return v
 }
 
 // attr takes the value of the attribute named by key.
@@ -572,7 +590,7 @@ func (p *parser) rng() ir.Range {
 	return r
 }
 
-// position takes "file":line:col node "node".
+// position takes "file":line:col node "node" in "within".
 func (p *parser) position() diag.Pos {
 	pos := diag.Pos{File: p.str()}
 	number := func() int {
@@ -591,6 +609,9 @@ func (p *parser) position() diag.Pos {
 	}
 	if p.keyword("node") {
 		pos.Node = p.str()
+	}
+	if p.keyword("in") {
+		pos.Within = p.str()
 	}
 	return pos
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // TestErrors checks whole messages, with position, source and caret. SMPCC_UPDATE=1 rewrites them.
@@ -65,6 +66,53 @@ func TestHostile(t *testing.T) {
 		_, err := Parse("t.ir", []byte(c.src))
 		if err == nil || !strings.Contains(err.Error(), c.want) || len(err.Error()) > 10_000 {
 			t.Errorf("%s: got %.300v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestNames: whatever nodes and inputs are called, values have names of their own that are read back, and names do not change where another value is inserted.
+func TestNames(t *testing.T) {
+	nodes := []string{"", `node "/a/b/Add" (Add)`, `node "/a/b/Add" (Add)`, `node "/a/b" (Add)`, `node #3 -> "17" (Add)`, `node "v7" (Add)`, `node "v" (Add)`, `node "holds" (Add)`, `node "-x" (Add)`, `node "\x00é =:;" (Add)`,
+		`node "` + strings.Repeat("deep/", 100) + `" (Add)`, `node "a.b.add.1" (Add)`, `node "`, `input "x"`, "node 12 (add)", `node "" (Add)`, `node "..//.." (Add)`}
+	build := func(also bool) (*ir.Module, []*ir.Value) {
+		f := ir.NewFunc("main")
+		emit := func(pos diag.Pos, op ir.Op, attrs ir.Attrs, args ...*ir.Value) *ir.Value {
+			v, err := f.Emit(pos, op, attrs, args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+		x := emit(diag.Pos{File: "m", Node: "input \"holds\""}, ir.OpInput, ir.Attrs{ir.S("name", "holds"), ir.S("owner", "p0"), ir.S("elem", "int"), ir.Is("shape")})
+		if also {
+			x = emit(diag.Pos{File: "m", Node: `node "/extra/Mul" (Mul)`}, ir.OpMul, nil, x, x)
+		}
+		var out []*ir.Value
+		for i, n := range nodes {
+			pos := diag.Pos{File: "m", Node: n, Within: []string{"", "f", "f/17", "v3"}[i%4]}
+			if i == 0 {
+				pos = diag.Pos{}
+			}
+			x = emit(pos, ir.OpAdd, nil, x, x)
+			out = append(out, x)
+		}
+		out = append(out, emit(diag.Pos{File: "m"}, ir.OpReveal, ir.Attrs{ir.S("name", "v1"), ir.Ss("to", "p0")}, x))
+		return &ir.Module{Name: "m", Parties: []string{"p0", "p1"}, Funcs: []*ir.Func{f}}, out
+	}
+	m, values := build(false)
+	s := m.String()
+	again, err := Parse("t.ir", []byte(s))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s)
+	}
+	if again.String() != s {
+		t.Errorf("print, parse, print gives\n%s\nfrom\n%s", again, s)
+	}
+	longer, others := build(true)
+	names, after := ir.Names(m.Main()), ir.Names(longer.Main())
+	for i, v := range values[1:] { // the first has a number
+		if names[v] != after[others[i+1]] {
+			t.Errorf("%s is called %s when another value is inserted", names[v], after[others[i+1]])
 		}
 	}
 }

@@ -22,12 +22,18 @@ type Node struct {
 	Rounds  int      `json:"rounds"`
 	Online  string   `json:"online"`
 	Offline string   `json:"offline"`
-	Rings   bool     `json:"-"`      // it is marked as opening something: the first secret value of its source node
+	Rings   bool     `json:"rings"`  // it is marked as opening something: the first secret value of its source node
 	Shared  bool     `json:"shared"` // cost and openings are those of the source node, which has several values
 	To      []string `json:"to"`
 	Value   string   `json:"value"` // of a constant
 	Args    []int    `json:"args"`
 	Uses    []int    `json:"uses"`
+	Called  string   `json:"called"` // its name in a text
+	Label   string   `json:"label"`  // for screen readers
+	Known   bool     `json:"known"`  // to the role whose view is shown
+	In      int      `json:"in"`     // the innermost group that holds it, or -1
+	Held    int      `json:"held"`   // the value in whose box it stands, or -1
+	Holds   []int    `json:"holds"`  // what stands in its box
 }
 
 // maxDrawn is the highest number of a value that is drawn.
@@ -66,7 +72,7 @@ func Nodes(f *ir.Func, p *plan.Plan) ([]Node, error) {
 			}
 		}
 	}
-	values := map[string]int{}
+	values, names := map[string]int{}, ir.Names(f)
 	top := 0
 	for _, v := range f.Body {
 		values[v.Pos.String()]++
@@ -123,6 +129,7 @@ func Nodes(f *ir.Func, p *plan.Plan) ([]Node, error) {
 				}
 			}
 		}
+		n.Called, n.Label, n.In, n.Held, n.Holds = names[v], label(n), -1, -1, []int{}
 		uses := out[v.ID].Uses
 		if uses != nil {
 			n.Uses = uses
@@ -130,6 +137,18 @@ func Nodes(f *ir.Func, p *plan.Plan) ([]Node, error) {
 		out[v.ID] = n
 	}
 	return out, nil
+}
+
+// label says of a value what it is, to whom a picture is read.
+func label(n Node) string {
+	s := fmt.Sprintf("%s %s, %s, %s", n.Op, n.Name, n.Type, n.Vis)
+	if len(n.Owners) > 0 {
+		s += " of " + strings.Join(n.Owners, ", ")
+	}
+	if len(n.To) > 0 {
+		s += ", to " + strings.Join(n.To, ", ")
+	}
+	return s
 }
 
 // mostNumbers is how many numbers of a constant are shown.

@@ -65,7 +65,6 @@ type Box struct {
 	Stripes []Stripe
 	Title   string
 	Sub     string
-	Label   string // for screen readers
 }
 
 // A Stripe is the mark of one owner on a box.
@@ -98,13 +97,6 @@ func newBox(n Node, at place, class map[string]string) Box {
 		x.Sub += " to " + strings.Join(n.To, ", ")
 	}
 	x.Title, x.Sub = clip(x.Title, titleLength), clip(x.Sub, subLength)
-	x.Label = fmt.Sprintf("%s %s, %s, %s", n.Op, n.Name, n.Type, n.Vis)
-	if len(n.Owners) > 0 {
-		x.Label += " of " + strings.Join(n.Owners, ", ")
-	}
-	if len(n.To) > 0 {
-		x.Label += ", to " + strings.Join(n.To, ", ")
-	}
 	return x
 }
 

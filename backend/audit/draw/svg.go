@@ -47,7 +47,7 @@ func SVG(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 		}
 		fmt.Fprintf(b, format, args...)
 	}
-	class := classes(m.Parties)
+	class, names := classes(m.Parties), ir.Names(f)
 	d := layout(f)
 	put("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" width=\"%[1]g\" height=\"%[2]g\" role=\"img\">\n", d.Width+2*Pad, d.Height+2*Pad)
 	put("<title>%s, level %s: %d values</title>\n<style>\n", m.Name, level, len(f.Body))
@@ -61,15 +61,14 @@ func SVG(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 		t := x.V.Type
 		t.Vis = ir.Public()
 		n.Type = strings.TrimPrefix(t.String(), "public ")
-		n.Op = x.V.String() + " " + n.Op
+		if x.V.Op != ir.OpInput && x.V.Op != ir.OpWeight && x.V.Op != ir.OpReveal {
+			n.Name = names[x.V]
+		}
 		if level == "share" {
 			n.Rings = x.V.Op == ir.OpOpen || x.V.Op == ir.OpOpenBit
 		}
 		box := newBox(n, x, class)
-		if x.V.Op == ir.OpReveal {
-			box.Class += " reveal"
-		}
-		put("<g class=\"%s\" transform=\"translate(%g %g)\"><title>%s</title><rect class=\"body\" width=\"%g\" height=\"%g\" rx=\"6\"/>", box.Class, box.X, box.Y, strings.Join(strings.Fields(clip(ir.Line(x.V), 400)), " "), BoxWidth, BoxHeight)
+		put("<g class=\"%s\" transform=\"translate(%g %g)\"><title>%s</title><rect class=\"body\" width=\"%g\" height=\"%g\" rx=\"6\"/>", box.Class, box.X, box.Y, strings.Join(strings.Fields(clip(ir.Line(x.V, names), 400)), " "), BoxWidth, BoxHeight)
 		for _, s := range box.Stripes {
 			put("<rect class=\"%s\" x=\"1\" y=\"%.4g\" width=\"7\" height=\"%.4g\" rx=\"2\"/>", s.Class, s.Y+1, s.H-2)
 		}
