@@ -2,7 +2,6 @@ package smpcc_test
 
 import (
 	"os"
-	"strings"
 	"testing"
 
 	"smpcc"
@@ -62,10 +61,10 @@ func TestOutputsAreAtTheirFormat(t *testing.T) {
 			},
 			func(g *graph, x, y *ir.Value) *ir.Value { return g.e(ir.OpMul, nil, x, y) },
 		} {
-			if os.Getenv("SMPCC_NIGHTLY") == "" && k != len(done)%4 {
-				continue
-			}
 			for _, hi := range []float64{4, 16} {
+				if os.Getenv("SMPCC_NIGHTLY") == "" && (k != len(done)%4 || hi > 4) {
+					continue
+				}
 				if f.Op == ir.OpExp && hi > 4 && k > 0 { // beyond what formats hold
 					continue
 				}
@@ -88,23 +87,27 @@ func TestOutputsAreAtTheirFormat(t *testing.T) {
 	}
 }
 
-// TestNoiseIsRefused: where a pass that drops what is rounded is left out, and where more bits are asked for than are free of it, the compiler says so or reveals fewer.
-func TestNoiseIsRefused(t *testing.T) {
+// TestNoNoiseWhateverIsAsked: also where a pass is left out, and where more bits are to be revealed than there are without noise.
+func TestNoNoiseWhateverIsAsked(t *testing.T) {
 	ofNumbers(t)
-	build := func(opt smpcc.Options) (*smpcc.Compilation, error) {
-		g := newGraph(t, 2)
+	for _, opt := range []smpcc.Options{{Skip: []string{"sink"}}, {RevealBits: 40}, {Parties: 3}} {
+		g := newGraph(t, max(2, opt.Parties))
 		y := g.e(ir.OpSigmoid, nil, g.input("x", "p1", "real", -4, 4, 4))
+		g.reveal("alone", y)
 		g.reveal("out", g.e(ir.OpMul, nil, y, g.e(ir.OpTanh, nil, g.input("y", "p0", "real", -4, 4, 4))))
-		return smpcc.CompileModule(g.m, opt, true)
-	}
-	if _, err := build(smpcc.Options{Skip: []string{"sink"}}); err == nil || !strings.Contains(err.Error(), "would tell of masks") || !strings.Contains(err.Error(), "do not skip the pass sink") {
-		t.Errorf("without the pass: %v", err)
-	}
-	c, err := build(smpcc.Options{RevealBits: 40})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out := c.Plan.Manifest.Outputs[0]; out.Scale > 40 {
-		t.Errorf("%d fraction bits", out.Scale)
+		c, err := smpcc.CompileModule(g.m, opt, true)
+		if err != nil {
+			t.Errorf("%+v: %v", opt, err)
+			continue
+		}
+		again, err := typed.Decode(c.Plan.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range c.Plan.Manifest.Outputs {
+			if n := again.Revealed(i).Noise; n > 0 {
+				t.Errorf("%+v: noise of %d", opt, n)
+			}
+		}
 	}
 }
