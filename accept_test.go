@@ -26,7 +26,7 @@ func TestCompileVerifies(t *testing.T) {
 	if err == nil || c != nil {
 		t.Fatalf("the plan %v was handed out, error %v", c, err)
 	}
-	for _, want := range []string{"internal error", "please report", "V03 read-before-write"} {
+	for _, want := range []string{"internal error", "please report", "V33 other-programs"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not say %q: %v", want, err)
 		}

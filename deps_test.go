@@ -25,7 +25,7 @@ frontend/onnx/onnxpb:
 frontend/dsl: ir ir/diag
 passes: ir ir/diag ir/policy
 backend/plan: ir/policy
-backend/verify: backend/plan
+backend/verify: backend/plan backend/plan/typed
 backend/oracle: backend/plan
 backend/audit: ir ir/diag ir/text backend/plan backend/audit/draw
 backend/audit/draw: ir backend/plan

@@ -76,9 +76,9 @@ func quietly(m *ir.Module, o *Options, notes *notebook, run func(m *ir.Module, o
 	if err := run(m, o); err != nil {
 		return err
 	}
-	if v := noisy(m.Main()); v != nil {
-		return diag.Errorf(v.Pos, "output %q would tell of masks, by what functions are rounded in their material: its %d fraction bits hold more than is right", v.Attrs.Str("name"), v.Args[0].Type.Scale).
-			WithHint("reveal fewer bits (--reveal-bits N), or do not skip the pass sink")
+	if v := noisy(m.Main()); v != nil { // other formats are tried then
+		return diag.Errorf(v.Pos, "output %q would tell of masks, by what functions are rounded by in their material", v.Attrs.Str("name")).
+			WithHint("reveal fewer bits (--reveal-bits N), or take more or fewer fraction bits (--frac-bits N)")
 	}
 	return nil
 }

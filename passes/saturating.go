@@ -158,17 +158,15 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 		}
 		return fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
 	}
-	w := fit(bits)
-	if w == nil {
-		return nil
-	}
+	var w *waves
 	lo, hi := extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
 	out := a.bitsOf(max(-lo, hi))
-	least := bits
-	if bits, out = quietWaves(w.rows, bits, out); bits > least {
-		if finer := fit(bits); finer != nil {
-			w = finer
+	for least := 0; least < bits; { // with more bits a fit may have more waves, and with them noise
+		if w = fit(bits); w == nil {
+			return nil
 		}
+		least = bits
+		bits, out = quietWaves(w.rows, bits, out)
 	}
 	if slope != 0 { // x is opened anyway, and linear terms read its wire
 		x = a.firm(x, a.bitsOf(max(-iv.lo, iv.hi)))

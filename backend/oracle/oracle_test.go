@@ -3,6 +3,7 @@ package oracle
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -11,7 +12,6 @@ import (
 
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
-	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/exact"
 )
@@ -20,7 +20,7 @@ import (
 var nightly = os.Getenv("SMPCC_NIGHTLY") != ""
 
 var (
-	programsFlag = flag.Int("programs", 0, "random programs of TestMutants; 0: few, or many at night")
+	programsFlag = flag.Int("programs", 0, "random programs of TestTypedMutants; 0: few, or many at night")
 	seedFlag     = flag.Uint64("seed", 2, "of random programs and edits")
 )
 
@@ -69,69 +69,6 @@ func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edit
 	}
 }
 
-// TestMutants: what the compiler makes of random programs is accepted, and everything that is accepted is private: plans as they are compiled, and what
-// random edits make of them.
-func TestMutants(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, *seedFlag))
-	programs, each := 30, 40
-	switch {
-	case *programsFlag > 0:
-		programs = *programsFlag
-	case nightly:
-		programs = 5000
-	}
-	c := tally{programs: programs, steps: map[string]bool{}, kinds: map[string][2]int{}}
-	for range programs {
-		src, set, p := random(t, r)
-		src += fmt.Sprintf("(%+v)", set)
-		if err := verify.Check(p).Err(); err != nil {
-			t.Errorf("what was compiled is refused: %v:\n%s", err, src)
-		}
-		for i := range p.Programs {
-			for ph := plan.Setup; ph <= plan.Online; ph++ {
-				for _, round := range p.Programs[i].Rounds(ph) {
-					for _, s := range round.Steps {
-						c.steps[plan.Steps[s.Op].Name] = true
-					}
-				}
-			}
-		}
-		c.decide(t, p, r.Uint64(), src, nil)
-		base := copyOf(p)
-		if loosen(base); !verify.Check(base).OK {
-			t.Errorf("refused with memory for all slots: %v:\n%s", verify.Check(base).Err(), src)
-		}
-		digest := base.Digest()
-		for range each {
-			m := &mutator{Rand: r, p: copyOf(base)}
-			for range 1 + r.IntN(3) {
-				m.mutate()
-			}
-			if m.p.Digest() == digest {
-				continue
-			}
-			ok := verify.Check(m.p).OK
-			if c.count(strings.TrimSuffix(m.edits[0], ":"), ok); ok {
-				c.decide(t, m.p, r.Uint64(), src, m.edits)
-			}
-		}
-	}
-	t.Logf("%d programs, all accepted; %d mutants, %d of them accepted; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
-		c.programs, c.mutants, c.accepted, c.leaks, c.unsupported, c.sampled, c.rounded, c.noisy)
-	var missing []string
-	for _, row := range plan.Steps {
-		if !c.steps[row.Name] {
-			missing = append(missing, row.Name)
-		}
-	}
-	slices.Sort(missing)
-	t.Logf("by first edit, mutants and accepted ones: %v", c.kinds)
-	t.Logf("steps in none of the programs: %v", missing)
-	if c.accepted*20 < c.mutants {
-		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
-	}
-}
-
 // TestTypedMutants: every plan that the compiler makes of random programs has a type and is private, and so has and is what random edits of typed plans leave
 // with a type: projected as any plan is, and run on small blocks of memory.
 func TestTypedMutants(t *testing.T) {
@@ -165,15 +102,13 @@ func TestTypedMutants(t *testing.T) {
 				continue
 			}
 			mutant, err := typed.Check(&e.m, &e.p)
-			if c.count(kindOf(e.edits), err == nil); err != nil {
-				continue
+			var q *plan.Plan
+			if err == nil { // as whoever reads a file does
+				q, err = mutant.Project()
 			}
-			q, err := mutant.Project()
-			if err != nil {
-				t.Errorf("has a type and no projection: %v\nafter edits %q of\n%s", err, e.edits, src)
-				continue
+			if c.count(kindOf(e.edits), err == nil); err == nil {
+				c.decide(t, q, r.Uint64(), src, e.edits)
 			}
-			c.decide(t, q, r.Uint64(), src, e.edits)
 		}
 	}
 	t.Logf("%d programs, all with a type; %d mutants, %d of them with a type; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
@@ -192,48 +127,93 @@ func TestTypedMutants(t *testing.T) {
 	}
 }
 
-// TestPower: the oracle sees what is wrong with plans that the verifier refuses. Not all of them leak: to be refused it is enough to do what cannot be
-// followed.
-func TestPower(t *testing.T) {
+// TestProjectionMutants: the oracle sees what mistakes of the projection, and of the placing of slots in memory, would do: of programs that were changed at
+// random most are not private any more or give other results. The others do what they did. Where worlds are counted through, sampling sees most of it too.
+func TestProjectionMutants(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	refused, leaks, counted, drawn := 0, 0, 0, 0
-	codes := map[string]bool{}
-	for range 12 {
-		_, _, p := random(t, r)
+	programs := 12
+	if nightly {
+		programs = 1000
+	}
+	mutants, leaks, wrong, counted, drawn := 0, 0, 0, 0, 0
+	kinds := map[string][3]int{} // by edit: mutants, those that leak, and those that give other results
+	for range programs {
+		src, _, p := random(t, r)
 		base := copyOf(p)
 		loosen(base)
+		digest, seed := base.Digest(), r.Uint64()
+		was, noisy := results(t, base, seed)
 		for range 12 {
 			m := &mutator{Rand: r, p: copyOf(base)}
-			if m.mutate(); m.p.Validate() != nil {
+			if m.mutate(); m.p.Digest() == digest || m.p.Validate() != nil {
 				continue
 			}
-			report := verify.Check(m.p)
-			if report.OK {
-				continue
-			}
-			refused++
-			seed := r.Uint64()
+			mutants++
+			k := kinds[kindOf(m.edits)]
+			k[0]++
 			v, err := Decide(m.p, Options{Bits: 10, Inputs: 8, Own: 1, Seed: seed})
-			if err != nil || v.Leak == "" {
-				continue
+			switch {
+			case err != nil:
+				t.Errorf("%v: %q of\n%s", err, m.edits, src)
+			case v.Leak != "":
+				leaks++
+				k[1]++
+				if v.Sampled == 0 && v.Bits > 0 { // does it show where worlds are sampled, too?
+					counted++
+					if v, err := Decide(m.p, Options{Bits: -1, Inputs: 8, Own: 1, Seed: seed}); err == nil && v.Leak != "" {
+						drawn++
+					}
+				}
+			case !noisy:
+				if is, _ := results(t, m.p, seed); is != was {
+					wrong++
+					k[2]++
+				}
 			}
-			leaks++
-			codes[report.Findings[0].Code] = true
-			if v.Sampled == 0 && v.Bits > 0 { // does it show where worlds are sampled, too?
-				counted++
-				if v, err := Decide(m.p, Options{Bits: -1, Inputs: 8, Own: 1, Seed: seed}); err == nil && v.Leak != "" {
-					drawn++
+			kinds[kindOf(m.edits)] = k
+		}
+	}
+	t.Logf("%d mutants of projections: %d are not private, %d of the others give other results; of %d that were counted through sampling finds %d", mutants, leaks, wrong, counted, drawn)
+	t.Logf("by edit, mutants, those not private, and those with other results: %v", kinds)
+	if drawn*10 < counted*8 {
+		t.Errorf("sampling finds %d of %d leaks", drawn, counted)
+	}
+	if (leaks+wrong)*3 < mutants {
+		t.Errorf("of %d mutants the oracle sees %d that leak and %d that give other results", mutants, leaks, wrong)
+	}
+}
+
+// results renders what a plan's outputs are for some inputs, in some worlds, and says whether they depend on randomness.
+func results(t *testing.T, p *plan.Plan, seed uint64) (text string, noisy bool) {
+	t.Helper()
+	for i := range p.Programs {
+		for _, round := range p.Programs[i].Online {
+			for _, s := range round.Steps {
+				noisy = noisy || s.Op == plan.StepDrop || s.Op == plan.StepWave || s.Op == plan.StepExpo
+			}
+		}
+	}
+	corrupt := make([]bool, p.NumParties())
+	corrupt[0] = true
+	m := newMachine(p, 2, corrupt)
+	if err := m.explore(seed); err != nil {
+		return err.Error(), noisy
+	}
+	m.later, m.sample = nil, true
+	m.resize(4)
+	var b strings.Builder
+	for own := range 2 {
+		for _, in := range newChooser(p, corrupt, Options{Inputs: 12, Seed: seed}.filled()).assignments(own) {
+			m.inputs = in
+			m.run(seed >> 8)
+			for _, name := range slices.Sorted(maps.Keys(m.outputs)) {
+				for w := range m.worlds {
+					fmt.Fprintln(&b, name, m.outputs[name].words[w])
 				}
 			}
 		}
 	}
-	t.Logf("%d mutants refused, %d of them leak, by %d codes; of %d that were counted through sampling finds %d", refused, leaks, len(codes), counted, drawn)
-	if drawn*10 < counted*8 {
-		t.Errorf("sampling finds %d of %d leaks", drawn, counted)
-	}
-	if leaks*4 < refused || len(codes) < 6 {
-		t.Errorf("of %d refused mutants the oracle finds %d that leak, with %d codes", refused, leaks, len(codes))
-	}
+	return b.String(), noisy
 }
 
 // TestCorrect: compiled programs on integers give what the program means, in exact arithmetic, for all inputs and all randomness, or for many.

@@ -408,7 +408,11 @@ func (e *editor) scope() {
 func (e *editor) output() {
 	i := e.IntN(len(e.p.Steps))
 	t := e.typeOf(i)
-	out := plan.Port{Name: "more", To: []string{e.party()}, Elem: "int", Bits: max(1, t.Bits), Shape: []int{t.Len}}
+	name := fmt.Sprintf("more%d", len(e.m.Outputs))
+	if e.IntN(8) == 0 {
+		name = e.m.Outputs[0].Name
+	}
+	out := plan.Port{Name: name, To: []string{e.party()}, Elem: "int", Bits: max(1, t.Bits), Shape: []int{t.Len}}
 	if t.Mode == plan.Xor {
 		out.Elem = "bool"
 	}

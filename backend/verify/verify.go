@@ -1,24 +1,22 @@
-// Package verify checks an emitted plan without the compiler: from the programs of all roles alone it proves what leaves
-// each party and under which mask. It reads the steps on its own; of the rest of the project it knows the plan format only.
-//
-// The argument it checks, for one honest party against all the others (semi-honest, the dealer apart): every message of the
-// party is f + r mod 2^b with r drawn from its own stream, uniform in b bits, masking no other message, and f depends on no
-// mask that has not been opened in an earlier round. Then, for any inputs, the map from the party's masks to its messages is one to one,
-// round after round, so the messages are uniform and say nothing. The dealer's correction is masked in the same way by the
-// honest party's share of it. What a receiver learns is the sum of the shares of an output, and the verifier shows, with
-// linear and multilinear expressions over the material, that no mask is left in that sum.
+// Package verify says whether a plan may run, from its file alone: the typed program has a type, which is the proof that messages are masked and outputs are
+// allowed (package typed), and the programs of the roles are what it projects to. Of what was projected it checks besides what can be said without following
+// values: that memory, streams and exchanges fit together, and that the cost is what it is said to be.
 package verify
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 )
 
-// A Code names a kind of finding. Codes are stable: never reuse one.
+// A Code names a kind of finding. Codes are stable: never reuse one. V02, V04 to V22 and V24 to V31 were findings of the verifier that
+// read programs of roles; docs/typed-plan.md says where a typed plan stops what they were about.
 type Code struct {
 	ID, Name, Doc string
 }
@@ -28,74 +26,20 @@ func (c Code) String() string { return c.ID + " " + c.Name }
 
 // The codes.
 const (
-	Malformed        = "V01"
-	UnknownStep      = "V02"
-	ReadBeforeWrite  = "V03"
-	Exchange         = "V04"
-	MaskMissing      = "V05"
-	MaskScaled       = "V06"
-	MaskReused       = "V07"
-	MaskEarly        = "V08"
-	MaskWidth        = "V09"
-	MaterialOverlap  = "V10"
-	MaterialForeign  = "V11"
-	DealerInput      = "V12"
-	DealerReceives   = "V13"
-	WrongCorrection  = "V14"
-	UnknownReveal    = "V15"
-	RevealReceivers  = "V16"
-	RevealMissing    = "V17"
-	RevealMask       = "V18"
-	MaskLeft         = "V19"
-	NotShares        = "V20"
-	WrongMaterial    = "V21"
-	NotPublic        = "V22"
-	CostDiffers      = "V23"
-	TooNarrow        = "V24"
-	ForeignInput     = "V25"
-	TooComplex       = "V26"
-	PartyConstant    = "V27"
-	ManifestDiffers  = "V28"
-	MessageReceivers = "V29"
-	NotAllowed       = "V30"
-	KeyReused        = "V31"
-	NoType           = "V32"
+	Malformed       = "V01"
+	ReadBeforeWrite = "V03"
+	CostDiffers     = "V23"
+	NoType          = "V32"
+	OtherPrograms   = "V33"
 )
 
 // Codes lists all codes with what they mean.
 var Codes = []Code{
-	{Malformed, "malformed", "the plan is not well formed: sizes, slots, numbers, names"},
-	{UnknownStep, "unknown-step", "a step that this verifier has no rule for"},
+	{Malformed, "malformed", "the plan is not well formed: sizes, slots, numbers, names, material that overlaps, messages on which roles disagree; or there is no typed program"},
 	{ReadBeforeWrite, "read-before-write", "a slot is read that was not written, or whose memory another slot has taken since"},
-	{Exchange, "exchange-differs", "two roles disagree on a message, or on the number of rounds"},
-	{MaskMissing, "mask-missing", "a party sends what is not covered by the mask of this message"},
-	{MaskScaled, "mask-changed", "the mask was multiplied, moved or combined before it was added, so that it need not be uniform"},
-	{MaskReused, "mask-reused", "one mask covers two messages"},
-	{MaskEarly, "mask-used-early", "a message depends, besides its mask, on a mask that no earlier round has opened, or on shares of zero"},
-	{MaskWidth, "mask-width", "the mask is not as long and as wide as the message"},
-	{MaterialOverlap, "material-overlap", "two items of material share bytes of a stream"},
-	{MaterialForeign, "material-foreign", "a party draws material that is not its own"},
-	{DealerInput, "dealer-input", "the dealer reads an input or a weight"},
-	{DealerReceives, "dealer-receives", "the dealer receives something or takes part in the online phase"},
-	{WrongCorrection, "wrong-correction", "the dealer sends what is not the one share of the last party of one dealt item"},
-	{UnknownReveal, "unknown-reveal", "something is revealed that is no output of the manifest"},
-	{RevealReceivers, "reveal-receivers", "an output goes to others than the manifest names"},
-	{RevealMissing, "reveal-missing", "an output of the manifest is not revealed"},
-	{RevealMask, "reveal-mask", "the shares that re-randomise an output are not shares of zero"},
-	{MaskLeft, "mask-left", "masks do not cancel: what is revealed or opened depends on more than inputs"},
-	{NotShares, "not-shares", "what the parties hold does not add up to one value"},
-	{WrongMaterial, "wrong-material", "the material of a step is not the function of the masks that its equation needs, or not shared in the way it adds up"},
-	{NotPublic, "not-public", "a step needs a value that all parties know and gets another"},
 	{CostDiffers, "cost-differs", "rounds or bytes are not those that the cost says"},
-	{TooNarrow, "too-narrow", "more bits are used than the value is valid in"},
-	{ForeignInput, "foreign-input", "an input or weight is read by another role than its owner, or in another phase"},
-	{TooComplex, "too-complex", "the expressions outgrow what the verifier follows"},
-	{PartyConstant, "party-constant", "a public term is not added by party 0 alone"},
-	{ManifestDiffers, "manifest-differs", "the manifest says something about the programs that is not so"},
-	{MessageReceivers, "message-receivers", "a masked value does not go from all who hold its mask to all parties"},
-	{NotAllowed, "not-allowed", "an output derives from the data of an owner whose permission the manifest does not record"},
-	{KeyReused, "key-reused", "the roots of keys serve a second time: for other keys, or as a mask"},
 	{NoType, "no-type", "a step of the typed plan has no type: there are no programs of roles"},
+	{OtherPrograms, "other-programs", "the programs of the roles are not what the typed plan projects to"},
 }
 
 // CodeOf returns the code with an id.
@@ -169,74 +113,80 @@ func (r *Report) Err() error {
 
 // checker verifies one plan.
 type checker struct {
-	p        *plan.Plan
-	n        int // parties
-	report   *Report
-	table    *table
-	roles    []*roleState
-	dealt    map[int]*value     // what the dealer shares, by item
-	dealtOut map[int]termID     // the last party's share that it computes, by item
-	openedAt map[int]moment     // when an item is opened
-	roots    map[int]bool       // items that are the roots of keys
-	keyed    map[int]*value     // what the dealer sends to all parties, by item
-	opened   map[int]*opening   // by item
-	wholes   map[termID]value   // memo of whole
-	seen     map[string]bool    // findings, to list each once
-	facts    map[string]int64   // counts
-	outputs  map[int]*plan.Port // by item
-	revealed map[int]bool       // items of outputs
-}
-
-// An opening is what was opened under an item.
-type opening struct {
-	mode  plan.Mode
-	bits  int
-	truth termID // stands for what was opened
-	def   value  // what was opened
-}
-
-// A roleState is what a role's memory holds.
-type roleState struct {
-	prog  *plan.Program
-	mem   [2]*memory
-	vals  []value     // by write; 0 is never written
-	slots []int       // by write: the slot written
-	empty map[int]int // last write of slots without words
+	p      *plan.Plan
+	n      int // parties
+	report *Report
+	seen   map[string]bool  // findings, to list each once
+	facts  map[string]int64 // counts
 }
 
 // Check verifies a plan and the cost that Plan.Cost computes for it.
 func Check(p *plan.Plan) *Report { return check(p, (*plan.Plan).Cost) }
 
 // check verifies a plan and a claim of what it costs.
-func check(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) (r *Report) {
-	c := &checker{p: together(p), n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
-		openedAt: map[int]moment{}, roots: map[int]bool{}, keyed: map[int]*value{}, opened: map[int]*opening{}, wholes: map[termID]value{}, seen: map[string]bool{}, facts: map[string]int64{}, outputs: map[int]*plan.Port{}, revealed: map[int]bool{}}
-	r = c.report
-	defer func() {
-		if e := recover(); e != nil {
-			s, ok := e.(stop)
-			if !ok {
-				panic(e)
-			}
-			c.find(TooComplex, nil, "%s", s.why)
-		}
-		c.finish()
-	}()
-	c.structure()
-	if err := p.Validate(); err != nil {
-		if len(r.Findings) == 0 {
-			c.find(Malformed, nil, "%v", err)
-		}
-		return r
+func check(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) *Report {
+	c := newChecker(p)
+	if c.types(); len(c.report.Findings) == 0 {
+		c.layout()
 	}
-	if len(r.Findings) > 0 { // what follows relies on the structure
-		return r
-	}
-	c.programs()
-	if len(r.Findings) == 0 {
+	if len(c.report.Findings) == 0 {
 		c.cost(cost(p))
 	}
-	return r
+	c.finish()
+	return c.report
+}
+
+func newChecker(p *plan.Plan) *checker {
+	return &checker{p: p, n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, seen: map[string]bool{}, facts: map[string]int64{}}
+}
+
+// types types the plan, projects it again and compares the programs of all roles.
+func (c *checker) types() {
+	t, err := typed.Decode(c.p.Typed)
+	if err != nil {
+		c.untyped(err)
+		return
+	}
+	q, err := t.Project()
+	if err != nil {
+		c.find(Malformed, nil, "%v", err)
+		return
+	}
+	if !bytes.Equal(q.EncodeProjection(), c.p.EncodeProjection()) {
+		c.find(OtherPrograms, nil, "the programs of the roles, or the manifest beside them, are not those of the typed plan")
+		return
+	}
+	c.fact(factTyped, int64(len(t.Program.Steps)))
+	for i, s := range t.Program.Steps {
+		switch row := typed.Rows[s.Op]; row.Exchange {
+		case typed.ByHolder, typed.ByAll:
+			c.fact(factOpened, 1)
+		case typed.Output:
+			c.fact(factReveal, 1)
+		}
+		for _, d := range t.Need[i] {
+			if typed.Functions[d.Fn].Mode == plan.Common {
+				c.facts[factKeys]++
+			}
+		}
+	}
+	c.fact(factPrograms, int64(len(q.Programs)))
+}
+
+// untyped records why there is no typed program.
+func (c *checker) untyped(err error) {
+	if e := (*typed.Error)(nil); errors.As(err, &e) {
+		c.report.Findings = append(c.report.Findings, Finding{Code: NoType, Name: CodeOf(NoType).Name, Step: e.Text, What: fmt.Sprintf("step %d: %v", e.Step, e.Err)})
+		return
+	}
+	c.find(Malformed, nil, "%v", err)
+}
+
+// Untyped is the report on a plan file that typed.Load refuses.
+func Untyped(err error) *Report {
+	c := newChecker(&plan.Plan{})
+	c.untyped(err)
+	return c.report
 }
 
 // finish completes the report.
@@ -260,7 +210,7 @@ func (c *checker) finish() {
 	if c.facts[factKeys] > 0 {
 		r.Assumed = append(r.Assumed, "AES-128 under a public key hides what keys of comparisons are for: x -> pi(s(x)) XOR s(x) is circular correlation robust, as it is if AES is an ideal permutation")
 	}
-	if c.facts[factTrunc] > 0 {
+	if c.facts[factRounded] > 0 {
 		r.Assumed = append(r.Assumed, "truncation rounds at random, and how it rounds depends on the low bits of shares: a part of one unit in the last place may be learned")
 	}
 }
@@ -361,21 +311,21 @@ func (c *checker) cost(claim *plan.Cost) {
 
 // The facts.
 const (
-	factSent    = "messages of parties, each under fresh uniform bits of their sender that mask no other message"
-	factOpened  = "values opened masked, each the sum of what all parties hold"
-	factReveal  = "outputs revealed, to the receivers of the manifest only, re-randomised by shares of zero, with no mask left in them but by rounding"
-	factDealt   = "corrections of the dealer, each the last party's share of one item, masked by the other parties' streams"
-	factKeys    = "sets of keys of comparisons, each under fresh roots of both parties that are used for nothing else"
-	factIsolate = "inputs read by the dealer and messages received by it"
-	factItems   = "items of material, no two of which share a byte of a stream"
-	factTrunc   = "truncations, in which all parties shift alike"
-	factSteps   = "local steps read, every operand written before"
-	factRounds  = "rounds, as the cost says"
-	factBytes   = "bytes in messages, all of them in the openings above, as the cost says"
+	factTyped    = "steps, each with the type that its row of docs/protocols.md gives"
+	factOpened   = "values opened, each under a mask of its own, which no step can name"
+	factReveal   = "outputs revealed, without noise, to the receivers of the manifest only, under shares of zero of their own"
+	factPrograms = "programs of roles, which are what the typed plan projects to"
+	factItems    = "items of material, no two of which share a byte of a stream"
+	factKeys     = "sets of keys of comparisons, each under fresh roots of both parties that are used for nothing else"
+	factIsolate  = "inputs read by the dealer and messages received by it"
+	factSteps    = "local steps laid out, every operand written before"
+	factRounded  = "truncations, in which all parties shift alike"
+	factRounds   = "rounds, as the cost says"
+	factBytes    = "bytes in messages, all of them in the openings above, as the cost says"
 )
 
 // factOrder is the order in which facts are told: what keeps data private first.
-var factOrder = []string{factSent, factOpened, factReveal, factDealt, factKeys, factIsolate, factItems, factTrunc, factSteps, factRounds, factBytes}
+var factOrder = []string{factTyped, factOpened, factReveal, factPrograms, factItems, factKeys, factIsolate, factRounded, factSteps, factRounds, factBytes}
 
 func compareBy[T any, K cmp.Ordered](key func(T) K) func(a, b T) int {
 	return func(a, b T) int { return cmp.Compare(key(a), key(b)) }

@@ -21,10 +21,11 @@ func verifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify PLAN|MODEL|PROGRAM",
 		Short: "Prove on the plan alone what leaves each party, and under which mask",
-		Long: `Verify types the plan, one step after the other, and says what the types tell: openings by row, outputs with their receivers, owners and
-bits, and what is assumed to stay in its range. Then it reads the programs of all roles that follow from the plan, without the compiler, and proves that every message of a party is covered by fresh
-uniform bits of its own that mask no other message, that no mask is left in an output but by rounding, that outputs go to the
-receivers of the manifest only, and that the dealer depends on no data. It says what it assumes. The security that follows is against
+		Long: `Verify types the plan, one step after the other, without the compiler. What has a type is private: every message of a party is covered by fresh
+uniform bits of its own that mask no other message, no mask is left in an output but by rounding, outputs go to the
+receivers of the manifest only, and the dealer depends on no data. It says what the types tell: openings by row, outputs with their receivers, owners and
+bits, and what is assumed to stay in its range. Then it derives the programs of all roles again, and checks that they are those of the plan, that memory, streams and
+messages fit together, and that rounds and bytes are what the cost says. It says what it assumes. The security that follows is against
 parties that follow their programs (semi-honest). Findings have stable codes; with any, the exit code is 1 and the plan must
 not be run.
 
@@ -38,9 +39,12 @@ not be run.
 		var r *verify.Report
 		digest, facts := "", (*typed.Facts)(nil)
 		if e := (*typed.Error)(nil); errors.As(err, &e) {
-			if digest, r, err = untyped(args[0], e); err != nil {
+			data, err := plan.ReadFileBytes(args[0])
+			if err != nil {
 				return err
 			}
+			sum := sha256.Sum256(data)
+			digest, r = hex.EncodeToString(sum[:]), verify.Untyped(e)
 		} else if err != nil {
 			return err
 		} else {
@@ -68,17 +72,6 @@ not be run.
 		return nil
 	}
 	return c
-}
-
-// untyped returns the digest and the report of a plan file whose program has no type.
-func untyped(path string, e *typed.Error) (string, *verify.Report, error) {
-	data, err := plan.ReadFileBytes(path)
-	if err != nil {
-		return "", nil, err
-	}
-	sum := sha256.Sum256(data)
-	finding := verify.Finding{Code: verify.NoType, Name: verify.CodeOf(verify.NoType).Name, Step: e.Text, What: fmt.Sprintf("step %d: %v", e.Step, e.Err)}
-	return hex.EncodeToString(sum[:]), &verify.Report{Proved: []verify.Fact{}, Assumed: []string{}, Findings: []verify.Finding{finding}}, nil
 }
 
 // codesText lists the codes for the help text.

@@ -116,23 +116,39 @@ func (e *emitter) material(d Def) []int {
 		s = e.keys(plan.StepDPFKey, d, plan.DPFWords(int(d.Args[0])))
 	case fnReluKeys:
 		s = e.keys(plan.StepDCFKey, d, plan.DCFWords(int(d.Args[0]), int(d.Args[1])))
-	case fnBit: // of a bit that was spread: as that of the bit
+	case fnBit, fnReading, fnTop, fnOneHot: // element by element: of a mask that another value has as it is or spread, as that of the other
 		step := &e.checked.Program.Steps[d.Of]
-		if step.Op != OpView && step.Op != OpReshape || e.checked.Types[step.Src[0]].Len > d.Len {
+		base, ok := e.checked.site(d.Of).viewed()
+		if !ok {
 			s = e.deal(d)
 			break
 		}
-		base := d
-		base.Of, base.Len = step.Src[0], e.checked.Types[step.Src[0]].Len
-		s = make([]int, e.Parties)
-		for i, share := range e.material(base) {
-			s[i] = e.view(e.checked.site(d.Of), i, share)
+		of := d
+		of.Of, of.Len = base, e.checked.Types[base].Len
+		s = e.material(of)
+		if step.Op == OpView {
+			spread := make([]int, e.Parties)
+			for i, share := range s {
+				spread[i] = e.view(e.checked.site(d.Of), i, share)
+			}
+			s = spread
 		}
 	default:
 		s = e.deal(d)
 	}
 	e.made[d] = s
 	return s
+}
+
+// viewed returns the opened value whose mask is that of the step's value, or has it as a view of no fewer elements: what is made for the one serves
+// the other.
+func (s *Site) viewed() (base int, ok bool) {
+	switch {
+	case s.Op == OpReshape, (s.Op == OpAdd || s.Op == OpSub) && s.T[1].Kind == Const && s.T[0].Kind == Opened,
+		s.Op == OpView && s.T[0].Len <= s.result().Len:
+		return s.Src[0], true
+	}
+	return 0, false
 }
 
 // deal makes an item that is shared as its function says.

@@ -7,8 +7,8 @@ import (
 	"smpcc/backend/plan"
 )
 
-// claims checks what the manifest says of a program that has types: the widest ring, the places that rounds wait for, and that
-// permission is recorded for outputs that there are. What it says of each output is the business of the row that reveals.
+// claims checks what the manifest says of a program that has types: the widest ring, the places that rounds wait for, that
+// permission is recorded for outputs that there are, and that no two have one name, since permission is by name. What it says of each output is the business of the row that reveals.
 func (c *Checked) claims() error {
 	m := c.Manifest
 	for i, t := range c.Types {
@@ -19,6 +19,11 @@ func (c *Checked) claims() error {
 	for _, n := range m.Critical {
 		if !slices.Contains(c.Program.Nodes, n) {
 			return fmt.Errorf("the rounds are said to wait for %q, which is not in the plan", n)
+		}
+	}
+	for i, o := range m.Outputs {
+		if slices.ContainsFunc(m.Outputs[:i], func(other plan.Port) bool { return other.Name == o.Name }) {
+			return fmt.Errorf("output %q appears twice", o.Name)
 		}
 	}
 	for _, a := range m.Allowed {
