@@ -11,10 +11,8 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -56,11 +54,11 @@ func NewGuest(p *plan.Plan, opt GuestOptions) (*Guest, error) {
 		return nil, errors.New("there is no invitation: give the token of the link that you were sent")
 	}
 	for _, party := range p.Manifest.Parties {
-		u, err := url.Parse(opt.Servers[party])
-		if err != nil || u.Scheme != "https" || u.Host == "" {
-			return nil, fmt.Errorf("%q is no address of %s; want https://HOST:PORT, where it answers guests", opt.Servers[party], party)
+		at, err := guest.Origin(opt.Servers[party])
+		if err != nil {
+			return nil, fmt.Errorf("server of %s: %w", party, err)
 		}
-		g.servers = append(g.servers, strings.TrimSuffix(u.String(), "/"))
+		g.servers = append(g.servers, at)
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if opt.CA != "" {

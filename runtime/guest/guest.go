@@ -9,7 +9,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 
 	"smpcc/backend/plan"
 	"smpcc/runtime/share"
@@ -47,6 +51,26 @@ type Answer struct {
 type Refusal struct {
 	Error string `json:"error"`
 	Hint  string `json:"hint,omitempty"`
+}
+
+// Origin returns the origin of an address at which a party answers guests: https, or http on this machine.
+func Origin(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err == nil && (u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && local(u.Hostname())) || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || !hostForm.MatchString(u.Host)) {
+		err = errors.New("it is none")
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q is not an address such as https://north.example:8443", address)
+	}
+	return u.Scheme + "://" + u.Host, nil
+}
+
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9.\[\]:_-]+$`)
+
+// local reports whether a host is this machine.
+func local(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // ticketSize is that of a ticket, in bytes.

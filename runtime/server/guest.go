@@ -37,6 +37,7 @@ type Guests struct {
 	Key        string   `yaml:"key,omitempty"`         // its private key
 	Invite     []string `yaml:"invite,omitempty"`      // public keys whose invitations count here
 	Origins    []string `yaml:"origins,omitempty"`     // pages that may send from browsers, as https://HOST; "null" for pages that are opened from disk
+	Plain      bool     `yaml:"plain,omitempty"`       // answer over HTTP without TLS, on this machine only: to try things out
 	Page       string   `yaml:"page,omitempty"`        // page to serve at /, as smpcc page has written it
 	Hold       string   `yaml:"hold,omitempty"`        // how long a share waits for those of the other parties; 30s
 	PerAddress int      `yaml:"per_address,omitempty"` // requests of one address at once; 16
@@ -91,6 +92,8 @@ func (g *Guests) check(at *control.File, role keys.Files) (errs []error) {
 	}
 	if err := control.CheckAddress(g.Listen, true); err != nil {
 		bad("guests.listen", "%v", err)
+	} else if host, _, _ := net.SplitHostPort(g.Listen); g.Plain && !loopback(host) {
+		bad("guests.plain", "is for this machine only, and guests.listen is %s; leave plain out, or listen on localhost", g.Listen)
 	}
 	if len(g.Invite) == 0 {
 		bad("guests.invite", "is missing: the keys whose invitations count (smpcc keys sign makes one, smpcc invite signs with it)")
@@ -125,13 +128,24 @@ func (s *Server) serveGuests(ctx context.Context, l net.Listener) error {
 	h := &http.Server{Handler: g.handler(), ReadHeaderTimeout: headTime, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}}
 	done := make(chan error, 1)
-	go func() { done <- h.ServeTLS(l, "", "") }()
+	go func() {
+		if s.cfg.Guests.Plain {
+			done <- h.Serve(l)
+			return
+		}
+		done <- h.ServeTLS(l, "", "")
+	}()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 	}
-	err = h.Close()
+	last, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	err = h.Shutdown(last)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = h.Close()
+	}
 	<-done
 	return err
 }
