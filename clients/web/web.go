@@ -152,7 +152,7 @@ func learned(p *plan.Plan) (out []string) {
 		out = append(out, fmt.Sprintf("Of %s, %s each hold one share; %s it.", t.Name, and(m.Parties), nobody))
 	}
 	for _, t := range m.Outputs {
-		out = append(out, fmt.Sprintf("You alone learn %s, %d numbers of %d bits: %s each send you one share of it, and %s it.", t.Name, t.Len(), t.Bits, and(m.Parties), nobody))
+		out = append(out, fmt.Sprintf("You alone learn %s, %s of %s: %s each send you one share of it, and %s it.", t.Name, count(t.Len(), "number"), count(t.Bits, "bit"), and(m.Parties), nobody))
 		for _, a := range m.Allowed {
 			if a.Output == t.Name {
 				out = append(out, fmt.Sprintf("%s allows it: %s.", a.Owner, a.Rule))
@@ -178,4 +178,12 @@ func and(names []string) string {
 		return strings.Join(names[:n], ", ") + " and " + names[n]
 	}
 	return strings.Join(names, "")
+}
+
+// count says how many.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
