@@ -26,6 +26,8 @@ func inferCommand() *cobra.Command {
 	var config, out string
 	var inputs, images []string
 	var session, request string
+	var asGuest bool
+	var from guestRun
 	var width int
 	var timeout time.Duration
 	c := &cobra.Command{
@@ -45,6 +47,11 @@ dimension. --concurrency of them are under way at once; an input that is given o
 With --request ID, a name that you choose, the request runs once however often the command is given: a lost answer is given again, with the inputs or without
 them, for the time that the servers keep it. Without a name outputs are given once.
 
+With --guest it acts for nobody: it is the plan's guest. Its data is split into one share for each party, and each party is given its own over HTTPS, by the invitation
+in --token (smpcc invite). No party sees the data, and no configuration is needed:
+
+  smpcc infer --guest PLAN --server p0=https://north.example --server p1=https://south.example --token TOKEN --input x=FILE
+
 A server that is not reached within --timeout, or shows a certificate of another authority or name, ends the command with an error that says why. How long
 a session may take the servers decide.`,
 		Args: exactly(1, "one PLAN"),
@@ -57,9 +64,20 @@ a session may take the servers decide.`,
 	f.StringVar(&request, "request", "", "name of the request, `ID`: again with the same name, it gives the same answer and runs no second time")
 	f.IntVar(&width, "concurrency", 4, "requests under way at once")
 	timeoutFlag(c, &timeout)
+	f.BoolVar(&asGuest, "guest", false, "run the plan as its guest, whose data no party sees")
+	f.StringArrayVar(&from.servers, "server", nil, "with --guest: where a party answers guests, `PARTY=URL`")
+	f.StringVar(&from.token, "token", "", "with --guest: the invitation, `TOKEN`")
+	f.StringVar(&from.ca, "ca", "", "with --guest: `FILE` of the authority of the servers' certificates; by default those that this machine trusts")
 	f.StringVar(&out, "out", "", "`DIR` to write outputs to, as ONNX tensors, a folder for each request")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if config == "" {
+		switch {
+		case asGuest && (config != "" || session != "" || request != "" || out != ""):
+			return usagef("--guest goes without --config, --session, --request and --out")
+		case asGuest:
+			return from.run(c, args[0], inputs, images, timeout)
+		case len(from.servers) > 0 || from.token != "" || from.ca != "":
+			return usagef("--server, --token and --ca go with --guest")
+		case config == "":
 			return usagef("smpcc infer: --config FILE is missing")
 		}
 		if width < 1 {

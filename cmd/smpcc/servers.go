@@ -43,7 +43,7 @@ func serverCommands() []*cobra.Command {
 	return []*cobra.Command{
 		group("party", "Run a party's server", serveCommand(false), checkCommand(false)),
 		group("dealer", "Run the dealer's server", serveCommand(true), checkCommand(true)),
-		inferCommand(),
+		inferCommand(), inviteCommand(), invitesCommand(), pageCommand(),
 		group("material", "Make material ahead of use, and count it", materialStatusCommand(), materialGenerateCommand()),
 		group("state", "Look after a server's state folder", stateGCCommand()),
 		group("keys", "Make certificates and signing keys", keysDevCommand(), keysSignCommand()),

@@ -71,6 +71,7 @@ type ofServers struct {
 	Limits          any `yaml:"limits"`
 	Material        any `yaml:"material"`
 	Telemetry       any `yaml:"telemetry"`
+	Guests          any `yaml:"guests"`
 }
 
 // ReadConfig reads what a client needs of a configuration file. Unknown keys are mistakes. Errors name the line, and there is one for each mistake of values.

@@ -70,6 +70,7 @@ type Config struct {
 	Limits       Limits    `yaml:"limits,omitempty"`    // of what runs at once
 	Material     Material  `yaml:"material,omitempty"`  // made ahead of use
 	Telemetry    Telemetry `yaml:"telemetry,omitempty"` // metrics and traces
+	Guests       Guests    `yaml:"guests,omitempty"`    // owners and receivers that compute nothing, over HTTPS
 
 	// Software is the version that a server tells its peers; it comes from the program, not from the file.
 	Software string `yaml:"-"`
@@ -179,6 +180,7 @@ func (c *Config) resolved() (*Config, error) {
 	}
 	out.Config = *common
 	out.Listen, out.State, out.Telemetry.Listen, out.Console.Listen = c.Numbered(c.Listen), c.Numbered(c.State), c.Numbered(c.Telemetry.Listen), c.Numbered(c.Console.Listen)
+	out.Guests.Listen = c.Numbered(c.Guests.Listen)
 	return &out, nil
 }
 
@@ -202,7 +204,7 @@ func ReadConfig(path string) (*Config, error) {
 	for i := range c.Policies {
 		f.Beside(&c.Policies[i])
 	}
-	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.Datasets, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines)...)
+	f.Beside(append(c.Paths(), &c.Guests.Cert, &c.Guests.Key, &c.Guests.Page, &c.Plans, &c.Weights, &c.Datasets, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines)...)
 	if err := c.check(f); err != nil {
 		return nil, err
 	}
@@ -230,6 +232,7 @@ func (c *Config) check(at *control.File) error {
 			errs = append(errs, err)
 		}
 	}
+	errs = append(errs, c.Guests.check(at, c.TLS)...)
 	for _, s := range []struct {
 		key, text string
 		def       int64

@@ -53,6 +53,8 @@ type Server struct {
 	// observer, for tests, is told of every exchange before its messages leave.
 	observer func(d *deployment, j *job, ph plan.Phase, round int, out [][]byte)
 
+	submissions submissions
+
 	plans     plans
 	inbox     inbox
 	heads     heads
@@ -168,6 +170,7 @@ func (s *Server) handlers() map[string]grpcnet.Handler {
 		"Status": s.status,
 		"Wait":   s.routed("", (*deployment).wait), "Result": s.routed("", (*deployment).result), "Material": s.routed("", (*deployment).stockHandler), "Leave": s.routed("", (*deployment).leave), "Refused": s.routed("", (*deployment).toldRefused),
 		"Open": s.routed("opening", (*deployment).open), "Join": s.routed("join", (*deployment).join), "Key": s.routed("key", (*deployment).key), "Input": s.routed("input", (*deployment).input),
+		"Held":     s.routed("guest", (*deployment).heldHandler),
 		"Generate": s.routed("generate", (*deployment).generateHandler), "Renew": s.routed("setup", (*deployment).renewHandler),
 		"Upload": s.uploadHandler, "Deploy": s.told("deploy", s.deployHandler), "Withdraw": s.told("withdraw", s.withdrawHandler), "Plans": s.plansHandler,
 		"Send": s.told("request", s.sendHandler), "Requests": s.requestsHandler, "Decide": s.told("decision", s.decideHandler), "File": s.fileHandler,
@@ -254,7 +257,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if len(s.plans.list()) == 0 {
 		s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software)
 	}
-	served := make(chan error, 3)
+	served := make(chan error, 4)
 	go func() { served <- s.node.Serve(l) }()
 	if s.cfg.Telemetry.Listen != "" {
 		s.helpers.Go(func() {
@@ -267,6 +270,18 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 		s.helpers.Go(func() {
 			if err := people(); err != nil {
 				served <- fmt.Errorf("console: %w", err)
+			}
+		})
+	}
+	if s.cfg.Guests.Listen != "" {
+		gl, err := net.Listen("tcp", s.cfg.Guests.Listen)
+		if err != nil {
+			return errors.Join(fmt.Errorf("guests.listen: %w", err), l.Close(), s.ledger.Close(), s.audit.Close())
+		}
+		s.log.Info("listening for guests", "address", gl.Addr().String())
+		s.helpers.Go(func() {
+			if err := s.serveGuests(s.ctx, gl); err != nil {
+				served <- fmt.Errorf("guests: %w", err)
 			}
 		})
 	}

@@ -35,6 +35,7 @@ type job struct {
 	record  []byte          // sessions: the stored material
 	store   *material.Store // of the epoch
 	half                    // sessions: what clients see
+	guest   *submission     // sessions: what a guest has given
 	over    chan struct{}   // closed when it has ended
 	stop    context.CancelCauseFunc
 	written func() error // waits until the log says that it has begun
@@ -43,6 +44,7 @@ type job struct {
 	model   *engine.Model   // setups: what has been set up
 	weights [][]uint64      // and with which weights of this party
 	outputs map[string][]uint64
+	kept    map[string][]uint64 // for guests
 	offline engine.PhaseStats
 	online  engine.PhaseStats
 }
@@ -59,6 +61,7 @@ type jobRequest struct {
 	Secret string   `json:"secret,omitempty"` // sessions: of the ticket
 	Opener string   `json:"opener,omitempty"` // sessions: the client that opens it
 	For    []string `json:"for,omitempty"`    // sessions: the parties that this client acts for
+	Guest  string   `json:"guest,omitempty"`  // sessions: the ticket of the guest whose shares it takes
 }
 
 // last returns the last number that a job takes.
@@ -156,9 +159,13 @@ func (s *deployment) join(ctx context.Context, peer string, req []byte) ([]byte,
 // so before it told the others.
 func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 	began := false
+	var given *submission
 	defer func() {
 		if !began && r.Purpose == "session" {
 			s.gate.leave(r.Opener)
+		}
+		if !began {
+			s.settle(given, nil, err)
 		}
 	}()
 	s.mu.Lock()
@@ -178,6 +185,14 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 	case r.Purpose == "material" && party:
 		if err := store.Room(r.Count); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if r.Guest != "" && party {
+		if given, err = s.takeShare(r.Guest, r.ID); err != nil {
+			return err
+		}
+		if err := s.countInvited(given.from); err != nil {
+			return s.refused(r, err)
 		}
 	}
 	written, err := s.permit(r, use)
@@ -200,7 +215,7 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 		return err
 	}
 	run, stop := context.WithCancelCause(s.ctx)
-	j := &job{stop: stop, written: written, purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), over: make(chan struct{}), issued: map[string]bool{}}
+	j := &job{stop: stop, written: written, purpose: r.Purpose, id: r.ID, epoch: r.Epoch, count: r.Count, stock: r.Stock, record: record, store: store, half: s.newHalf(r), guest: given, over: make(chan struct{}), issued: map[string]bool{}}
 	s.jobs[s.jobKey(r.Purpose, r.ID)] = j
 	close(s.arrived)
 	s.arrived = make(chan struct{})
@@ -230,6 +245,7 @@ func (s *deployment) begin(r jobRequest, use func() error) (err error) {
 			s.gate.leave(j.opener)
 		}
 		stop(nil)
+		s.settle(j.guest, j.kept, j.err)
 		defer s.ended(j) // behind the answer
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -358,6 +374,9 @@ func (s *deployment) phases(ctx context.Context, j *job, model *engine.Model, m 
 	}
 	defer session.Discard()
 	var inputs [][]uint64
+	if j.guest != nil {
+		inputs = j.guest.words
+	}
 	if s.ownsInputs() {
 		patience := s.patience(&j.half)
 		timer := time.NewTimer(patience)
@@ -382,6 +401,7 @@ func (s *deployment) phases(ctx context.Context, j *job, model *engine.Model, m 
 	return s.phase(ctx, plan.Online.String(), m, func(ctx context.Context) (engine.PhaseStats, error) {
 		used := s.processors()
 		j.outputs, err = session.Online(ctx, m, inputs)
+		j.kept = session.Kept()
 		for _, x := range inputs { // nobody needs them again
 			clear(x)
 		}

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"smpcc/backend/plan"
 	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
 	"smpcc/runtime/material"
@@ -55,16 +57,29 @@ func (s *deployment) open(ctx context.Context, peer string, req []byte) ([]byte,
 
 // openFor begins a session for a client when there is room.
 func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenRequest) (t control.Ticket, err error) {
+	if g := s.plan.Manifest.Guests; len(g) > 0 && slices.ContainsFunc(s.plan.Manifest.Inputs, func(p plan.Port) bool { return p.Shares }) {
+		return t, fmt.Errorf("sessions of this plan begin with the shares of %s, which every party receives at guests.listen (smpcc infer --guest)", strings.Join(g, ", "))
+	}
+	r, err := s.admitted(ctx, jobRequest{Opener: peer, Secret: rand.Text(), For: q.For})
+	if err != nil {
+		return t, err
+	}
+	s.watch(grpcnet.Gone(ctx), r)
+	return control.Ticket{Session: r.ID, Secret: r.Secret}, nil
+}
+
+// admitted opens a session when there is room.
+func (s *deployment) admitted(ctx context.Context, who jobRequest) (t jobRequest, err error) {
 	if err := s.opens(); err != nil {
 		return t, err
 	}
 	start := time.Now()
 	for {
-		if err := s.gate.enter(ctx, peer, s.cfg.queue); err != nil {
+		if err := s.gate.enter(ctx, who.Opener, s.cfg.queue); err != nil {
 			s.metrics.Refused("full")
 			return t, s.held(err)
 		}
-		r, err := s.openSession(ctx, jobRequest{Opener: peer, Secret: rand.Text(), For: q.For})
+		r, err := s.openSession(ctx, who)
 		switch {
 		case errors.Is(err, errCrowded):
 			continue
@@ -82,8 +97,7 @@ func (s *deployment) openFor(ctx context.Context, peer string, q control.OpenReq
 			return t, err
 		}
 		s.metrics.Queued(time.Since(start))
-		s.watch(grpcnet.Gone(ctx), r)
-		return control.Ticket{Session: r.ID, Secret: r.Secret}, nil
+		return r, nil
 	}
 }
 
@@ -197,7 +211,7 @@ func (s *deployment) openSession(ctx context.Context, who jobRequest) (r jobRequ
 
 // nextSession returns the next number of a session, which others may see and which is not given again, and of material if there is any.
 func (s *deployment) nextSession(epoch uint64, who jobRequest) (r jobRequest, err error) {
-	r = jobRequest{Plan: s.planHex(), Purpose: "session", Epoch: epoch, Secret: who.Secret, Opener: who.Opener, For: who.For}
+	r = jobRequest{Plan: s.planHex(), Purpose: "session", Epoch: epoch, Secret: who.Secret, Opener: who.Opener, For: who.For, Guest: who.Guest}
 	if r.ID, err = s.sessions.Take(s.cfg.next); err != nil {
 		return r, err
 	}
@@ -466,5 +480,15 @@ func (s *deployment) tell(ctx context.Context, role, method string, r jobRequest
 		return err
 	}
 	_, err = s.node.Call(ctx, role, s.cfg.Servers[role], method, req)
+	return err
+}
+
+// say tells a party something of a guest's shares.
+func (s *deployment) say(ctx context.Context, party string, r heldRequest) error {
+	req, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.node.Call(ctx, party, s.cfg.Servers[party], "Held", req)
 	return err
 }

@@ -14,12 +14,12 @@ func sessionMemory(p *plan.Plan, role int) int64 {
 	name := p.Roles()[role]
 	n := p.SessionBytes(role) + int64(control.InputBytes(p, name))
 	for _, t := range p.Manifest.Inputs {
-		if t.Owner == name {
+		if t.Owner == name || t.Shares && role < p.NumParties() {
 			n += 8 * int64(t.Len())
 		}
 	}
 	for _, t := range p.Manifest.Outputs {
-		if slices.Contains(t.To, name) {
+		if slices.Contains(t.To, name) || slices.ContainsFunc(t.To, p.Manifest.Invited) {
 			n += 8 * int64(t.Len())
 		}
 	}
