@@ -49,7 +49,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
 	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
 	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
-	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,resize:N,crop:N,invert`, where M and S may be R/G/B, and resize HxW; by default x/255")
 	f.StringArrayVar(&s.policies, "policy", nil, "policy `FILE` of an owner; without one the default policy applies, which is printed")
 	f.StringArrayVar(&s.skip, "skip", nil, "leave a `PASS` out")
 	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
@@ -408,7 +408,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	}
 	out := map[string]*ir.Tensor{}
 	for _, name := range sortedKeys(files) {
-		pre := preprocessing{std: 1}
+		pre := plainPicture
 		if images[name] != "" {
 			if pre, err = parsePreprocessing(images[name]); err != nil {
 				return nil, usageError{err}
