@@ -243,6 +243,12 @@ func init() {
 		opCase{name: "BitwiseNot", opset: 18, nodes: append(as8(pb.TensorProto_UINT8, "a", "c"), nd("BitwiseNot", "c", "y")), x: tensors{"a": list(0, 255, 7)}, y: out(list(255, 0, 248))},
 		opCase{name: "BitCast", opset: 26, nodes: append(as8(pb.TensorProto_UINT8, "a", "c"), nd("BitCast", "c", "y", ai("to", int64(pb.TensorProto_INT8)))), x: tensors{"a": list(0, 255, 128, 7)}, y: out(list(0, -1, -128, 7))},
 	)
+	flags := bools(dims(2, 3), 0, 1, 0, 1, 1, 1)
+	opCases = append(opCases,
+		opCase{name: "ReduceMax of bits", opset: 20, nodes: nodes(nd("ReduceMax", "x a", "y", ai("keepdims", 0))), x: tensors{"x": flags}, w: tensors{"a": list(0)}, y: out(bools(dims(3), 1, 1, 1))},
+		opCase{name: "ReduceMin of bits", opset: 20, nodes: nodes(nd("ReduceMin", "x a", "y")), x: tensors{"x": flags}, w: tensors{"a": list(1)}, y: out(bools(dims(2, 1), 0, 1))},
+		opCase{name: "ReduceProd of nothing", opset: 18, nodes: nodes(nd("ReduceProd", "x a", "y", ai("keepdims", 0))), x: tensors{"x": reals(dims(2, 0))}, w: tensors{"a": list(1)}, y: out(reals(dims(2), 1, 1))},
+	)
 	bins := func(x *ir.Tensor, size int) *ir.Tensor { // the real signal whose bins up to the middle are x [1, n, 2]
 		y := ir.NewTensor(ir.Real, dims(1, size, 1))
 		for t := range size {
