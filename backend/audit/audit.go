@@ -273,7 +273,11 @@ func portNotes(m *plan.Manifest, t *plan.Port) (out []string) {
 		out = append(out, fmt.Sprintf("column %d has no values but %s; the owner's client refuses others", c.Column, values))
 	}
 	if t.Missing != "" {
-		out = append(out, fmt.Sprintf("elements may be missing, but those of columns %v: input %q says which, and is as secret", t.Given, t.Missing))
+		but := ""
+		if len(t.Given) > 0 {
+			but = fmt.Sprintf(", but those of columns %v", t.Given)
+		}
+		out = append(out, fmt.Sprintf("elements may be missing%s: input %q says which, and is as secret", but, t.Missing))
 	}
 	if i := slices.IndexFunc(m.Inputs, func(p plan.Port) bool { return p.Missing == t.Name && t.Name != "" }); i >= 0 {
 		out = append(out, fmt.Sprintf("says which elements of %q are missing", m.Inputs[i].Name))
