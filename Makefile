@@ -34,10 +34,11 @@ performance: ## measure the whole suite, over memory, grpc and wan, into docs/pe
 		go run ./cmd/smpcc bench --transport memory,grpc,wan --throughput --runs 15 --machine "$$d/machine.json" --report docs/performance.md
 
 ONNX_TESTS ?= /usr/include/onnx/backend/test/data
-conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), into docs/conformance.md
+ONNX_NEWEST ?=
+conformance: ## the ONNX project's own tests (Debian: apt-get install libonnx-testdata), and a folder of newer node tests (ONNX_NEWEST=FOLDER), into docs/conformance.md
 	@test -d $(ONNX_TESTS)/node || { echo "no tests at $(ONNX_TESTS): install libonnx-testdata, or set ONNX_TESTS"; exit 1; }
 	@mkdir -p docs
-	go run ./cmd/smpcc test $(ONNX_TESTS)/node/* $(ONNX_TESTS)/simple/* $(ONNX_TESTS)/pytorch-operator/* $(ONNX_TESTS)/pytorch-converted/* \
+	go run ./cmd/smpcc test $(ONNX_TESTS)/node/* $(ONNX_TESTS)/simple/* $(ONNX_TESTS)/pytorch-operator/* $(ONNX_TESTS)/pytorch-converted/* $(if $(ONNX_NEWEST),$(ONNX_NEWEST)/*) \
 		--atol 0.002 --rtol 0.002 --report docs/conformance.md | tail -1
 
 functions: ## errors of approximated functions from a secure run, into docs/functions.png

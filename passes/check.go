@@ -270,7 +270,7 @@ func (c *check) prepare(m *ir.Module) error {
 		}
 		if generic(i%drawWays) || c.samples || len(c.inputs) == 0 && i == len(tries)-1 {
 			return diag.Errorf(at.Pos, "%s; fixed point has no such number", what).
-				WithHint("declare input ranges that keep its argument inside the function's domain (--range NAME=LO..HI), or bound the argument in the model (Max, Clip, + epsilon)")
+				WithHint("declare input ranges that keep its argument inside the function's domain (--range NAME=LO..HI), or bound the argument in the model (Max, Clip, + epsilon)").Refusing(diag.OutsideFormats)
 		}
 		if c.undefined == "" {
 			c.undefined = fmt.Sprintf("%v: %s; for such inputs a number without meaning is revealed", at.Pos, what)

@@ -352,8 +352,8 @@ func offContract(v *ir.Value, o Output, frac, revealBits int, why string) error 
 	}
 	if own := math.Ldexp(1, -o.Frac); revealBits > 0 && o.Of == 0 && own > mostUsed*(o.Atol+o.Rtol) {
 		return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact|: it is revealed with %d fraction bits, whose unit is %.3g", name, o.Atol, o.Rtol, o.Frac, own).
-			WithHint("reveal more bits (--reveal-bits N, or leave it out), or ask for less (--atol, --rtol)")
+			WithHint("reveal more bits (--reveal-bits N, or leave it out), or ask for less (--atol, --rtol)").Refusing(diag.OutsideFormats)
 	}
 	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
-		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
+		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)").Refusing(diag.OutsideFormats)
 }

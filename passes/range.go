@@ -194,7 +194,7 @@ func tooLarge(v *ir.Value, iv interval, lim float64) error {
 		what = "integers of that size are not exact"
 	}
 	return diag.Errorf(v.Pos, "%s may reach %.6g..%.6g, and a ring of 64 bits holds up to %.3g: %s", v.Op, iv.lo, iv.hi, lim, what).
-		WithHint("declare narrower input ranges (--range NAME=LO..HI), give sample inputs (--calibrate FILE), or scale the inputs down")
+		WithHint("declare narrower input ranges (--range NAME=LO..HI), give sample inputs (--calibrate FILE), or scale the inputs down").Refusing(diag.OutsideFormats)
 }
 
 // publish rounds what derives from private data up to powers of two.

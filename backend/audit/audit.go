@@ -4,6 +4,7 @@ package audit
 
 import (
 	"fmt"
+	"slices"
 
 	"smpcc/backend/plan"
 	"smpcc/ir"
@@ -79,6 +80,8 @@ type Port struct {
 	Lo    float64 `json:"lo"`
 	Hi    float64 `json:"hi"`
 	From  string  `json:"range_origin"`
+
+	Notes []string `json:"notes,omitempty"` // what its owner's client makes of the data before it is numbers
 }
 
 // A Learned is what one receiver learns, and why it may.
@@ -241,8 +244,47 @@ func provides(m *plan.Manifest) (out []Port) {
 		ports []plan.Port
 	}{{"input", m.Inputs}, {"weight", m.Weights}} {
 		for _, t := range x.ports {
-			out = append(out, Port{t.Owner, x.kind, t.Name, typeOf(t), t.Lo, t.Hi, t.Origin})
+			out = append(out, Port{t.Owner, x.kind, t.Name, typeOf(t), t.Lo, t.Hi, t.Origin, portNotes(m, &t)})
 		}
+	}
+	return out
+}
+
+// shownWords bounds the words of a list that a note names.
+const shownWords = 12
+
+// portNotes says what an owner's client makes of an input's data: places of text in a public list, marks of what is missing, integers for reals.
+func portNotes(m *plan.Manifest, t *plan.Port) (out []string) {
+	if n := len(t.Words); n > 0 {
+		some := fmt.Sprintf("%q", t.Words[:min(n, shownWords)])
+		if n > shownWords {
+			some += fmt.Sprintf(" and %d more", n-shownWords)
+		}
+		other := "other text is refused"
+		if t.Lo < 0 {
+			other = "other text is one value more"
+		}
+		out = append(out, fmt.Sprintf("text, as its place in a list that everybody may read: %s; %s", some, other))
+	}
+	for _, c := range t.Categories {
+		values := fmt.Sprint(c.Values[:min(len(c.Values), shownWords)])
+		if more := len(c.Values) - shownWords; more > 0 {
+			values += fmt.Sprintf(" and %d more", more)
+		}
+		out = append(out, fmt.Sprintf("column %d has no values but %s; the owner's client refuses others", c.Column, values))
+	}
+	if t.Missing != "" {
+		but := ""
+		if len(t.Given) > 0 {
+			but = fmt.Sprintf(", but those of columns %v", t.Given)
+		}
+		out = append(out, fmt.Sprintf("elements may be missing%s: input %q says which, and is as secret", but, t.Missing))
+	}
+	if i := slices.IndexFunc(m.Inputs, func(p plan.Port) bool { return p.Missing == t.Name && t.Name != "" }); i >= 0 {
+		out = append(out, fmt.Sprintf("says which elements of %q are missing", m.Inputs[i].Name))
+	}
+	if t.Step != 0 {
+		out = append(out, fmt.Sprintf("stands for reals, as multiples of %g, to which its owner rounds", t.Step))
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
+	"html"
 	"io"
 	"os"
 	"path/filepath"
@@ -236,5 +237,29 @@ func TestThroughAll(t *testing.T) {
 	}
 	if got["x"] != "input add relu reveal" || got["y"] != "input mul relu add relu reveal" {
 		t.Errorf("every way goes through %v", got)
+	}
+}
+
+// TestInputNotes: the audit says what owners' clients make of text, of missing values and of reals that a model quantises first.
+func TestInputNotes(t *testing.T) {
+	for path, want := range map[string][]string{
+		"../../testdata/cases/ml-text-to-text":   {"colour: text, as its place in a list that everybody may read: [", `"green"`, "other text is one value more"},
+		"../../testdata/cases/ml-missing-tracks": {`x: elements may be missing: input "x.missing" says which`, `x.missing: says which elements of "x" are missing`},
+		"../../testdata/cases/qdq-int8-cnn":      {"input: stands for reals, as multiples of 0.00784", "to which its owner rounds"},
+	} {
+		opt := smpcc.Options{}
+		if strings.Contains(path, "/ml-") {
+			opt.Dims = map[string]int{"N": 2}
+		}
+		p := compile(t, path+"/model.onnx", opt)
+		text, page := written(t, p, "text"), written(t, p, "html")
+		for _, s := range want {
+			if !strings.Contains(text, s) {
+				t.Errorf("%s: the audit does not say %q:\n%s", path, s, text)
+			}
+			if _, s, _ = strings.Cut(s, ": "); !strings.Contains(html.UnescapeString(page), s) {
+				t.Errorf("%s: the page does not say %q", path, s)
+			}
+		}
 	}
 }

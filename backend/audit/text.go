@@ -72,7 +72,15 @@ func textProvides(w io.Writer, a *Report) error {
 	for _, p := range a.Provides {
 		t.row("  "+p.Owner, p.Kind, p.Name, p.Type, fmt.Sprintf("%s..%s %s", plan.Decimal(p.Lo), plan.Decimal(p.Hi), p.From))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, p := range a.Provides {
+		for _, note := range p.Notes {
+			fmt.Fprintf(w, "  %s: %s\n", p.Name, note)
+		}
+	}
+	return nil
 }
 
 // A group is receivers who learn one output for the same reasons.

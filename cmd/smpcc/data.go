@@ -8,9 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/jpeg" // decoders register themselves
-	_ "image/png"
 	"io"
 	"math"
 	"os"
@@ -34,39 +31,6 @@ const (
 	maxPixels = 1 << 26
 	maxRatio  = 10_000 // pixels for each byte of a file; compression reaches 8256 at best, with pixels of one bit
 )
-
-// A preprocessing says how pixels become numbers: (x/255 - mean) / std, after inverting if asked; and of a table whether it holds text.
-type preprocessing struct {
-	mean, std float64
-	invert    bool
-	text      bool
-	elem      string // of numbers in tables: int, bool, decimal, or real where it is empty
-	strict    bool   // nothing may be missing
-	csv       csvRule
-}
-
-// parsePreprocessing reads mean:M,std:S,invert.
-func parsePreprocessing(s string) (preprocessing, error) {
-	p := preprocessing{std: 1}
-	for _, f := range strings.Split(s, ",") {
-		k, v, _ := strings.Cut(f, ":")
-		var err error
-		switch k {
-		case "mean":
-			p.mean, err = strconv.ParseFloat(v, 64)
-		case "std":
-			p.std, err = strconv.ParseFloat(v, 64)
-		case "invert":
-			p.invert = true
-		default:
-			err = errors.New("unknown key")
-		}
-		if err != nil || p.std == 0 {
-			return p, fmt.Errorf("%q is not a preprocessing: want mean:M,std:S or invert", f)
-		}
-	}
-	return p, nil
-}
 
 // readTensor reads a data file by its extension. Images become [1,C,H,W], CSV [rows,columns], JSON what it nests.
 func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
@@ -150,7 +114,7 @@ func finite(t *ir.Tensor) error {
 }
 
 // elements are the kinds of elements that .npy files may have. Others, such as pickled objects, never reach the decoder.
-var elements = regexp.MustCompile(`^'[<>=|]?(b1|[iu][1248]|f[48])'$`)
+var elements = regexp.MustCompile(`^'[<>=|]?(b1|[iu][1248]|f[248])'$`)
 
 // readNpy reads an array. The decoder allocates what a header says and takes the end of the file for zeros, so that header
 // and size are checked before.
@@ -172,6 +136,9 @@ func readNpy(file []byte) (*ir.Tensor, error) {
 	shape := ir.Shape(append([]int{}, d.Shape...))
 	if err := ir.CheckShape(shape); err != nil {
 		return nil, err
+	}
+	if elements.MatchString(d.Type) && strings.HasSuffix(d.Type, "f2'") { // which the decoder does not know
+		return readHalves(r, shape, d.Type)
 	}
 	typ := npyio.TypeFrom(d.Type)
 	if typ == nil || !elements.MatchString(d.Type) {
@@ -214,6 +181,26 @@ func readNpy(file []byte) (*ir.Tensor, error) {
 		default:
 			return nil, fmt.Errorf("elements of type %q are not supported", d.Type)
 		}
+	}
+	return t, nil
+}
+
+// readHalves reads float16.
+func readHalves(r *bytes.Reader, shape ir.Shape, typ string) (*ir.Tensor, error) {
+	if need := 2 * int64(shape.Size()); int64(r.Len()) != need {
+		return nil, fmt.Errorf("holds %d bytes of data, %d elements of %s need %d", r.Len(), shape.Size(), typ, need)
+	}
+	order := binary.ByteOrder(binary.LittleEndian)
+	if strings.Contains(typ, ">") {
+		order = binary.BigEndian
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	t := ir.NewTensor(ir.Real, shape)
+	for i := range t.F {
+		t.F[i] = onnx.Half(order.Uint16(data[2*i:]))
 	}
 	return t, nil
 }
@@ -410,48 +397,6 @@ func (n nested) tensor() (*ir.Tensor, error) {
 			return nil, fmt.Errorf("element %d is out of range", i)
 		}
 		t.F[i] = x
-	}
-	return t, nil
-}
-
-// readImage reads a picture as [1,1,H,W] if it is grey and [1,3,H,W] otherwise.
-func readImage(f io.ReadSeeker, size int64, pre preprocessing) (*ir.Tensor, error) {
-	c, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, err
-	}
-	if c.Width*c.Height > maxPixels {
-		return nil, fmt.Errorf("picture of %dx%d is too large", c.Width, c.Height)
-	}
-	if int64(c.Width)*int64(c.Height) > maxRatio*size { // the decoder allocates what the header says
-		return nil, fmt.Errorf("picture of %dx%d is too large for a file of %d bytes", c.Width, c.Height, size)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	m, _, err := image.Decode(f)
-	if err != nil {
-		return nil, err
-	}
-	b := m.Bounds()
-	w, h := b.Dx(), b.Dy()
-	channels := 3
-	switch m.(type) {
-	case *image.Gray, *image.Gray16:
-		channels = 1
-	}
-	t := ir.NewTensor(ir.Real, ir.Shape{1, channels, h, w})
-	for y := range h {
-		for x := range w {
-			r, g, bl, _ := m.At(b.Min.X+x, b.Min.Y+y).RGBA()
-			for k, v := range []uint32{r, g, bl}[:channels] {
-				p := float64(v) / 65535
-				if pre.invert {
-					p = 1 - p
-				}
-				t.F[(k*h+y)*w+x] = (p - pre.mean) / pre.std
-			}
-		}
 	}
 	return t, nil
 }

@@ -236,7 +236,7 @@ func TestReadTensor(t *testing.T) {
 		t.Run(c.file, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), c.file)
 			write(t, path, c.data)
-			got, err := readTensor(path, preprocessing{std: 1})
+			got, err := readTensor(path, plainPicture)
 			if err != nil {
 				t.Fatal(err)
 			}

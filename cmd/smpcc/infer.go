@@ -59,7 +59,7 @@ a session may take the servers decide.`,
 	f := c.Flags()
 	f.StringVar(&config, "config", "", "configuration `FILE`")
 	f.StringArrayVar(&inputs, "input", nil, "data of an input, `NAME=FILE`; once for each request")
-	f.StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.StringArrayVar(&images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,resize:N,crop:N,invert`, where M and S may be R/G/B, and resize HxW; by default x/255")
 	f.StringVar(&session, "session", "", "`TICKET` of a session that is open, as the client that opened it printed it")
 	f.StringVar(&request, "request", "", "name of the request, `ID`: again with the same name, it gives the same answer and runs no second time")
 	f.IntVar(&width, "concurrency", 4, "requests under way at once")

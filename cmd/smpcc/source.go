@@ -54,7 +54,7 @@ func (s *source) flags(c *cobra.Command) {
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
 	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
 	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
-	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,resize:N,crop:N,invert`, where M and S may be R/G/B, and resize HxW; by default x/255")
 	f.StringArrayVar(&s.columns, "columns", nil, "what a column of a table is called in the header of its file, `COLUMN=NAME,...`")
 	f.StringVar(&s.header, "header", "auto", "whether the first line of CSV holds names: yes, no, or auto: yes if every cell is a name, no if every cell is a number, and else it is refused")
 	f.StringVar(&s.decimal, "decimal", "point", "what separates decimals in CSV: point or comma")
@@ -430,7 +430,7 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 			}
 			continue
 		}
-		pre := preprocessing{std: 1}
+		pre := plainPicture
 		if images[name] != "" {
 			if pre, err = parsePreprocessing(images[name]); err != nil {
 				return nil, usageError{err}

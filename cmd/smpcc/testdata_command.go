@@ -213,7 +213,7 @@ func refusalKind(err error) string {
 
 // extreme is a refusal of numbers that fixed point does not have.
 func extreme(err error) error {
-	return refused{&diag.Error{Msg: err.Error(), Refusal: "extreme values"}}
+	return refused{&diag.Error{Msg: err.Error(), Refusal: diag.OutsideFormats}}
 }
 
 // refused wraps an error that says why something cannot be had, as opposed to something that went wrong.

@@ -132,7 +132,7 @@ func readProgramFolder(dir, program string) (testFolder, error) {
 		if name == "want" {
 			continue
 		}
-		if s.in[name], err = readTensor(file, preprocessing{std: 1}); err != nil {
+		if s.in[name], err = readTensor(file, plainPicture); err != nil {
 			return f, err
 		}
 	}

@@ -182,3 +182,69 @@ func TestTextRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestCategories: columns that encoders read which know no other categories carry these, wherever the columns come from.
+func TestCategories(t *testing.T) {
+	part := func(in, out string, from int64) []*pb.NodeProto {
+		return nodes(nd("Constant", "", "f"+out, ais("value_ints", from)), nd("Constant", "", "t"+out, ais("value_ints", from+1)), nd("Constant", "", "a"+out, ais("value_ints", 1)),
+			nd("Slice", in+" f"+out+" t"+out+" a"+out, out))
+	}
+	ns := append(part("x", "a", 0), part("x", "b", 2)...)
+	ns = append(ns, ml("OneHotEncoder", "a", "p", ais("cats_int64s", 9, 1, 5), ai("zeros", 0)), ml("OneHotEncoder", "b", "q", ais("cats_int64s", 0, 1)),
+		ml("OneHotEncoder", "a", "r", ais("cats_int64s", 5, 7, 1), ai("zeros", 0)), nd("Concat", "p q r", "y", ai("axis", 2)))
+	c := textCase{nodes: ns, x: tensors{"x": ints(dims(1, 3), 5, 0, 1)}}
+	m, err := LoadBytes("m.onnx", encode(t, c.model()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Main().Body[0].Attrs.Tensor("choices"); got == nil || !slices.Equal(got.I, []int64{0, 1, 0, 5}) { // both encoders of column 0 know 1 and 5
+		t.Errorf("choices are %v", got)
+	}
+	c.nodes = append(part("x", "a", 0), ml("OneHotEncoder", "a", "p", ais("cats_int64s", 9, 1), ai("zeros", 0)), ml("OneHotEncoder", "a", "q", ais("cats_int64s", 2), ai("zeros", 0)), nd("Concat", "p q", "y", ai("axis", 2)))
+	if _, err := LoadBytes("m.onnx", encode(t, c.model()), Options{}); err == nil || !strings.Contains(err.Error(), "no category in common") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOwnersQuantise: an input that nothing but quantisations on one grid read enters as integers, and others as they are.
+func TestOwnersQuantise(t *testing.T) {
+	grid := tensors{"s": num(0.5), "t": num(0.25)}
+	x := reals(dims(6), 0.25, 0.75, -0.25, 1e9, -1e9, 0.3)
+	for _, c := range []struct {
+		name  string
+		nodes []*pb.NodeProto
+		opt   Options
+		lo    float64
+		step  float64
+		want  *ir.Tensor
+	}{
+		{"bytes", nodes(nd("QuantizeLinear", "x s", "y", ai("output_dtype", int64(pb.TensorProto_INT8)))), Options{}, -128, 0.5, list(0, 2, 0, 127, -128, 1)},
+		{"a declared range", nodes(nd("QuantizeLinear", "x s", "y", ai("output_dtype", int64(pb.TensorProto_INT8)))), Options{Ranges: map[string][2]float64{"x": {-3, 2}}}, -6, 0.5, list(0, 2, 0, 4, -6, 1)},
+		{"twice", nodes(nd("QuantizeLinear", "x s", "a"), nd("QuantizeLinear", "x s", "b"), nd("Sub", "a b", "y")), Options{}, 0, 0.5, list(0, 0, 0, 0, 0, 0)},
+		{"two grids", nodes(nd("QuantizeLinear", "x s", "a"), nd("QuantizeLinear", "x t", "b"), nd("Sub", "a b", "y")), Options{}, 0, 0, nil},
+		{"read otherwise", nodes(nd("QuantizeLinear", "x s", "a"), nd("DequantizeLinear", "a s", "b"), nd("Sub", "x b", "y")), Options{}, 0, 0, nil},
+	} {
+		m, err := LoadBytes("m.onnx", encode(t, func() *pb.ModelProto {
+			m, _ := opCase{nodes: c.nodes, opset: 21, x: tensors{"x": x}, w: grid, y: out(x)}.model()
+			return m
+		}()), c.opt)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		in := m.Main().Body[0]
+		if in.Attrs.Float("step", 0) != c.step || c.step != 0 && in.Attrs.Float("lo", 1) != c.lo {
+			t.Errorf("%s: input is %v", c.name, in.Attrs)
+		}
+		if c.want == nil {
+			continue
+		}
+		got, err := ir.Run(m, asOwners(m, tensors{"x": x}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := near(got["y"], c.want, 0); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

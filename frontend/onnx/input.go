@@ -67,6 +67,38 @@ func (r *reader) bind(inputs []*pb.ValueInfoProto) map[string]bool {
 	return symbols
 }
 
+// An unknownDim is a symbolic dimension of an input that nothing sets.
+type unknownDim struct {
+	pos                diag.Pos
+	input, dim, shapes string
+}
+
+// unset refuses all symbolic dimensions that nothing sets, in one message.
+func (r *reader) unset() {
+	if len(r.unknown) == 0 {
+		return
+	}
+	var inputs, dims, flags []string
+	for _, u := range r.unknown {
+		if in := fmt.Sprintf("%q %s", short(u.input), u.shapes); !slices.Contains(inputs, in) {
+			inputs = append(inputs, in)
+		}
+		if !slices.Contains(dims, u.dim) {
+			dims, flags = append(dims, u.dim), append(flags, fmt.Sprintf("--dim %s=1", u.dim))
+		}
+	}
+	u := r.unknown[0]
+	if len(inputs) == 1 && len(dims) == 1 {
+		r.errs.Add(u.pos, diag.Errorf(u.pos, "dimension %s of %s is not known", u.dim, u.shapes).WithHint("set it: %s", flags[0]))
+		return
+	}
+	if len(dims) == 1 {
+		r.errs.Add(u.pos, diag.Errorf(u.pos, "dimension %s is not known; inputs are %s", dims[0], strings.Join(inputs, ", ")).WithHint("set it: %s", flags[0]))
+		return
+	}
+	r.errs.Add(u.pos, diag.Errorf(u.pos, "dimensions %s are not known; inputs are %s", strings.Join(dims, ", "), strings.Join(inputs, ", ")).WithHint("set them, with sizes of yours: %s", strings.Join(flags, " ")))
+}
+
 // input declares an input, or binds the data of a public one.
 func (r *reader) input(v *pb.ValueInfoProto) {
 	name := v.GetName()
@@ -107,6 +139,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 			return
 		}
 		shape = make(ir.Shape, len(t.Shape.Dim))
+		unset := false
 		for i, d := range t.Shape.Dim {
 			n := dimName(d)
 			k, err := strconv.Atoi(n)
@@ -128,10 +161,14 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 					WithHint("give the input's data (--input %s=FILE), or export the model with shapes", name))
 				return
 			default:
-				fail(diag.Errorf(pos, "dimension %s of %s is not known", n, dimNames(t.Shape)).WithHint("set it: --dim %s=1", n))
-				return
+				r.broken[name] = true
+				r.unknown = append(r.unknown, unknownDim{pos, name, n, dimNames(t.Shape)})
+				unset = true
 			}
 			shape[i] = k
+		}
+		if unset {
+			return
 		}
 	}
 	if err := ir.CheckShape(shape); err != nil {

@@ -197,6 +197,7 @@ type reader struct {
 	units     map[*ir.Value]inUnits
 	offsets   map[*ir.Value]offset
 	choices   []choice
+	unknown   []unknownDim
 	text      textList
 	classes   map[*ir.Value][]string  // names of the places along a value's last axis
 	masks     map[*ir.Value]*ir.Value // which elements of values are missing; nil of those that never are
@@ -317,6 +318,7 @@ func (r *reader) model(g *pb.GraphProto) {
 	for _, v := range declared {
 		r.input(v)
 	}
+	r.unset()
 	r.body(g)
 	for _, o := range g.Output {
 		pos := r.pos(fmt.Sprintf("output %q", short(o.GetName())))

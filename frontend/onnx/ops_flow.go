@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	pb "smpcc/frontend/onnx/onnxpb"
 	"smpcc/ir"
@@ -71,18 +72,21 @@ func choose(n *node) ([]*ir.Value, error) {
 	}
 	a, err := n.branch(yes)
 	if err != nil {
-		return nil, err
+		return nil, n.undecided(cond, err)
 	}
 	b, err := n.branch(no)
 	if err != nil {
-		return nil, err
+		return nil, n.undecided(cond, err)
 	}
 	c := n.calc()
 	flag := c.reshape(cond)
 	for i := range a {
 		if !a[i].Type.Shape.Equal(b[i].Type.Shape) || a[i].Type.Elem != b[i].Type.Elem {
-			return nil, diag.Errorf(n.at, "output %d is %v in one branch and %v in the other, and which branch runs is secret", i+1, a[i].Type, b[i].Type).
-				WithHint("give both the same shape, or give the condition as public data: --public NAME=FILE")
+			e := diag.Errorf(n.at, "output %d is %v in one branch and %v in the other, and which branch runs is secret", i+1, a[i].Type, b[i].Type)
+			if e.Public = n.r.sources(cond); len(e.Public) > 0 {
+				return nil, e.WithHint("if everybody may know what decides it, say so, and only the branch taken is built: %s", asPublic(e.Public))
+			}
+			return nil, e.WithHint("give both the same shape: the condition is computed from weights, which nobody else may know")
 		}
 		if text := n.r.isText(a[i]); text || n.r.isText(b[i]) {
 			if !text || !n.r.isText(b[i]) || n.r.text.plain[a[i]] != n.r.text.plain[b[i]] {
@@ -100,6 +104,29 @@ func choose(n *node) ([]*ir.Value, error) {
 		a[i] = c.e(ir.OpSelect, nil, flag, a[i], b[i])
 	}
 	return a, c.err
+}
+
+// asPublic are the flags that make inputs public.
+func asPublic(names []string) string {
+	var flags []string
+	for _, name := range names {
+		flags = append(flags, fmt.Sprintf("--public %s=FILE", short(name)))
+	}
+	return strings.Join(flags, " ")
+}
+
+// undecided says of what is refused in a branch that it would not be built if the condition were public and took the other.
+func (n *node) undecided(cond *ir.Value, err error) error {
+	names := n.r.sources(cond)
+	if len(names) == 0 {
+		return err
+	}
+	if !errors.Is(err, errReported) {
+		n.r.errs.Add(n.at, err)
+	}
+	e := diag.Errorf(n.at, "which branch runs is secret, so that both are built, and one is refused")
+	e.Public = names
+	return e.WithHint("if everybody may know what decides it, say so, and only the branch taken is built: %s", asPublic(names))
 }
 
 // truth returns a public bool.

@@ -316,27 +316,20 @@ func deformConv(n *node) ([]*ir.Value, error) {
 	return c.one(y)
 }
 
-// leastNorm is the largest element up to which a norm by logarithms is off: by no more than it, times the root of the number of elements.
+// leastNorm is the largest element up to which a norm of a power above 2 is off: by no more than it, times the root of the number of elements.
 const leastNorm = 1.0 / (1 << 14)
 
-// lpNorm is the p-norm over groups of elements, p >= 1: over gives each group's sum or maximum, which broadcasts to its elements. Where p is no power
-// of two, it is m (sum of (|x|/m)^p)^(1/p) with the largest element m, so that the logarithm is that of 1 or more.
+// lpNorm is the p-norm over groups of elements, p >= 1: over gives each group's sum or maximum, which broadcasts to its elements. Above 2 it is
+// m (sum of (|x|/m)^p)^(1/p) with the largest element m, so that the root is that of 1 or more.
 func (c *calc) lpNorm(x *ir.Value, p int, over func(op ir.Op, x *ir.Value) *ir.Value) *ir.Value {
 	if p < 1 || p > maxProductPower {
 		return c.fail("p=%d is not supported, want 1 to %d", p, maxProductPower)
 	}
-	if p&(p-1) == 0 {
-		if p == 1 {
-			x = c.fn(ir.OpAbs, x)
-		}
-		if c.err != nil {
-			return nil
-		}
-		y := over(ir.OpReduceSum, c.squared(x, p))
-		for ; p > 1; p /= 2 {
-			y = c.fn(ir.OpSqrt, y)
-		}
-		return y
+	switch p {
+	case 1:
+		return over(ir.OpReduceSum, c.fn(ir.OpAbs, x))
+	case 2:
+		return c.fn(ir.OpSqrt, over(ir.OpReduceSum, c.mul(x, x)))
 	}
 	x = c.fn(ir.OpAbs, x)
 	m := over(ir.OpReduceMax, x)
@@ -348,7 +341,18 @@ func (c *calc) lpNorm(x *ir.Value, p int, over func(op ir.Op, x *ir.Value) *ir.V
 		return nil
 	}
 	sum := over(ir.OpReduceSum, c.squared(part, p))
-	return c.mul(m, c.fn(ir.OpExp, c.scale(c.fn(ir.OpLog, c.e(ir.OpMax, nil, sum, c.num(sum, 1))), 1/float64(p))))
+	if c.err != nil {
+		return nil
+	}
+	root := c.e(ir.OpMax, nil, sum, c.num(sum, 1))
+	if p&(p-1) == 0 {
+		for ; p > 1; p /= 2 {
+			root = c.fn(ir.OpSqrt, root)
+		}
+	} else {
+		root = c.fn(ir.OpExp, c.scale(c.fn(ir.OpLog, root), 1/float64(p)))
+	}
+	return c.mul(m, root)
 }
 
 // lpPool lowers LpPool: the p-norm of each window.

@@ -89,8 +89,10 @@ func (c *calc) grid(i int, x ir.Shape) (g quantisation) {
 		return g
 	}
 	if g.scale != nil {
+		g.scale = ir.Reals(g.scale.Shape, slices.Clone(g.scale.F)...)
 		for k, s := range g.scale.F {
-			if !(math.Abs(s) > 0) || math.IsInf(s, 0) {
+			s = float64(float32(s)) // as its type has it, also where it is computed: quotients near a half depend on it
+			if g.scale.F[k] = s; !(math.Abs(s) > 0) || math.IsInf(s, 0) {
 				c.fail("scale %d is %g", k, s)
 				return g
 			}
@@ -99,8 +101,8 @@ func (c *calc) grid(i int, x ir.Shape) (g quantisation) {
 			g.by = g.scale.F[0]
 		}
 	}
-	if t := n.data(i); t != nil && n.r.depth == 0 { // a parameter of the file: public where it scales what is secret
-		g.s = c.spreadOver(c.data(t, false), x, axis, block)
+	if n.data(i) != nil && g.scale != nil && (n.r.depth == 0 || n.in(i).Op == ir.OpConst) { // a parameter of the file: public where it scales what is secret
+		g.s = c.spreadOver(c.data(g.scale, false), x, axis, block)
 	} else {
 		g.s = c.spreadOver(n.in(i), x, axis, block)
 	}

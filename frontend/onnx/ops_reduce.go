@@ -1,6 +1,11 @@
 package onnx
 
-import "smpcc/ir"
+import (
+	"fmt"
+	"slices"
+
+	"smpcc/ir"
+)
 
 // Reductions over axes.
 
@@ -32,8 +37,10 @@ func reduction(f func(c *calc, x *ir.Value, axes []int) *ir.Value) func(n *node)
 // product multiplies along axes, halving them until one is left: its depth is rounds.
 func (c *calc) product(x *ir.Value, axes []int) *ir.Value {
 	for _, a := range axes {
-		if c.err == nil && x.Type.Shape[a] == 0 {
-			return c.fail("product of nothing along dimension %d of %v", a, x.Type.Shape)
+		if c.err == nil && x.Type.Shape[a] == 0 { // of nothing
+			s := slices.Clone(x.Type.Shape)
+			s[a] = 1
+			x = c.expand(c.num(x, 1), s)
 		}
 		for c.err == nil && x.Type.Shape[a] > 1 {
 			d := x.Type.Shape[a]
@@ -45,6 +52,26 @@ func (c *calc) product(x *ir.Value, axes []int) *ir.Value {
 		}
 	}
 	return x
+}
+
+// largest is the largest element along axes: of bits whether any is set, for which the bits are counted. Nothing has none.
+func (c *calc) largest(x *ir.Value, axes []int) *ir.Value {
+	if c.err != nil {
+		return nil
+	}
+	for _, a := range axes {
+		switch {
+		case x.Type.Shape[a] > 0 || x.Type.Shape.Size() > 0:
+		case x.Type.Elem == ir.Bool:
+		default:
+			return c.got(nil, outside.of(c.n.at, fmt.Sprintf("the largest of no elements, along dimension %d of %v,", a, x.Type.Shape)))
+		}
+	}
+	if x.Type.Elem != ir.Bool || len(axes) == 0 {
+		return c.reduce(ir.OpReduceMax, x, axes...)
+	}
+	count := c.reduce(ir.OpReduceSum, c.to(x, ir.Int), axes...)
+	return c.e(ir.OpGt, nil, count, c.num(count, 0))
 }
 
 // logSumExp subtracts the largest element before exponentiating; the sum is then at least 1.
@@ -128,9 +155,12 @@ func init() {
 			return c.reduce(ir.OpReduceSum, c.mul(x, x), axes...)
 		})},
 		{"ReduceMean", "Mean over axes; of integers towards zero, exactly.", 18, reduction((*calc).mean)},
-		{"ReduceMax", "Largest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value { return c.reduce(ir.OpReduceMax, x, axes...) })},
-		{"ReduceMin", "Smallest element over axes.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
-			return c.neg(c.reduce(ir.OpReduceMax, c.neg(x), axes...))
+		{"ReduceMax", "Largest element over axes; of bits whether any is set.", 18, reduction((*calc).largest)},
+		{"ReduceMin", "Smallest element over axes; of bits whether all are set.", 18, reduction(func(c *calc, x *ir.Value, axes []int) *ir.Value {
+			if c.err == nil && x.Type.Elem == ir.Bool {
+				return c.fn(ir.OpNot, c.largest(c.fn(ir.OpNot, x), axes))
+			}
+			return c.neg(c.largest(c.neg(x), axes))
 		})},
 	} {
 		add(r.name, r.doc, r.lower,

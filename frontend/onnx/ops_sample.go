@@ -44,10 +44,55 @@ func (p *pixels) cell(i int) (int, bool) {
 	return min(max(int(p.reflect(float64(i))), 0), p.size-1), true
 }
 
+// mostHats bounds the hats that sampling at secret places takes.
+const mostHats = 1 << 16
+
+// hats reports whether GridSample is small enough for its places to be secret, and one whose kernels are hats.
+func (n *node) hats() bool {
+	s, g := n.in(0).Type.Shape, n.in(1).Type.Shape
+	if len(s) != 4 || len(g) != 4 || g[0] != s[0] || g[3] != 2 || n.in(0).Type.Elem != ir.Real || n.in(1).Type.Elem != ir.Real || s.Size() == 0 || g.Size() == 0 {
+		return false
+	}
+	mode, padding := n.str("mode", "linear"), n.str("padding_mode", "zeros")
+	return (mode == "linear" || mode == "bilinear") && (padding == "zeros" || padding == "border") && volume(ir.Shape{g[0], g[1], g[2], s[2] + s[3]}) <= mostHats
+}
+
+// hatSample samples x [N,C,H,W] at secret places g [N,h,w,2]: pixel (i, j) counts with the hats max(0, 1 - |y-i|) max(0, 1 - |x-j|), which is bilinear
+// interpolation with zeros outside, and with places moved inside that of the border.
+func (c *calc) hatSample(x, g *ir.Value) *ir.Value {
+	s, to := x.Type.Shape, g.Type.Shape
+	places := to[1] * to[2]
+	corners, border := c.n.int("align_corners", 0) != 0, c.n.str("padding_mode", "zeros") == "border"
+	hat := func(k, size int) *ir.Value { // of coordinate k, [N,places,size]
+		v := c.reshape(c.cut(g, 3, k, k+1), s[0], places, 1)
+		if corners {
+			v = c.scale(c.plus(v, 1), float64(size-1)/2)
+		} else {
+			v = c.plus(c.scale(v, float64(size)/2), float64(size-1)/2)
+		}
+		if border {
+			v = c.e(ir.OpClip, ir.Attrs{ir.F("lo", 0), ir.F("hi", float64(size-1))}, v)
+		}
+		return c.relu(c.plus(c.neg(c.fn(ir.OpAbs, c.sub(v, c.to(c.iota(size), ir.Real)))), 1))
+	}
+	across, down := c.transpose(hat(0, s[3]), 0, 2, 1), c.transpose(hat(1, s[2]), 0, 2, 1) // [N,W,places], [N,H,places]
+	if c.err != nil {
+		return nil
+	}
+	if err := c.n.r.left.take(volume(ir.Shape{s[0], s[1], s[2], places}), volume(ir.Shape{s[0], s[1], s[2], s[3], places})); err != nil {
+		return c.got(nil, err)
+	}
+	rows := c.reshape(c.e(ir.OpMatMul, nil, c.reshape(x, s[0], s[1]*s[2], s[3]), across), s[0], s[1], s[2], places)
+	return c.reshape(c.reduce(ir.OpReduceSum, c.mul(rows, c.reshape(down, s[0], 1, s[2], places)), 2), s[0], s[1], to[1], to[2])
+}
+
 // gridSample lowers GridSample: every output is a public combination of input cells, which is local.
 func gridSample(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	grid, err := n.public(1, "grid")
+	if err != nil && n.hats() {
+		return c.one(c.hatSample(x, n.in(1)))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -301,6 +346,6 @@ func maxUnpool(n *node) ([]*ir.Value, error) {
 
 func init() {
 	attrs := "align_corners:i mode:s padding_mode:s"
-	add("GridSample", "Interpolation at the places of a public grid.", gridSample, version{since: 16, in: 2, max: 2, attrs: attrs})
+	add("GridSample", "Interpolation at the places of a public grid; at secret ones if there are few, linear and without reflection.", gridSample, version{since: 16, in: 2, max: 2, attrs: attrs})
 	add("MaxUnpool", "Elements at public places of zeros.", maxUnpool, version{since: 9, in: 2, max: 3, attrs: "kernel_shape:is! pads:is strides:is"})
 }

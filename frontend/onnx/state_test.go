@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
@@ -169,6 +170,35 @@ func deform(x, w, offset, bias, mask *ir.Tensor, pad int) *ir.Tensor {
 	return y
 }
 
+// between is bilinear GridSample of x [1,C,H,W].
+func between(x, grid *ir.Tensor, corners, border bool) *ir.Tensor {
+	ch, h, w := x.Shape[1], x.Shape[2], x.Shape[3]
+	places := grid.Shape[1] * grid.Shape[2]
+	y := ir.NewTensor(ir.Real, dims(1, ch, grid.Shape[1], grid.Shape[2]))
+	place := func(v float64, n int) float64 {
+		if corners {
+			v = (v + 1) / 2 * float64(n-1)
+		} else {
+			v = ((v+1)*float64(n) - 1) / 2
+		}
+		if border {
+			v = min(max(v, 0), float64(n-1))
+		}
+		return v
+	}
+	for i := range y.F {
+		c, p := i/places, i%places
+		px, py := place(grid.F[2*p], w), place(grid.F[2*p+1], h)
+		for d := range 4 {
+			yy, xx := math.Floor(py)+float64(d/2), math.Floor(px)+float64(d%2)
+			if yy >= 0 && xx >= 0 && yy < float64(h) && xx < float64(w) {
+				y.F[i] += (1 - math.Abs(py-yy)) * (1 - math.Abs(px-xx)) * x.F[(c*h+int(yy))*w+int(xx)]
+			}
+		}
+	}
+	return y
+}
+
 func init() {
 	q, k, v := wavy(11, 2, 3, 8), wavy(12, 2, 3, 4), wavy(13, 2, 3, 6)
 	past, keys, headed := wavy(14, 2, 2, 2, 3), wavy(15, 2, 3, 4), wavy(16, 2, 3, 2)
@@ -232,6 +262,16 @@ func init() {
 		offsets.F[i] *= 1.7
 	}
 	opCases = append(opCases, opCase{name: "DeformConv", opset: 19, nodes: nodes(nd("DeformConv", "x w o b m", "y", ais("pads", 1, 1, 1, 1))), x: tensors{"x": plane, "m": masks}, w: tensors{"w": kernel, "b": bent, "o": offsets}, y: out(deform(plane, kernel, offsets, bent, masks, 1))})
+	grid := wavy(38, 1, 2, 3, 2)
+	for i := range grid.F {
+		grid.F[i] *= 1.4 // some places outside
+	}
+	for _, corners := range []int64{0, 1} {
+		for _, padding := range []string{"zeros", "border"} {
+			opCases = append(opCases, opCase{name: fmt.Sprintf("GridSample at secret places, %s, corners %d", padding, corners), nodes: nodes(nd("GridSample", "x g", "y", as("padding_mode", padding), ai("align_corners", corners))), opset: 16,
+				x: tensors{"x": plane, "g": grid}, y: out(between(plane, grid, corners == 1, padding == "border")), eps: 1e-5})
+		}
+	}
 	a, b := list(12, -7, 100, -128), list(10, 13, -1, 127)
 	bytes := func(op string) []*pb.NodeProto {
 		return append(as8(pb.TensorProto_INT8, "a", "c", "b", "d"), nd(op, "c d", "y"))
@@ -242,6 +282,12 @@ func init() {
 		opCase{name: "BitwiseXor with a mask", opset: 18, nodes: bytes("BitwiseXor"), x: tensors{"a": a}, w: tensors{"b": b}, y: out(list(12^10, -7^13, 100^-1, -1))},
 		opCase{name: "BitwiseNot", opset: 18, nodes: append(as8(pb.TensorProto_UINT8, "a", "c"), nd("BitwiseNot", "c", "y")), x: tensors{"a": list(0, 255, 7)}, y: out(list(255, 0, 248))},
 		opCase{name: "BitCast", opset: 26, nodes: append(as8(pb.TensorProto_UINT8, "a", "c"), nd("BitCast", "c", "y", ai("to", int64(pb.TensorProto_INT8)))), x: tensors{"a": list(0, 255, 128, 7)}, y: out(list(0, -1, -128, 7))},
+	)
+	flags := bools(dims(2, 3), 0, 1, 0, 1, 1, 1)
+	opCases = append(opCases,
+		opCase{name: "ReduceMax of bits", opset: 20, nodes: nodes(nd("ReduceMax", "x a", "y", ai("keepdims", 0))), x: tensors{"x": flags}, w: tensors{"a": list(0)}, y: out(bools(dims(3), 1, 1, 1))},
+		opCase{name: "ReduceMin of bits", opset: 20, nodes: nodes(nd("ReduceMin", "x a", "y")), x: tensors{"x": flags}, w: tensors{"a": list(1)}, y: out(bools(dims(2, 1), 0, 1))},
+		opCase{name: "ReduceProd of nothing", opset: 18, nodes: nodes(nd("ReduceProd", "x a", "y", ai("keepdims", 0))), x: tensors{"x": reals(dims(2, 0))}, w: tensors{"a": list(1)}, y: out(reals(dims(2), 1, 1))},
 	)
 	bins := func(x *ir.Tensor, size int) *ir.Tensor { // the real signal whose bins up to the middle are x [1, n, 2]
 		y := ir.NewTensor(ir.Real, dims(1, size, 1))

@@ -178,6 +178,9 @@ func textTensor(t *pb.TensorProto, shape ir.Shape) (*ir.Tensor, error) {
 	return out, nil
 }
 
+// Half reads float16.
+func Half(h uint16) float64 { return halfFloat(h, pb.TensorProto_FLOAT16) }
+
 // halfFloat reads float16 or bfloat16.
 func halfFloat(h uint16, typ pb.TensorProto_DataType) float64 {
 	if typ == pb.TensorProto_BFLOAT16 {

@@ -192,9 +192,26 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 		if !ok || !quantised {
 			return nil, false, nil
 		}
-		return []*ir.Value{c.inUnit(c.add(c.scale(s.u, s.by/by), c.scale(t.u, t.by/by)), by, false, s.sum || t.sum)}, true, c.err
+		y := c.finely(c.add(c.scale(s.u, s.by/by), c.scale(t.u, t.by/by)), 2, max(s.most, t.most))
+		return []*ir.Value{c.inUnit(y, by, false, s.sum || t.sum || !simpleRatio(s.by/by) || !simpleRatio(t.by/by))}, true, c.err
 	}
 	return nil, false, nil
+}
+
+// How a ratio of scales is told from a fraction of small numbers, with which halves are no rarity.
+const (
+	mostDenominator = 64
+	fractionError   = 1e-6
+)
+
+// simpleRatio reports whether a ratio is next to a fraction of small numbers.
+func simpleRatio(ratio float64) bool {
+	for m := 1.0; m <= mostDenominator; m++ {
+		if x := float64(ratio * m); math.Abs(x-math.Round(x)) <= fractionError*m {
+			return true
+		}
+	}
+	return false
 }
 
 // readersOf lists the nodes of a graph by what they read.

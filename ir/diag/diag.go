@@ -76,6 +76,15 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+// OutsideFormats is the kind of refusals of values that no format holds: infinities, NaN, and numbers that 64 bits do not hold as precisely as asked for.
+const OutsideFormats = "extreme values"
+
+// Refusing returns e with the kind of what is refused for what it is.
+func (e *Error) Refusing(kind string) *Error {
+	e.Refusal = kind
+	return e
+}
+
 // Error renders position, message, source line with caret, and hint.
 func (e *Error) Error() string {
 	var b strings.Builder
