@@ -51,6 +51,7 @@ type State string
 const (
 	Proved   State = "proved"   // by a bound, for every input in the declared ranges
 	Measured State = "measured" // by runs on samples or drawn inputs
+	Guarded  State = "guarded"  // by runs; a value that leaves its range is found, but for a part, and the output withheld
 	Exact    State = "exact"    // integers and booleans of exact values
 )
 
@@ -66,6 +67,7 @@ type Output struct {
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
+	Guard   int     // bits by which the values are checked that a guarded one rests on
 	met     float64 // of a proved output: part of the tolerance that the worst run used
 	wrong   bool    // it does not keep its tolerance, and not for how much it uses
 }
@@ -240,6 +242,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		}
 		*m = *c.m
 		c.numbers.publish(opt)
+		c.numbers.guarded(m.Main())
 		c.numbers.Taken = c.opt.notes.taken
 		c.numbers.Undefined = check.undefined
 		return c.numbers, nil
@@ -273,6 +276,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			return nil, err
 		}
 		o.notes.taken.Attempt = i
+		if debugAttempts {
+			println("ATTEMPT", i, int(1000*n.worst()), int(volumeOf(try)/8))
+		}
 		c := &choice{o, try, n}
 		switch {
 		case bad == nil && first == nil && (a.wide || n.proved() || !check.affine()), bad == nil && first != nil && !a.wide && n.proved() && volumeOf(try) <= dearer*volumeOf(first.m):
@@ -312,3 +318,5 @@ func offContract(v *ir.Value, o Output, frac, revealBits int, why string) error 
 	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
 		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
 }
+
+var debugAttempts = true
