@@ -121,7 +121,7 @@ func (p *former) reveal(v, s *ir.Value) {
 		s = p.emit(v, ir.OpUnmask, ir.Attrs{bitsOf(m.Type.Bits)}, m)
 	}
 	rests := p.rests(s)
-	if len(rests) == 0 {
+	if len(rests) == 0 || v.Attrs.Has("unchecked") {
 		p.emit(v, ir.OpReveal, attrs, s)
 		return
 	}
@@ -145,7 +145,7 @@ func (p *former) reveal(v, s *ir.Value) {
 
 // validity returns the bit for an output that rests on the given wires: one for all outputs that rest on the same.
 func (p *former) validity(v *ir.Value, rests []*ir.Value) validity {
-	x := validity{name: v.Attrs.Str("name") + validitySuffix, rests: rests, of: v}
+	x := validity{name: v.Attrs.Str("name") + ir.ValiditySuffix, rests: rests, of: v}
 	for _, y := range p.valid {
 		if slices.Equal(y.rests, rests) {
 			x.bit = y.bit
@@ -161,9 +161,6 @@ func (p *former) validity(v *ir.Value, rests []*ir.Value) validity {
 	p.valid = append(p.valid, x)
 	return x
 }
-
-// validitySuffix makes the name of an output that says whether another is there.
-const validitySuffix = " is valid"
 
 // validities reveals the bits, each to the receivers of its output and with its permissions.
 func (p *former) validities(m *ir.Module) {

@@ -172,11 +172,12 @@ func checkKeys(v *ir.Value) []string {
 // guarded says of the outputs of a module with widths which are withheld if a value leaves its range: those that are measured, and rest on values that are
 // checked, and on none that there was no room to check.
 func (n *Numbers) guarded(f *ir.Func) {
-	for _, v := range f.Reveals() {
-		seen := map[*ir.Value]bool{v: true}
+	for _, out := range f.Reveals() {
+		seen := map[*ir.Value]bool{out: true}
 		any, blind, bits := false, false, 64
-		for todo := []*ir.Value{v}; len(todo) > 0; {
-			v, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		for todo := []*ir.Value{out}; len(todo) > 0; {
+			v := todo[0]
+			todo = todo[1:]
 			g, has := v.Attrs.Int("guard", 0), false
 			for _, key := range checkKeys(v) {
 				has = has || v.Attrs.Int(key, 0) > 0
@@ -193,7 +194,7 @@ func (n *Numbers) guarded(f *ir.Func) {
 			}
 		}
 		for i := range n.Outputs {
-			if o := &n.Outputs[i]; o.Name == v.Attrs.Str("name") && o.State == Measured && any && !blind {
+			if o := &n.Outputs[i]; o.Name == out.Attrs.Str("name") && o.State == Measured && any && !blind {
 				o.State, o.Guard = Guarded, bits
 			}
 		}
@@ -205,7 +206,7 @@ func guardable(f *ir.Func) map[*ir.Value]bool {
 	needed := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
-		if v.Op == ir.OpReveal && !v.Type.Vis.IsPublic() {
+		if v.Op == ir.OpReveal && !v.Attrs.Has("unchecked") {
 			needed[v] = true
 		}
 		for _, a := range v.Args {

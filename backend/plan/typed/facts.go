@@ -21,7 +21,9 @@ type OutputFact struct {
 	To     []string `json:"to"`
 	Owners []string `json:"owners"` // of the inputs and weights that it derives from
 	Bits   int      `json:"bits"`
-	Noise  int      `json:"noise_bits"` // of these the lowest may tell of masks, by what was rounded in material
+	Noise  int      `json:"noise_bits"`       // of these the lowest may tell of masks, by what was rounded in material
+	Valid  string   `json:"valid,omitempty"`  // the output that says whether this one is there, or was withheld and is zero
+	Checks int64    `json:"checks,omitempty"` // elements whose range it checks, of an output that says so of others
 }
 
 // Facts is what the types of a plan say.
@@ -80,7 +82,10 @@ func (c *Checked) Facts() Facts {
 	f.Opened, f.Rounded, f.Assumed = list(opened), list(rounded), list(assumed)
 	for i := range c.Manifest.Outputs {
 		out, t := &c.Manifest.Outputs[i], c.Revealed(i)
-		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits, Noise: out.Noise}
+		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits, Noise: out.Noise, Checks: out.Checked}
+		if out.Valid > 0 {
+			fact.Valid = c.Manifest.Outputs[out.Valid-1].Name
+		}
 		for k, p := range c.Manifest.Parties {
 			if t.Owners.Has(k) {
 				fact.Owners = append(fact.Owners, p)
@@ -105,6 +110,12 @@ func (f Facts) String() string {
 		told := ""
 		if o.Noise > 0 {
 			told = fmt.Sprintf("; the lowest %d may tell of masks, by what was rounded in material", o.Noise)
+		}
+		if o.Valid != "" {
+			told += fmt.Sprintf("; zero unless %q", o.Valid)
+		}
+		if o.Checks > 0 {
+			told += fmt.Sprintf("; whether %d elements were in their ranges, near whose ends a threshold drawn at random decides", o.Checks)
 		}
 		fmt.Fprintf(&b, "  output %s: to %s, of data of %s, %d bits%s\n", o.Name, strings.Join(o.To, ", "), of, o.Bits, told)
 	}
