@@ -276,9 +276,6 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			return nil, err
 		}
 		o.notes.taken.Attempt = i
-		if debugAttempts {
-			println("ATTEMPT", i, int(1000*n.worst()), int(volumeOf(try)/8))
-		}
 		c := &choice{o, try, n}
 		switch {
 		case bad == nil && first == nil && (a.wide || n.proved() || !check.affine()), bad == nil && first != nil && !a.wide && n.proved() && volumeOf(try) <= dearer*volumeOf(first.m):
@@ -318,5 +315,3 @@ func offContract(v *ir.Value, o Output, frac, revealBits int, why string) error 
 	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
 		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)")
 }
-
-var debugAttempts = true
