@@ -392,7 +392,7 @@ func readPolicy(file string) (*policy.Policy, error) {
 // accuracy says of each output what the passes know of it.
 func accuracy(n *passes.Numbers) (out []plan.Accuracy) {
 	for _, o := range n.Outputs {
-		out = append(out, plan.Accuracy{Output: o.Name, State: string(o.State), Atol: o.Atol, Rtol: o.Rtol, Used: o.Used, Runs: o.Runs, Samples: o.Samples, Differ: o.Differ, Of: o.Of, Frac: o.Frac, Why: o.Why})
+		out = append(out, plan.Accuracy{Output: o.Name, State: string(o.State), Atol: o.Atol, Rtol: o.Rtol, Used: o.Used, Runs: o.Runs, Samples: o.Samples, Differ: o.Differ, Of: o.Of, Frac: o.Frac, Why: o.Why, Guard: o.Guard})
 	}
 	return out
 }

@@ -42,6 +42,11 @@ func (c *Compilation) notes(m *ir.Module, opt *passes.Options, columns map[strin
 		}
 		c.Notes = append(c.Notes, fmt.Sprintf("%d ranges come from %s with a margin, not from a proof", n, samples))
 	}
+	for _, v := range m.Main().Reveals() {
+		if owner := v.Attrs.Str("unchecked"); owner != "" && opt.Guard > 0 && narrowed(v) {
+			c.Notes = append(c.Notes, fmt.Sprintf("output %q is not checked for values that leave their range, and is wrong then: the policy of %s keeps back whether it is valid (validity: allow lets it be told)", v.Attrs.Str("name"), owner))
+		}
+	}
 	for _, o := range c.Numbers.Outputs {
 		if opt.RevealBits > o.Frac && o.Of == 0 && o.State != passes.Exact {
 			c.Notes = append(c.Notes, fmt.Sprintf("output %q has %d fraction bits, fewer than the %d of --reveal-bits: it is computed in no more; --frac-bits asks for more", o.Name, o.Frac, opt.RevealBits))
@@ -117,4 +122,22 @@ func placeOf(v *ir.Value) string {
 		return v.Pos.Node
 	}
 	return v.Pos.String()
+}
+
+// narrowed reports whether v rests on a range that a run may leave.
+func narrowed(v *ir.Value) bool {
+	seen := map[*ir.Value]bool{v: true}
+	for todo := []*ir.Value{v}; len(todo) > 0; {
+		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		if v.Range.Narrow {
+			return true
+		}
+		for _, a := range v.Args {
+			if !seen[a] {
+				seen[a] = true
+				todo = append(todo, a)
+			}
+		}
+	}
+	return false
 }

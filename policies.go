@@ -42,6 +42,9 @@ func keepsBounds(bounds []policy.Bound, p *plan.Plan) error {
 		for _, o := range p.Manifest.Outputs {
 			if slices.Contains(b.Outputs, o.Name) {
 				n += o.Len() * o.Bits
+				if o.Valid > 0 {
+					n++
+				}
 			}
 		}
 		if n > b.MaxBits {

@@ -348,8 +348,8 @@ func (w *writer) merge(part int) int {
 // two levels.
 func (w *writer) intact(v *ir.Value) int {
 	sum := -1
-	for _, a := range v.Args {
-		odd := w.row(typed.OpValid, []int{w.of[a]}, w.checks)
+	for i, a := range v.Args {
+		odd := w.row(typed.OpValid, []int{w.of[a]}, int64(v.Attrs.Ints("spans")[i]), w.checks)
 		w.checks++
 		if sum >= 0 {
 			odd = w.row(typed.OpXor, []int{sum, odd})

@@ -15,6 +15,9 @@ const (
 	OpReveal Op = "reveal"
 )
 
+// ValiditySuffix makes the name of an output that says whether another is there, or was withheld because a value left its range.
+const ValiditySuffix = " is valid"
+
 var elemByName = map[string]Elem{"real": Real, "int": Int, "bool": Bool}
 
 // boundType types inputs and weights: a declared element until quantised, then a ring value.
@@ -274,9 +277,9 @@ func init() {
 				}
 				return t, nil
 			}},
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal. valid names the output that says whether this one is there or was withheld; one that says so has checked so many elements.", Args: 1, Range: rangeKept, Scale: ScaleKept,
+		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal. valid names the output that says whether this one is there or was withheld; one that says so has checked so many elements. unchecked names an owner whose policy keeps that back.", Args: 1, Range: rangeKept, Scale: ScaleKept,
 			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false},
-				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}, {"places", AttrInt, false}},
+				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}, {"unchecked", AttrString, false}, {"places", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
 					return Type{}, fmt.Errorf("reveal needs a name and at least one receiver")

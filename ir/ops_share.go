@@ -138,9 +138,17 @@ func init() {
 				}
 				return t, err
 			}},
-		&Row{Op: OpIntact, Doc: "Whether no element of masked wires, w bits wide, is beyond 2^(w-3): 1 if all are within 2^(w-4), 0 if one is from 2^(w-3) to 2^w - 2^(w-3); between them by chance. Three rounds with the opening of the bit.", Level: Share, Args: 1, Var: true, Eval: evalIntact,
+		&Row{Op: OpIntact, Doc: "Whether all elements of masked wires are inside: with u a sixteenth of what a wire holds, 1 if all are within (span-1)/2 u, 0 if one is (span+1)/2 u or more away from 0; between them by chance. spans has an entry, 3 or 5, for each wire. Three rounds with the opening of the bit.", Level: Share, Args: 1, Var: true, Eval: evalIntact,
+			Attrs: []AttrSpec{{"spans", AttrInts, true}},
 			Type: func(v *Value) (Type, error) {
+				spans := v.Attrs.Ints("spans")
+				if len(spans) != len(v.Args) {
+					return Type{}, fmt.Errorf("%d spans for %d wires", len(spans), len(v.Args))
+				}
 				for i := range v.Args {
+					if spans[i] != 3 && spans[i] != 5 {
+						return Type{}, fmt.Errorf("a span of %d, want 3 or 5", spans[i])
+					}
 					if err := wantForm(v, i, Masked); err != nil {
 						return Type{}, err
 					}
@@ -167,7 +175,7 @@ func evalIntact(v *Value, args []*Tensor) (*Tensor, error) {
 	out := NewTensor(Bool, Shape{})
 	out.I[0] = 1
 	for i, a := range args {
-		most := int64(1) << (v.Args[i].Type.Bits - 4)
+		most := int64(v.Attrs.Ints("spans")[i]-1) / 2 << (v.Args[i].Type.Bits - 4)
 		for _, x := range a.I {
 			if x < -most || x > most {
 				out.I[0] = 0

@@ -51,6 +51,7 @@ type State string
 const (
 	Proved   State = "proved"   // by a bound, for every input in the declared ranges
 	Measured State = "measured" // by runs on samples or drawn inputs
+	Guarded  State = "guarded"  // by runs; a value that leaves its range is found, but for a part, and the output withheld
 	Exact    State = "exact"    // integers and booleans of exact values
 )
 
@@ -66,6 +67,7 @@ type Output struct {
 	Of      int     // of so many elements
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
+	Guard   int     // bits by which the values are checked that a guarded one rests on
 	met     float64 // of a proved output: part of the tolerance that the worst run used
 	bound   float64 // of a measured output: part of the tolerance that its bound takes; 0 if it has none
 	wrong   bool    // it does not keep its tolerance, and not for how much it uses
@@ -279,6 +281,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		}
 		*m = *c.m
 		c.numbers.publish(opt)
+		c.numbers.guarded(m.Main())
 		c.numbers.Taken = c.opt.notes.taken
 		c.numbers.Undefined = check.undefined
 		return c.numbers, nil

@@ -135,6 +135,9 @@ func Run(m *ir.Module, opt *Options) (n *Numbers, err error) {
 	if err := r.run(m, opt, pipeline[:formats]); err != nil {
 		return nil, err
 	}
+	if !slices.ContainsFunc(m.Main().Reveals(), func(v *ir.Value) bool { return !v.Attrs.Has("unchecked") }) {
+		opt.Guard = 0 // nobody may be told
+	}
 	rest := func(m *ir.Module, opt *Options) error { return r.run(m, opt, pipeline[formats:]) }
 	if opt.Taken != nil {
 		return resettle(m, opt, rest)

@@ -64,6 +64,11 @@ func permit(m *ir.Module, opt *Options) error {
 	for _, v := range f.Reveals() {
 		output := v.Attrs.Str("name")
 		from := origins(v, nil)
+		deny := func(owner string) {
+			if opt.Guard > 0 && !v.Attrs.Has("unchecked") {
+				v.Attrs = v.Attrs.With(ir.S("unchecked", owner))
+			}
+		}
 		for _, to := range v.Attrs.Strings("to") {
 			refused := map[string][][]*ir.Value{} // by owner: ways of the data that is refused, told of at the first
 			var order []string
@@ -74,6 +79,9 @@ func permit(m *ir.Module, opt *Options) error {
 					continue
 				}
 				if s, ok := opt.Stated[owner]; ok && s.allows(m, output, to) {
+					if !s.tellsValidity(output, to) {
+						deny(owner)
+					}
 					continue
 				}
 				var done policy.Done
@@ -94,6 +102,9 @@ func permit(m *ir.Module, opt *Options) error {
 					continue
 				}
 				r := p.Allow[i]
+				if !p.TellsValidity(r) {
+					deny(owner)
+				}
 				a := policy.Allowance{Output: output, Receiver: to, Owner: owner, Rule: r.String() + " (" + p.RuleAt(r) + ")"}
 				if r.Line > 0 {
 					a.File, a.Line = p.File, r.Line

@@ -536,6 +536,9 @@ func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 		if v.Type.Elem == ir.Real {
 			n = max(n, 1+ir.SignedBits(q.flows[v], s+other, 1))
 		}
+		if v.Range.Narrow { // it is opened in more bits than these, to be checked
+			n += max(0, q.opt.Guard-2)
+		}
 		if r := roundWidth(n, q.opt.Ring); r > 0 {
 			return r
 		}

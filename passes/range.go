@@ -48,7 +48,7 @@ func timesInterval(a, b interval) interval {
 func rangePass(m *ir.Module, opt *Options) error {
 	f := m.Main()
 	var errs diag.List
-	seen := map[*ir.Value]interval{}
+	seen, held := map[*ir.Value]interval{}, map[*ir.Value]interval{} // what values may be, and what is published of them
 	observed, err := calibrate(m, opt)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func rangePass(m *ir.Module, opt *Options) error {
 		if v.Type.Elem == ir.Bool {
 			derived.see(v)
 			v.Range = ir.Range{Lo: 0, Hi: 1, Origin: ir.Proved}
-			seen[v] = interval{0, 1, ir.Proved}
+			seen[v], held[v] = interval{0, 1, ir.Proved}, interval{0, 1, ir.Proved}
 			continue
 		}
 		taken := derived.see(v) && opt.notes != nil
@@ -90,6 +90,11 @@ func rangePass(m *ir.Module, opt *Options) error {
 			case iv.from == ir.Assumed && v.Op == ir.OpInput:
 				iv = o
 			case v.Type.Elem == ir.Int && v.Op != ir.OpInput: // integers are exact for all inputs that are let in, or refused
+			case opt.Guard > 0 && len(v.Args) > 0 && follows(v): // what is checked is what it is made of
+				let = iv
+				if iv, err = bound(m, v, held, opt); err != nil {
+					errs.Add(v.Pos, err)
+				}
 			case o.hi-o.lo < iv.hi-iv.lo:
 				if narrow = v.Op != ir.OpInput; narrow && opt.Guard > 0 {
 					iv, let = opt.checked(o, iv)
@@ -119,7 +124,7 @@ func rangePass(m *ir.Module, opt *Options) error {
 			errs.Add(v.Pos, tooLarge(v, iv, lim))
 			return errs.Err() // what is computed from it would only repeat this
 		}
-		seen[v] = iv
+		seen[v], held[v] = iv, iv
 		if let != (interval{}) { // what follows from it holds of all that its check lets through
 			seen[v] = let
 		}

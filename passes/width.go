@@ -58,7 +58,7 @@ func width(m *ir.Module, opt *Options) error {
 	readsChecked := func(v, x *ir.Value, n int) {
 		reads(v, x, n)
 		d := v.Attrs.Int("drop", 0)
-		if k := watched.bits(v, 0, n-d); k > 0 {
+		if k := watched.bits(v, 0, n-d, max(need[x], roundWidth(n, opt.Ring))); k > 0 {
 			want(x, size(v, k+d))
 		}
 	}
@@ -82,7 +82,7 @@ func width(m *ir.Module, opt *Options) error {
 			x := v.Args[0]
 			if x.Type.Elem == ir.Ring {
 				n := ir.SignedBits(x.Range.Abs(), scale, 1)
-				want(x, size(v, max(n, watched.bits(v, 0, n))))
+				want(x, size(v, max(n, watched.bits(v, 0, n, max(need[x], roundWidth(n, opt.Ring))))))
 			}
 		case ir.OpTrunc:
 			x, d := v.Args[0], v.Attrs.Int("drop", 0)
@@ -106,7 +106,7 @@ func width(m *ir.Module, opt *Options) error {
 			for _, x := range v.Args {
 				readsChecked(v, x, n)
 				want(x, need[v])
-				masked[x] = max(masked[x], n, watched.bits(v, 0, n))
+				masked[x] = max(masked[x], n, watched.bits(v, 0, n, need[x]))
 			}
 		case ir.OpSelect:
 			want(v.Args[1], need[v])
@@ -118,9 +118,9 @@ func width(m *ir.Module, opt *Options) error {
 				// not rounded up: a wire says no more than the range, which is public
 				if k := 1 + ir.SignedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
 					n[j] = k
-					masked[x] = max(masked[x], k, watched.bits(v, j, k))
+					masked[x] = max(masked[x], k, watched.bits(v, j, k, max(need[x], need[v])))
 				}
-				want(x, max(need[v], size(v, watched.bits(v, j, need[v]))))
+				want(x, max(need[v], size(v, watched.bits(v, j, need[v], max(need[x], need[v])))))
 			}
 			narrow[v] = n
 		case ir.OpAdd, ir.OpSub:

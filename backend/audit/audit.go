@@ -213,7 +213,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 
 // whyNot says why an output's error is not proved; "" if it is.
 func whyNot(x plan.Accuracy) string {
-	if x.State == "measured" && x.Why == "" {
+	if (x.State == "measured" || x.State == "guarded") && x.Why == "" {
 		return "no bound holds for what a comparison decides, where it is closer than rounding"
 	}
 	return x.Why

@@ -361,7 +361,7 @@ func (c *comparison) accuracy() {
 		}
 		return plan.Accuracy{}
 	}
-	sure := []string{"measured", "proved", "exact"}
+	sure := []string{"measured", "guarded", "proved", "exact"}
 	for _, p := range c.pairs {
 		x, y := find(a.Accuracy, name(p.old)), find(b.Accuracy, name(p.now))
 		if x.State != y.State {

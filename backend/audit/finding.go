@@ -329,7 +329,7 @@ func (r *Report) rangeNotProved() []Finding {
 
 func (r *Report) outputMeasured() (out []Finding) {
 	for _, x := range r.Accuracy {
-		if x.State == "measured" {
+		if x.State == "measured" || x.State == "guarded" {
 			out = append(out, Finding{Key: x.Output, output: x.Output, Text: fmt.Sprintf("output %q is %s; not proved: %s", x.Output, x.Words, x.Why)})
 		}
 	}

@@ -368,15 +368,15 @@ func whole(s *plan.Step, d, a, b buffer) {
 		clear(d.words)
 		for i := range len(a.words) / a.worlds {
 			for w, m := range a.at(i) {
-				top := (m + 1<<(bits-3)) & low(bits) >> (bits - 4)
+				top := (m + uint64(s.Args[1]+1)/2<<(bits-4)) & low(bits) >> (bits - 4)
 				odd := uint64(0)
 				for at := range uint64(16) {
-					if back := (top - at) & 15; back == 0 || back > 3 {
+					if back := (top - at) & 15; back == 0 || back > uint64(s.Args[1]) {
 						odd ^= b.at(i)[w] >> at & 1
 					}
 				}
 				for j := range sets {
-					d.at(j)[w] ^= odd & (plan.Subset(uint64(s.Args[1]), uint64(i)) >> j)
+					d.at(j)[w] ^= odd & (plan.Subset(uint64(s.Args[2]), uint64(i)) >> j)
 				}
 			}
 		}

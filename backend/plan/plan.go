@@ -53,7 +53,7 @@ type Manifest struct {
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
 type Accuracy struct {
 	Output  string  `pb:"1"`
-	State   string  `pb:"2"` // exact, proved, measured, or written: the source is fixed point itself
+	State   string  `pb:"2"` // exact, proved, guarded, measured, or written: the source is fixed point itself
 	Atol    float64 `pb:"3"`
 	Rtol    float64 `pb:"4"`
 	Used    float64 `pb:"5"`  // part of the tolerance that the bound, or the worst run, uses
@@ -63,6 +63,7 @@ type Accuracy struct {
 	Of      int     `pb:"9"`  // of so many
 	Frac    int     `pb:"10"` // fraction bits in which it is revealed
 	Why     string  `pb:"11"` // why it is not proved
+	Guard   int     `pb:"12"` // bits by which the values are checked that a guarded output rests on
 }
 
 // MostDiffer is the part of the elements of a discrete output that rounding may change in the runs: a compiler refuses more.
@@ -98,6 +99,10 @@ func (a Accuracy) String() string {
 		return fmt.Sprintf("as its text says, in fixed point; nothing is compared with reals; revealed with %d fraction bits", a.Frac)
 	case a.State == "proved":
 		return fmt.Sprintf("proved %s for every input within its range (the worst case takes %.2g of it); revealed with %d fraction bits", within, a.Used, a.Frac)
+	case a.State == "guarded":
+		m := a
+		m.State = "measured"
+		return fmt.Sprintf("guarded: withheld if a value leaves its range, which is missed for %.2g of those far outside; else %s", ValidMissOf(a.Guard), m)
 	case a.Of > 0 && a.Differ < 0:
 		return fmt.Sprintf("measured in %d runs on %s: at most %g %% of %d elements differ, where a comparison is decided within rounding; how many is kept back by a policy", a.Runs, on, 100*MostDiffer, a.Of)
 	case a.Of > 0:

@@ -238,11 +238,11 @@ var Steps = map[StepOp]*StepRow{
 			return checkDCF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
 		}},
 
-	StepValid: {Name: "valid", Doc: "a = m public, b = XOR shares of the one-hot of r's top 4 of bits bits; with p = the top 4 of the lowest bits bits of m + 2^(bits-3), element i is outside where the one-hot is none of p-1, p-2, p-3 mod 16: " +
+	StepValid: {Name: "valid", Doc: "a = m public, b = XOR shares of the one-hot of r's top 4 of bits bits; with p = the top 4 of the lowest bits bits of m + (span+1) 2^(bits-5), element i is outside where the one-hot is none of p-1 .. p-span mod 16: " +
 		"d[j] = XOR share of the parity of the elements outside that are in subset j (Subset)",
-		Src: 2, Args: []string{"bits", "seed"}, check: func(s *Step, n func(int) int, p *Plan) error {
-			if s.Args[0] < ValidTop || s.Args[0] > 64 || n(s.Dst) != ValidSets || n(s.Src[0]) != n(s.Src[1]) {
-				return fmt.Errorf("%d parities of %d and %d elements of %d bits", n(s.Dst), n(s.Src[0]), n(s.Src[1]), s.Args[0])
+		Src: 2, Args: []string{"bits", "span", "seed"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if s.Args[0] < ValidTop || s.Args[0] > 64 || s.Args[1] != ValidSpan && s.Args[1] != ValidTight || n(s.Dst) != ValidSets || n(s.Src[0]) != n(s.Src[1]) {
+				return fmt.Errorf("%d parities of %d and %d elements of %d bits, span %d", n(s.Dst), n(s.Src[0]), n(s.Src[1]), s.Args[0], s.Args[1])
 			}
 			return nil
 		}},

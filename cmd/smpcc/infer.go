@@ -153,7 +153,7 @@ a session may take the servers decide.`,
 			return err
 		}
 		bar.done()
-		return i.print("", 0, r)
+		return errors.Join(i.print("", 0, r), i.withheld)
 	}
 	return c
 }
@@ -165,6 +165,8 @@ type inference struct {
 	w    io.Writer
 	out  string
 	bar  *progress
+
+	withheld error // of the first output that was
 }
 
 // many runs requests and prints their results in order, each as soon as it and those before it are there.
@@ -192,16 +194,23 @@ func (i *inference) many(c *cobra.Command, cl *client.Client, bound [][][]uint64
 	slices.Sort(took)
 	_, err = fmt.Fprintf(i.w, "%d requests in %.3f s, %.2f a second; latency median %.3f s, longest %.3f s\n", len(bound), seconds, float64(len(bound))/seconds,
 		took[len(took)/2].Seconds(), took[len(took)-1].Seconds())
-	return err
+	return errors.Join(err, i.withheld)
 }
 
 // print shows and writes the outputs of one request.
 func (i *inference) print(prefix string, request int, r *client.Result) error {
 	for _, who := range i.cfg.ActsFor {
 		role := r.Roles[who]
-		for _, port := range i.plan.Manifest.Outputs {
+		for _, port := range i.plan.Manifest.Results() {
 			words := role.Outputs[port.Name]
 			if words == nil {
+				continue
+			}
+			if i.plan.Manifest.Withheld(port, role.Outputs) {
+				fmt.Fprintf(i.w, "%s%s to %s: %s\n", prefix, port.Name, who, i.plan.Manifest.WithheldText())
+				if i.withheld == nil {
+					i.withheld = withheldError(i.plan, port.Name)
+				}
 				continue
 			}
 			t := smpcc.Read(port, words)

@@ -77,7 +77,7 @@ func newRecheck(p *plan.Plan, again *smpcc.Rechecked) *recheck {
 	r := &recheck{Plan: p.Digest(), Graph: m.Source, Same: len(again.Differs) == 0, Differs: again.Differs, Compiler: m.Compiler, Options: m.Recipe.Options(), Weights: m.Recipe.Weights,
 		Bounds: len(m.Recipe.Bounds) + len(m.Recipe.Columns), Samples: m.Recipe.Samples, Unchecked: again.Policies}
 	for _, a := range m.Accuracy {
-		if a.State == "measured" {
+		if a.State == "measured" || a.State == "guarded" {
 			r.Measured = append(r.Measured, a.Output)
 		}
 	}

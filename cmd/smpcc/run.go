@@ -141,7 +141,7 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 				return err
 			}
 		}
-		return j.beyond()
+		return errors.Join(j.withholds(), j.beyond())
 	}
 	return c
 }
@@ -159,11 +159,12 @@ type job struct {
 	transport string
 	timeline  string // file to write one to; none if empty
 
-	phases  [3]local.Phase
-	cpu     []float64                        // seconds of processors offline, by role
-	peaks   []int64                          // largest resident sizes of processes, by role
-	outputs map[string]map[string]*ir.Tensor // by receiver, then name
-	want    map[string]*exact.Tensor         // exact results by name; nil if unknown
+	phases   [3]local.Phase
+	cpu      []float64                        // seconds of processors offline, by role
+	peaks    []int64                          // largest resident sizes of processes, by role
+	outputs  map[string]map[string]*ir.Tensor // by receiver, then name
+	withheld map[string]bool                  // outputs that were
+	want     map[string]*exact.Tensor         // exact results by name; nil if unknown
 }
 
 // bind encodes the inputs and refuses names the plan does not have.
@@ -327,10 +328,12 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 
 // collect decodes what each receiver got.
 func (j *job) collect(of func(role int) map[string][]uint64) {
-	j.outputs = map[string]map[string]*ir.Tensor{}
+	j.outputs, j.withheld = map[string]map[string]*ir.Tensor{}, map[string]bool{}
 	for role, name := range append(j.plan.Roles(), j.plan.Manifest.Guests...) {
-		for _, p := range j.plan.Manifest.Outputs {
-			if words := of(role)[p.Name]; words != nil {
+		for _, p := range j.plan.Manifest.Results() {
+			if words := of(role)[p.Name]; words != nil && j.plan.Manifest.Withheld(p, of(role)) {
+				j.withheld[p.Name] = true
+			} else if words != nil {
 				if j.outputs[name] == nil {
 					j.outputs[name] = map[string]*ir.Tensor{}
 				}
@@ -338,6 +341,22 @@ func (j *job) collect(of func(role int) map[string][]uint64) {
 			}
 		}
 	}
+}
+
+// withholds returns an error if an output was withheld.
+func (j *job) withholds() error {
+	for _, p := range j.plan.Manifest.Results() {
+		if j.withheld[p.Name] {
+			return withheldError(j.plan, p.Name)
+		}
+	}
+	return nil
+}
+
+// withheldError is the error of an output that its receivers did not get.
+func withheldError(p *plan.Plan, name string) error {
+	return diag.Errorf(diag.Pos{}, "output %q was %s", name, p.Manifest.WithheldText()).
+		WithHint("compile with more samples, some like this input (--calibrate FILE), or with declared ranges (--range NAME=LO..HI) and without samples")
 }
 
 // worst returns the largest difference of an output to the exact result, over all receivers.
@@ -381,8 +400,12 @@ func (j *job) beyond() error {
 
 // print shows outputs as their receivers see them, then what the run took.
 func (j *job) print(w io.Writer, float bool) error {
-	for _, p := range j.plan.Manifest.Outputs {
+	for _, p := range j.plan.Manifest.Results() {
 		t := j.outputs[p.To[0]][p.Name]
+		if j.withheld[p.Name] {
+			fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), j.plan.Manifest.WithheldText())
+			continue
+		}
 		fmt.Fprintf(w, "%s to %s: %s\n", p.Name, strings.Join(p.To, ", "), render(t, p.Scale))
 		if s := classes(t, p.Classes); s != "" {
 			fmt.Fprintf(w, "  class: %s\n", s)
@@ -567,6 +590,7 @@ type runStats struct {
 	PeakRSS     int64           `json:"peak_rss_bytes"`
 	PerOp       []plan.NodeCost `json:"per_op"`
 	MaxAbsError *float64        `json:"max_abs_error,omitempty"`
+	Withheld    []string        `json:"withheld,omitempty"` // outputs that a value left its range for
 }
 
 func (j *job) stats(float bool) runStats {
@@ -581,9 +605,10 @@ func (j *job) stats(float bool) runStats {
 	}
 	s := runStats{PlanDigest: j.plan.Digest(), Parties: m.Parties, RingBits: m.RingBits, FracBits: m.FracBits,
 		Setup: ph(plan.Setup), Offline: ph(plan.Offline), Online: ph(plan.Online), PeakRSS: peakRSS(), PerOp: append([]plan.NodeCost{}, j.plan.Cost().Nodes...)}
+	s.Withheld = sortedKeys(j.withheld)
 	if float && j.want != nil {
 		worst := 0.0
-		for _, p := range m.Outputs {
+		for _, p := range m.Results() {
 			worst = max(worst, j.worst(p.Name))
 		}
 		s.MaxAbsError = &worst

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,6 +55,9 @@ func Diff(old, now *Policy) (out []Change) {
 		if more || less {
 			add(more, now.At(l.key), "%s %s, before %s", l.what, orNone(l.now, l.none), orNone(l.old, l.none))
 		}
+	}
+	if old.Validity != now.Validity {
+		add(now.Validity == "allow" || old.Validity == "deny", now.At("validity"), "whether receivers are told that an output was withheld: %s, before %s", cmp.Or(now.Validity, "as rules say"), cmp.Or(old.Validity, "as rules say"))
 	}
 	if old.Protocol != now.Protocol {
 		add(slices.Index(protocols, now.Protocol) < slices.Index(protocols, old.Protocol), now.At("protocol"), "the protocol must be %s at least, before %s", now.Protocol, old.Protocol)

@@ -45,6 +45,7 @@ const maxFile = 1 << 20
 //	compute: [p0, p1]         # parties that may hold shares of the data; any if absent
 //	dealer: [d]               # dealers that are acceptable; any if absent
 //	protocol: semi-honest     # the weakest protocol that will do: semi-honest or malicious
+//	validity: deny            # may receivers be told that an output was withheld because a value left its range? allow or deny
 //	purpose: [care]           # what the data may be used for; in plans, audits and logs
 //	min_batch: 8              # each run takes at least so many rows of every input of the owner
 //	max_batch: 64             # and at most so many of any input, whoever's
@@ -63,6 +64,7 @@ type Policy struct {
 	Compute  []string
 	Dealers  []string
 	Protocol string
+	Validity string // allow, deny, or "": only where a rule lets anything be told
 	Purpose  []string
 	MinBatch int
 	MaxBatch int
@@ -351,6 +353,10 @@ func Parse(name string, data []byte) (*Policy, error) {
 			p.Compute = r.names(v)
 		case "dealer":
 			p.Dealers = r.names(v)
+		case "validity":
+			if p.Validity = r.text(v); p.Validity != "allow" && p.Validity != "deny" {
+				r.fail(v, "validity %q, want allow or deny", p.Validity)
+			}
 		case "protocol":
 			if p.Protocol = r.text(v); !slices.Contains(protocols, p.Protocol) {
 				r.fail(v, "protocol %q, want %s", p.Protocol, strings.Join(protocols, " or "))
@@ -397,7 +403,7 @@ func Parse(name string, data []byte) (*Policy, error) {
 }
 
 var (
-	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "purpose", "min_batch", "max_batch", "max_rows", "max_runs", "runs_per_month", "expires", "public", "approve", "models"}
+	policyKeys = []string{"version", "owner", "allow", "compute", "dealer", "protocol", "validity", "purpose", "min_batch", "max_batch", "max_rows", "max_runs", "runs_per_month", "expires", "public", "approve", "models"}
 	ruleKeys   = []string{"output", "to", "from", "as", "max_bits", "min_rows", "min_group", "max_values", "other_plans"}
 	publicKeys = []string{"ranges", "formats"}
 )
@@ -469,4 +475,13 @@ func (r *reader) form(n node, rule *Rule) {
 	default:
 		r.fail(n, "as: %q, want argmax, bit, aggregate or rounded(DIGITS)", text).WithHint("leave as away to allow anything computed from the data")
 	}
+}
+
+// TellsValidity reports whether receivers of outputs under a rule may be told that a value has left its range: one bit more. Where a policy does not say, a
+// rule that bounds what is told does not let it be.
+func (p *Policy) TellsValidity(r Rule) bool {
+	if p.Validity != "" {
+		return p.Validity == "allow"
+	}
+	return r.As == Any && r.MaxBits == 0
 }

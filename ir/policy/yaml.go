@@ -257,6 +257,12 @@ func (p *Policy) Explain() []string {
 	} else {
 		add("Correlated randomness may come from any dealer.")
 	}
+	switch p.Validity {
+	case "allow":
+		add("%s: receivers may be told that an output was withheld because a value left its range, one bit for each output.", p.At("validity"))
+	case "deny":
+		add("%s: receivers are not told that a value left its range: outputs are not checked, and may be wrong then.", p.At("validity"))
+	}
 	add("%s: the protocol must be %s at least.", p.At("protocol"), p.Protocol)
 	if len(p.Purpose) > 0 {
 		add("%s: the data is for %s; plans, audits and logs carry this, and nothing can check it.", p.At("purpose"), strings.Join(p.Purpose, ", "))

@@ -44,9 +44,11 @@ type Outputs map[string][]float64
 type Result struct {
 	Session uint64
 	Outputs Outputs
-	Words   map[string][]uint64            // as the plan encodes them
-	Roles   map[string]*control.RoleResult // by party the client acts for
-	Took    time.Duration                  // from the request on, with the wait for a session
+	Words   map[string][]uint64 // as the plan encodes them
+	// Withheld names the outputs that were withheld because a value left its range; they are in neither map.
+	Withheld []string
+	Roles    map[string]*control.RoleResult // by party the client acts for
+	Took     time.Duration                  // from the request on, with the wait for a session
 }
 
 // Open reads a client's configuration file and the plan.
@@ -324,9 +326,13 @@ func (c *Client) results(ctx context.Context, t control.Ticket) (*Result, error)
 			return nil, err
 		}
 		out.Roles[who] = r
-		for _, p := range c.plan.Manifest.Outputs {
+		for _, p := range c.plan.Manifest.Results() {
 			w, ok := r.Outputs[p.Name]
 			if !ok {
+				continue
+			}
+			if c.plan.Manifest.Withheld(p, r.Outputs) {
+				out.Withheld = append(out.Withheld, p.Name)
 				continue
 			}
 			x := make([]float64, len(w))

@@ -64,7 +64,7 @@ func (x *execution) step(s *plan.Step) {
 			dpf.ReluKeys(d, len(a), lo, masks, roots, arg(1), arg(2))
 		})
 	case plan.StepValid:
-		parities(d, a, x.slot(s.Src[1]), arg(0), uint64(s.Args[1]))
+		parities(d, a, x.slot(s.Src[1]), arg(0), arg(1), uint64(s.Args[2]))
 	case plan.StepPack:
 		pack(d, a, arg(0))
 	case plan.StepCopy:

@@ -21,6 +21,8 @@ type OutputFact struct {
 	To     []string `json:"to"`
 	Owners []string `json:"owners"` // of the inputs and weights that it derives from
 	Bits   int      `json:"bits"`
+	Valid  string   `json:"valid,omitempty"`  // the output that says whether this one is there, or was withheld and is zero
+	Checks int64    `json:"checks,omitempty"` // elements whose range it checks, of an output that says so of others
 }
 
 // Facts is what the types of a plan say.
@@ -79,7 +81,10 @@ func (c *Checked) Facts() Facts {
 	f.Opened, f.Rounded, f.Assumed = list(opened), list(rounded), list(assumed)
 	for i := range c.Manifest.Outputs {
 		out, t := &c.Manifest.Outputs[i], c.Revealed(i)
-		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits}
+		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits, Checks: out.Checked}
+		if out.Valid > 0 {
+			fact.Valid = c.Manifest.Outputs[out.Valid-1].Name
+		}
 		for k, p := range c.Manifest.Roster() {
 			if t.Owners.Has(k) {
 				fact.Owners = append(fact.Owners, p)
@@ -101,7 +106,14 @@ func (f Facts) String() string {
 		if of == "" {
 			of = "nobody"
 		}
-		fmt.Fprintf(&b, "  output %s: to %s, of data of %s, %d bits\n", o.Name, strings.Join(o.To, ", "), of, o.Bits)
+		told := ""
+		if o.Valid != "" {
+			told += fmt.Sprintf("; zero unless %q", o.Valid)
+		}
+		if o.Checks > 0 {
+			told += fmt.Sprintf("; whether %d elements were in their ranges, near whose ends a threshold drawn at random decides", o.Checks)
+		}
+		fmt.Fprintf(&b, "  output %s: to %s, of data of %s, %d bits%s\n", o.Name, strings.Join(o.To, ", "), of, o.Bits, told)
 	}
 	for _, r := range f.Rounded {
 		fmt.Fprintf(&b, "  %s: %d round\n", r.Row, r.Steps)

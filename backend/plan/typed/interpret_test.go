@@ -205,9 +205,9 @@ func (x *machine) step(role int, s *plan.Step) {
 	case plan.StepValid:
 		set(func(j int) (odd uint64) {
 			for i := range src[0] {
-				p := int(mod(src[0][i]+1<<(arg(0)-3), arg(0)) >> (arg(0) - 4))
+				p := int(mod(src[0][i]+uint64(arg(1)+1)/2<<(arg(0)-4), arg(0)) >> (arg(0) - 4))
 				for at := range 16 {
-					if back := (p - at + 16) % 16; plan.Subset(uint64(s.Args[1]), uint64(i))>>j&1 == 1 && (back < 1 || back > 3) {
+					if back := (p - at + 16) % 16; plan.Subset(uint64(s.Args[2]), uint64(i))>>j&1 == 1 && (back < 1 || back > arg(1)) {
 						odd ^= src[1][i] >> at & 1
 					}
 				}

@@ -532,21 +532,22 @@ var laws = []struct {
 		}
 	}},
 	{"ranges", nil, func(s *sketch) {
-		for _, bits := range []int{4, 5, 6, 24, 64} {
+		for _, bits := range []int{4, 5, 24, 64} {
 			v := s.value(bits)
-			s.row(OpValid, []int{v}, int64(bits))
+			s.row(OpValid, []int{v}, plan.ValidSpan, int64(bits))
+			s.row(OpValid, []int{v}, plan.ValidTight, int64(bits))
 			for _, to := range []int64{1, int64(bits) - 2, int64(bits)} {
 				w := s.row(OpLow, []int{v}, to)
 				s.row(OpUnmask, []int{w}, to)
 				if to > 3 {
-					s.row(OpValid, []int{w}, 3)
+					s.row(OpValid, []int{w}, plan.ValidSpan, 3)
 				}
 			}
 		}
 		x, r := s.every(5)
 		for i := range x { // one element alone, so that none is made up for by another
-			if i%7 == 0 {
-				s.row(OpValid, []int{s.opened(plan.Add, 5, x[i:i+1], r[i:i+1])}, int64(i))
+			if i%23 == 0 {
+				s.row(OpValid, []int{s.opened(plan.Add, 5, x[i:i+1], r[i:i+1])}, 3+2*int64(i%2), int64(i))
 			}
 		}
 		for k := int64(1); k <= 7; k++ {

@@ -24,17 +24,16 @@ var lowRow = &Row{Name: "low", Doc: "z = x mod 2^bits, bits not more than those 
 	},
 	Party: func(e *emitter, s *Site, items [][]int) wire { return e.cut(e.wires[s.Src[0]], s.arg(0)) }}
 
-var validRow = &Row{Name: "valid", Doc: "z_j = parity of the elements of x outside -a - 2^(b-3) + 1 <= ... : outside unless a < x + 2^(b-3) <= a + 3*2^(b-4) mod 2^b, for the b bits of x and a = m + 2^(b-3) mod 2^(b-4), which is uniform and public; over public subset j of plan.Subset. " +
-	"|x| <= 2^(b-4) never is, 2^(b-3) < |x| < 2^b - 2^(b-3) always; between them a decides: what the bit tells besides is whether x passes a threshold drawn at random. " +
-	"By a one-hot of the top 4 bits of r",
-	Source: "one-time tables: TinyTable (CRYPTO 2017); the interval of positions and parities over subsets: this project, docs/protocols.md", Src: []Kinds{kinds(Opened)}, Args: []string{"seed"},
+var validRow = &Row{Name: "valid", Doc: "z_j = parity of the elements of x in subset j (plan.Subset) that are outside; x, of b bits, is inside if a < x + (span+1)/2 u <= a + span u mod 2^b, u = 2^(b-4), a = m + (span+1)/2 u mod u, uniform and public, by a one-hot of the top 4 bits of r. " +
+	"|x| <= (span-1)/2 u is inside, (span+1)/2 u <= |x| <= 8 u is outside, and between them a decides: there the bit tells on which side of a threshold x lies that is drawn at random",
+	Source: "one-time tables: TinyTable (CRYPTO 2017); the interval of positions and parities over subsets: this project, docs/protocols.md", Src: []Kinds{kinds(Opened)}, Args: []string{"span", "seed"},
 	Rule: func(s *Site) (Type, error) {
 		t := s.T[0]
 		if t.Mode != plan.Add || t.Bits < plan.ValidTop {
 			return t, fmt.Errorf("checks the range of %v", t)
 		}
-		if s.Args[0] < 0 || s.Args[0] >= 1<<31 {
-			return t, fmt.Errorf("subsets number %d", s.Args[0])
+		if span, seed := s.Args[0], s.Args[1]; span != plan.ValidSpan && span != plan.ValidTight || seed < 0 || seed >= 1<<31 {
+			return t, fmt.Errorf("a span of %d sixteenths, subsets number %d", span, seed)
 		}
 		return Type{Kind: Shared, Mode: plan.Xor, Bits: 1, Len: plan.ValidSets}, nil
 	},
@@ -43,11 +42,12 @@ var validRow = &Row{Name: "valid", Doc: "z_j = parity of the elements of x outsi
 	},
 	Plain: func(s *Site, x []Words) Words {
 		b, sets := s.T[0].Bits, uint64(0)
-		step := uint64(1) << (b - plan.ValidTop)
+		u, span := uint64(1)<<(b-plan.ValidTop), uint64(s.Args[0])
+		off := (span + 1) / 2 * u
 		for i, w := range x[0].X {
-			a := (w + x[0].Mask[i] + 2*step) & (step - 1)
-			if d := low(w+2*step-a-1, b); d >= 3*step {
-				sets ^= plan.Subset(uint64(s.Args[0]), uint64(i))
+			a := (w + x[0].Mask[i] + off) & (u - 1)
+			if d := low(w+off-a-1, b); d >= span*u {
+				sets ^= plan.Subset(uint64(s.Args[1]), uint64(i))
 			}
 		}
 		return whole(plan.ValidSets, func(j int) uint64 { return sets >> j & 1 })
@@ -55,7 +55,7 @@ var validRow = &Row{Name: "valid", Doc: "z_j = parity of the elements of x outsi
 	Party: func(e *emitter, s *Site, items [][]int) wire {
 		out := wire{s: make([]int, e.Parties)}
 		for i := range out.s {
-			out.s[i] = e.Step(i, atOffline, plan.ValidSets, plan.Step{Op: plan.StepValid, Src: []int{e.wires[s.Src[0]].m[i], items[0][i]}, Args: []int64{int64(s.T[0].Bits), s.Args[0]}})
+			out.s[i] = e.Step(i, atOffline, plan.ValidSets, plan.Step{Op: plan.StepValid, Src: []int{e.wires[s.Src[0]].m[i], items[0][i]}, Args: []int64{int64(s.T[0].Bits), s.Args[0], s.Args[1]}})
 		}
 		return out
 	}}

@@ -24,13 +24,22 @@ func (o *Options) checked(seen, iv interval) (held, let interval) {
 	return within(r), within(2 * r)
 }
 
+// follows reports whether the elements of v are some of its arguments', or 0: they are where those are.
+func follows(v *ir.Value) bool {
+	return ir.Rows[v.Op].View || v.Op == ir.OpRelu || v.Op == ir.OpMax
+}
+
 // A watcher decides what is checked. Values are loose that a run may find outside their range, or that are computed from such, as long as no check lies between.
 type watcher struct {
 	opt    *Options
 	loose  map[*ir.Value]bool
 	checks map[*ir.Value][2]int // bits that check asks for each argument; 0: none
+	guard  map[*ir.Value]int    // bits more, by which v is checked
 	blind  map[*ir.Value]bool   // what rests on a loose value that there are no bits to check
 }
+
+// leastChecked is how many bits a check looks at.
+const leastChecked = 4
 
 // checkBits returns the least c with |x| * 2^scale <= 2^(c-2) for all x of a range: values within it are let through by a check in c+2 bits.
 func checkBits(r ir.Range, scale int) int {
@@ -43,7 +52,7 @@ func checkBits(r ir.Range, scale int) int {
 
 // watch decides for each value that is opened whether it is checked. It goes forward: a checked value makes what follows from it certain.
 func (o *Options) watch(f *ir.Func) *watcher {
-	w := &watcher{opt: o, loose: map[*ir.Value]bool{}, checks: map[*ir.Value][2]int{}, blind: map[*ir.Value]bool{}}
+	w := &watcher{opt: o, loose: map[*ir.Value]bool{}, checks: map[*ir.Value][2]int{}, guard: map[*ir.Value]int{}, blind: map[*ir.Value]bool{}}
 	if o.Guard == 0 {
 		return w
 	}
@@ -55,7 +64,6 @@ func (o *Options) watch(f *ir.Func) *watcher {
 		in := false
 		for _, a := range v.Args {
 			in = in || w.loose[a]
-			w.blind[v] = w.blind[v] || w.blind[a]
 		}
 		switch {
 		case v.Type.Elem == ir.Bool && (v.Op == ir.OpLtz || v.Op == ir.OpEqz), v.Op == ir.OpTrunc, v.Op == ir.OpRelu, v.Op == ir.OpWave, v.Op == ir.OpExpo:
@@ -100,42 +108,97 @@ func (w *watcher) ask(v *ir.Value, i int, r ir.Range, scale int) {
 	w.checks[v] = c
 }
 
-// bits returns the bits in which argument i of v is opened for its check, of which n are read; 0 if there is none. A wave whose period is shorter than
-// the range turns more than once in it, and is right for every argument.
-func (w *watcher) bits(v *ir.Value, i, n int) int {
-	c := w.checks[v]
+// bits returns the bits in which argument i of v is opened for its check, of which n are read; 0 if there is none. ring is what the argument has anyway: where it
+// has room for one bit less it stays as it is, because a wider one costs more than what is missed. A wave whose period is shorter than the range turns more
+// than once in it, and is right for every argument.
+func (w *watcher) bits(v *ir.Value, i, n, ring int) int {
+	c, d := w.checks[v], v.Attrs.Int("drop", 0)
 	if c[i] == 0 {
-		return 0
-	}
-	if v.Op == ir.OpWave && c[i] > n {
-		c[i] = 0
-		w.checks[v] = c
 		return 0
 	}
 	if v.Op == ir.OpExpo {
 		c[i] = min(c[i], n-1)
-		w.checks[v] = c
 	}
-	if v.Attrs.Int("drop", 0)+c[i]+w.opt.Guard > 64 { // no ring has room
-		c[i] = 0
-		w.checks[v] = c
+	g := w.guard[v]
+	if g == 0 {
+		g = w.opt.Guard
+	}
+	if room := ring - c[i] - d; room == g-1 || room < g && c[i]+g+d > 64 { // at the widest ring: what there is
+		g = room
+	}
+	switch {
+	case v.Op == ir.OpWave && c[i] > n:
+		c[i], g = 0, 0
+	case g < 1 || c[i]+g < leastChecked:
+		c[i], g = 0, 0
 		w.blind[v] = true
+	default:
+		w.guard[v] = g
+	}
+	w.checks[v] = c
+	if c[i] == 0 {
 		return 0
 	}
-	return c[i] + w.opt.Guard
+	return c[i] + g
 }
 
 // attrs returns the attributes of v with its checks.
 func (w *watcher) attrs(v *ir.Value, attrs ir.Attrs) ir.Attrs {
 	c := w.checks[v]
-	if c[0]+c[1] == 0 {
+	if c[0]+c[1] == 0 && !w.blind[v] {
 		return attrs
 	}
-	attrs = attrs.With(ir.I("guard", int64(w.opt.Guard)))
-	if v.Op == ir.OpMul {
-		return attrs.With(ir.I("cx", int64(c[0]))).With(ir.I("cy", int64(c[1])))
+	g := w.guard[v]
+	if g == 0 {
+		g = w.opt.Guard
 	}
-	return attrs.With(ir.I("check", int64(c[0])))
+	attrs = attrs.With(ir.I("guard", int64(g)))
+	for i, key := range checkKeys(v) {
+		if c[i] > 0 {
+			attrs = attrs.With(ir.I(key, int64(c[i])))
+		}
+	}
+	return attrs
+}
+
+// checkKeys names the attributes that ask for checks of the arguments of v.
+func checkKeys(v *ir.Value) []string {
+	if v.Op == ir.OpMul {
+		return []string{"cx", "cy"}
+	}
+	return []string{"check"}
+}
+
+// guarded says of the outputs of a module with widths which are withheld if a value leaves its range: those that are measured, and rest on values that are
+// checked, and on none that there was no room to check.
+func (n *Numbers) guarded(f *ir.Func) {
+	for _, out := range f.Reveals() {
+		seen := map[*ir.Value]bool{out: true}
+		any, blind, bits := false, false, 64
+		for todo := []*ir.Value{out}; len(todo) > 0; {
+			v := todo[0]
+			todo = todo[1:]
+			g, has := v.Attrs.Int("guard", 0), false
+			for _, key := range checkKeys(v) {
+				has = has || v.Attrs.Int(key, 0) > 0
+			}
+			any, blind = any || g > 0 && has, blind || g > 0 && !has
+			if has {
+				bits = min(bits, g)
+			}
+			for _, a := range v.Args {
+				if !seen[a] {
+					seen[a] = true
+					todo = append(todo, a)
+				}
+			}
+		}
+		for i := range n.Outputs {
+			if o := &n.Outputs[i]; o.Name == out.Attrs.Str("name") && o.State == Measured && any && !blind {
+				o.State, o.Guard = Guarded, bits
+			}
+		}
+	}
 }
 
 // guardable returns the values that outputs are computed from whose receivers may learn whether they are valid.
@@ -143,7 +206,7 @@ func guardable(f *ir.Func) map[*ir.Value]bool {
 	needed := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
-		if v.Op == ir.OpReveal && !v.Type.Vis.IsPublic() {
+		if v.Op == ir.OpReveal && !v.Attrs.Has("unchecked") {
 			needed[v] = true
 		}
 		for _, a := range v.Args {

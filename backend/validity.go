@@ -1,15 +1,15 @@
 package backend
 
 import (
-	"fmt"
 	"slices"
 
+	"smpcc/backend/plan"
 	"smpcc/ir"
 )
 
 // A guard collects the wires whose range is checked, and the bits that say whether all that an output is computed from were in theirs.
 type guard struct {
-	watched map[*ir.Value]bool   // by the wire that is looked at
+	watched map[*ir.Value]int    // spans, by the wire that is looked at
 	lows    map[lowKey]*ir.Value // lowest bits of wires
 	valid   []validity
 }
@@ -20,18 +20,16 @@ type lowKey struct {
 	bits int
 }
 
-// A validity is one bit for outputs that rest on the same wires and go to the same receivers.
+// A validity is the bit that says whether an output is there.
 type validity struct {
 	name  string
 	rests []*ir.Value // wires that are checked
-	to    []string
-	at    *ir.Value // the first output that it is of
-	of    []string  // all of them
+	of    *ir.Value   // the output
 	bit   *ir.Value
 }
 
 func newGuard() guard {
-	return guard{watched: map[*ir.Value]bool{}, lows: map[lowKey]*ir.Value{}}
+	return guard{watched: map[*ir.Value]int{}, lows: map[lowKey]*ir.Value{}}
 }
 
 // checkWidth returns the bits in which an argument of v is opened for the check that attribute key asks for, 0 if it asks for none.
@@ -63,7 +61,13 @@ func (p *former) low(v, wire *ir.Value, bits int) *ir.Value {
 func (p *former) watch(v, wire *ir.Value, key string, n int) *ir.Value {
 	if c := v.Attrs.Int(key, 0); c > 0 {
 		for g := v.Attrs.Int("guard", 0); g > 0; g -= 2 {
-			p.watched[p.low(v, wire, c+g)] = true
+			span := plan.ValidSpan
+			if g == 1 {
+				span = plan.ValidTight
+			}
+			if at := p.low(v, wire, c+g); p.watched[at] == 0 {
+				p.watched[at] = span
+			}
 		}
 	}
 	return p.low(v, wire, n)
@@ -98,7 +102,7 @@ func (p *former) rests(v *ir.Value) (out []*ir.Value) {
 		}
 	}
 	for _, w := range p.f.Body {
-		if p.watched[w] && (wires[w] || w.Op == ir.OpLow && wires[w.Args[0]]) {
+		if p.watched[w] > 0 && (wires[w] || w.Op == ir.OpLow && wires[w.Args[0]]) {
 			out = append(out, w)
 		}
 	}
@@ -117,7 +121,7 @@ func (p *former) reveal(v, s *ir.Value) {
 		s = p.emit(v, ir.OpUnmask, ir.Attrs{bitsOf(m.Type.Bits)}, m)
 	}
 	rests := p.rests(s)
-	if len(rests) == 0 {
+	if len(rests) == 0 || v.Attrs.Has("unchecked") {
 		p.emit(v, ir.OpReveal, attrs, s)
 		return
 	}
@@ -139,32 +143,35 @@ func (p *former) reveal(v, s *ir.Value) {
 	p.emit(v, ir.OpReveal, attrs.With(ir.S("valid", ok.name)), s)
 }
 
-// validity returns the bit for an output that rests on the given wires.
-func (p *former) validity(v *ir.Value, rests []*ir.Value) *validity {
-	to := v.Attrs.Strings("to")
-	for i := range p.valid {
-		if x := &p.valid[i]; slices.Equal(x.rests, rests) && slices.Equal(x.to, to) {
-			x.of = append(x.of, v.Attrs.Str("name"))
-			return x
+// validity returns the bit for an output that rests on the given wires: one for all outputs that rest on the same.
+func (p *former) validity(v *ir.Value, rests []*ir.Value) validity {
+	x := validity{name: v.Attrs.Str("name") + ir.ValiditySuffix, rests: rests, of: v}
+	for _, y := range p.valid {
+		if slices.Equal(y.rests, rests) {
+			x.bit = y.bit
 		}
 	}
-	name := v.Attrs.Str("name")
-	x := validity{name: fmt.Sprintf("%s is valid", name), rests: rests, to: to, at: v, of: []string{name}}
-	x.bit = p.emit(v, ir.OpIntact, nil, rests...)
+	if x.bit == nil {
+		spans := make([]int64, len(rests))
+		for i, w := range rests {
+			spans[i] = int64(p.watched[w])
+		}
+		x.bit = p.emit(v, ir.OpIntact, ir.Attrs{ir.Is("spans", spans...)}, rests...)
+	}
 	p.valid = append(p.valid, x)
-	return &p.valid[len(p.valid)-1]
+	return x
 }
 
-// validities reveals the bits, with the permissions of the outputs that they are of.
+// validities reveals the bits, each to the receivers of its output and with its permissions.
 func (p *former) validities(m *ir.Module) {
 	for _, x := range p.valid {
 		n := 0
 		for _, w := range x.rests {
 			n += size(w)
 		}
-		p.emit(x.at, ir.OpReveal, ir.Attrs{ir.S("name", x.name), ir.Ss("to", x.to...), ir.I("checked", int64(n))}, x.bit)
+		p.emit(x.of, ir.OpReveal, ir.Attrs{ir.S("name", x.name), ir.Ss("to", x.of.Attrs.Strings("to")...), ir.I("checked", int64(n))}, x.bit)
 		for _, a := range slices.Clone(m.Allowed) {
-			if a.Output == x.of[0] {
+			if a.Output == x.of.Attrs.Str("name") {
 				a.Output = x.name
 				m.Allowed = append(m.Allowed, a)
 			}
