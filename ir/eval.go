@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -67,10 +68,31 @@ func evalAt(v *Value, vals map[*Value]*Tensor, env Env) (*Tensor, error) {
 	if err == nil && env.Check {
 		err = checkRead(v, args, t)
 	}
+	if b := (*Beyond)(nil); errors.As(err, &b) {
+		b.At = v
+		return nil, b
+	}
 	if err != nil {
 		return nil, diag.Errorf(v.Pos, "%s = %s: %v", v, v.Op, err)
 	}
 	return t, nil
+}
+
+// Beyond is a value that an op reads in fewer bits than it has.
+type Beyond struct {
+	At       *Value // that reads it
+	X, Holds float64
+	what     string
+}
+
+func (b *Beyond) Error() string {
+	return diag.Errorf(b.At.Pos, "%s = %s: %s", b.At, b.At.Op, b.what).Error()
+}
+
+// beyond says of an integer x with the given fraction bits that half, and what is above, is not held.
+func beyond(what string, x, half int64, scale, bits int) error {
+	y := math.Ldexp(float64(x), -scale)
+	return &Beyond{X: y, Holds: math.Ldexp(float64(half), -scale), what: fmt.Sprintf("%s is %.6g, which is more than %d bits hold", what, y, bits)}
 }
 
 // Run evaluates the entry function of m with the module's weights and returns its results by reveal name.
@@ -234,7 +256,7 @@ func checkRead(v *Value, args []*Tensor, out *Tensor) error {
 		half := int64(1) << (bits[j] - 1)
 		for i, x := range a.I {
 			if x >= half || x < -half {
-				return fmt.Errorf("element %d of its argument is %.6g, which is more than %d bits hold", i, math.Ldexp(float64(x), -v.Args[j].Type.Scale), bits[j])
+				return beyond(fmt.Sprintf("element %d of its argument", i), x, half, v.Args[j].Type.Scale, bits[j])
 			}
 		}
 	}
@@ -250,7 +272,7 @@ func checkDifference(v *Value, args []*Tensor) error {
 	half := int64(1) << (n - 1)
 	for i, x := range args[0].I {
 		if d := x - args[1].I[i]; d >= half || d < -half {
-			return fmt.Errorf("the difference of elements %d is %.6g, which is more than %d bits hold", i, math.Ldexp(float64(d), -v.Args[0].Type.Scale), n)
+			return beyond(fmt.Sprintf("the difference of elements %d", i), d, half, v.Args[0].Type.Scale, n)
 		}
 	}
 	return nil

@@ -124,7 +124,11 @@ func approximate(m *ir.Module, opt *Options) error {
 		}
 		for i, a := range args {
 			iv := known(a)
-			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo && (a.Type.Elem != ir.Int || a.Op == ir.OpInput) {
+			switch o, ok := observed[v.Args[i]]; {
+			case !ok:
+			case a.Op == ir.OpInput && iv.from == ir.Assumed: // of which nothing else is known, as the pass range has it
+				seen[a] = o
+			case o.hi-o.lo < iv.hi-iv.lo && (a.Type.Elem != ir.Int || a.Op == ir.OpInput):
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 				if opt.Guard > 0 && a.Op != ir.OpInput { // functions hold for all that a check lets through
 					_, seen[a] = opt.checked(o, iv)

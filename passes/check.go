@@ -88,7 +88,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 			switch {
 			case failed[i] != nil:
 				o.wrong = true
-				why = fmt.Sprintf("run %d: %v", i+1, failed[i])
+				why = overflow(failed[i], c.inputs[i])
 			case from.Type.Elem == ir.Real:
 				why = c.reals(&o, m, v, i, got[i][name], why)
 			case c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !roundedBefore(from):
@@ -115,7 +115,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 		}
 		o.wrong = o.wrong || why != "" && from.Type.Elem != ir.Real
 		if why != "" && bad == nil {
-			bad = offContract(v, o, n.FracBits, c.opt.RevealBits, why)
+			bad = c.offContract(v, o, n.FracBits, why)
 		}
 		n.Outputs = append(n.Outputs, o)
 	}
@@ -147,7 +147,7 @@ func (c *check) search(m *ir.Module, weights map[*ir.Value]*ir.Tensor, got []map
 	v := cmp.Or(t.output, s.outputs[0])
 	o := &n.Outputs[slices.Index(m.Main().Reveals(), v)]
 	o.Used, o.wrong = max(o.Used, t.used), o.wrong || t.err != nil
-	return offContract(v, *o, n.FracBits, c.opt.RevealBits, t.why())
+	return c.offContract(v, *o, n.FracBits, t.why())
 }
 
 // reals notes what part of its tolerance output v of m, which is got, uses in one run.

@@ -2,12 +2,10 @@ package passes
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 
 	"smpcc/ir"
-	"smpcc/ir/diag"
 )
 
 // A Tolerance bounds an error: |secure - exact| <= Atol + Rtol*|exact|.
@@ -165,6 +163,19 @@ const dearer = 1.25
 // mostProofs is how many attempts are made to prove what runs have not refused, where outputs are not affine in the inputs.
 const mostProofs = 3
 
+// off is worst for a refusal: a run that has failed shows nothing of how close others come, and is further off than any that has not.
+func (n *Numbers) off() float64 {
+	off := n.worst()
+	if math.IsInf(off, 1) {
+		for _, o := range n.Outputs {
+			if o.wrong && o.State == Measured && o.Of == 0 {
+				return math.MaxFloat64
+			}
+		}
+	}
+	return off
+}
+
 // proved reports whether nothing is known by runs alone.
 func (n *Numbers) proved() bool {
 	return !slices.ContainsFunc(n.Outputs, func(o Output) bool { return o.State == Measured })
@@ -266,7 +277,7 @@ func (n *Numbers) publish(opt *Options) {
 // chosen. graph is the module as it was written, of the same meaning as m.
 func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) error) (*Numbers, error) {
 	var refused error
-	nearest := 0.0          // what the refused output uses of its tolerance
+	nearest := math.Inf(1)  // what the refused output uses of its tolerance
 	var best, first *choice // the first is measured
 	check := newCheck(graph, opt)
 	affine, start, proofs := check.affine(), attempt{}, 0
@@ -334,8 +345,8 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if n.worst() <= nearlyAll && (best == nil || n.worst() < best.numbers.worst()) {
 			best = c
 		}
-		if refused == nil || n.worst() < nearest { // how close it comes says how much to change
-			refused, nearest = bad, n.worst()
+		if off := n.off(); refused == nil || off < nearest || off == nearest && !a.wide { // how close it comes says how much to change
+			refused, nearest = bad, off
 		}
 	}
 	if first != nil {
@@ -345,18 +356,4 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		return take(best)
 	}
 	return nil, refused
-}
-
-// offContract refuses an output that its tolerance is not kept for.
-func offContract(v *ir.Value, o Output, frac, revealBits int, why string) error {
-	name := fmt.Sprintf("output %q ", o.Name)
-	if v.Pos.Node != "" { // the position says so
-		name = ""
-	}
-	if own := math.Ldexp(1, -o.Frac); revealBits > 0 && o.Of == 0 && own > mostUsed*(o.Atol+o.Rtol) {
-		return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact|: it is revealed with %d fraction bits, whose unit is %.3g", name, o.Atol, o.Rtol, o.Frac, own).
-			WithHint("reveal more bits (--reveal-bits N, or leave it out), or ask for less (--atol, --rtol)").Refusing(diag.OutsideFormats)
-	}
-	return diag.Errorf(v.Pos, "%swould not keep its tolerance of %g + %g*|exact| with %d fraction bits: %s", name, o.Atol, o.Rtol, frac, why).
-		WithHint("declare narrower input ranges (--range NAME=LO..HI, by column for a table), give sample inputs (--calibrate FILE), or ask for less (--atol, --rtol)").Refusing(diag.OutsideFormats)
 }

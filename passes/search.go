@@ -202,7 +202,7 @@ func (s *search) judge(in, got, want map[string]*ir.Tensor) *trial {
 // why says what was found.
 func (t *trial) why() string {
 	if t.err != nil {
-		return fmt.Sprintf("for inputs within their ranges that a search found: %v", t.err)
+		return overflow(t.err, t.in)
 	}
 	return fmt.Sprintf("element %d is off by %.3g at %.6g, which is %.3g of the tolerance, for inputs within their ranges that a search found", t.element, math.Abs(t.got-t.want), t.want, t.used)
 }
