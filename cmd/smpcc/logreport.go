@@ -111,13 +111,7 @@ func rowOf(e attest.Entry, running map[string]*logRow) *logRow {
 	if err != nil {
 		at = time.Time{}
 	}
-	what := e.What
-	if what == "ended" {
-		if what = "session"; e.Reason != "" {
-			what = e.Reason
-		}
-	}
-	key := fmt.Sprint(e.Plan, what, e.Session)
+	key := e.Job()
 	if e.What == "ended" {
 		if r := running[key]; r != nil {
 			r.outcome = e.Decision

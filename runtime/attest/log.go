@@ -52,6 +52,17 @@ type Entry struct {
 	Hash string `json:"hash"` // of this entry with an empty hash
 }
 
+// Job names the setup, material job or session that an entry is about, at its beginning as at its end.
+func (e Entry) Job() string {
+	what := e.What
+	if what == "ended" {
+		if what = "session"; e.Reason != "" {
+			what = e.Reason
+		}
+	}
+	return fmt.Sprint(e.Plan, what, e.Session)
+}
+
 func (e Entry) sum() (string, error) {
 	e.Hash = ""
 	b, err := json.Marshal(e)

@@ -35,6 +35,20 @@ func TestConfigErrorsNameLines(t *testing.T) {
 		{goodTLS + "worker: 1\n", ":3:9: worker: 1 is not in 0..0"},
 		{goodTLS + "workers: 2\nworker: 2\n", ":4:9: worker: 2 is not in 0..1"},
 		{goodTLS + "workers: 2\n", `:2:15: servers.p0: "h:1" leads all 2 workers to one server`},
+		{goodTLS + "console: {listen: '0.0.0.0:7443'}\n", ":3:19: console.listen: 0.0.0.0:7443 is reached from other machines; use 127.0.0.1, or say open: true"},
+		{goodTLS + "console: {listen: ':7443'}\n", "is reached from other machines"},
+		{goodTLS + "console: {listen: 'localhost'}\n", "console.listen: \"localhost\" is not an address"},
+		{goodTLS + "alerts: {webhook: 'http://hooks.example/secret'}\n", ":3:19: alerts.webhook: leaves this machine without TLS"},
+		{goodTLS + "alerts: {webhook: 'hooks.example/secret'}\n", "alerts.webhook: is not a URL such as"},
+		{goodTLS + "budgets: [{runs: 3}]\n", ":3:10: budgets: entry 1 has no client"},
+		{goodTLS + "budgets: [{client: a}]\n", "want runs, rows or runs_per_month, above 0"},
+		{goodTLS + "budgets: [{client: a, runs: -1, rows: 2}]\n", "want runs, rows or runs_per_month, above 0"},
+		{goodTLS + "budgets: [{client: a, runs: 1}, {client: a, rows: 2}]\n", `"a" stands there twice`},
+		{"tls: {ca: a, cert: b, key: c}\nservers: {p0: 'h{worker}:1'}\nworkers: 2\nbudgets: [{client: a, runs: 1}]\n", "only one server can count them, and there are 2 workers"},
+		{goodTLS + "plan_users: {xyz: [a]}\n", `plan_users: "xyz" is not the start of a digest`},
+		{goodTLS + "requests: {keep: 5000}\n", "requests.keep: 5000 is not in 0..1024"},
+		{goodTLS + "requests: {plan: huge}\n", "requests.plan: \"huge\" is not a size"},
+		{goodTLS + "requests: {expire: never}\n", "requests.expire: \"never\" is not a duration"},
 		{goodTLS + "timeout: x\ndrain: y\n", "drain: \"y\""}, // all of them, not the first
 		{goodTLS + "listen: [\n", ":3:"},
 		{goodTLS + "---\n" + goodTLS, "2 documents"},
@@ -44,7 +58,7 @@ func TestConfigErrorsNameLines(t *testing.T) {
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ReadConfig(file); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), file) {
+		if _, err := ReadConfig(file); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), file) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q:\n%v\nwant %s", tt.text, err, tt.want)
 		}
 	}
@@ -52,7 +66,7 @@ func TestConfigErrorsNameLines(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.yaml")
-	if err := os.WriteFile(file, []byte(goodTLS+"limits: {memory: 3 GB}\nmaterial: {low: 4}\ntelemetry: {traces: 'http://127.0.0.1:4318', listen: ':0'}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(goodTLS+"console: {listen: '0.0.0.0:7443', open: true}\nbudgets: [{client: '*', runs: 3}]\nlimits: {memory: 3 GB}\nmaterial: {low: 4}\ntelemetry: {traces: 'http://127.0.0.1:4318', listen: ':0'}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := ReadConfig(file)

@@ -55,7 +55,7 @@ func (s *Server) history(ctx context.Context, q control.HistoryRequest) (*contro
 	open := map[string]int{} // jobs that have not ended: their places in runs
 	first, older, err := attest.Recent(filepath.Join(s.cfg.State, logName), q.Before, historyFiles, func(e attest.Entry) {
 		if e.What == "ended" {
-			key := jobOf(e)
+			key := e.Job()
 			if i, ok := open[key]; ok {
 				runs[i].Ended = e.Decision
 				delete(open, key)
@@ -66,7 +66,7 @@ func (s *Server) history(ctx context.Context, q control.HistoryRequest) (*contro
 			return
 		}
 		if e.Session > 0 && e.Decision == "allowed" {
-			open[jobOf(e)] = len(runs)
+			open[e.Job()] = len(runs)
 		}
 		runs = append(runs, runOf(e))
 	})
@@ -85,17 +85,6 @@ func (s *Server) history(ctx context.Context, q control.HistoryRequest) (*contro
 	slices.Reverse(runs)
 	r.Runs = append(r.Runs, runs...)
 	return r, nil
-}
-
-// jobOf names a job in the log, at its beginning and at its end.
-func jobOf(e attest.Entry) string {
-	what := e.What
-	if what == "ended" {
-		if what = "session"; e.Reason != "" {
-			what = e.Reason
-		}
-	}
-	return fmt.Sprint(e.Plan, what, e.Session)
 }
 
 // runOf returns what an entry says.

@@ -135,13 +135,10 @@ func (s *Server) try(peer string, now time.Time) error {
 	return nil
 }
 
-// roomFor refuses a request for which the inbox has no place. The mutex is held.
-func (s *Server) roomFor(peer, digest string, size int64, now time.Time) error {
-	waiting, today, used := 0, 0, size
+// mayWait refuses a request of somebody who has too many, or for a plan that waits already. The mutex is held.
+func (s *Server) mayWait(peer, digest string, now time.Time) error {
+	waiting, today := 0, 0
 	for _, r := range s.inbox.list {
-		if r.Kept() {
-			used += r.Bytes
-		}
 		if r.State == control.Waiting && r.Plan == digest {
 			return fmt.Errorf("request %d for this plan waits already", r.ID)
 		}
@@ -160,8 +157,6 @@ func (s *Server) roomFor(peer, digest string, size int64, now time.Time) error {
 		return fmt.Errorf("%d requests of %q wait, which is the limit; wait for an answer, or take one back", waiting, peer)
 	case today >= c.PerDay:
 		return fmt.Errorf("%q has sent %d requests in 24 hours, which is the limit; try again later", peer, today)
-	case used > s.cfg.requestDisk:
-		return fmt.Errorf("the inbox of %s is full: plans take %s, the limit of requests.disk is %s", s.name, sizeText(used-size), sizeText(s.cfg.requestDisk))
 	}
 	return nil
 }
@@ -314,10 +309,10 @@ func (s *Server) accept(u *upload, r *control.Request) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	s.lapse(r.At)
-	if err := s.makeRoom(r.Bytes); err != nil {
+	if err := s.mayWait(r.By, r.Plan, r.At); err != nil { // before anything is removed that counts here
 		return err
 	}
-	if err := s.roomFor(r.By, r.Plan, r.Bytes, r.At); err != nil {
+	if err := s.makeRoom(r.Bytes); err != nil {
 		return err
 	}
 	key := sha256.Sum256([]byte(inboxName))
@@ -401,6 +396,9 @@ func (s *Server) makeRoom(size int64) error {
 			used += r.Bytes
 		}
 	}
+	if waiting := used - s.approvedBytes(); waiting > s.cfg.requestDisk { // which nothing makes room for
+		return fmt.Errorf("the inbox of %s is full: with this one, plans that wait take %s, the limit of requests.disk is %s", s.name, sizeText(waiting), sizeText(s.cfg.requestDisk))
+	}
 	for _, r := range in.list {
 		if used <= s.cfg.requestDisk || r.State != control.Approved || r.Gone {
 			continue
@@ -415,6 +413,16 @@ func (s *Server) makeRoom(size int64) error {
 		s.dropFiles(r)
 	}
 	return nil
+}
+
+// approvedBytes returns the bytes of plans that are approved, which make room for those that wait. The mutex is held.
+func (s *Server) approvedBytes() (n int64) {
+	for _, r := range s.inbox.list {
+		if r.State == control.Approved && !r.Gone {
+			n += r.Bytes
+		}
+	}
+	return n
 }
 
 // dropFiles removes the plan of a request, and what came with it.

@@ -543,3 +543,24 @@ func TestInboxMakesRoom(t *testing.T) {
 	_, err = h.send("rival", "p0", credit().variant(strings.Repeat("x", 5000)), "to know")
 	wantErr(t, "a long name", err, "the names of the plan")
 }
+
+// TestPlanUsersOfConfiguration gives the plan of a configuration clients of its own, by the start of its digest.
+func TestPlanUsersOfConfiguration(t *testing.T) {
+	h := newOffice(t, credit())
+	for _, cfg := range h.cfg {
+		cfg.PlanUsers = map[string][]string{credit().plan.Digest()[:12]: {"rival"}, "00000000": {"viewer"}}
+	}
+	h.must()
+	if err := h.infers(h.client("rival", "p0", "p1")); err != nil {
+		t.Error(err)
+	}
+	wantErr(t, "a client of the server", h.infers(h.client("p1-client", "p0", "p1")), "may not open sessions")
+	wantErr(t, "a client of another plan", h.infers(h.client("viewer", "p0", "p1")), "may not open sessions")
+	c, err := h.operator("rival").Catalogue(limited(t), "p0")
+	if err != nil || !slices.Equal(c.Plans[0].Clients, []string{"rival"}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := h.operator("analyst").Catalogue(limited(t), "p0"); err != nil || len(c.Plans[0].Clients) > 0 {
+		t.Errorf("somebody else sees who uses it: %+v, %v", c, err)
+	}
+}
