@@ -109,6 +109,15 @@ func clip(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
+// clipFront shortens a text to its last n characters.
+func clipFront(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return "…" + string(r[len(r)-n+1:])
+}
+
 // curve renders points as a smooth path whose tangents are vertical.
 func curve(pts [][2]float64) string {
 	var b strings.Builder
