@@ -132,7 +132,7 @@ func TestPage(t *testing.T) {
 	for _, ex := range examples {
 		made := ex.plan(t)
 		s := written(t, made, "html")
-		if bad := regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|url\(|@import|\son[a-z]+\s*=|style=`).FindString(s); bad != "" {
+		if bad := regexp.MustCompile(`(?i)(src|href)\s*=\s*["']?(https?:|//)|\burl\(|@import|\son[a-z]+\s*=|style=`).FindString(s); bad != "" {
 			t.Errorf("%s: the page has %q", ex.path, bad)
 		}
 		if !strings.Contains(s, "default-src &#39;none&#39;") {

@@ -147,6 +147,14 @@ func TestRecordForms(t *testing.T) {
 		}
 	}
 	for w, p := range map[int]*draw.Picture{1: {Width: 900, Height: 1300}, 6: {Width: 1001, Height: 3000}} {
+		for x := 0.0; x < p.Width; x += 200 {
+			for y := 0.0; y < p.Height; y += 100 {
+				p.Boxes = append(p.Boxes, draw.Box{X: x, Y: y})
+			}
+		}
+		if n := len(sheets(&draw.Picture{Width: p.Width, Height: p.Height, Boxes: p.Boxes[:1]})); n != 1 {
+			t.Errorf("one box is on %d sheets", n)
+		}
 		area := 0.0
 		for _, s := range sheets(p) {
 			area += s.W * s.H

@@ -90,11 +90,11 @@ func newBox(n Node, at place, class map[string]string) Box {
 		x.Stripes = append(x.Stripes, Stripe{class[o], float64(i) * h, h})
 	}
 	x.Title, x.Sub = n.Op, n.Type
+	if len(n.To) > 0 {
+		x.Sub = "to " + strings.Join(n.To, ", ") + " · " + n.Type
+	}
 	if n.Name != "" {
 		x.Title = n.Op + " " + n.Name
-	}
-	if len(n.To) > 0 {
-		x.Sub += " to " + strings.Join(n.To, ", ")
 	}
 	x.Title, x.Sub = clip(x.Title, titleLength), clip(x.Sub, subLength)
 	return x
@@ -107,6 +107,15 @@ func clip(s string, n int) string {
 		return s
 	}
 	return string(r[:n-1]) + "…"
+}
+
+// clipFront shortens a text to its last n characters.
+func clipFront(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return "…" + string(r[len(r)-n+1:])
 }
 
 // curve renders points as a smooth path whose tangents are vertical.

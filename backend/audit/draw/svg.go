@@ -62,7 +62,7 @@ func SVG(w io.Writer, m *ir.Module, p *plan.Plan, level string) error {
 		t.Vis = ir.Public()
 		n.Type = strings.TrimPrefix(t.String(), "public ")
 		if x.V.Op != ir.OpInput && x.V.Op != ir.OpWeight && x.V.Op != ir.OpReveal {
-			n.Name = names[x.V]
+			n.Op, n.Name = clipFront(names[x.V], titleLength), ""
 		}
 		if level == "share" {
 			n.Rings = x.V.Op == ir.OpOpen || x.V.Op == ir.OpOpenBit

@@ -60,7 +60,7 @@
     const k = +key.slice(1);
     if (key[0] === "v") {
       const n = nodes[k], held = n.args.map((a) => nodes[a]).filter((a) => a.held >= 0), w = n.holds.find((i) => nodes[i].op === "weight"), c = held.find((a) => a.op === "const");
-      return { title: n.op + (n.name ? " " + n.name : w !== undefined ? " " + tail(nodes[w].name, 19 - n.op.length) : ""), sub: n.type + (n.to.length ? " to " + n.to.join(", ") : n.value ? " is " + n.value : c && c.value.length < 14 ? " · " + c.value : ""), vis: n.vis, owners: n.owners, rings: n.rings, op: n.op };
+      return { title: n.op + (n.name ? " " + n.name : w !== undefined ? " " + tail(nodes[w].name, 19 - n.op.length) : ""), sub: n.to.length ? "to " + n.to.join(", ") + " · " + n.type : n.type + (n.value ? " is " + n.value : c && c.value.length < 14 ? " · " + c.value : ""), vis: n.vis, owners: n.owners, rings: n.rings, op: n.op };
     }
     const ids = inside[k], last = nodes[ids[ids.length - 1]];
     return { title: groups[k].title, sub: many(ids.length, "value") + (opened ? "" : " · " + last.type), vis: ids.some((i) => nodes[i].vis === "secret") ? "secret" : last.vis, owners: colours.map((c) => c.name).filter((o) => ids.some((i) => nodes[i].owners.includes(o))), rings: ids.some((i) => nodes[i].rings), op: "" };
@@ -257,6 +257,9 @@
   window.addEventListener("beforeprint", () => { shut = [...document.querySelectorAll("details:not([open])")]; for (const d of shut) d.open = true; });
   window.addEventListener("afterprint", () => { for (const d of shut) d.open = false; shut = []; });
   new ResizeObserver(() => { const [w, h] = size(), k = view[2] / w; view[3] = h * k; show(); }).observe(svg);
-  start(); render(); fit();
+  start(); render();
+  const room = svg.parentElement, wide = size()[0]; // as high as what is seen at first
+  room.style.height = Math.max(320, Math.min(0.84 * innerHeight, 880, full[3] * Math.min(wide / full[2], 1.25) + 8)) + "px";
+  fit();
   if (location.hash.startsWith("#v")) { const id = +location.hash.slice(2); if (nodes[id] && nodes[id].op) choose(id); }
 })();
