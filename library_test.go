@@ -348,7 +348,7 @@ var libraryCases = []libraryCase{
 	{"a table of elements", "input x: int[9] from a in 0..3\ninput y: int[9] from b in 0..3\n", "distance(x, y)", true, func(in func(string) []float64) []float64 {
 		return []float64{levenshtein(in("x"), in("y"))}
 	}},
-	{"bits and shifts", "input x: uint16[4] from a\ninput y: uint16[4] from b\n", "int(concat(0, bitxor(x, y), bitand(x, y), bitor(x, y), x + y, shr(x, 3), shl(x, 3), from_bits(bits(x))))", true, func(in func(string) []float64) []float64 {
+	{"bits and shifts", "input x: uint16[4] from a\ninput y: uint16[4] from b\n", "int(concat(0, bitxor(x, y), bitand(x, y), bitor(x, y), x + y, shr(x, 3), shl(x, 3), uint16(from_bits(bits(x)))))", true, func(in func(string) []float64) []float64 {
 		var xor, and, or, sum, right, left, same []float64
 		for i, v := range in("x") {
 			x, y := uint16(v), uint16(in("y")[i])

@@ -259,14 +259,9 @@ func init() {
 				}
 				return t, nil
 			}},
-<<<<<<< HEAD
 		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal. valid names the output that says whether this one is there or was withheld; one that says so has checked so many elements.", Args: 1, Range: rangeKept, Scale: ScaleKept,
 			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false},
-				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}},
-=======
-		&Row{Op: OpReveal, Doc: "Give x to the named receivers under a name; the only op that lowers visibility. Its integers may stand for words, or be text in decimal.", Args: 1, Range: rangeKept, Scale: ScaleKept,
-			Attrs: []AttrSpec{{"name", AttrString, true}, {"to", AttrStrings, true}, {"words", AttrStrings, false}, {"decimal", AttrInt, false}, {"classes", AttrStrings, false}, {"places", AttrInt, false}},
->>>>>>> 10e7880 (Tables from CSV by the names of columns, integers, booleans and decimals with all their digits; what is a header is a rule and a flag)
+				{"guard", AttrInt, false}, {"check", AttrInt, false}, {"valid", AttrString, false}, {"checked", AttrInt, false}, {"places", AttrInt, false}},
 			Type: func(v *Value) (Type, error) {
 				if v.Attrs.Str("name") == "" || len(v.Attrs.Strings("to")) == 0 {
 					return Type{}, fmt.Errorf("reveal needs a name and at least one receiver")

@@ -27,20 +27,20 @@ import (
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
 type source struct {
 	dims, owners, guests, reveals, public, ranges, images []string
-	compares                                      bool // policies are compared with those of a plan
-	policies, skip, dumps, calibrate              []string
-	net, ring                                     string
-	frac, parties                                 int
-	precision, assume                             float64
-	atol, rtol                                    []string
-	revealBits                                    int
-	exact, inputs                                 []string // inputs: of the command, for the names of columns
-	strict                                        bool
-	outputs                                       []string
-	columns, weightData                           []string   // what columns of tables are called in files; data of a program's weights
-	header, decimal                               string     // how tables in text are read
-	wanted                                        []wanted   // of the source, once data has been read
-	plan                                          *plan.Plan // of the source, once it has been read
+	compares                                              bool // policies are compared with those of a plan
+	policies, skip, dumps, calibrate                      []string
+	net, ring                                             string
+	frac, parties                                         int
+	precision, assume                                     float64
+	atol, rtol                                            []string
+	revealBits                                            int
+	exact, inputs                                         []string // inputs: of the command, for the names of columns
+	strict                                                bool
+	outputs                                               []string
+	columns, weightData                                   []string   // what columns of tables are called in files; data of a program's weights
+	header, decimal                                       string     // how tables in text are read
+	wanted                                                []wanted   // of the source, once data has been read
+	plan                                                  *plan.Plan // of the source, once it has been read
 }
 
 // flags adds the compile flags of the command line contract.

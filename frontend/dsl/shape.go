@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"math"
 	"slices"
 
 	"smpcc/ir"
@@ -256,13 +257,7 @@ func exchange(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		return x
 	}
 	a, b := pick(at[:n]), pick(at[n:])
-	choose := func(x, y operand) (z operand) {
-		if err == nil {
-			z, err = c.apply(pos, ir.OpSelect, nil, swap, x, y)
-		}
-		return z
-	}
-	low, high := choose(b, a), choose(a, b)
+	low, high, err := c.swapped(pos, swap, a, b, err)
 	if err != nil {
 		return rows, err
 	}
@@ -275,4 +270,33 @@ func exchange(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		from[k] = int64(s[0] + i)
 	}
 	return c.gathered(pos, all, 0, from)
+}
+
+// swapped returns where(swap, b, a) and where(swap, a, b). Where ranges are known, one choice serves both: t = where(swap, b - a, 0), a + t and b - t, whose
+// difference b - a has often been opened for the comparison.
+func (c *checker) swapped(pos diag.Pos, swap, a, b operand, err error) (low, high operand, _ error) {
+	do := func(op ir.Op, attrs ir.Attrs, xs ...operand) (y operand) {
+		if err == nil {
+			y, err = c.apply(pos, op, attrs, xs...)
+		}
+		return y
+	}
+	if err != nil {
+		return low, high, err
+	}
+	if a.v == nil || b.v == nil || a.elem() == ir.Bool || a.num.bits > 0 {
+		return do(ir.OpSelect, nil, swap, b, a), do(ir.OpSelect, nil, swap, a, b), err
+	}
+	r, s := c.known(a.v), c.known(b.v)
+	r = interval{min(r.lo, s.lo), max(r.hi, s.hi)}
+	if math.IsInf(r.lo, 0) || math.IsInf(r.hi, 0) {
+		return do(ir.OpSelect, nil, swap, b, a), do(ir.OpSelect, nil, swap, a, b), err
+	}
+	num := a.num
+	a.num, b.num = numeral{}, numeral{}
+	t := do(ir.OpSelect, nil, swap, do(ir.OpSub, nil, b, a), whole(0))
+	within := ir.Attrs{ir.F("lo", r.lo), ir.F("hi", r.hi)}
+	low, high = do(ir.OpFormat, within, do(ir.OpAdd, nil, a, t)), do(ir.OpFormat, within, do(ir.OpSub, nil, b, t))
+	low.num, high.num = num, num
+	return low, high, err
 }
