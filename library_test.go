@@ -301,6 +301,26 @@ var libraryCases = []libraryCase{
 		s := momentOf(x, in("y"), 0) / momentOf(x, x, 0)
 		return []float64{s, meanOf(in("y")) - s*meanOf(x)}
 	}},
+	{"solve and linear_regression", "input x: int[4] from a in 0..20\ninput y: real[8] from b in -10..10\n", "linear_regression(transpose(stack(concat(0, x, [0, 20, 10, 0]), concat(0, [20, 0, 10, 0], x))), y, ridge=1.0)", false, func(in func(string) []float64) []float64 {
+		u, v, y := append(in("x"), 0, 20, 10, 0), append([]float64{20, 0, 10, 0}, in("x")...), in("y")
+		a, b, c, p, q := momentOf(u, u, 0)+1, momentOf(u, v, 0), momentOf(v, v, 0)+1, momentOf(u, y, 0), momentOf(v, y, 0)
+		w0, w1 := (c*p-b*q)/(a*c-b*b), (a*q-b*p)/(a*c-b*b) // Cramer's rule
+		return []float64{w0, w1, meanOf(y) - w0*meanOf(u) - w1*meanOf(v)}
+	}},
+	{"principal_component", "input x: int[4,2] from a in 0..10\n", "principal_component(concat(0, x, [[0, 0], [10, 10]]), [1, 0.5], 2)", false, func(in func(string) []float64) []float64 {
+		x := append(in("x"), 0, 0, 10, 10)
+		var u, v []float64
+		for i := 0; i < len(x); i += 2 {
+			u, v = append(u, x[i]), append(v, x[i+1])
+		}
+		a, b, c, p, q := momentOf(u, u, 0), momentOf(u, v, 0), momentOf(v, v, 0), 1.0, 0.5
+		for range 2 {
+			p, q = a*p+b*q, b*p+c*q
+			n := math.Hypot(p, q)
+			p, q = p/n, q/n
+		}
+		return []float64{p, q}
+	}},
 	{"linear_regression_steps", points, "linear_regression_steps(x, y, 3, rate=0.05)", false, func(in func(string) []float64) []float64 {
 		return descend(in("x"), in("y"), 2, 3, 0.05, func(z float64) float64 { return z })
 	}},
@@ -348,7 +368,7 @@ var libraryCases = []libraryCase{
 	{"a table of elements", "input x: int[9] from a in 0..3\ninput y: int[9] from b in 0..3\n", "distance(x, y)", true, func(in func(string) []float64) []float64 {
 		return []float64{levenshtein(in("x"), in("y"))}
 	}},
-	{"bits and shifts", "input x: uint16[4] from a\ninput y: uint16[4] from b\n", "int(concat(0, bitxor(x, y), bitand(x, y), bitor(x, y), x + y, shr(x, 3), shl(x, 3), from_bits(bits(x))))", true, func(in func(string) []float64) []float64 {
+	{"bits and shifts", "input x: uint16[4] from a\ninput y: uint16[4] from b\n", "int(concat(0, bitxor(x, y), bitand(x, y), bitor(x, y), x + y, shr(x, 3), shl(x, 3), uint16(from_bits(bits(x)))))", true, func(in func(string) []float64) []float64 {
 		var xor, and, or, sum, right, left, same []float64
 		for i, v := range in("x") {
 			x, y := uint16(v), uint16(in("y")[i])

@@ -140,8 +140,8 @@ func Given(v *Value, list []Range) []Range {
 	return out
 }
 
-// beyond returns the range of what a guest may give where lo..hi is declared: any words of the smallest ring that holds the declared ones.
-func beyond(lo, hi float64) Range { return Range{Lo: lo, Hi: lo + 2*(hi-lo), Origin: Proved} }
+// twiceSpan returns the range of what a guest may give where lo..hi is declared: any words of the smallest ring that holds the declared ones.
+func twiceSpan(lo, hi float64) Range { return Range{Lo: lo, Hi: lo + 2*(hi-lo), Origin: Proved} }
 
 // inputAttrs are those of every leaf and what is said of the columns of a table, which lie along its last axis. As declared, columns lists some
 // of them and bounds their ranges, [len(columns),2]. From the pass columns on, bounds is [K,2], the range of each; shift d says that column k
@@ -168,7 +168,7 @@ const narrowType = 1 << 16
 func Declared(v *Value) (r Range, firm, ok bool) {
 	r, firm, ok = AsDeclared(v)
 	if ok && OfGuest(v) {
-		return beyond(r.Lo, r.Hi), true, true
+		return twiceSpan(r.Lo, r.Hi), true, true
 	}
 	return r, firm, ok
 }

@@ -194,13 +194,13 @@ func (t *csvFile) number(s string) (float64, error) {
 	return x, nil
 }
 
-// cell says where a cell is.
-func (t *csvFile) cell(i, j int) string {
-	what := fmt.Sprint(j + 1)
+// cell says where a cell is: its row and column among the data, and its line of the file.
+func (t *csvFile) cell(i, j int) (place, line string) {
+	line = fmt.Sprintf("line %d", t.lines[i])
 	if t.header != nil && t.header[j] != "" {
-		what = fmt.Sprintf("%d (%s)", j+1, t.header[j])
+		line += fmt.Sprintf(", column %q", t.header[j])
 	}
-	return fmt.Sprintf("row %d, column %s (line %d)", i+1, what, t.lines[i])
+	return fmt.Sprintf("row %d, column %d", i+1, j+1), line
 }
 
 // columns reads columns as elements of a kind: real, int, bool or decimal. strict refuses missing values; else they are NaN.
@@ -211,12 +211,16 @@ func (t *csvFile) columns(list []int, elem string, strict bool) (*ir.Tensor, err
 		for k, j := range list {
 			s := strings.TrimSpace(row[j])
 			at := i*len(list) + k
+			place, line := t.cell(i, j)
 			if isMissing(s) {
-				if strict || e != ir.Real {
-					return nil, diag.Errorf(diag.Pos{}, "%s is missing: %q", t.cell(i, j), s).WithHint("fill it, or take the row out: nothing can be computed with what is not there")
+				switch {
+				case e == ir.Real && !strict:
+					out.F[at] = math.NaN()
+					continue
+				case elem == "real" && len(list) > 1:
+					return nil, diag.Errorf(diag.Pos{}, "element %d is not a number, and the model says of no missing value what becomes of it: %s (%s) is %q", at, place, line, s).WithHint("impute it before, or take the row out")
 				}
-				out.F[at] = math.NaN()
-				continue
+				return nil, diag.Errorf(diag.Pos{}, "%s is missing (%s): %q", place, line, s).WithHint("fill it, or take the row out: nothing can be computed with what is not there")
 			}
 			var err error
 			switch e {
@@ -235,15 +239,12 @@ func (t *csvFile) columns(list []int, elem string, strict bool) (*ir.Tensor, err
 					err = errors.New("is neither true nor false")
 				}
 			}
+			if d := (*diag.Error)(nil); errors.As(err, &d) {
+				d.Msg = place + " (" + line + "): " + d.Msg
+				return nil, d
+			}
 			if err != nil {
-				if d := (*diag.Error)(nil); errors.As(err, &d) {
-					d.Msg = t.cell(i, j) + ": " + d.Msg
-					return nil, d
-				}
-				if err.Error() == "is no number" {
-					err = errors.New("is not a number")
-				}
-				return nil, fmt.Errorf("%s %w: %q", t.cell(i, j), err, s)
+				return nil, fmt.Errorf("%s is %s (%s): %q %w", place, map[ir.Elem]string{ir.Real: "not a number", ir.Int: "not an integer", ir.Bool: "not a bool"}[e], line, s, err)
 			}
 		}
 	}

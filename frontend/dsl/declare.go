@@ -28,14 +28,28 @@ func (c *checker) parties(s *statement) {
 	}
 }
 
-// party checks that a name is a party's.
+// guests names owners and receivers that compute nothing.
+func (c *checker) guests(s *statement) {
+	for _, n := range s.Guests {
+		if c.reserved(n) {
+			continue
+		}
+		if slices.Contains(slices.Concat(c.m.Parties, c.m.Guests), n.Text) || n.Text == c.m.Dealer {
+			c.fail(c.at(n.Pos), "guest %q is a party, the dealer or named twice", n.Text)
+			continue
+		}
+		c.m.Guests = append(c.m.Guests, n.Text)
+	}
+}
+
+// party checks that a name is a party's or a guest's.
 func (c *checker) party(n name) bool {
-	if slices.Contains(c.m.Parties, n.Text) {
+	if slices.Contains(c.m.Parties, n.Text) || slices.Contains(c.m.Guests, n.Text) {
 		return true
 	}
 	e := c.fail(c.at(n.Pos), "%q is not a party", n.Text)
 	if len(c.m.Parties) > 0 {
-		e.WithHint("the parties are %s", strings.Join(c.m.Parties, ", "))
+		e.WithHint("the parties are %s", strings.Join(slices.Concat(c.m.Parties, c.m.Guests), ", "))
 	}
 	return false
 }
@@ -297,6 +311,10 @@ func (c *checker) declare(d *declaration, op ir.Op) {
 	if !c.party(d.From) && err == nil {
 		err = errFailed
 	}
+	if op == ir.OpWeight && slices.Contains(c.m.Guests, d.From.Text) {
+		c.fail(c.at(d.From.Pos), "%q is a guest, and weights stay with parties from one run to the next", d.From.Text).WithHint("make it an input, or let a party own it")
+		err = errFailed
+	}
 	attrs, err2 := c.leaf(d.Name.Text, d.From.Text, e, num, s, d.Lo, d.Hi)
 	if err == nil {
 		err = err2
@@ -313,6 +331,7 @@ func (c *checker) declare(d *declaration, op ir.Op) {
 // leaf returns the attributes of an input or weight.
 func (c *checker) leaf(name, owner string, e ir.Elem, num numeral, s ir.Shape, loX, hiX *expr) (ir.Attrs, error) {
 	attrs := ir.Attrs{ir.S("name", name), ir.S("owner", owner), ir.S("elem", e.String()), ir.Dims("shape", s)}
+	attrs = attrs.Guest(slices.Contains(c.m.Guests, owner))
 	if num.decimal && num.places > 0 {
 		attrs = append(attrs, ir.I("places", int64(num.places)))
 	}
@@ -343,6 +362,9 @@ func (c *checker) leaf(name, owner string, e ir.Elem, num numeral, s ir.Shape, l
 		lo, hi = float64(a), float64(b)
 	default:
 		return attrs, nil
+	}
+	if e == ir.Real {
+		lo, hi = ir.Admitting(lo, hi)
 	}
 	return append(attrs, ir.F("lo", lo), ir.F("hi", hi)), nil
 }

@@ -168,10 +168,17 @@ func (c *checker) uncalled(d *definition) {
 	for _, p := range d.fn.Params {
 		x, err := operand{}, errFailed
 		if p.Type != nil {
+			for _, d := range p.Type.Dims { // names of dimensions take any size
+				if n := d.bareName(); n != "" {
+					if m, _ := c.names.find(n); m == nil {
+						c.names.names[n] = &meaning{bad: true}
+					}
+				}
+			}
 			known := !slices.ContainsFunc(p.Type.Dims, func(d *expr) bool {
 				n := d.bareName()
 				m, _ := c.names.find(n)
-				return n != "" && m == nil // of any size
+				return n != "" && m.bad
 			})
 			if e, num, s, err2 := c.typeOfKnown(p.Type, known); err2 == nil {
 				owner := "p"

@@ -13,7 +13,7 @@ import (
 // What people type who know other languages, and what to write instead.
 
 // statementWords begin statements.
-var statementWords = []string{"parties", "dealer", "const", "input", "weight", "table", "let", "fn", "for", "if", "assert", "import", "reveal"}
+var statementWords = []string{"parties", "dealer", "guests", "const", "input", "weight", "table", "let", "fn", "for", "if", "assert", "import", "reveal"}
 
 // otherStatements are words that begin statements elsewhere.
 var otherStatements = map[string]string{

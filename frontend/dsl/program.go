@@ -309,7 +309,7 @@ func declarations(file string, src []byte) ([]Declared, error) {
 	c.f = ir.NewFunc("main")
 	c.m.Funcs = []*ir.Func{c.f}
 	for _, p := range c.split() { // mistakes are said when the program is compiled
-		if s := c.parse(p); s != nil && (s.Parties != nil || s.Const != nil || s.Input != nil || s.Weight != nil || s.Table != nil) {
+		if s := c.parse(p); s != nil && (s.Parties != nil || s.Guests != nil || s.Const != nil || s.Input != nil || s.Weight != nil || s.Table != nil) {
 			c.statement(s)
 		}
 	}

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"math"
 	"slices"
 
 	"smpcc/ir"
@@ -256,23 +257,50 @@ func exchange(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		return x
 	}
 	a, b := pick(at[:n]), pick(at[n:])
-	choose := func(x, y operand) (z operand) {
-		if err == nil {
-			z, err = c.apply(pos, ir.OpSelect, nil, swap, x, y)
-		}
-		return z
-	}
-	low, high := choose(b, a), choose(a, b)
 	if err != nil {
 		return rows, err
 	}
-	all, err := c.apply(pos, ir.OpConcat, ir.Attrs{ir.I("axis", 0)}, rows, low, high)
-	if err != nil {
-		return all, err
+	return c.swapped(pos, rows, swap, a, b, at)
+}
+
+// swapped returns rows with a at the places of b and the other way round where swap is true; at lists the places of a, then those of b. What changes is added:
+// t = where(swap, b - a, 0) at the places of a and -t at those of b. The difference b - a has often been opened already, for the comparison.
+func (c *checker) swapped(pos diag.Pos, rows, swap, a, b operand, at []int64) (operand, error) {
+	var err error
+	do := func(op ir.Op, attrs ir.Attrs, xs ...operand) (y operand) {
+		if err == nil {
+			y, err = c.apply(pos, op, attrs, xs...)
+		}
+		return y
 	}
-	from := counted(s[0]).c.I
+	num := rows.num
+	rows.num, a.num, b.num = numeral{}, numeral{}, numeral{}
+	plus, minus, zero := ir.OpAdd, ir.OpSub, ir.NewTensor(rows.elem(), append(ir.Shape{1}, rows.shape()[1:]...))
+	var t operand
+	if rows.elem() == ir.Bool {
+		plus, minus = ir.OpXor, ir.OpXor
+		t = do(ir.OpAnd, nil, swap, do(minus, nil, b, a))
+	} else {
+		t = do(ir.OpSelect, nil, swap, do(minus, nil, b, a), whole(0))
+	}
+	back := t
+	if plus == ir.OpAdd {
+		back = do(ir.OpNeg, nil, t)
+	}
+	from, n := make([]int64, rows.shape()[0]), int64(len(at)/2)
 	for i, k := range at {
-		from[k] = int64(s[0] + i)
+		from[k] = 1 + int64(i)%n
+		if int64(i) >= n {
+			from[k] += n
+		}
 	}
-	return c.gathered(pos, all, 0, from)
+	all := do(ir.OpConcat, ir.Attrs{ir.I("axis", 0)}, operand{c: zero}, t, back)
+	out := do(plus, nil, rows, do(ir.OpGather, ir.Attrs{ir.I("axis", 0), ir.Is("indices", from...)}, all))
+	if err == nil && rows.v != nil && plus == ir.OpAdd {
+		if r := c.known(rows.v); !math.IsInf(r.lo, 0) && !math.IsInf(r.hi, 0) { // they are the same numbers
+			out = do(ir.OpFormat, ir.Attrs{ir.F("lo", r.lo), ir.F("hi", r.hi)}, out)
+		}
+	}
+	out.num = num
+	return out, err
 }

@@ -57,6 +57,8 @@ func (c *checker) statement(s *statement) result {
 	case s.Dealer != nil:
 		c.reserved(*s.Dealer)
 		c.m.Dealer = s.Dealer.Text
+	case s.Guests != nil:
+		c.guests(s)
 	case s.Input != nil:
 		c.declare(s.Input, ir.OpInput)
 	case s.Weight != nil:

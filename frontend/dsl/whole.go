@@ -194,21 +194,30 @@ func bitsOf(c *checker, pos diag.Pos, args []operand) (operand, error) {
 		return x, errFailed
 	}
 	x.num = numeral{}
-	powers := ir.NewTensor(ir.Int, ir.Shape{n})
-	for i := range powers.I {
-		powers.I[i] = 1 << i
-	}
-	y, err := c.reshape(pos, x, append(append(ir.Shape{}, x.shape()...), 1))
-	if err == nil {
-		y, err = c.apply(pos, ir.OpIntDiv, ir.Attrs{ir.I("down", 1)}, y, operand{c: powers})
-	}
-	if err == nil {
-		y, err = c.apply(pos, ir.OpIntMod, ir.Attrs{ir.I("down", 1)}, y, whole(2))
+	x, err := c.reshape(pos, x, append(append(ir.Shape{}, x.shape()...), 1))
+	q := x // floor(x / 2^i), whose lowest bit is what twice the next one leaves
+	var out []operand
+	for i := 0; i < n && err == nil; i++ {
+		var next, bit operand
+		if next, err = c.apply(pos, ir.OpIntDiv, ir.Attrs{ir.I("down", 1)}, x, whole(int64(2)<<i)); err != nil {
+			break
+		}
+		if bit, err = c.apply(pos, ir.OpMul, nil, next, whole(2)); err == nil {
+			bit, err = c.apply(pos, ir.OpSub, nil, q, bit)
+		}
+		if err == nil {
+			bit, err = c.apply(pos, ir.OpFormat, ir.Attrs{ir.F("lo", 0), ir.F("hi", 1)}, bit)
+		}
+		q, out = next, append(out, bit)
 	}
 	if err != nil {
-		return y, err
+		return x, err
 	}
-	return c.apply(pos, ir.OpEq, nil, y, whole(1))
+	all, err := c.apply(pos, ir.OpConcat, ir.Attrs{ir.I("axis", int64(len(x.shape())-1))}, out...)
+	if err != nil {
+		return all, err
+	}
+	return c.apply(pos, ir.OpEq, nil, all, whole(1))
 }
 
 // fromBits is the inverse of bits, of numbers that are not negative.
