@@ -89,8 +89,8 @@ func (b *Beyond) Error() string {
 	return diag.Errorf(b.At.Pos, "%s = %s: %s", b.At, b.At.Op, b.what).Error()
 }
 
-// beyond says of an integer x with the given fraction bits that half, and what is above, is not held.
-func beyond(what string, x, half int64, scale, bits int) error {
+// unheld says of an integer x with the given fraction bits that half, and what is above, is not held.
+func unheld(what string, x, half int64, scale, bits int) error {
 	y := math.Ldexp(float64(x), -scale)
 	return &Beyond{X: y, Holds: math.Ldexp(float64(half), -scale), what: fmt.Sprintf("%s is %.6g, which is more than %d bits hold", what, y, bits)}
 }
@@ -256,7 +256,7 @@ func checkRead(v *Value, args []*Tensor, out *Tensor) error {
 		half := int64(1) << (bits[j] - 1)
 		for i, x := range a.I {
 			if x >= half || x < -half {
-				return beyond(fmt.Sprintf("element %d of its argument", i), x, half, v.Args[j].Type.Scale, bits[j])
+				return unheld(fmt.Sprintf("element %d of its argument", i), x, half, v.Args[j].Type.Scale, bits[j])
 			}
 		}
 	}
@@ -272,7 +272,7 @@ func checkDifference(v *Value, args []*Tensor) error {
 	half := int64(1) << (n - 1)
 	for i, x := range args[0].I {
 		if d := x - args[1].I[i]; d >= half || d < -half {
-			return beyond(fmt.Sprintf("the difference of elements %d", i), d, half, v.Args[0].Type.Scale, n)
+			return unheld(fmt.Sprintf("the difference of elements %d", i), d, half, v.Args[0].Type.Scale, n)
 		}
 	}
 	return nil

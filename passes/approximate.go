@@ -57,6 +57,7 @@ type approximation struct {
 	rooted  map[*ir.Value]*ir.Value // roots made so far, and what they are roots of
 	fact    *interval               // a bound of the result that holds by what it is computed from, whatever samples say; nil if there is none
 	sure    bool                    // known ranges hold for every input
+	fits    map[fitKey]*waves       // made so far
 	derives func(x *ir.Value) bool  // the range of a value made so far derives from weights or samples
 }
 
@@ -79,7 +80,7 @@ func approximate(m *ir.Module, opt *Options) error {
 		eps = DefaultPrecision
 	}
 	seen := map[*ir.Value]interval{}
-	roots, rooted := map[*ir.Value]*root{}, map[*ir.Value]*ir.Value{}
+	roots, rooted, fits := map[*ir.Value]*root{}, map[*ir.Value]*ir.Value{}, map[fitKey]*waves{}
 	done := 0
 	most := func(e ir.Elem) float64 {
 		if e == ir.Real && opt.wide {
@@ -135,7 +136,7 @@ func approximate(m *ir.Module, opt *Options) error {
 				}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, quiet: opt.quiet, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide, derives: func(x *ir.Value) bool { known(x); return derived.from[x] }}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, quiet: opt.quiet, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, fits: fits, sure: opt.samples() == 0 && !opt.wide, derives: func(x *ir.Value) bool { known(x); return derived.from[x] }}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)

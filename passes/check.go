@@ -238,7 +238,7 @@ func (c *check) prepare(m *ir.Module) error {
 	c.tried = true
 	c.steps = slices.ContainsFunc(c.graph.Main().Body, func(v *ir.Value) bool { return steppingOps[v.Op] })
 	c.samples = len(c.opt.Samples) > 0
-	work := 2 * multiplyAdds(c.graph.Main())
+	work := max(2*multiplyAdds(c.graph.Main()), evaluation(m.Main()))
 	runs := max(leastRuns, min(fewRuns, int(fewBudget/work)), min(mostRuns, int(runsBudget/work)))
 	var tries []map[string]*ir.Tensor
 	if c.samples {
@@ -345,6 +345,24 @@ func (c *check) leaves(vals map[*ir.Value]*ir.Tensor, output string) (*ir.Value,
 		}
 		at = at.Args[next]
 	}
+}
+
+// What a run takes of a module with formats, in multiply-adds of a product.
+const (
+	elementWork = 4   // an element of another op
+	valueWork   = 400 // a value, whatever its size
+)
+
+// evaluation estimates what evaluating a module with formats takes, in multiply-adds.
+func evaluation(f *ir.Func) float64 {
+	n := 0.0
+	for _, v := range f.Body {
+		n += valueWork
+		if v.Op != ir.OpMatMul && v.Op != ir.OpConv {
+			n += elementWork * float64(v.Type.Shape.Size())
+		}
+	}
+	return n + multiplyAdds(f)
 }
 
 // multiplyAdds counts the multiply-adds of products and convolutions.

@@ -68,7 +68,7 @@ const (
 // polyline computes a function with asymptotes as a sum of ReLUs at public thresholds: one opening, one comparison round.
 // Error: 0.6 eps by the fit, half an ulp per knot by rounding.
 func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
-	if y := a.waves(x, ir.Smooth[op], w.part); y != nil {
+	if y := a.waves(x, op, w.part); y != nil {
 		return y
 	}
 	iv := a.known(x)
@@ -77,7 +77,7 @@ func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
 		saved, spent = roundsSavedPoly, bytesSpentPoly
 	}
 	if float64(x.Type.Shape.Size())*spent >= a.net.roundsWorth(saved) {
-		return a.between(x, ir.Smooth[op], w)
+		return a.between(x, op, w)
 	}
 	first, last := w.window(ir.Smooth[op], 0.3*a.eps)
 	p := fitLine(ir.Smooth[op], first, last, w.left, w.right, 0.6*a.eps, a.frac)
@@ -114,7 +114,8 @@ func (a *approximation) polyline(x *ir.Value, op ir.Op, w *bend) *ir.Value {
 
 // between computes a function with asymptotes between two thresholds, beyond which it is a constant and a line. Error: 0.2 eps by the
 // asymptotes, the rest by what is between.
-func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *ir.Value {
+func (a *approximation) between(x *ir.Value, op ir.Op, w *bend) *ir.Value {
+	f := ir.Smooth[op]
 	first, last := w.window(f, 0.2*a.eps)
 	switch iv := a.known(x); { // where the whole range is an asymptote
 	case iv.lo >= last:
@@ -123,7 +124,7 @@ func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *
 		return a.add(a.sub(x, x), a.num(w.left))
 	}
 	x, over := a.clip(x, first, last)
-	y := a.waves(x, f, w.part)
+	y := a.waves(x, op, w.part)
 	if y == nil {
 		y = a.chebyshev(x, f, w.part)
 	}
@@ -137,8 +138,8 @@ func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *
 // behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
 // It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
 // Waves have as many fraction bits as keep what they are rounded by out of the result, and quietBits more than the error asks for if that is revealed as it is.
-func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
-	iv := a.known(x)
+func (a *approximation) waves(x *ir.Value, op ir.Op, part parity) *ir.Value {
+	iv, f := a.known(x), ir.Smooth[op]
 	bits := a.mantissaBits()
 	if a.bare {
 		bits = min(bits+quietBits, mostWaveBits)
@@ -152,17 +153,17 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 	case centred:
 		g, y0 = func(x float64) float64 { return f(x) - 0.5 }, 0.5
 	}
-	fit := func(bits int) *waves {
-		if w := fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.1*a.eps, bits); w != nil { // a few more waves cost little
+	fit := func(k fitKey) *waves {
+		if w := fitWaves(g, part == even, k.reach, 0.1*k.eps, k.bits); w != nil { // a few more waves cost little
 			return w
 		}
-		return fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
+		return fitWaves(g, part == even, k.reach, 0.5*k.eps, k.bits)
 	}
 	var w *waves
 	lo, hi := extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
 	out := a.bitsOf(max(-lo, hi))
 	for least := 0; least < bits; { // with more bits a fit may have more waves, and with them noise
-		if w = fit(bits); w == nil {
+		if w = a.fitted(fitKey{op, max(-iv.lo, iv.hi), a.eps, bits}, fit); w == nil {
 			return nil
 		}
 		least = bits
@@ -184,6 +185,23 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 		y = a.add(y, a.mul(x, a.num(slope)))
 	}
 	return a.settled(y, out, lo-a.eps, hi+a.eps)
+}
+
+// A fitKey says what a fit of waves depends on.
+type fitKey struct {
+	op         ir.Op
+	reach, eps float64
+	bits       int
+}
+
+// fitted returns a fit of waves, which is made once for all values of a module that ask for the same.
+func (a *approximation) fitted(k fitKey, fit func(k fitKey) *waves) *waves {
+	w, ok := a.fits[k]
+	if !ok {
+		w = fit(k)
+		a.fits[k] = w
+	}
+	return w
 }
 
 // bitsOf returns the fraction bits that arguments and results of waves of the given magnitude are kept with: as many as any value of that size,
