@@ -217,7 +217,9 @@ func TestUnchecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		told := slices.ContainsFunc(c.Notes, func(n string) bool { return strings.Contains(n, "is not checked") && strings.Contains(n, "policy of p0") })
+		told := slices.ContainsFunc(c.Notes, func(n string) bool {
+			return strings.Contains(n, "is not checked") && strings.Contains(n, "policy of p0")
+		})
 		if got := c.Plan.Manifest.Accuracy[0].State; got != rule.state || told != (got == "measured") {
 			t.Errorf("%s: the output is %s, notes %q", rule.text, got, c.Notes)
 		}

@@ -135,6 +135,8 @@ var evalCases = []evalCase{
 	{op: OpReluSel, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{2}, -4, 4), bools(Shape{2}, 0, 1)}, forms: []string{"masked", "masked-bit"}, want: ring(Shape{2}, 0, 4)},
 	{op: OpReluKey, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{3}, -4, 4, 0)}, forms: []string{"masked"}, want: ring(Shape{3}, 0, 4, 0)},
 	{op: OpWireMul, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{2}, 3, -2), ring(Shape{2}, 5, 7)}, forms: []string{"masked", "masked"}, want: ring(Shape{2}, 15, -14)},
+	{op: OpLow, attrs: Attrs{I("bits", 5)}, args: []*Tensor{ring(Shape{2}, -4, 4)}, forms: []string{"masked"}, want: ring(Shape{2}, -4, 4)},
+	{op: OpIntact, attrs: Attrs{Is("spans", 3, 5)}, args: []*Tensor{ring(Shape{2}, -4, 4), ring(Shape{1}, 9)}, forms: []string{"masked", "masked"}, want: bools(Shape{}, 1)},
 	{op: OpMulBit, attrs: Attrs{I("bits", 30)}, args: []*Tensor{ring(Shape{2}, -4, 4), bools(Shape{1}, 1)}, forms: []string{"masked", "masked-bit"}, want: ring(Shape{2}, -4, 4)},
 	{op: OpB2A, attrs: Attrs{I("bits", 30)}, args: []*Tensor{bools(Shape{2}, 0, 1)}, forms: []string{"masked-bit"}, want: ring(Shape{2}, 0, 1)},
 }

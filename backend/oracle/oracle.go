@@ -69,7 +69,7 @@ func Decide(p *plan.Plan, opt Options) (*Verdict, error) {
 			for _, r := range p.Programs[i].Rounds(ph) {
 				for k := range r.Steps {
 					switch r.Steps[k].Op {
-					case plan.StepDrop:
+					case plan.StepDrop, plan.StepValid: // near the end of a range a threshold that parties know decides
 						v.Rounded = true
 					case plan.StepWave, plan.StepExpo:
 						v.Noisy = true
