@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,9 +34,13 @@ const (
 	DefaultFracBits = 16
 )
 
+// GuestName is what a guest of a model is called if nothing else is said: an owner, or a receiver, that computes nothing.
+const GuestName = "guest"
+
 // Options are what the user may choose when compiling.
 type Options struct {
 	Parties     int                           // number of computing parties of a model; 2 if 0
+	Guests      []string                      // names, besides GuestName, of owners and receivers of a model that compute nothing
 	Dims        map[string]int                // symbolic dimensions of a model
 	bound       map[string]int                // dimensions as they are bound at the end
 	Shapes      map[string]ir.Shape           // shapes of a model's inputs, from the user's data
@@ -46,6 +51,7 @@ type Options struct {
 	Ranges      map[string][2]float64         // declared ranges of a model's inputs
 	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
 	ColumnNames map[string][]string           // names of an input's columns, for messages
+	Weights     map[string]*ir.Tensor         // data of a program's weights
 	Policies    []string                      // policy files
 	FracBits    int                           // fraction bits of reals; 16 if 0
 	Exact       []string                      // outputs whose last truncation is exact
@@ -58,6 +64,7 @@ type Options struct {
 	Ring        int                           // ring width of all values; 0 chooses per value
 	StrictRange bool                          // refuse ranges that are not proved
 	Samples     []map[string]*ir.Tensor       // sample inputs for calibration
+	Guard       int                           // bits by which values that may leave their range are checked: 2, 4 or 8; DefaultGuard if 0, none if NoGuard
 	Skip        []string                      // passes to leave out
 	Observe     func(pass string, m *ir.Module)
 
@@ -66,6 +73,12 @@ type Options struct {
 	accuracy []plan.Accuracy
 	stated   map[string]passes.StatedPolicy
 }
+
+// What is checked of values that may leave their range: bits, for Options.Guard.
+const (
+	DefaultGuard = 2
+	NoGuard      = -1
+)
 
 // A Compilation is a plan and what the compiler knows besides.
 type Compilation struct {
@@ -92,12 +105,16 @@ func IsProgram(path string) bool { return filepath.Ext(path) == ".smp" }
 func Load(path string, opt Options) (*ir.Module, error) {
 	switch filepath.Ext(path) {
 	case ".smp":
-		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--dim": len(opt.Dims) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
+		for flag, set := range map[string]bool{"--owner": len(opt.Owners) > 0, "--reveal": len(opt.Reveal) > 0, "--parties": opt.Parties != 0, "--outputs": len(opt.Cut) > 0, "--range": len(opt.Ranges)+len(opt.Columns) > 0} {
 			if set {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
 		}
-		return dsl.Load(path, dsl.Options{})
+		m, err := dsl.Load(path, dsl.Options{Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Model: importedModel})
+		if err != nil {
+			return nil, err
+		}
+		return m, giveWeights(m, opt.Weights)
 	case ".ir":
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -115,17 +132,126 @@ func Load(path string, opt Options) (*ir.Module, error) {
 	return onnx.Load(path, modelOptions(opt))
 }
 
+// giveWeights gives a program's weights their data.
+func giveWeights(m *ir.Module, data map[string]*ir.Tensor) error {
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		i := slices.IndexFunc(m.Main().Body, func(v *ir.Value) bool { return v.Op == ir.OpWeight && v.Attrs.Str("name") == name })
+		if i < 0 {
+			return usage("--weight-data %s: the program has no weight of that name", name)
+		}
+		v, t := m.Main().Body[i], data[name]
+		if v.Type.Elem == ir.Real && t.Elem == ir.Int && t.Words == nil {
+			f := ir.NewTensor(ir.Real, t.Shape)
+			for k, x := range t.I {
+				f.F[k] = float64(x)
+			}
+			t = f
+		}
+		if t.Elem != v.Type.Elem || !t.Shape.Equal(v.Type.Shape) || t.Words != nil || v.Attrs.Has("places") {
+			return diag.Errorf(v.Pos, "weight %q is %v%v, and its data %v%v", name, v.Type.Elem, v.Type.Shape, t.Elem, t.Shape)
+		}
+		for k := range t.Len() {
+			if x := t.At(k); v.Attrs.Has("lo") && (x < v.Attrs.Float("lo", 0) || x > v.Attrs.Float("hi", 0)) {
+				return diag.Errorf(v.Pos, "weight %q: element %d is outside the range that the program declares", name, k)
+			}
+		}
+		m.Weights[name] = t
+	}
+	return nil
+}
+
+// importedModel reads a model that a program imports: its inputs take the shapes of the arguments of a call, and their owners do not matter, as the
+// program's values take their place.
+func importedModel(path string, args []dsl.ModelArgument, owner string, parties []string) (*ir.Module, error) {
+	if len(parties) == 0 {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the program names no parties")
+	}
+	inputs, err := onnx.Inputs(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) != len(inputs) {
+		return nil, diag.Errorf(diag.Pos{File: path}, "the model takes %d inputs, got %d", len(inputs), len(args)).WithHint("its inputs are %s", namesOf(inputs))
+	}
+	shapes, next := map[string]ir.Shape{}, 0
+	for _, a := range args {
+		name := a.Name
+		if name == "" {
+			name = inputs[next].Name
+			next++
+		}
+		i := slices.IndexFunc(inputs, func(in onnx.InputInfo) bool { return in.Name == name })
+		if i < 0 || shapes[name] != nil {
+			return nil, diag.Errorf(diag.Pos{File: path}, "the model has no input %q left to give", name).WithHint("its inputs are %s", namesOf(inputs))
+		}
+		shapes[name] = shapeFor(a.Shape, inputs[i].Dims)
+	}
+	if owner == "" {
+		owner = parties[0]
+	}
+	return onnx.Load(path, onnx.Options{Shapes: shapes, Parties: parties, Dealer: DefaultDealer, WeightOwner: owner, InputOwner: parties[0], DefaultReveal: parties[:1]})
+}
+
+func namesOf(inputs []onnx.InputInfo) string {
+	var names []string
+	for _, i := range inputs {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// shapeFor returns the shape that data takes for an input of the given dimensions: one case becomes a batch of one.
+func shapeFor(s ir.Shape, dims []string) ir.Shape {
+	if len(s) == len(dims)-1 && len(dims) > 0 && (dims[0] == "1" || !isNumber(dims[0])) {
+		return append(ir.Shape{1}, s...)
+	}
+	return append(ir.Shape{}, s...)
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.Atoi(s)
+	return err == nil
+}
+
 // LoadBytes reads a model from memory as a graph-level module; name is used in messages.
 func LoadBytes(name string, data []byte, opt Options) (*ir.Module, error) {
 	return onnx.LoadBytes(name, data, modelOptions(opt))
 }
 
-// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs.
+// modelOptions adds the defaults of models: p0 owns the weights, p1 the inputs, and p1 receives the outputs, or the guests that own inputs do.
 func modelOptions(opt Options) onnx.Options {
-	return onnx.Options{
-		Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners,
-		Reveal: opt.Reveal, DefaultReveal: []string{"p1"}, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
+	receivers := guestOwners(opt)
+	if len(receivers) == 0 {
+		receivers = []string{"p1"}
 	}
+	return onnx.Options{
+		Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Parties: PartyNames(max(2, opt.Parties)), Dealer: DefaultDealer, WeightOwner: "p0", InputOwner: "p1", Owners: opt.Owners, Guests: guests(opt),
+		Reveal: opt.Reveal, DefaultReveal: receivers, Public: opt.Public, Cut: opt.Cut, Ranges: opt.Ranges, Columns: opt.Columns,
+	}
+}
+
+// guests lists the guests that a model's options name.
+func guests(opt Options) (out []string) {
+	used := slices.Collect(maps.Values(opt.Owners))
+	for _, to := range opt.Reveal {
+		used = append(used, to...)
+	}
+	for _, g := range append([]string{GuestName}, opt.Guests...) {
+		if slices.Contains(used, g) && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// guestOwners lists the guests that own inputs of a model.
+func guestOwners(opt Options) (out []string) {
+	for _, g := range guests(opt) {
+		if slices.Contains(slices.Collect(maps.Values(opt.Owners)), g) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // Compile compiles the file at path.
@@ -189,6 +315,9 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 	if opt.RevealBits < 0 || opt.RevealBits > 40 {
 		return nil, usage("--reveal-bits %d is out of range 1..40", opt.RevealBits)
 	}
+	if !slices.Contains([]int{NoGuard, 2, 4, 8}, opt.Guard) {
+		return nil, usage("--guard %d: want 0, 2, 4 or 8 bits", opt.Guard)
+	}
 	if opt.Ring != 0 && (opt.Ring < 16 || opt.Ring > 64) {
 		return nil, usage("--ring %d is out of range 16..64", opt.Ring)
 	}
@@ -202,7 +331,7 @@ func CompileModule(m *ir.Module, opt Options, ownReveals bool) (*Compilation, er
 		}
 	}
 	c := &Compilation{}
-	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Samples: opt.Samples, Skip: opt.Skip, Stated: opt.stated}
+	popt := &passes.Options{FracBits: opt.FracBits, Net: opt.Net, Precision: opt.Precision, Tolerance: opt.Tolerance, Outputs: opt.Outputs, RevealBits: opt.RevealBits, Assume: opt.Assume, Exact: opt.Exact, Ring: opt.Ring, StrictRange: opt.StrictRange, Guard: max(opt.Guard, 0), Samples: opt.Samples, Skip: opt.Skip, Stated: opt.stated}
 	if r := opt.recipe; r != nil {
 		popt.Taken = &passes.Taken{Weights: r.Weights, Samples: r.Samples, Attempt: r.Attempt, Bounds: taken(r.Bounds), Columns: taken(r.Columns), Zeros: r.Zeros}
 	}
@@ -277,7 +406,7 @@ func usage(format string, args ...any) error {
 // defaultPolicy returns the policy of owners that have none, and notes that it applies.
 func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownReveals bool) *policy.Policy {
 	var without []string
-	for _, o := range m.Parties {
+	for _, o := range slices.Concat(m.Parties, m.Guests) {
 		if !slices.ContainsFunc(given, func(p *policy.Policy) bool { return p.Owner == o }) {
 			without = append(without, o)
 		}
@@ -292,11 +421,24 @@ func (c *Compilation) defaultPolicy(m *ir.Module, given []*policy.Policy, ownRev
 		}
 		return policy.New("", rules...)
 	}
-	receiver := m.Parties[min(1, len(m.Parties)-1)]
-	if len(without) > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), receiver))
+	receivers := []string{m.Parties[min(1, len(m.Parties)-1)]}
+	if g := givers(m); len(g) > 0 {
+		receivers = g
 	}
-	return policy.New("", policy.Rule{Output: "*", To: []string{receiver}})
+	if len(without) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("no policy file for %s: every output may go to %s and to nobody else", strings.Join(without, ", "), strings.Join(receivers, ", ")))
+	}
+	return policy.New("", policy.Rule{Output: "*", To: receivers})
+}
+
+// givers lists the guests that own inputs.
+func givers(m *ir.Module) (out []string) {
+	for _, g := range m.Guests {
+		if slices.ContainsFunc(m.Main().Inputs(), func(v *ir.Value) bool { return v.Attrs.Str("owner") == g }) {
+			out = append(out, g)
+		}
+	}
+	return out
 }
 
 // relocate reduces positions to the source's base name: a plan must not depend on the folder it was compiled in, or an
@@ -333,6 +475,12 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	if t.Words != nil {
 		return nil, fail("data is text, the plan wants numbers")
 	}
+	if p.Places > 0 {
+		var err error
+		if t, err = Units(t, p); err != nil {
+			return nil, fail("%v", err)
+		}
+	}
 	if p.Elem != "real" && t.Elem == ir.Real {
 		return nil, fail("data is real, the plan wants %s", p.Elem)
 	}
@@ -351,6 +499,9 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 			beyond.Program = program
 			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", beyond.Hint())
 		}
+		if other := (*plan.CategoryError)(nil); errors.As(err, &other) {
+			return nil, diag.Errorf(diag.Pos{}, "%q: %v", p.Name, err).WithHint("%s", other.Hint())
+		}
 		if err != nil {
 			return nil, fail("%v", err)
 		}
@@ -364,6 +515,43 @@ func bind(p plan.Port, t *ir.Tensor, program bool) ([]uint64, error) {
 	}
 	for i, x := range e.I {
 		out[i] = uint64(x)
+		if p.Shares {
+			out[i] -= uint64(p.Least(i))
+		}
+	}
+	return out, nil
+}
+
+// Units returns the data of a port of decimals as integers that count units of the last place. Data says numbers, as 12.34 or 12; those with more places are refused, and
+// nothing is rounded.
+func Units(t *ir.Tensor, p plan.Port) (*ir.Tensor, error) {
+	if t.Places == p.Places && t.Elem == ir.Int {
+		return t, nil
+	}
+	out := ir.NewTensor(ir.Int, t.Shape)
+	for i := range t.Len() {
+		s := ""
+		switch {
+		case t.Elem == ir.Int && t.Places == 0:
+			s = strconv.FormatInt(t.I[i], 10)
+		case t.Elem == ir.Real && math.Abs(t.F[i]) < 1e15:
+			s = strconv.FormatFloat(t.F[i], 'f', -1, 64)
+		default:
+			return nil, fmt.Errorf("element %d is no decimal of at most 15 digits", i)
+		}
+		whole, fraction, _ := strings.Cut(s, ".")
+		if len(fraction) > p.Places {
+			return nil, fmt.Errorf("element %d has %d places, and the plan takes %d", i, len(fraction), p.Places)
+		}
+		k, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", p.Places-len(fraction)), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("element %d is out of range", i)
+		}
+		if lo, hi := p.Range(i); float64(k) < lo || float64(k) > hi {
+			by := math.Pow10(p.Places)
+			return nil, fmt.Errorf("element %d is outside the range %g..%g (%s) that the plan relies on", i, lo/by, hi/by, p.Origin)
+		}
+		out.I[i] = k
 	}
 	return out, nil
 }
@@ -385,6 +573,7 @@ func Read(p plan.Port, words []uint64) *ir.Tensor {
 	for i, w := range words {
 		t.I[i] = int64(w)
 	}
+	t.Places = p.Places
 	switch {
 	case len(p.Words) > 0 && !slices.ContainsFunc(t.I, func(k int64) bool { return k < 0 || k >= int64(len(p.Words)) }):
 		t.Words = p.Words

@@ -45,15 +45,16 @@ runtime/memnet: backend/plan runtime/timeline
 runtime/keys:
 runtime/attest: runtime/disk
 runtime/commit: runtime/disk
-runtime/control: backend/plan runtime/grpcnet runtime/keys runtime/transport
+runtime/control: backend/plan runtime/attest runtime/grpcnet runtime/keys runtime/transport
 runtime/client: backend/plan backend/plan/typed runtime/control
+runtime/console: backend/plan runtime/attest runtime/control runtime/keys
 runtime/observe:
 runtime/grpcnet: backend/plan runtime/keys runtime/message runtime/timeline runtime/transport
 runtime/local: backend/plan runtime/engine runtime/material runtime/memnet
-runtime/server: ir/policy backend/plan backend/plan/typed backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline runtime/control
+runtime/server: ir/policy backend/plan backend/plan/typed backend/verify runtime/attest runtime/disk runtime/engine runtime/material runtime/grpcnet runtime/keys runtime/message runtime/observe runtime/timeline runtime/control runtime/console
 .: ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend backend/plan backend/verify
 bench: . ir ir/diag passes backend/plan runtime/engine runtime/local runtime/memnet runtime/ring runtime/timeline
-cmd/smpcc: . bench ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/plan/typed backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline backend/audit backend/audit/draw runtime/control runtime/commit
+cmd/smpcc: . bench ir ir/diag ir/policy ir/exact ir/text frontend/onnx frontend/dsl passes backend/plan backend/plan/typed backend/verify runtime/local runtime/server runtime/client runtime/attest runtime/disk runtime/keys runtime/engine runtime/timeline backend/audit backend/audit/draw runtime/control runtime/commit runtime/console
 bench/openblas:
 examples/beside: frontend/onnx ir
 examples/blazeface: examples/beside ir

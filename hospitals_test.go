@@ -188,7 +188,7 @@ func TestDeployments(t *testing.T) {
 			if want := []string{k, "serve", "--config", "/etc/smpcc/config.yaml", "--worker", "$(WORKER)"}; !slices.Equal(c.Args, want) {
 				t.Errorf("%s: args %q, want %q", name, c.Args, want)
 			}
-			if len(c.Env) != 1 || c.Env[0].Name != "WORKER" || c.Env[0].From.Field.Path != "metadata.labels['apps.kubernetes.io/pod-index']" {
+			if len(c.Env) != 2 || c.Env[0].Name != "WORKER" || c.Env[0].From.Field.Path != "metadata.labels['apps.kubernetes.io/pod-index']" {
 				t.Errorf("%s: env %+v", name, c.Env)
 			}
 			if len(c.Mounts) != 2 || c.Mounts[0].Path != "/etc/smpcc" || c.Mounts[1].Path != "/var/lib/smpcc" {

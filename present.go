@@ -11,12 +11,12 @@ import (
 	"smpcc/ir/diag"
 )
 
-// What an owner's data is before it is numbers: text becomes the codes of a plan's words, and elements that are missing become a place that is marked
-// in an input of its own.
+// What an owner's data is before it is a plan's numbers: text becomes the codes of a plan's words, elements that are missing become a place that is
+// marked in an input of its own, and reals that the model quantises first become the integers that stand for them.
 
 // Present returns data as a plan's inputs hold it: text as codes, and in the place of each element that is missing, which is NaN, a number that does
 // not count, with the booleans that mark them under the name that the plan gives those. Text that the plan does not know has the code -1 where its
-// operators say what becomes of it, and is refused elsewhere. Inputs of which there is no data stay without; the given tensors are not changed.
+// operators say what becomes of it, and is refused elsewhere. Reals become integers where the plan has a step for them. Inputs of which there is no data stay without; the given tensors are not changed.
 func Present(p *plan.Plan, data map[string]*ir.Tensor) (map[string]*ir.Tensor, error) {
 	return present(p.Manifest.Inputs, data)
 }
@@ -34,7 +34,7 @@ func PresentInputs(m *ir.Module, data map[string]*ir.Tensor) (map[string]*ir.Ten
 func presentSamples(m *ir.Module, samples []map[string]*ir.Tensor) ([]map[string]*ir.Tensor, error) {
 	var ports []plan.Port
 	for _, v := range m.Main().Body {
-		if v.Op != ir.OpInput || !v.Attrs.Has("words") && !v.Attrs.Has("missing") {
+		if v.Op != ir.OpInput || !v.Attrs.Has("words") && !v.Attrs.Has("missing") && !v.Attrs.Has("step") {
 			continue
 		}
 		r, _, ok := ir.Declared(v)
@@ -42,7 +42,7 @@ func presentSamples(m *ir.Module, samples []map[string]*ir.Tensor) ([]map[string
 			r.Lo, r.Hi = math.Inf(-1), math.Inf(1)
 		}
 		ports = append(ports, plan.Port{Name: v.Attrs.Str("name"), Elem: v.Attrs.Str("elem"), Shape: v.Type.Shape, Lo: r.Lo, Hi: r.Hi,
-			Words: v.Attrs.Strings("words"), Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given")})
+			Words: v.Attrs.Strings("words"), Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Step: v.Attrs.Float("step", 0)})
 	}
 	out := make([]map[string]*ir.Tensor, len(samples))
 	for i, s := range samples {
@@ -66,6 +66,10 @@ func present(ports []plan.Port, data map[string]*ir.Tensor) (map[string]*ir.Tens
 		switch {
 		case len(p.Words) > 0 && t.Words != nil:
 			if out[p.Name], err = coded(p, t); err != nil {
+				return nil, err
+			}
+		case p.Step != 0:
+			if out[p.Name], err = stepped(p, t); err != nil {
 				return nil, err
 			}
 		case p.Missing != "" && out[p.Missing] == nil && t.Elem == ir.Real:
@@ -98,6 +102,21 @@ func coded(p *plan.Port, t *ir.Tensor) (*ir.Tensor, error) {
 			}
 			return nil, diag.Errorf(diag.Pos{}, "%q: element %d is text that the model does not know, and its operators say nothing of such", p.Name, i).
 				WithHint("it knows %s; export the model so that unknown categories are ignored (OneHotEncoder with zeros=1)", some)
+		}
+	}
+	return out, nil
+}
+
+// stepped returns reals as the integers that stand for them.
+func stepped(p *plan.Port, t *ir.Tensor) (*ir.Tensor, error) {
+	if t.Words != nil || t.Elem == ir.Bool {
+		return nil, diag.Errorf(diag.Pos{}, "%q: data is text or bits, the model wants reals", p.Name)
+	}
+	out := ir.NewTensor(ir.Int, t.Shape)
+	for i := range out.I {
+		q, ok := p.Quantised(t.At(i))
+		if out.I[i] = q; !ok {
+			return nil, diag.Errorf(diag.Pos{}, "%q: element %d is not a number", p.Name, i)
 		}
 	}
 	return out, nil

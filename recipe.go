@@ -1,6 +1,7 @@
 package smpcc
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -29,6 +30,9 @@ func (opt Options) withDefaults() Options {
 	if opt.Precision == 0 {
 		opt.Precision = passes.DefaultPrecision
 	}
+	if opt.Guard == 0 {
+		opt.Guard = DefaultGuard
+	}
 	if opt.Assume <= 0 {
 		opt.Assume = passes.DefaultAssume
 	}
@@ -44,7 +48,7 @@ func (opt Options) withDefaults() Options {
 // recipe says in a plan what it was compiled with, and what was taken from data.
 func recipe(opt *Options, ownReveals bool, t *passes.Taken) plan.Recipe {
 	r := plan.Recipe{FracBits: opt.FracBits, Ring: opt.Ring, RevealBits: opt.RevealBits, Precision: opt.Precision, Assume: opt.Assume, RTT: opt.Net.RTT, Bandwidth: opt.Net.Bandwidth,
-		Atol: opt.Tolerance.Atol, Rtol: opt.Tolerance.Rtol, Exact: opt.Exact, Skip: opt.Skip, Strict: opt.StrictRange, OwnReveals: ownReveals, Told: opt.told(),
+		Atol: opt.Tolerance.Atol, Rtol: opt.Tolerance.Rtol, Exact: opt.Exact, Skip: opt.Skip, Strict: opt.StrictRange, Guard: max(opt.Guard, 0), OwnReveals: ownReveals, Told: opt.told(),
 		Weights: t.Weights, Samples: t.Samples, Attempt: t.Attempt, Bounds: bounds(t.Bounds), Columns: bounds(t.Columns), Zeros: t.Zeros}
 	for _, name := range slices.Sorted(maps.Keys(opt.Outputs)) {
 		r.Outputs = append(r.Outputs, plan.Asked{Output: name, Atol: opt.Outputs[name].Atol, Rtol: opt.Outputs[name].Rtol})
@@ -54,14 +58,14 @@ func recipe(opt *Options, ownReveals bool, t *passes.Taken) plan.Recipe {
 
 func bounds(list []passes.Bound) (out []plan.Bound) {
 	for _, b := range list {
-		out = append(out, plan.Bound{Lo: b.Lo, Hi: b.Hi, Origin: int(b.Origin)})
+		out = append(out, plan.Bound{Lo: b.Lo, Hi: b.Hi, Origin: int(b.Origin), Narrow: b.Narrow})
 	}
 	return out
 }
 
 func taken(list []plan.Bound) (out []passes.Bound) {
 	for _, b := range list {
-		out = append(out, passes.Bound{Lo: b.Lo, Hi: b.Hi, Origin: ir.Origin(b.Origin)})
+		out = append(out, passes.Bound{Lo: b.Lo, Hi: b.Hi, Origin: ir.Origin(b.Origin), Narrow: b.Narrow})
 	}
 	return out
 }
@@ -147,7 +151,7 @@ func again(p *plan.Plan, policies []string, weights map[string]*ir.Tensor) (*Com
 	}
 	r := m.Recipe
 	opt := Options{FracBits: r.FracBits, Ring: r.Ring, RevealBits: r.RevealBits, Precision: r.Precision, Assume: r.Assume, Net: passes.Network{RTT: r.RTT, Bandwidth: r.Bandwidth},
-		Tolerance: passes.Tolerance{Atol: r.Atol, Rtol: r.Rtol}, Exact: r.Exact, Skip: r.Skip, StrictRange: r.Strict, Policies: policies, Outputs: map[string]passes.Tolerance{}, recipe: &m.Recipe, accuracy: m.Accuracy}
+		Tolerance: passes.Tolerance{Atol: r.Atol, Rtol: r.Rtol}, Exact: r.Exact, Skip: r.Skip, StrictRange: r.Strict, Guard: cmp.Or(r.Guard, NoGuard), Policies: policies, Outputs: map[string]passes.Tolerance{}, recipe: &m.Recipe, accuracy: m.Accuracy}
 	for _, o := range r.Outputs {
 		opt.Outputs[o.Output] = passes.Tolerance{Atol: o.Atol, Rtol: o.Rtol}
 	}

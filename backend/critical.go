@@ -13,6 +13,8 @@ func exchanges(v *ir.Value) int {
 	switch v.Op {
 	case ir.OpOpen, ir.OpReveal:
 		return 1
+	case ir.OpIntact:
+		return 2
 	case ir.OpOpenBit:
 		if isFused(v.Args[0]) {
 			return 0
@@ -22,6 +24,11 @@ func exchanges(v *ir.Value) int {
 		if v.Type.Form == ir.Masked {
 			return 1
 		}
+	case ir.OpWraps:
+		if v.Attrs.Str("by") != "" {
+			return 1
+		}
+		return treeRounds(v) + 1
 	case ir.OpLtz, ir.OpEqz:
 		if v.Attrs.Str("by") != "" {
 			return 0

@@ -51,15 +51,6 @@ func Typed(m *ir.Module, opt Options) (c *typed.Checked, err error) {
 		}
 		w.of[v] = write(w, v)
 	}
-	for i := range manifest.Outputs { // all that there may be; then what the types say
-		manifest.Outputs[i].Noise = manifest.Outputs[i].Bits
-	}
-	if c, err = typed.Check(&manifest, w.Program); err != nil {
-		return nil, err
-	}
-	for i := range manifest.Outputs {
-		manifest.Outputs[i].Noise = min(c.Revealed(i).Noise.Bits(), manifest.Outputs[i].Bits)
-	}
 	return typed.Check(&manifest, w.Program)
 }
 
@@ -69,7 +60,7 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 	bound = map[string]int{}
 	src := sha256.Sum256([]byte(opt.Graph))
 	m = plan.Manifest{
-		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer,
+		Version: plan.Version, Name: mod.Name, Compiler: opt.Compiler, Parties: mod.Parties, Dealer: mod.Dealer, Guests: slices.Clone(mod.Guests),
 		FracBits: opt.FracBits, Source: hex.EncodeToString(src[:]), Choices: opt.Choices, Accuracy: opt.Accuracy, Precision: opt.Precision, Recipe: opt.Recipe,
 		Policies: slices.Clone(mod.Policies), Allowed: slices.Clone(mod.Allowed), Guards: slices.Clone(mod.Guards),
 		Dumps: []plan.Dump{{Level: "graph", Text: opt.Graph}, {Level: "fixed", Text: opt.Fixed}, {Level: "share", Text: mod.String()}},
@@ -89,6 +80,10 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 			elem = e
 		}
 		lo, hi := v.Range.Lo, v.Range.Hi
+		if ir.OfGuest(v) {
+			r, _, _ := ir.AsDeclared(v)
+			lo, hi = r.Lo, r.Hi
+		}
 		columns := tableColumns(v)
 		for k, c := range columns { // as their owner sees them
 			if k == 0 {
@@ -98,7 +93,8 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		}
 		return plan.Port{Name: v.Attrs.Str("name"), Owner: v.Attrs.Str("owner"), To: v.Attrs.Strings("to"), Elem: elem, Scale: t.Scale, Bits: bits,
 			Shape: append([]int{}, t.Shape...), Lo: lo, Hi: hi, Origin: v.Range.Origin.String(), Columns: columns,
-			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes")}
+			Words: v.Attrs.Strings("words"), Decimal: v.Attrs.Int("decimal", 0) != 0, Missing: v.Attrs.Str("missing"), Given: v.Attrs.Ints("given"), Classes: v.Attrs.Strings("classes"), Shares: ir.OfGuest(v),
+			Categories: columnCategories(v), Step: v.Attrs.Float("step", 0), Places: v.Attrs.Int("places", 0)}
 	}
 	names := ir.Names(f)
 	for _, v := range f.Body {
@@ -108,7 +104,9 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 			bound[boundKey(v)] = len(m.Inputs)
 			m.Inputs = append(m.Inputs, port(v, v.Type))
 		case ir.OpReveal:
-			m.Outputs = append(m.Outputs, port(v, v.Args[0].Type))
+			out := port(v, v.Args[0].Type)
+			out.Checked = int64(v.Attrs.Int("checked", 0))
+			m.Outputs = append(m.Outputs, out)
 		}
 		if v.Type.Vis.IsPublic() || v.Type.Elem != ir.Ring || v.Op == ir.OpReveal || v.Range.Origin == ir.NoRange {
 			continue
@@ -116,6 +114,11 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		note := plan.RangeNote{Value: names[v] + " " + string(v.Op), Node: v.Pos.String(), Lo: v.Range.Lo, Hi: v.Range.Hi, Origin: v.Range.Origin.String(), Bits: v.Type.Bits, Frac: v.Type.Scale}
 		if !math.IsNaN(note.Lo) {
 			m.Ranges = append(m.Ranges, note)
+		}
+	}
+	for i, v := range f.Reveals() {
+		if of := v.Attrs.Str("valid"); of != "" {
+			m.Outputs[i].Valid = 1 + slices.IndexFunc(m.Outputs, func(o plan.Port) bool { return o.Name == of })
 		}
 	}
 	path, _ := CriticalPath(f)
@@ -136,6 +139,22 @@ func describe(mod *ir.Module, opt Options) (m plan.Manifest, bound map[string]in
 		}
 	}
 	return m, bound
+}
+
+// columnCategories returns the values that columns of an input may only have.
+func columnCategories(v *ir.Value) (out []plan.Category) {
+	t := v.Attrs.Tensor("choices")
+	if t == nil {
+		return nil
+	}
+	for i := 0; i < len(t.I); i += 2 {
+		if n := len(out); n == 0 || out[n-1].Column != int(t.I[i]) {
+			out = append(out, plan.Category{Column: int(t.I[i])})
+		}
+		c := &out[len(out)-1]
+		c.Values = append(c.Values, int(t.I[i+1]))
+	}
+	return out
 }
 
 // tableColumns returns the ranges of an input's columns and how they are scaled; nil if it has one range.

@@ -17,6 +17,7 @@ type former struct {
 	mask     map[maskKey]*ir.Value
 	xor      map[*ir.Value]*ir.Value
 	bit      map[*ir.Value]*ir.Value // openbit by share-level xor value
+	guard
 }
 
 // A maskKey names a masked wire of a fixed-level value: with drop low bits dropped, bits wide.
@@ -28,9 +29,10 @@ type maskKey struct {
 // AssignForms replaces the module's function by its share-level form: what is opened when, and which protocol serves each op.
 func AssignForms(m *ir.Module) (err error) {
 	defer ir.Recover(&err)
+	defer refusal(&err)
 	old := m.Main()
 	p := &former{f: ir.NewFunc(old.Name), parties: m.Parties, products: maskedLeaves(old),
-		add: map[*ir.Value]*ir.Value{}, mask: map[maskKey]*ir.Value{}, xor: map[*ir.Value]*ir.Value{}, bit: map[*ir.Value]*ir.Value{}}
+		add: map[*ir.Value]*ir.Value{}, mask: map[maskKey]*ir.Value{}, xor: map[*ir.Value]*ir.Value{}, bit: map[*ir.Value]*ir.Value{}, guard: newGuard()}
 	p.f.Holds = old.Holds | ir.Shared
 	p.f.Holds &^= ir.Folded
 	for _, v := range old.Body {
@@ -40,7 +42,7 @@ func AssignForms(m *ir.Module) (err error) {
 			switch {
 			case v.Type.Elem == ir.Bool:
 				p.xors(v)
-			case p.products[v]:
+			case p.products[v] && !ir.OfGuest(v):
 				p.masked(v, 0, v.Type.Bits)
 			default:
 				p.additive(v)
@@ -54,9 +56,10 @@ func AssignForms(m *ir.Module) (err error) {
 			} else {
 				s = p.additive(x)
 			}
-			p.emit(v, ir.OpReveal, v.Attrs, s)
+			p.reveal(v, s)
 		}
 	}
+	p.validities(m)
 	m.Funcs[0] = p.f
 	p.f.Renumber()
 	return ir.Verify(m)
@@ -134,6 +137,9 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 	bits := v.Type.Bits
 	switch v.Op {
 	case ir.OpInput, ir.OpWeight:
+		if ir.OfGuest(v) {
+			return p.guest(v)
+		}
 		if p.products[v] {
 			return p.emit(v, ir.OpUnmask, ir.Attrs{bitsOf(bits)}, p.masked(v, 0, bits))
 		}
@@ -150,30 +156,35 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 			return p.emit(v, v.Op, v.Attrs, p.additive(x), p.additive(y))
 		}
 		if nx, ny := v.Attrs.Int("nx", 0), v.Attrs.Int("ny", 0); nx+ny > 0 {
-			mx, my := p.factor(v, x, nx), p.factor(v, y, ny)
+			mx, my := p.factor(v, x, nx, "cx"), p.factor(v, y, ny, "cy")
 			if mx.Type.Bits < bits || my.Type.Bits < bits { // a factor may have a wider wire already, as a view of an input has
 				return p.emit(v, ir.OpWireMul, ir.Attrs{bitsOf(bits)}, mx, my)
 			}
 		}
-		return p.emit(v, v.Op, v.Attrs, p.masked(x, 0, x.Type.Bits), p.masked(y, 0, y.Type.Bits))
+		mx, my := p.masked(x, 0, x.Type.Bits), p.masked(y, 0, y.Type.Bits)
+		p.watch(v, mx, "cx", mx.Type.Bits)
+		p.watch(v, my, "cy", my.Type.Bits)
+		return p.emit(v, v.Op, withoutChecks(v.Attrs), mx, my)
 	case ir.OpWave, ir.OpExpo:
 		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
-		attrs := slices.DeleteFunc(slices.Clone(v.Attrs), func(a ir.Attr) bool { return a.Key == "drop" || a.Key == "n" })
-		return p.emit(v, v.Op, attrs.With(bitsOf(bits)), p.masked(v.Args[0], d, n-d))
+		attrs := slices.DeleteFunc(slices.Clone(v.Attrs), func(a ir.Attr) bool { return slices.Contains([]string{"drop", "n", "guard", "check"}, a.Key) })
+		return p.emit(v, v.Op, attrs.With(bitsOf(bits)), p.checked(v, v.Args[0], d, n-d))
 	case ir.OpRelu:
 		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
-		m := p.masked(v.Args[0], d, n-d)
+		m := p.checked(v, v.Args[0], d, n-d)
 		pos := p.emit(v, ir.OpNot, nil, p.emit(v, ir.OpLtz, nil, m))
 		return p.emit(v, ir.OpReluSel, ir.Attrs{bitsOf(bits)}, m, p.opened(pos))
 	case ir.OpMax: // y + relu(x - y)
 		x, y, n := v.Args[0], v.Args[1], v.Attrs.Int("n", 64)
 		var m *ir.Value
-		if p.cheap(x, n) && p.cheap(y, n) {
-			m = p.emit(v, ir.OpSub, nil, p.masked(x, 0, n), p.masked(y, 0, n))
+		k := max(n, checkWidth(v, "check"))
+		if p.cheap(x, k) && p.cheap(y, k) {
+			m = p.emit(v, ir.OpSub, nil, p.masked(x, 0, k), p.masked(y, 0, k))
 		} else {
 			d := p.emit(v, ir.OpSub, nil, p.additive(x), p.additive(y))
-			m = p.emit(v, ir.OpOpen, ir.Attrs{ir.I("drop", 0), bitsOf(min(n, d.Type.Bits))}, d)
+			m = p.emit(v, ir.OpOpen, ir.Attrs{ir.I("drop", 0), bitsOf(min(k, d.Type.Bits))}, d)
 		}
+		m = p.watch(v, m, "check", n)
 		pos := p.emit(v, ir.OpNot, nil, p.emit(v, ir.OpLtz, nil, m))
 		r := p.emit(v, ir.OpReluSel, ir.Attrs{bitsOf(bits)}, m, p.opened(pos))
 		return p.emit(v, ir.OpAdd, nil, r, p.additive(y))
@@ -217,11 +228,11 @@ func (p *former) makeAdditive(v *ir.Value) *ir.Value {
 }
 
 // factor returns a masked wire of x in v's shape: n bits wide, or as wide as x for n = 0.
-func (p *former) factor(v, x *ir.Value, n int) *ir.Value {
+func (p *former) factor(v, x *ir.Value, n int, check string) *ir.Value {
 	if n == 0 {
 		n = x.Type.Bits
 	}
-	m := p.masked(x, 0, n)
+	m := p.watch(v, p.masked(x, 0, max(n, checkWidth(v, check))), check, n)
 	if m.Type.Shape.Equal(v.Type.Shape) {
 		return m
 	}
@@ -249,7 +260,8 @@ func (p *former) trunc(v *ir.Value) *ir.Value {
 	if m := p.mask[k]; m != nil {
 		return m
 	}
-	m := p.emit(v, ir.OpOpen, ir.Attrs{ir.I("drop", int64(d)), bitsOf(n - d)}, p.additive(v.Args[0]))
+	m := p.emit(v, ir.OpOpen, ir.Attrs{ir.I("drop", int64(d)), bitsOf(max(n-d, checkWidth(v, "check")))}, p.additive(v.Args[0]))
+	m = p.watch(v, m, "check", n-d)
 	p.mask[k] = m
 	return m
 }
@@ -291,7 +303,7 @@ func (p *former) masked(v *ir.Value, drop, bits int) *ir.Value {
 		return m
 	}
 	var m *ir.Value
-	leaf := v.Op == ir.OpInput || v.Op == ir.OpWeight
+	leaf := (v.Op == ir.OpInput || v.Op == ir.OpWeight) && !ir.OfGuest(v)
 	switch {
 	case drop == 0 && leaf && p.products[v]:
 		k.bits = v.Type.Bits
@@ -317,7 +329,7 @@ func (p *former) spread(v *ir.Value) bool {
 	for ir.Rows[v.Op].View && len(v.Args) == 1 {
 		v = v.Args[0]
 	}
-	leaf := v.Op == ir.OpInput || v.Op == ir.OpWeight
+	leaf := (v.Op == ir.OpInput || v.Op == ir.OpWeight) && !ir.OfGuest(v)
 	return leaf && p.products[v] || !leaf && v.Type.Shape.Size() <= size || v.Op == ir.OpTrunc
 }
 
@@ -335,7 +347,7 @@ func (p *former) xors(v *ir.Value) *ir.Value {
 		s = p.emit(v, v.Op, v.Attrs.With(ir.S("form", "xor")))
 	case ir.OpLtz, ir.OpEqz:
 		d, n := v.Attrs.Int("drop", 0), v.Attrs.Int("n", 64)
-		s = p.emit(v, v.Op, nil, p.masked(v.Args[0], d, n-d))
+		s = p.emit(v, v.Op, nil, p.checked(v, v.Args[0], d, n-d))
 	case ir.OpAnd:
 		x, y := v.Args[0], v.Args[1]
 		if x.Type.Vis.IsPublic() || y.Type.Vis.IsPublic() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
 	"smpcc/ir"
 )
@@ -16,6 +17,7 @@ type writer struct {
 	bound   map[string]int    // input or weight value name and scale -> manifest index
 	of      map[*ir.Value]int // the value that each op became
 	reveals int64
+	checks  int64 // of ranges, written so far: each has subsets of its own
 }
 
 // writings says how each share-level op becomes rows of the typed plan.
@@ -58,6 +60,10 @@ func init() {
 		ir.OpWave:      (*writer).wave,
 		ir.OpExpo:      (*writer).expo,
 		ir.OpWireMul:   inRing(typed.OpWireMul),
+		ir.OpWraps:     (*writer).wrap,
+		ir.OpExtend:    inRing(typed.OpExtend),
+		ir.OpLow:       inRing(typed.OpLow),
+		ir.OpIntact:    (*writer).intact,
 	}
 }
 
@@ -167,6 +173,9 @@ func (w *writer) expand(v *ir.Value) int {
 }
 
 func (w *writer) input(v *ir.Value) int {
+	if ir.OfGuest(v) {
+		return w.row(typed.OpReceive, nil, int64(w.bound[boundKey(v)]))
+	}
 	x := w.row(typed.OpInput, nil, int64(w.bound[boundKey(v)]))
 	switch v.Type.Form {
 	case ir.Masked:
@@ -297,6 +306,18 @@ func (w *writer) open(v *ir.Value) int {
 
 // compare writes the comparison of a wire with its mask, by chunks in one level or two or by keys, and what follows from it.
 func (w *writer) compare(v *ir.Value) int {
+	src := w.parts(v)
+	if v.Op == ir.OpEqz {
+		return w.row(typed.OpIsZero, src[1:])
+	}
+	return w.row(typed.OpMSB, src)
+}
+
+// wrap writes the comparison of all bits of a wire with its mask, and opens it.
+func (w *writer) wrap(v *ir.Value) int { return w.row(typed.OpWrap, w.parts(v)[1:]) }
+
+// parts returns the wire that is compared and, if that has more than one bit, the comparison.
+func (w *writer) parts(v *ir.Value) []int {
 	x := w.of[v.Args[0]]
 	kind, bits := compared(v)
 	src := []int{x}
@@ -315,15 +336,32 @@ func (w *writer) compare(v *ir.Value) int {
 		}
 		src = append(src, results[0])
 	}
-	if v.Op == ir.OpEqz {
-		return w.row(typed.OpIsZero, src[1:])
-	}
-	return w.row(typed.OpMSB, src)
+	return src
 }
 
 // merge opens comparisons and merges them.
 func (w *writer) merge(part int) int {
 	return w.row(typed.OpMerge, []int{w.row(typed.OpCover, []int{part})})
+}
+
+// intact writes the checks of wires' ranges: parities of the elements outside, over subsets that are others for each wire, and the AND of their complements in
+// two levels.
+func (w *writer) intact(v *ir.Value) int {
+	sum := -1
+	for _, a := range v.Args {
+		odd := w.row(typed.OpValid, []int{w.of[a]}, w.checks)
+		w.checks++
+		if sum >= 0 {
+			odd = w.row(typed.OpXor, []int{sum, odd})
+		}
+		sum = odd
+	}
+	one := w.step(typed.Step{Op: typed.OpConst, Args: []int64{plan.ValidSets}, Data: []uint64{1}})
+	even := w.row(typed.OpXor, []int{sum, one})
+	for range 2 {
+		even = w.row(typed.OpAll, []int{w.row(typed.OpOpen, []int{even}, 1)}, plan.ValidRow)
+	}
+	return even
 }
 
 // wave writes a sum of waves, one row for each.

@@ -35,11 +35,14 @@ func chunking(bits, n int) int {
 	return narrowChunk
 }
 
-// compared returns what a comparison asks of its wire: less on all bits but the top one, or equality on all of them.
+// compared returns what a comparison asks of its wire: less on all bits but the top one, or on all if it may wrap, or equality on all of them.
 func compared(v *ir.Value) (kind, bits int) {
-	if n := v.Args[0].Type.Bits; v.Op == ir.OpEqz {
+	switch n := v.Args[0].Type.Bits; v.Op {
+	case ir.OpEqz:
 		return plan.KindEq, n
-	} else {
+	case ir.OpWraps:
+		return plan.KindLt, n
+	default:
 		return plan.KindLt, n - 1
 	}
 }

@@ -96,7 +96,7 @@ func TestEveryStepHasASection(t *testing.T) {
 			t.Errorf("step %s (%d) has no section in docs/protocols.md", row.Name, op)
 		}
 	}
-	for k := plan.OpenWire; k <= plan.Keys; k++ {
+	for k := plan.OpenWire; k <= plan.Give; k++ {
 		want["open "+k.String()] = true
 		if !listed["open "+k.String()] {
 			t.Errorf("opening %v has no section in docs/protocols.md", k)

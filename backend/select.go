@@ -48,7 +48,7 @@ func Select(m *ir.Module, net Network) (choices []plan.Choice, err error) {
 	positive := positives(f)
 	var of []*ir.Value // by choice
 	for _, v := range f.Body {
-		if v.Op != ir.OpLtz && v.Op != ir.OpEqz || treeRounds(v) == 0 {
+		if v.Op != ir.OpLtz && v.Op != ir.OpEqz && v.Op != ir.OpWraps || treeRounds(v) == 0 {
 			continue
 		}
 		c := plan.Choice{Node: v.Pos.String(), Len: size(v), Bits: v.Args[0].Type.Bits, Candidates: candidates(v, positive[v])}

@@ -185,6 +185,15 @@ func bind(v *Value, data map[string]*Tensor) (*Tensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data for %q: %w", name, err)
 	}
+	if OfGuest(v) && v.Type.Form == Additive { // words of its port
+		least, _, err := GuestWords(v)
+		if err != nil {
+			return nil, fmt.Errorf("data for %q %w", name, err)
+		}
+		for i := range e.I {
+			e.I[i] -= least.I[i%len(least.I)]
+		}
+	}
 	return e, nil
 }
 

@@ -129,6 +129,8 @@ var evalCases = []evalCase{
 	{op: OpOpen, attrs: Attrs{I("drop", 2), I("bits", 30)}, args: []*Tensor{ring(Shape{2}, 9, -9)}, forms: []string{"additive"}, want: ring(Shape{2}, 2, -3)},
 	{op: OpOpenBit, args: []*Tensor{bools(Shape{1}, 1)}, forms: []string{"xor"}, want: bools(Shape{1}, 1)},
 	{op: OpUnmask, attrs: Attrs{I("bits", 30)}, args: []*Tensor{ring(Shape{1}, -4)}, forms: []string{"masked"}, want: ring(Shape{1}, -4)},
+	{op: OpWraps, args: []*Tensor{ring(Shape{2}, 3, 4)}, forms: []string{"masked"}, want: bools(Shape{2}, 0, 0)},
+	{op: OpExtend, attrs: Attrs{I("bits", 64)}, args: []*Tensor{ring(Shape{2}, 3, 4)}, forms: []string{"masked"}, want: ring(Shape{2}, 3, 4)},
 	{op: OpFinish, attrs: Attrs{I("bits", 64)}, args: []*Tensor{ring(Shape{1}, -4)}, forms: []string{"masked"}, want: ring(Shape{1}, -4)},
 	{op: OpReluSel, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{2}, -4, 4), bools(Shape{2}, 0, 1)}, forms: []string{"masked", "masked-bit"}, want: ring(Shape{2}, 0, 4)},
 	{op: OpReluKey, attrs: Attrs{I("bits", 40)}, args: []*Tensor{ring(Shape{3}, -4, 4, 0)}, forms: []string{"masked"}, want: ring(Shape{3}, 0, 4, 0)},
@@ -203,6 +205,9 @@ func TestEval(t *testing.T) {
 					form = c.forms[i]
 				}
 				args = append(args, boundArg(t, f, in, a, form))
+			}
+			if c.op == OpExtend { // of a wire and whether it wraps
+				args = append(args, emit(t, f, OpWraps, nil, args[0]))
 			}
 			v := emit(t, f, c.op, c.attrs, args...)
 			got, err := Eval(f, Env{Inputs: in, Check: true})

@@ -16,6 +16,7 @@ type Module struct {
 	Name    string
 	Parties []string // computing parties in order: P0, P1, ...
 	Dealer  string   // the source of correlated randomness
+	Guests  []string // owners and receivers that compute nothing: their inputs enter as shares
 	Funcs   []*Func  // Funcs[0] is the entry
 	// Weights holds the data of OpWeight values by name. It stays with the owner: no text or plan contains it.
 	Weights map[string]*Tensor
@@ -142,6 +143,7 @@ func (o Origin) String() string {
 type Range struct {
 	Lo, Hi float64
 	Origin Origin
+	Narrow bool // samples or an assumption made it narrower than what the value is computed from allows: a run may leave it
 }
 
 // Abs returns the largest magnitude in the range.

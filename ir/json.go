@@ -31,6 +31,9 @@ func JSON(w io.Writer, m *Module) error {
 	put("{\n  \"module\": ", m.Name, ",\n")
 	put("  \"parties\": ", filled(m.Parties), ",\n")
 	put("  \"dealer\": ", m.Dealer, ",\n")
+	if len(m.Guests) > 0 {
+		put("  \"guests\": ", m.Guests, ",\n")
+	}
 	policies := []jsonPolicy{}
 	for _, p := range m.Policies {
 		policies = append(policies, jsonPolicy(p))

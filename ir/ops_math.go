@@ -106,8 +106,9 @@ func noForm(rule func(*Value) (Type, error)) func(*Value) (Type, error) {
 	}
 }
 
-// dropBits are the attributes of ops that open their argument: drop bits below, n the width at which it is opened, bits the result's width.
-var dropBits = []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}, {"bits", AttrInt, false}}
+// dropBits are the attributes of ops that open their argument: drop bits below, n the width at which it is opened, bits the result's width. guard asks that
+// it be checked to lie in its range, by so many bits more than check.
+var dropBits = []AttrSpec{{"drop", AttrInt, false}, {"n", AttrInt, false}, {"bits", AttrInt, false}, {"guard", AttrInt, false}, {"check", AttrInt, false}}
 
 func init() {
 	// swap(op, args...) lowers a comparison to ltz/eqz of a difference, negated if not.
@@ -129,7 +130,7 @@ func init() {
 		&Row{Op: OpSub, Doc: "Elementwise x - y, broadcasting.", Level: CoreOp, Args: 2, Range: rangeDiff, Scale: ScaleAligned, Eval: each2(minus[float64], minus[int64]), Type: broadcast, Linear: true},
 		&Row{Op: OpNeg, Doc: "Elementwise -x.", Level: CoreOp, Args: 1, Range: rangeNegated, Scale: ScaleKept, Eval: evalNeg, Type: unary, Linear: true},
 		&Row{Op: OpMul, Doc: "Elementwise x * y, broadcasting; scales add.", Level: CoreOp, Args: 2, Range: rangeProduct, Scale: ScaleSummed, Eval: each2(times[float64], times[int64]), Linear: true,
-			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's
+			Attrs: []AttrSpec{{"nx", AttrInt, false}, {"ny", AttrInt, false}, {"guard", AttrInt, false}, {"cx", AttrInt, false}, {"cy", AttrInt, false}}, // bits in which a factor is opened; 0 for the ring's; guard, cx and cy as guard and check of others
 			Type: func(v *Value) (Type, error) {
 				s, err := BroadcastShape(v.Args[0].Type.Shape, v.Args[1].Type.Shape)
 				if err != nil {
@@ -154,7 +155,7 @@ func init() {
 				}
 				return product(v, Shape{g.N, g.OC, g.OH, g.OW})
 			}},
-		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], x[1]) }), Opens: opensDifference, Scale: ScaleAligned, Eval: each2(larger[float64], larger[int64]), Attrs: []AttrSpec{{"n", AttrInt, false}, {"bits", AttrInt, false}},
+		&Row{Op: OpMax, Doc: "Elementwise larger of x and y, broadcasting.", Level: CoreOp, Args: 2, Range: monotone(func(_ *Value, x []float64) float64 { return max(x[0], x[1]) }), Opens: opensDifference, Scale: ScaleAligned, Eval: each2(larger[float64], larger[int64]), Attrs: dropBits[1:],
 			Type: noForm(func(v *Value) (Type, error) {
 				t, err := broadcast(v)
 				if err != nil || t.Elem != Ring {
@@ -180,12 +181,7 @@ func init() {
 				x := v.Args[0]
 				lo, hasLo := v.Attrs.Get("lo")
 				hi, hasHi := v.Attrs.Get("hi")
-				stated := func(y *Value) *Value { // sums of a relu forget what bounds the result
-					if y.Type.Elem != Int {
-						return y
-					}
-					return b.E(OpFormat, v.Attrs, y)
-				}
+				stated := func(y *Value) *Value { return b.E(OpFormat, v.Attrs, y) } // sums of a relu forget what bounds the result
 				above := func(t float64) *Value { return b.E(OpRelu, nil, b.E(OpSub, nil, x, b.Scalar(x, t))) }
 				switch {
 				case hasLo && hasHi && lo.Float >= hi.Float: // everything is hi

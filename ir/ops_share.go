@@ -13,6 +13,10 @@ const (
 	OpMulBit  Op = "mulbit"
 	OpB2A     Op = "b2a"
 	OpWireMul Op = "wiremul"
+	OpWraps   Op = "wraps"
+	OpExtend  Op = "extend"
+	OpLow     Op = "low"
+	OpIntact  Op = "intact"
 )
 
 func wantForm(v *Value, i int, f Form) error {
@@ -106,6 +110,46 @@ func init() {
 				t.Scale, t.Vis = x.Scale+y.Scale, joinAll(v.Args)
 				return t, err
 			}},
+		&Row{Op: OpWraps, Doc: "Open delta = c XOR s, c = 1 if x + r wraps in the ring of a masked wire m = x + r: a comparison of all its bits, and one opening of one bit. It tells of r: extend alone takes it.", Level: Share, Args: 1,
+			Attrs: []AttrSpec{{"by", AttrString, false}},
+			Eval:  func(v *Value, args []*Tensor) (*Tensor, error) { return NewTensor(Bool, v.Type.Shape), nil },
+			Type: func(v *Value) (Type, error) {
+				t := v.Args[0].Type
+				return Type{Elem: Bool, Shape: t.Shape, Vis: t.Vis, Form: MaskedBit}, wantForm(v, 0, Masked)
+			}},
+		&Row{Op: OpExtend, Doc: "Additive shares, in any ring, of a masked wire whose words are 0..2^width-1, by whether it wraps.", Level: Share, Args: 2, Attrs: bits,
+			Eval: func(v *Value, args []*Tensor) (*Tensor, error) { return args[0], nil },
+			Type: func(v *Value) (Type, error) {
+				if len(v.Args) == 2 && (v.Args[1].Op != OpWraps || v.Args[1].Args[0] != v.Args[0]) {
+					return Type{}, fmt.Errorf("the bit is not whether the first argument wraps")
+				}
+				return masked2additive(v)
+			}},
+		&Row{Op: OpLow, Doc: "The lowest bits of a masked wire, as a wire of their own: no opening.", Level: Share, Args: 1, Eval: same, Attrs: bits,
+			Type: func(v *Value) (Type, error) {
+				b, err := bitsAttr(v)
+				t := v.Args[0].Type
+				if t.Bits < b && err == nil {
+					err = fmt.Errorf("%v has no %d bits", t, b)
+				}
+				t.Bits = b
+				if err == nil {
+					err = wantForm(v, 0, Masked)
+				}
+				return t, err
+			}},
+		&Row{Op: OpIntact, Doc: "Whether no element of masked wires, w bits wide, is beyond 2^(w-3): 1 if all are within 2^(w-4), 0 if one is from 2^(w-3) to 2^w - 2^(w-3); between them by chance. Three rounds with the opening of the bit.", Level: Share, Args: 1, Var: true, Eval: evalIntact,
+			Type: func(v *Value) (Type, error) {
+				for i := range v.Args {
+					if err := wantForm(v, i, Masked); err != nil {
+						return Type{}, err
+					}
+					if b := v.Args[i].Type.Bits; b < 4 {
+						return Type{}, fmt.Errorf("a range within %d bits", b)
+					}
+				}
+				return Type{Elem: Bool, Shape: Shape{}, Vis: joinAll(v.Args), Form: Xor}, nil
+			}},
 		&Row{Op: OpB2A, Doc: "Additive shares of an opened masked bit.", Level: Share, Args: 1, Eval: same, Attrs: bits,
 			Type: func(v *Value) (Type, error) {
 				b, err := bitsAttr(v)
@@ -116,4 +160,19 @@ func init() {
 				return Type{Elem: Ring, Bits: b, Shape: t.Shape, Vis: t.Vis, Form: Additive}, wantForm(v, 0, MaskedBit)
 			}},
 	)
+}
+
+// evalIntact is the meaning of intact where values are as large as they are: nothing has wrapped.
+func evalIntact(v *Value, args []*Tensor) (*Tensor, error) {
+	out := NewTensor(Bool, Shape{})
+	out.I[0] = 1
+	for i, a := range args {
+		most := int64(1) << (v.Args[i].Type.Bits - 4)
+		for _, x := range a.I {
+			if x < -most || x > most {
+				out.I[0] = 0
+			}
+		}
+	}
+	return out, nil
 }

@@ -35,6 +35,13 @@ func Print(w io.Writer, m *Module) error {
 	if m.Dealer != "" {
 		p("  dealer ", name(m.Dealer), "\n")
 	}
+	if len(m.Guests) > 0 {
+		p("  guests")
+		for _, n := range m.Guests {
+			p(" ", name(n))
+		}
+		p("\n")
+	}
 	for _, r := range m.Policies {
 		p("  policy ", name(r.Owner), " file ", strconv.Quote(r.File), " digest ", strconv.Quote(r.Digest), "\n")
 	}

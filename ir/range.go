@@ -12,19 +12,31 @@ type Operands struct {
 // those it rests on. Ends may be infinite, or NaN where 0 meets infinity.
 type RangeRule func(v *Value, in Operands) Range
 
+// Admitting returns the least interval that holds lo..hi and the single-precision numbers nearest to its ends: who declares 0.01 means what a float32 holds
+// of it as well, which is a little less. Ends that single precision does not have stay, and those that it makes whole: 0.999999999 is not 1.
+func Admitting(lo, hi float64) (float64, float64) {
+	single := func(x float64) float64 {
+		if y := float64(float32(x)); math.Abs(y) >= 0x1p-126 && !math.IsInf(y, 0) && y != math.Trunc(y) {
+			return y
+		}
+		return x
+	}
+	return min(lo, single(lo)), max(hi, single(hi))
+}
+
 // Hull returns the least interval that holds both.
 func (r Range) Hull(s Range) Range {
-	return Range{min(r.Lo, s.Lo), max(r.Hi, s.Hi), min(r.Origin, s.Origin)}
+	return Range{Lo: min(r.Lo, s.Lo), Hi: max(r.Hi, s.Hi), Origin: min(r.Origin, s.Origin)}
 }
 
 // Times returns the hull of the products of elements of two intervals.
 func (r Range) Times(s Range) Range {
 	p := [4]float64{r.Lo * s.Lo, r.Lo * s.Hi, r.Hi * s.Lo, r.Hi * s.Hi}
-	return Range{min(p[0], p[1], p[2], p[3]), max(p[0], p[1], p[2], p[3]), min(r.Origin, s.Origin)}
+	return Range{Lo: min(p[0], p[1], p[2], p[3]), Hi: max(p[0], p[1], p[2], p[3]), Origin: min(r.Origin, s.Origin)}
 }
 
 // zeroRange is that of padding.
-var zeroRange = Range{0, 0, Proved}
+var zeroRange = Range{Lo: 0, Hi: 0, Origin: Proved}
 
 // rangeKept is the rule of ops whose elements are some of their argument's.
 func rangeKept(v *Value, in Operands) Range { return in.Range(v.Args[0]) }
@@ -45,7 +57,7 @@ func hullFrom(first int) RangeRule {
 
 // rangeStated is the rule of ops whose attributes lo and hi hold by construction.
 func rangeStated(v *Value, in Operands) Range {
-	return Range{v.Attrs.Float("lo", 0), v.Attrs.Float("hi", 0), hullFrom(0)(v, in).Origin}
+	return Range{Lo: v.Attrs.Float("lo", 0), Hi: v.Attrs.Float("hi", 0), Origin: hullFrom(0)(v, in).Origin}
 }
 
 // monotone returns the rule of an op that rises with each of its arguments.
@@ -56,7 +68,7 @@ func monotone(f func(v *Value, x []float64) float64) RangeRule {
 			r := in.Range(a)
 			lo[i], hi[i], from = r.Lo, r.Hi, min(from, r.Origin)
 		}
-		return Range{f(v, lo), f(v, hi), from}
+		return Range{Lo: f(v, lo), Hi: f(v, hi), Origin: from}
 	}
 }
 
@@ -71,13 +83,13 @@ func castWhole(v *Value, x []float64) float64 {
 // rangeDiff is that of x - y.
 func rangeDiff(v *Value, in Operands) Range {
 	a, b := in.Range(v.Args[0]), in.Range(v.Args[1])
-	return Range{a.Lo - b.Hi, a.Hi - b.Lo, min(a.Origin, b.Origin)}
+	return Range{Lo: a.Lo - b.Hi, Hi: a.Hi - b.Lo, Origin: min(a.Origin, b.Origin)}
 }
 
 // rangeNegated is that of -x.
 func rangeNegated(v *Value, in Operands) Range {
 	a := in.Range(v.Args[0])
-	return Range{-a.Hi, -a.Lo, a.Origin}
+	return Range{Lo: -a.Hi, Hi: -a.Lo, Origin: a.Origin}
 }
 
 // rangeProduct is that of x * y; a square is not negative.
@@ -93,7 +105,7 @@ func rangeProduct(v *Value, in Operands) Range {
 func rangeSum(v *Value, in Operands) Range {
 	n := float64(v.Args[0].Type.Shape.Size()) / float64(max(1, v.Type.Shape.Size()))
 	a := in.Range(v.Args[0])
-	return Range{a.Lo * n, a.Hi * n, a.Origin}
+	return Range{Lo: a.Lo * n, Hi: a.Hi * n, Origin: a.Origin}
 }
 
 // rangeWave is that of a sum of waves: none exceeds its amplitude.
@@ -102,7 +114,7 @@ func rangeWave(v *Value, _ Operands) Range {
 	for i := range w.Shape[0] {
 		most += math.Abs(w.At(3*i+1)) + math.Abs(w.At(3*i+2))
 	}
-	return Range{-most, most, Proved}
+	return Range{Lo: -most, Hi: most, Origin: Proved}
 }
 
 // rangeFormat narrows the range of a format's argument by what it states, or takes what it states if it is loose, or firm: rounding leaves the range of
@@ -111,13 +123,13 @@ func rangeFormat(v *Value, in Operands) Range {
 	a, lo, hi := in.Range(v.Args[0]), v.Attrs.Float("lo", math.Inf(-1)), v.Attrs.Float("hi", math.Inf(1))
 	switch {
 	case v.Attrs.Int("loose", 0) != 0 || v.Attrs.Int("firm", 0) != 0 && v.Attrs.Has("lo") && v.Attrs.Has("hi"):
-		return Range{lo, hi, a.Origin}
+		return Range{Lo: lo, Hi: hi, Origin: a.Origin}
 	case a.Lo > hi || a.Hi < lo: // contradicts what is known of the argument, which wins
 		return a
 	case a.Lo < lo && a.Hi > hi:
-		return Range{lo, hi, Proved}
+		return Range{Lo: lo, Hi: hi, Origin: Proved}
 	}
-	return Range{max(a.Lo, lo), min(a.Hi, hi), a.Origin}
+	return Range{Lo: max(a.Lo, lo), Hi: min(a.Hi, hi), Origin: a.Origin}
 }
 
 // rangeMatMul bounds a matrix product: with a known factor by the sums of its positive and negative entries that meet in one element of the result,
@@ -134,7 +146,7 @@ func rangeMatMul(v *Value, in Operands) Range {
 		return weighted(d.Shape.Size()/max(1, k), k, func(g, i int) float64 { return d.At(g*k + i) }, in.Range(w), in.Range(x).Origin)
 	}
 	p, terms := in.Range(x).Times(in.Range(w)), float64(x.Type.Shape[len(x.Type.Shape)-1])
-	return Range{p.Lo * terms, p.Hi * terms, p.Origin}
+	return Range{Lo: p.Lo * terms, Hi: p.Hi * terms, Origin: p.Origin}
 }
 
 // rangeConv bounds a convolution like a matrix product whose factor x holds zeros besides, those of padding.
@@ -147,12 +159,12 @@ func rangeConv(v *Value, in Operands) Range {
 		return weighted(d.Shape[0], per, func(g, k int) float64 { return d.At(g*per + k) }, r, in.Range(w).Origin)
 	}
 	p, terms := r.Times(in.Range(w)), float64(w.Type.Shape[1:].Size())
-	return Range{p.Lo * terms, p.Hi * terms, p.Origin}
+	return Range{Lo: p.Lo * terms, Hi: p.Hi * terms, Origin: p.Origin}
 }
 
 // weighted returns the hull over groups g of sum_k at(g,k)*x_k with each x_k anywhere in r.
 func weighted(groups, per int, at func(g, k int) float64, r Range, from Origin) Range {
-	out := Range{0, 0, min(r.Origin, from)}
+	out := Range{Lo: 0, Hi: 0, Origin: min(r.Origin, from)}
 	for g := range groups {
 		lo, hi := 0.0, 0.0
 		for k := range per {

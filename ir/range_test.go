@@ -59,9 +59,9 @@ func drawnWithin(a *Tensor, r *rand.Rand) (*Tensor, Range) {
 	if a.Elem == Int {
 		half = math.Ceil(half)
 	}
-	iv := Range{mid - half, mid + half, Proved}
+	iv := Range{Lo: mid - half, Hi: mid + half, Origin: Proved}
 	if a.Elem == Bool {
-		iv = Range{0, 1, Proved}
+		iv = Range{Lo: 0, Hi: 1, Origin: Proved}
 	}
 	out := NewTensor(a.Elem, a.Shape)
 	for i := range out.Len() {
@@ -84,7 +84,7 @@ func drawnWithin(a *Tensor, r *rand.Rand) (*Tensor, Range) {
 // TestRangesAreTight compares rules with intervals that can be told by hand: none is wider than it must be.
 func TestRangesAreTight(t *testing.T) {
 	real := func(s ...int) *Tensor { return NewTensor(Real, s) }
-	one := Range{-2, 3, Proved}
+	one := Range{Lo: -2, Hi: 3, Origin: Proved}
 	for _, c := range []struct {
 		op    Op
 		attrs Attrs
@@ -93,26 +93,26 @@ func TestRangesAreTight(t *testing.T) {
 		known int // argument whose data is known, from 1
 		want  Range
 	}{
-		{OpAdd, nil, []*Tensor{real(1), real(1)}, []Range{one, {10, 20, Calibrated}}, 0, Range{8, 23, Calibrated}},
-		{OpSub, nil, []*Tensor{real(1), real(1)}, []Range{one, {10, 20, Assumed}}, 0, Range{-22, -7, Assumed}},
-		{OpNeg, nil, []*Tensor{real(1)}, []Range{one}, 0, Range{-3, 2, Proved}},
-		{OpMul, nil, []*Tensor{real(1), real(1)}, []Range{one, {-5, 1, Proved}}, 0, Range{-15, 10, Proved}},
-		{OpMatMul, nil, []*Tensor{real(1, 3), Reals(Shape{3, 1}, 1, -1, 4)}, []Range{one, {-1, 4, Proved}}, 2, Range{-13, 17, Proved}},
-		{OpMatMul, nil, []*Tensor{Reals(Shape{1, 3}, 1, -1, 4), real(3, 1)}, []Range{{-1, 4, Proved}, one}, 1, Range{-13, 17, Proved}},
-		{OpMatMul, nil, []*Tensor{real(1, 3), real(3, 1)}, []Range{one, {-1, 4, Proved}}, 0, Range{-24, 36, Proved}},
-		{OpConv, nil, []*Tensor{real(1, 1, 1, 3), Reals(Shape{1, 1, 1, 2}, 2, -1)}, []Range{{1, 3, Proved}, {-1, 2, Proved}}, 2, Range{-3, 6, Proved}},
-		{OpRelu, nil, []*Tensor{real(1)}, []Range{one}, 0, Range{0, 3, Proved}},
-		{OpMax, nil, []*Tensor{real(1), real(1)}, []Range{one, {1, 2, Proved}}, 0, Range{1, 3, Proved}},
-		{OpSelect, nil, []*Tensor{NewTensor(Bool, Shape{1}), real(1), real(1)}, []Range{{0, 1, Proved}, one, {5, 6, Calibrated}}, 0, Range{-2, 6, Calibrated}},
-		{OpReduceSum, Attrs{Is("axes", 1)}, []*Tensor{real(2, 5)}, []Range{one}, 0, Range{-10, 15, Proved}},
-		{OpPad, Attrs{Is("pads", 0, 1)}, []*Tensor{real(2)}, []Range{{4, 5, Proved}}, 0, Range{0, 5, Proved}},
-		{OpFormat, Attrs{F("lo", 0)}, []*Tensor{real(1)}, []Range{{-1, 5, Calibrated}}, 0, Range{0, 5, Calibrated}},
-		{OpFormat, Attrs{F("lo", 0), F("hi", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Assumed}}, 0, Range{0, 1, Proved}},
-		{OpFormat, Attrs{F("hi", -7)}, []*Tensor{real(1)}, []Range{{-1, 5, Proved}}, 0, Range{-1, 5, Proved}},
-		{OpFormat, Attrs{F("lo", -9), F("hi", 9), I("loose", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Calibrated}}, 0, Range{-9, 9, Calibrated}},
-		{OpFormat, Attrs{F("lo", -3), F("hi", 8), I("frac", 0), I("firm", 1)}, []*Tensor{real(1)}, []Range{{-1, 5, Calibrated}}, 0, Range{-3, 8, Calibrated}},
-		{OpMulShift, Attrs{I("frac", 2), I("keep", 0), S("to", "int"), F("lo", -9), F("hi", 9)}, []*Tensor{NewTensor(Int, Shape{1}), real(1)}, []Range{one, {0, 1, Calibrated}}, 0, Range{-9, 9, Calibrated}},
-		{OpExpo, Attrs{F("rate", 2), F("offset", 1), I("reach", 3), I("frac", 10)}, []*Tensor{real(1)}, []Range{{-1, 1, Proved}}, 0, Range{math.Exp(-1), math.Exp(3), Proved}},
+		{OpAdd, nil, []*Tensor{real(1), real(1)}, []Range{one, {Lo: 10, Hi: 20, Origin: Calibrated}}, 0, Range{Lo: 8, Hi: 23, Origin: Calibrated}},
+		{OpSub, nil, []*Tensor{real(1), real(1)}, []Range{one, {Lo: 10, Hi: 20, Origin: Assumed}}, 0, Range{Lo: -22, Hi: -7, Origin: Assumed}},
+		{OpNeg, nil, []*Tensor{real(1)}, []Range{one}, 0, Range{Lo: -3, Hi: 2, Origin: Proved}},
+		{OpMul, nil, []*Tensor{real(1), real(1)}, []Range{one, {Lo: -5, Hi: 1, Origin: Proved}}, 0, Range{Lo: -15, Hi: 10, Origin: Proved}},
+		{OpMatMul, nil, []*Tensor{real(1, 3), Reals(Shape{3, 1}, 1, -1, 4)}, []Range{one, {Lo: -1, Hi: 4, Origin: Proved}}, 2, Range{Lo: -13, Hi: 17, Origin: Proved}},
+		{OpMatMul, nil, []*Tensor{Reals(Shape{1, 3}, 1, -1, 4), real(3, 1)}, []Range{{Lo: -1, Hi: 4, Origin: Proved}, one}, 1, Range{Lo: -13, Hi: 17, Origin: Proved}},
+		{OpMatMul, nil, []*Tensor{real(1, 3), real(3, 1)}, []Range{one, {Lo: -1, Hi: 4, Origin: Proved}}, 0, Range{Lo: -24, Hi: 36, Origin: Proved}},
+		{OpConv, nil, []*Tensor{real(1, 1, 1, 3), Reals(Shape{1, 1, 1, 2}, 2, -1)}, []Range{{Lo: 1, Hi: 3, Origin: Proved}, {Lo: -1, Hi: 2, Origin: Proved}}, 2, Range{Lo: -3, Hi: 6, Origin: Proved}},
+		{OpRelu, nil, []*Tensor{real(1)}, []Range{one}, 0, Range{Lo: 0, Hi: 3, Origin: Proved}},
+		{OpMax, nil, []*Tensor{real(1), real(1)}, []Range{one, {Lo: 1, Hi: 2, Origin: Proved}}, 0, Range{Lo: 1, Hi: 3, Origin: Proved}},
+		{OpSelect, nil, []*Tensor{NewTensor(Bool, Shape{1}), real(1), real(1)}, []Range{{Lo: 0, Hi: 1, Origin: Proved}, one, {Lo: 5, Hi: 6, Origin: Calibrated}}, 0, Range{Lo: -2, Hi: 6, Origin: Calibrated}},
+		{OpReduceSum, Attrs{Is("axes", 1)}, []*Tensor{real(2, 5)}, []Range{one}, 0, Range{Lo: -10, Hi: 15, Origin: Proved}},
+		{OpPad, Attrs{Is("pads", 0, 1)}, []*Tensor{real(2)}, []Range{{Lo: 4, Hi: 5, Origin: Proved}}, 0, Range{Lo: 0, Hi: 5, Origin: Proved}},
+		{OpFormat, Attrs{F("lo", 0)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 5, Origin: Calibrated}}, 0, Range{Lo: 0, Hi: 5, Origin: Calibrated}},
+		{OpFormat, Attrs{F("lo", 0), F("hi", 1)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 5, Origin: Assumed}}, 0, Range{Lo: 0, Hi: 1, Origin: Proved}},
+		{OpFormat, Attrs{F("hi", -7)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 5, Origin: Proved}}, 0, Range{Lo: -1, Hi: 5, Origin: Proved}},
+		{OpFormat, Attrs{F("lo", -9), F("hi", 9), I("loose", 1)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 5, Origin: Calibrated}}, 0, Range{Lo: -9, Hi: 9, Origin: Calibrated}},
+		{OpFormat, Attrs{F("lo", -3), F("hi", 8), I("frac", 0), I("firm", 1)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 5, Origin: Calibrated}}, 0, Range{Lo: -3, Hi: 8, Origin: Calibrated}},
+		{OpMulShift, Attrs{I("frac", 2), I("keep", 0), S("to", "int"), F("lo", -9), F("hi", 9)}, []*Tensor{NewTensor(Int, Shape{1}), real(1)}, []Range{one, {Lo: 0, Hi: 1, Origin: Calibrated}}, 0, Range{Lo: -9, Hi: 9, Origin: Calibrated}},
+		{OpExpo, Attrs{F("rate", 2), F("offset", 1), I("reach", 3), I("frac", 10)}, []*Tensor{real(1)}, []Range{{Lo: -1, Hi: 1, Origin: Proved}}, 0, Range{Lo: math.Exp(-1), Hi: math.Exp(3), Origin: Proved}},
 	} {
 		f, in := NewFunc("main"), map[string]*Tensor{}
 		ranges, data := map[*Value]Range{}, map[*Value]*Tensor{}

@@ -55,7 +55,7 @@ func TestOpensRules(t *testing.T) {
 		v.Range = r
 		return v
 	}
-	x, y := in("x", 4, Range{-8, 8, Proved}), in("y", 4, Range{1, 100, Proved})
+	x, y := in("x", 4, Range{Lo: -8, Hi: 8, Origin: Proved}), in("y", 4, Range{Lo: 1, Hi: 100, Origin: Proved})
 	for _, c := range []struct {
 		op      Op
 		attrs   Attrs

@@ -8,7 +8,9 @@ type Tensor struct {
 	Shape Shape
 	F     []float64 // set iff Elem is Real
 	I     []int64   // set otherwise
-	Words []string  // of text, which is a tensor of integers: element i is Words[I[i]]; nil of numbers
+	// Places is set of decimals, which are a tensor of integers: I counts units of 10^-Places.
+	Places int
+	Words  []string // of text, which is a tensor of integers: element i is Words[I[i]]; nil of numbers
 }
 
 // NewTensor returns a zero tensor.

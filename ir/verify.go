@@ -21,6 +21,12 @@ func Verify(m *Module) error {
 	if known[m.Dealer] {
 		errs.Add(diag.Pos{}, fmt.Errorf("dealer %s is a computing party", m.Dealer))
 	}
+	for _, g := range m.Guests {
+		if known[g] || g == m.Dealer {
+			errs.Add(diag.Pos{}, fmt.Errorf("guest %s is a party, the dealer or another guest", g))
+		}
+		known[g] = true
+	}
 	if len(m.Funcs) == 0 {
 		errs.Add(diag.Pos{}, fmt.Errorf("module has no function"))
 	}
@@ -72,6 +78,11 @@ func verifyFunc(m *Module, f *Func, parties map[string]bool, errs *diag.List) {
 		for _, p := range slices.Concat(v.Attrs.Strings("to"), []string{v.Attrs.Str("owner")}) { // append might write into what the caller shares
 			if p != "" && !parties[p] {
 				bad("%q is not a party", p)
+			}
+		}
+		if v.Op == OpInput || v.Op == OpWeight {
+			if guest := slices.Contains(m.Guests, v.Attrs.Str("owner")); guest != OfGuest(v) || guest && v.Op == OpWeight {
+				bad("an input is of a guest if its owner is one, and a weight never is")
 			}
 		}
 		for _, h := range holds {

@@ -49,6 +49,7 @@ type approximation struct {
 	bare  bool // what is replaced is revealed as it is, or nearly so
 	tight int  // how many bits closer than usual the result is wanted
 
+	quiet   bool // results of functions are rounded where they are computed
 	fine    bool // arguments keep their leading digits, however small they are
 	parties int
 	net     Network
@@ -56,6 +57,7 @@ type approximation struct {
 	rooted  map[*ir.Value]*ir.Value // roots made so far, and what they are roots of
 	fact    *interval               // a bound of the result that holds by what it is computed from, whatever samples say; nil if there is none
 	sure    bool                    // known ranges hold for every input
+	derives func(x *ir.Value) bool  // the range of a value made so far derives from weights or samples
 }
 
 // approximate replaces smooth functions, and quotients, by core ops whose error is within the precision asked for over the range
@@ -92,10 +94,10 @@ func approximate(m *ir.Module, opt *Options) error {
 			for ; done < len(nf.Body); done++ {
 				n := nf.Body[done]
 				lim := most(n.Type.Elem)
-				iv, err := bound(visible, n, seen, opt)
-				if err != nil || n.Type.Elem == ir.Bool {
-					iv = interval{0, 1, ir.Proved}
-					if err != nil {
+				iv := interval{0, 1, ir.Proved} // of a bit
+				if n.Type.Elem != ir.Bool {
+					var err error
+					if iv, err = bound(visible, n, seen, opt); err != nil {
 						iv = interval{-lim, lim, ir.Assumed}
 					}
 				}
@@ -124,9 +126,12 @@ func approximate(m *ir.Module, opt *Options) error {
 			iv := known(a)
 			if o, ok := observed[v.Args[i]]; ok && o.hi-o.lo < iv.hi-iv.lo && (a.Type.Elem != ir.Int || a.Op == ir.OpInput) {
 				seen[a] = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
+				if opt.Guard > 0 && a.Op != ir.OpInput { // functions hold for all that a check lets through
+					_, seen[a] = opt.checked(o, iv)
+				}
 			}
 		}
-		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide}
+		a := &approximation{Builder: ir.Builder{F: nf, At: v}, known: take, eps: math.Ldexp(eps, -min(max(v.Attrs.Int("tight", 0), 0), 12)), tight: min(max(v.Attrs.Int("tight", 0), 0), 12), frac: opt.FracBits, fine: opt.fine, quiet: opt.quiet, bare: revealed[v], parties: len(m.Parties), net: opt.Net, roots: roots, rooted: rooted, sure: opt.samples() == 0 && !opt.wide, derives: func(x *ir.Value) bool { known(x); return derived.from[x] }}
 		mt, ok := methods[v.Op]
 		if ok || v.Op == ir.OpDiv || rounds(v) || integerMethods[v.Op] != nil {
 			args = a.loosen(args)
@@ -174,12 +179,12 @@ func approximate(m *ir.Module, opt *Options) error {
 	})
 }
 
-// loosen widens the ranges of arguments that derive from private data to powers of two. What is fitted to a range ends up in the
+// loosen widens the ranges of arguments that derive from weights or samples to powers of two. What is fitted to a range ends up in the
 // plan, and with it the ranges of everything in between: they must not say more than the range itself, which is published so.
 func (a *approximation) loosen(args []*ir.Value) []*ir.Value {
 	out := slices.Clone(args)
 	for i, x := range args {
-		if x.Type.Vis.IsPublic() || x.Op == ir.OpInput {
+		if !a.derives(x) {
 			continue
 		}
 		own := a.known(x)

@@ -380,7 +380,7 @@ func (p *pieces) step(v *ir.Value, args [][]cell, out []cell, bits map[lane]bool
 }
 
 // waved encloses a sum of waves. Around the middle of a cell it moves by no more than its slope there and the most that the slope changes. The public factor
-// of each product is within 2^-21 and its rounding, the factor of the mask within 2^-27 of its size and its rounding (runtime/ring, Wave and Phase).
+// of each product is within 2^-27 and its rounding, the factor of the mask within 2^-27 of its size and its rounding (runtime/ring, Wave and Phase).
 func waved(v *ir.Value, x cell) cell {
 	w, turn, frac := v.Attrs.Tensor("data"), math.Ldexp(2*math.Pi, -v.Attrs.Int("period", 0)), v.Attrs.Int("frac", 0)
 	mid, r := x.v.lo/2+x.v.hi/2, (x.v.hi-x.v.lo)/2
@@ -397,7 +397,7 @@ func waved(v *ir.Value, x cell) cell {
 		slope += k * (b*c - a*s)
 		most += k * size
 		bend += k * k * size
-		public, mask := 0x1p-21+math.Ldexp(0.5, -frac), (math.Abs(a)+math.Abs(b))*0x1p-27+math.Ldexp(0.5, -frac)
+		public, mask := 0x1p-27+math.Ldexp(0.5, -frac), (math.Abs(a)+math.Abs(b))*0x1p-27+math.Ldexp(0.5, -frac)
 		kernel += math.Sqrt2 * (public*size + (1+public)*mask)
 	}
 	near := func(r float64) float64 { return min(most, math.Abs(slope)+bend*r) } // slope within r of the middle

@@ -127,6 +127,13 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 	return bad, nil
 }
 
+// functions reports whether the graph has functions that arithmetic stands for.
+func (c *check) functions() bool {
+	return slices.ContainsFunc(c.graph.Main().Body, func(v *ir.Value) bool {
+		return ir.Smooth[v.Op] != nil || v.Op == ir.OpDiv || v.Op == ir.OpSoftmax || v.Op == ir.OpLogSoftmax
+	})
+}
+
 // search returns a refusal if a search finds inputs for which a measured output does not keep its tolerance.
 func (c *check) search(m *ir.Module, weights map[*ir.Value]*ir.Tensor, got []map[string]*ir.Tensor, n *Numbers) error {
 	s := c.newSearch(m, weights, n)

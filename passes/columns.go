@@ -193,6 +193,15 @@ func inputColumns(v *ir.Value, bound bool) []interval {
 			out[k].lo, out[k].hi = math.Ldexp(out[k].lo, -shift[k]), math.Ldexp(out[k].hi, -shift[k])
 		}
 	}
+	if bound && ir.OfGuest(v) {
+		list := make([]ir.Range, len(out))
+		for k, c := range out {
+			list[k] = ir.Range{Lo: c.lo, Hi: c.hi, Origin: c.from}
+		}
+		for k, r := range ir.Given(v, list) {
+			out[k].lo, out[k].hi = r.Lo, r.Hi
+		}
+	}
 	return out
 }
 

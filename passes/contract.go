@@ -67,6 +67,7 @@ type Output struct {
 	Samples bool    // the runs were on samples, not on drawn inputs
 	Why     string  // why it is not proved
 	met     float64 // of a proved output: part of the tolerance that the worst run used
+	bound   float64 // of a measured output: part of the tolerance that its bound takes; 0 if it has none
 	wrong   bool    // it does not keep its tolerance, and not for how much it uses
 }
 
@@ -117,8 +118,7 @@ func resettle(m *ir.Module, opt *Options, run func(m *ir.Module, opt *Options) e
 		return nil, errNotebook
 	}
 	o := attempts[i].options(opt)
-	o.encoded = newEncodings()
-	if err := run(m, &o); err != nil {
+	if err := quietly(m, &o, opt.notes, run); err != nil {
 		return nil, err
 	}
 	return &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: attempts[i].wide, Taken: *opt.Taken}, o.notes.done()
@@ -157,20 +157,22 @@ func (n *Numbers) worst() float64 {
 	return worst
 }
 
-// dearer is how much more may be sent for an output that is affine in the inputs to be proved instead of measured.
+// dearer is how much more may be sent for outputs to be proved instead of measured.
 const dearer = 1.25
+
+// mostProofs is how many attempts are made to prove what runs have not refused, where outputs are not affine in the inputs.
+const mostProofs = 3
 
 // proved reports whether nothing is known by runs alone.
 func (n *Numbers) proved() bool {
 	return !slices.ContainsFunc(n.Outputs, func(o Output) bool { return o.State == Measured })
 }
 
-// affine reports whether all outputs of a small graph are affine in its inputs, as a scaler, a linear layer or a normalisation by stored moments is, on no
-// samples: a bound of their errors is near what they are, so that more bits soon prove it.
+// provable reports whether a graph is small, and computed on no samples: a bound of its errors may be near what they are, so that more bits prove it.
+func (c *check) provable() bool { return !c.samples && multiplyAdds(c.graph.Main()) <= searchWork }
+
+// affine reports whether all outputs are affine in the inputs, as a scaler, a linear layer or a normalisation by stored moments is.
 func (c *check) affine() bool {
-	if c.samples || multiplyAdds(c.graph.Main()) > searchWork {
-		return false
-	}
 	degree := map[*ir.Value]int{}
 	for _, v := range c.graph.Main().Body {
 		sum, most := 0, 0
@@ -188,6 +190,42 @@ func (c *check) affine() bool {
 			most = 2
 		}
 		if degree[v] = most; most > 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// worstBound returns the largest part of a tolerance that the bounds of outputs take; infinite if one of reals has none.
+func (n *Numbers) worstBound() float64 {
+	worst := 0.0
+	for _, o := range n.Outputs {
+		switch {
+		case o.State == Measured && o.bound == 0:
+			return math.Inf(1)
+		case o.State == Measured:
+			worst = max(worst, o.bound)
+		}
+	}
+	return worst
+}
+
+// mayProve reports whether attempt a may prove what takes the given part of a tolerance with attempt b: errors go down with the last bit, and with what
+// functions are asked for.
+func mayProve(bound float64, a, b attempt, functions bool) bool {
+	by := math.Ldexp(1, a.frac-b.frac)
+	if functions {
+		by = min(by, b.eps/a.eps)
+	}
+	return bound <= 2*by
+}
+
+// proves bounds the outputs of a module with formats, and reports whether all tolerances are kept by bounds alone.
+func (c *check) proves(m *ir.Module, from *encodings) bool {
+	bounds := newProof(m, from, c.opt).bounds()
+	for _, v := range m.Main().Reveals() {
+		name := v.Attrs.Str("name")
+		if b := bounds[name]; v.Type.Elem == ir.Ring && (b.why != "" || !(b.part(c.opt.tolerance(name)) <= 1)) {
 			return false
 		}
 	}
@@ -229,6 +267,7 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 	nearest := 0.0          // what the refused output uses of its tolerance
 	var best, first *choice // the first is measured
 	check := newCheck(graph, opt)
+	affine, start, proofs := check.affine(), attempt{}, 0
 	take := func(c *choice) (*Numbers, error) {
 		if opt.Observe != nil { // show what was chosen
 			o := c.opt
@@ -252,9 +291,12 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		if o.FracBits > mostFracBits && a.frac > 0 {
 			continue
 		}
-		o.Observe, o.encoded = nil, newEncodings()
+		if first != nil && !affine && (proofs == mostProofs || !mayProve(first.numbers.worstBound(), a, start, check.functions())) {
+			continue
+		}
+		o.Observe = nil
 		try := m.Clone()
-		err := run(try, &o)
+		err := quietly(try, &o, opt.notes, run)
 		if errors.Is(err, errInternal) {
 			return nil, err
 		}
@@ -267,6 +309,9 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			}
 			continue
 		}
+		if proofs++; first != nil && (volumeOf(try) > dearer*volumeOf(first.m) || !check.proves(try, o.encoded)) {
+			continue
+		}
 		n := &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: a.wide}
 		bad, err := check.compare(try, o.encoded, n)
 		if err != nil {
@@ -275,10 +320,10 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 		o.notes.taken.Attempt = i
 		c := &choice{o, try, n}
 		switch {
-		case bad == nil && first == nil && (a.wide || n.proved() || !check.affine()), bad == nil && first != nil && !a.wide && n.proved() && volumeOf(try) <= dearer*volumeOf(first.m):
+		case bad == nil && (first != nil || a.wide || n.proved() || !check.provable()):
 			return take(c)
-		case bad == nil && first == nil: // a bound for every input is worth a few more bits
-			first = c
+		case bad == nil: // a bound for every input is worth a few more bits
+			first, start, proofs = c, a, 0
 			continue
 		case first != nil:
 			continue

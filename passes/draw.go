@@ -219,10 +219,14 @@ func logUniform(lo, hi float64, binades int, r *rand.Rand) float64 {
 	return x
 }
 
-// Draw returns inputs for a graph-level module, drawn over their declared ranges in the way of the given run; what nothing is said of lies within
-// DefaultAssume. The same run gives the same inputs on every machine.
-func Draw(m *ir.Module, run int) map[string]*ir.Tensor {
-	return drawInputs(m.Main(), nil, run)
+// Draw returns inputs for the graph-level module that was compiled, drawn over the ranges that its plan relies on, column by column, in the way of the given run.
+// The same run gives the same inputs on every machine.
+func (n *Numbers) Draw(m *ir.Module, run int) map[string]*ir.Tensor {
+	var at map[string]*ir.Value
+	if n.proof != nil {
+		at = inputsOf(n.proof.f)
+	}
+	return drawInputs(m.Main(), at, run)
 }
 
 // drawInputs returns data for the inputs of f, whose ranges in the module with formats are those of at, drawn in the way of the given run.

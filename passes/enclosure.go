@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"smpcc/ir"
 )
@@ -128,10 +129,16 @@ func (a enclosed) times(b enclosed) enclosed {
 	return c
 }
 
-// squared is times itself, which has one sign.
-func (a enclosed) squared() enclosed {
+// squared is times itself, which has one sign. Where k is not 0, and less than the largest |x|, its error 2 |x| e is bounded by e*k and e/k of x^2, as
+// 2 |x| <= k + x^2 / k, and not by that of the largest x.
+func (a enclosed) squared(k float64) enclosed {
 	c := a.times(a)
 	c.lo, _ = outward(float64(a.least()*a.least()), 0)
+	if k > 0 && a.magnitude() > k {
+		r := 1 + a.rel
+		c.abs = up(float64(float64(a.abs*k)*r) + float64(a.abs*a.abs))
+		c.rel = up(float64(a.rel*(2+a.rel)) + float64(a.abs/k)*r)
+	}
 	return c
 }
 
@@ -272,7 +279,13 @@ func (mul bilinear) sums(s ir.Shape, x, y enclosure, n int) (out enclosure, err 
 	rounded := func(a, b float64) float64 { return up(a + float64(round*b)) }
 	sum := func(a, b float64) float64 { return up(a + b) }
 	rad := [2]*ir.Tensor{apply(ax, zipped(ry, ay, rounded)), apply(rx, zipped(ay, ry, sum))}
-	ex, ey := x.flat(), y.flat()
+	ex, ey, rel := x.flat(), y.flat(), 0.0
+	if !x.negative() && !y.negative() {
+		a, b := x.relative(), y.relative()
+		rel = up(a + b + float64(a*b))
+		// x'y' - xy = x(y'-y) + y(x'-x) + (x'-x)(y'-y): what is left beside rel*xy has an absolute error as a factor
+		ex, ey = mapped(x[atAbs], func(e float64) float64 { return up(e * (1 + b)) }), mapped(y[atAbs], func(e float64) float64 { return up(e * (1 + a)) })
+	}
 	big := zipped(ay, ry, sum)
 	off := [2]*ir.Tensor{apply(zipped(ax, rx, sum), ey), apply(ex, zipped(big, ey, sum))}
 	if err != nil {
@@ -289,7 +302,7 @@ func (mul bilinear) sums(s ir.Shape, x, y enclosure, n int) (out enclosure, err 
 	for i := range out.len() {
 		m := add(mid, i)
 		r := up(float64((add(rad[0], i) + add(rad[1], i)) * grow))
-		c := enclosed{lo: m - r, hi: m + r, abs: up(float64((add(off[0], i) + add(off[1], i)) * grow))}
+		c := enclosed{lo: m - r, hi: m + r, abs: up(float64((add(off[0], i) + add(off[1], i)) * grow)), rel: rel}
 		if r != 0 {
 			c.lo, c.hi = below(c.lo), above(c.hi)
 		}
@@ -313,6 +326,20 @@ func (e enclosure) middle() (mid, rad *ir.Tensor) {
 		}
 	}
 	return mid, rad
+}
+
+// negative reports whether an exact value may be below zero.
+func (e enclosure) negative() bool {
+	return slices.ContainsFunc(e[atLo].F, func(x float64) bool { return x < 0 })
+}
+
+// relative returns the largest relative error.
+func (e enclosure) relative() float64 {
+	worst := 0.0
+	for _, x := range e[atRel].F {
+		worst = max(worst, x)
+	}
+	return worst
 }
 
 // flat returns all errors as absolute ones.

@@ -96,6 +96,7 @@ func (b outputBound) prove(o *Output, runs []map[string]*ir.Tensor, want []map[s
 		}
 	}
 	if !(part <= 1) {
+		o.bound = part
 		o.Why = fmt.Sprintf("the worst case takes %.3g of the tolerance", powerUp(part))
 		return nil
 	}

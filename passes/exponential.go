@@ -64,32 +64,33 @@ func (a *approximation) decay(x *ir.Value) (z *ir.Value, k, frac int) {
 	if less := math.Ldexp(1, reach-1); width*255/256 <= less { // a range of a power of two and its rounding
 		reach, shrink = reach-1, 255.0/256
 	}
-	var most, rate float64
-	bits := 0
+	var most, rate, offset float64
+	half := math.Ldexp(1, reach-1)
+	bits, kept := 0, 0
 	for k = max(reach-4, 0); k <= squarings; k++ {
 		most = snug(math.Exp(iv.hi * math.Ldexp(1, -k)))
 		rate = math.Ldexp(1/shrink, -k)
+		offset = math.Ldexp(roundTo(top, 8), -k) - float64(rate*half)
 		room := (widest - ir.ExpoSpan(math.Ldexp(rate, reach)) - int(math.Ceil(math.Log2(most)))) / 2
-		if bits = min(18, room); k == 0 {
-			bits = min(max(18, fractionBits(a.frac, most)), room)
+		if bits = 18; k == 0 {
+			bits = max(18, fractionBits(a.frac, most))
 		}
-		if math.Ldexp(1, k-bits) <= a.eps/2 {
+		bits = min(bits+max(binade(most), 0), room, 24) // what is large is rounded more
+		if kept = quietBitsOf(expoNoise(rate, offset, reach, bits)); math.Ldexp(1, k-kept) <= a.eps/2 {
 			break
 		}
 	}
 	if iv.lo < -expReach || k > squarings || a.frac > 24 {
 		return nil, 0, 0
 	}
-	if frac = bits; k == 0 {
-		frac = max(fractionBits(a.frac, most), min(bits, a.frac+a.tight))
+	if frac = min(kept, 18); k == 0 {
+		frac = min(kept, max(fractionBits(a.frac, most), a.frac+a.tight))
 	}
 	y := a.sub(x, a.num(roundTo(top, 8)))
 	if shrink != 1 {
 		y = a.mul(y, a.exact(8, ir.Shape{}, shrink))
 	}
-	half := math.Ldexp(1, reach-1)
 	y = a.within(a.add(y, a.num(half)), a.frac, -half, half)
-	offset := math.Ldexp(roundTo(top, 8), -k) - float64(rate*half)
 	z = a.E(ir.OpExpo, ir.Attrs{ir.F("rate", rate), ir.F("offset", offset), ir.I("reach", int64(reach)), ir.I("frac", int64(bits))}, y)
 	z = a.within(z, keep, 0, most)
 	return a.firm(z, frac), k, frac // a sum of them would not fit the ring

@@ -201,7 +201,7 @@ func (a *approximation) floored(v, x, d *ir.Value, t *ir.Tensor, down bool) (*ir
 	default:
 		below = a.bit(a.E(ir.OpLtz, nil, x))
 	}
-	if a.magnitudeBits(x) > 60 {
+	if a.magnitudeBits(x) > mostDividend {
 		return nil, tooWide(v, fmt.Sprintf("the dividend lies in %.6g..%.6g", iv.lo, iv.hi), iv)
 	}
 	least, most := a.magnitudes(d)
@@ -239,17 +239,24 @@ func (a *approximation) magnitudeBits(x *ir.Value) float64 {
 	return math.Log2(max(-iv.lo, iv.hi, 1))
 }
 
+// mostDividend is log2 of the largest integer that is divided by anything, or of which low bits are kept.
+const mostDividend = 60
+
 // tooWide refuses a division that does not fit 64 bits.
 func tooWide(v *ir.Value, what string, iv interval) error {
 	e := diag.Errorf(v.Pos, "integer division does not fit 64 bits: %s", what)
 	if v.Op == ir.OpWrap {
-		e = diag.Errorf(v.Pos, "integers in %.6g..%.6g are to be kept in the %d bits of their type, and 64 bits do not hold what that takes", iv.lo, iv.hi, v.Attrs.Int("bits", 0))
+		reach := fmt.Sprintf("in %.6g..%.6g", iv.lo, iv.hi)
+		if lim := limit(ir.Int, 0); iv.lo <= -lim || iv.hi >= lim { // what is known of them ends there
+			reach = fmt.Sprintf("that may reach beyond 2^%d", maxProductBits)
+		}
+		e = diag.Errorf(v.Pos, "integers %s are to be kept in the %d bits of their type, and 64 bits do not hold what that takes", reach, v.Attrs.Int("bits", 0))
 	}
 	if iv.from == ir.Assumed {
 		return e.WithHint("declare the input's range (--range NAME=LO..HI): nothing is known of it")
 	}
 	if v.Op == ir.OpWrap {
-		return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): what lies within 2^50 is kept exactly, and nothing is to be done for what the type holds")
+		return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): the low bits of what lies within 2^%d are kept exactly, and nothing is to be done for what the type holds", mostDividend-1)
 	}
 	return e.WithHint("declare narrower input ranges (--range NAME=LO..HI): dividends of 50 bits by constants, and of 41 by secrets, fit")
 }
@@ -393,9 +400,10 @@ func (a *approximation) mantissaReciprocal(m *ir.Value, over float64) *ir.Value 
 	at := func(s float64) float64 { return 1 / (mid + math.Asin(s)/slope) }
 	edge := math.Sin(slope * (over - mid))
 	c := fitPolyTo(at, -edge, edge, math.Exp2(-recipBits), bits+4)
-	w := sinePowers(c, period, bits)
-	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", period), ir.I("frac", int64(bits))}, a.within(a.sub(m, a.exact(1, ir.Shape{}, mid)), keep, 1-mid, over-mid))
-	return a.within(a.add(y, a.exact(bits, ir.Shape{}, w.mean)), bits, 0.49, 1.01)
+	fine, out := quietWaves(sinePowers(c, period, bits).rows, bits, bits)
+	w := sinePowers(c, period, fine)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", period), ir.I("frac", int64(fine))}, a.within(a.sub(m, a.exact(1, ir.Shape{}, mid)), keep, 1-mid, over-mid))
+	return a.settled(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), out, 0.49, 1.01)
 }
 
 // wrap keeps the low bits of x, exactly: x less 2^bits times the floor of x/2^bits. Nothing is to be done where the range fits.
@@ -414,6 +422,9 @@ func (a *approximation) wrap(v, x *ir.Value) (*ir.Value, error) {
 	from := x
 	if lo != 0 {
 		from = a.add(x, a.integer(-int64(lo)))
+	}
+	if a.magnitudeBits(from) > mostDividend {
+		return nil, tooWide(v, "", iv)
 	}
 	d := a.Const(t)
 	q, err := a.floored(v, from, d, t, true)
@@ -437,7 +448,12 @@ func (q *quantiser) mulShift(v *ir.Value, args []*ir.Value) (*ir.Value, error) {
 	x, y := args[0], args[1]
 	var err error
 	if y.Op == ir.OpConst {
-		if y, err = q.constant(v.Args[1].Attrs.Tensor("data"), v.Attrs.Int("frac", 0)); err != nil {
+		if from := v.Args[1]; from.Op == ir.OpConst {
+			y, err = q.constant(from.Attrs.Tensor("data"), v.Attrs.Int("frac", 0))
+		} else { // what a bound has left of a constant
+			y, err = q.raise(y, v.Attrs.Int("frac", 0))
+		}
+		if err != nil {
 			return nil, err
 		}
 		y.Range = args[1].Range

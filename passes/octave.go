@@ -35,15 +35,23 @@ func (a *approximation) scaled(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
 }
 
 func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Value {
+	iv := a.known(x)
+	if w.term != nil && iv.lo > 0 && iv.hi-iv.lo <= nearOne*iv.lo {
+		return a.near(x, ir.Smooth[op])
+	}
 	least := 0
-	if op == ir.OpSqrt && a.known(x).lo <= 0 { // near zero an error of x is one of sqrt(x)
+	if op == ir.OpSqrt && iv.lo <= 0 { // near zero an error of x is one of sqrt(x)
 		least = 2 - 2*int(math.Floor(math.Log2(a.eps)))
 	}
 	o := a.octave(x, op, least)
 	y := a.onMantissa(ir.Smooth[op], o)
 	if w.term != nil {
 		end := 1 + math.Ln2*float64(max(-o.lo, o.last+o.step))
-		return a.within(a.add(y, o.table(w.term, a.mantissaBits())), keep, -end, end)
+		lo, hi := -end, end
+		if f := ir.Smooth[op]; iv.lo > 0 { // it rises; a mantissa has significantBits
+			lo, hi = max(lo, f(iv.lo)-2*max(a.eps, lastMantissa)), min(hi, f(iv.hi)+2*max(a.eps, lastMantissa))
+		}
+		return a.within(a.add(y, o.table(w.term, a.mantissaBits())), keep, lo, hi)
 	}
 	factor := w.factor
 	if o.zero {
@@ -71,6 +79,31 @@ func (a *approximation) scaledPositive(x *ir.Value, op ir.Op, w *scaled) *ir.Val
 	}
 	return z
 }
+
+// nearOne is how far an argument of a function with a term may reach above its least value, in parts of that, for a polynomial to take the place of octaves.
+const nearOne = 0.125
+
+// lastMantissa is the unit of a mantissa that has no more than significantBits.
+const lastMantissa = 1.0 / (1 << significantBits)
+
+// near computes a function of arguments that differ little from one another by a polynomial in their distance t from the middle of the range, which has as many
+// fraction bits as a relative error of eps of the least result asks for: log(1.0001) has none of its digits in a mantissa. Error: 0.2 eps by the fit, rounding
+// of t times the slope, and that of the terms.
+func (a *approximation) near(x *ir.Value, f func(float64) float64) *ir.Value {
+	iv := a.known(x)
+	bits := min(max(int(math.Ceil(-math.Log2(a.eps)))+4, a.frac), mostNearBits)
+	mid := roundTo((iv.lo+iv.hi)/2, 10)
+	unit := math.Ldexp(4, -bits)
+	lo, hi := iv.lo-mid-unit, iv.hi-mid+unit
+	at := func(t float64) float64 { return f(mid + t) }
+	c := fitPolyTo(at, lo, hi, 0.2*a.eps, bits+2)
+	t := a.within(a.sub(x, a.num(mid)), bits, lo, hi)
+	slack := a.eps + unit
+	return a.within(a.polynomial(t, c, bits+2), bits, f(iv.lo)-slack, f(iv.hi)+slack)
+}
+
+// mostNearBits is how many fraction bits the polynomial of near has at most: products of two have room in a ring.
+const mostNearBits = 28
 
 // octave compares x, an argument of op, with the powers of two in its range. For a square root what is less than a unit has an octave of its own.
 func (a *approximation) octave(x *ir.Value, op ir.Op, least int) *octave {
@@ -176,7 +209,7 @@ func (a *approximation) finely(x *ir.Value, least int) (y *ir.Value, lo int) {
 
 // onMantissa evaluates f at m = x / 2^j as a polynomial in a sine that rises over [1, 2^step), which is a sum of waves. Below 1 it is the
 // polynomial's continuation, which is bounded. Error: 0.15 eps, relative to the least |f| if f is not zero.
-// Waves of what is revealed as it is have quietBits more fraction bits than the error asks for.
+// Waves have as many fraction bits as keep what they are rounded by out of the result, and quietBits more than the error asks for if that is revealed as it is.
 func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value {
 	period := o.step + 2
 	end := math.Ldexp(1, o.step)
@@ -196,11 +229,12 @@ func (a *approximation) onMantissa(f func(float64) float64, o *octave) *ir.Value
 	if a.bare {
 		fine = max(bits, min(bits+quietBits, mostWaveBits))
 	}
+	fine, out := quietWaves(sinePowers(c, period, fine).rows, fine, bits)
 	w := sinePowers(c, period, fine)
 	unit := math.Ldexp(16, -bits)
 	m := a.within(o.scale(o.x, func(j float64) float64 { return math.Exp2(-j) }), bits, 0, end+1e-3)
 	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(period)), ir.I("frac", int64(fine))}, a.within(a.sub(m, a.num(mid)), keep, -mid, end-mid+1e-3))
-	return a.within(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), bits, least-unit, most+unit)
+	return a.settled(a.add(y, a.exact(fine, ir.Shape{}, w.mean)), out, least-unit, most+unit)
 }
 
 // positive has negative arguments become 0, where a function has no meaning for them.

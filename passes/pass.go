@@ -30,6 +30,7 @@ type Options struct {
 	Tolerance   Tolerance               // asked of outputs; DefaultTolerance if zero
 	Outputs     map[string]Tolerance    // asked of single outputs, by name
 	RevealBits  int                     // fraction bits of outputs; 0: the fewest that keep the tolerance, and three more
+	Guard       int                     // bits by which values that may leave their range are checked: 0 for none, 2, 4 or 8
 	Observe     func(pass string, m *ir.Module)
 
 	Taken  *Taken                  // compile without data, from what another compilation took from it; nil compiles with data
@@ -41,6 +42,7 @@ type Options struct {
 	fine    bool // what is divided, and what it is divided by, keep their leading digits, however small they are
 	closely bool // constants have as many bits as the product's last one asks for
 	wide    bool // values whose bound fits no ring are held to what a product leaves room for, instead of refused
+	quiet   bool // functions are rounded where they are computed, so that nothing of what is rounded in material gets further
 }
 
 // DefaultAssume is the magnitude that real inputs have at most where nothing is said of them. Their owner's encoder refuses what is beyond.

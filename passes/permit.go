@@ -21,8 +21,8 @@ func permit(m *ir.Module, opt *Options) error {
 	var errs diag.List
 	for _, p := range opt.Policies {
 		pos := diag.Pos{File: p.File}
-		if !slices.Contains(m.Parties, p.Owner) {
-			errs.Add(pos, diag.Errorf(pos, "policy of %q, which is not a party", p.Owner).WithHint("the parties are %s", strings.Join(m.Parties, ", ")))
+		if !slices.Contains(m.Parties, p.Owner) && !slices.Contains(m.Guests, p.Owner) {
+			errs.Add(pos, diag.Errorf(pos, "policy of %q, which is not a party", p.Owner).WithHint("the parties are %s", strings.Join(slices.Concat(m.Parties, m.Guests), ", ")))
 		}
 		if policies[p.Owner] != nil {
 			errs.Add(pos, diag.Errorf(pos, "%s has two policies, %s and %s", p.Owner, policies[p.Owner].File, p.File))
@@ -40,7 +40,7 @@ func permit(m *ir.Module, opt *Options) error {
 			owners[v.Attrs.Str("owner")] = true
 		}
 	}
-	for _, o := range m.Parties {
+	for _, o := range slices.Concat(m.Parties, m.Guests) {
 		if !owners[o] {
 			continue
 		}
@@ -120,7 +120,7 @@ func Permits(m *ir.Module, policies []*policy.Policy) (err error) {
 	if err := ir.Verify(m); err != nil {
 		return err
 	}
-	opt := &Options{Policies: policies, Default: policy.New("", policy.Rule{Output: "*", To: m.Parties})}
+	opt := &Options{Policies: policies, Default: policy.New("", policy.Rule{Output: "*", To: slices.Concat(m.Parties, m.Guests)})}
 	if err := visibility(m, opt); err != nil {
 		return err
 	}
@@ -158,8 +158,8 @@ func dead(m *ir.Module, p *policy.Policy) (errs diag.List) {
 			fail("output", r.Output, slices.Sorted(maps.Keys(outputs)))
 		}
 		for _, to := range r.To {
-			if !slices.Contains(m.Parties, to) {
-				fail("party", to, m.Parties)
+			if known := slices.Concat(m.Parties, m.Guests); !slices.Contains(known, to) {
+				fail("party", to, known)
 			}
 		}
 		for _, f := range r.From {

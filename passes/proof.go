@@ -14,20 +14,43 @@ import (
 // servers enforce: others it computes, errors included, and checks that they fit the bits in which they are opened. Exact means the graph
 // in real arithmetic, on weights and constants as float64 arithmetic has folded them.
 type proof struct {
-	f       *ir.Func
-	weights map[string]*ir.Tensor // whose data may be used
-	from    *encodings
-	parties int
-	muted   func(v *ir.Value) bool // whose own error is left out, to see its share; nil: none
-	args    map[ir.Part]enclosure  // of functions that were replaced
-	without map[ir.Part]string     // why some have no bound
-	near    map[nearKey]nearness   // what is known of these
-	left    *float64               // steps that may still be taken to learn more
+	f        *ir.Func
+	weights  map[string]*ir.Tensor // whose data may be used
+	from     *encodings
+	parties  int
+	muted    func(v *ir.Value) bool // whose own error is left out, to see its share; nil: none
+	args     map[ir.Part]enclosure  // of functions that were replaced
+	without  map[ir.Part]string     // why some have no bound
+	near     map[nearKey]nearness   // what is known of these
+	left     *float64               // steps that may still be taken to learn more
+	balance  float64                // magnitude at which an absolute and a relative error take as much of a tolerance
+	relative map[*ir.Value]bool     // what is computed of these keeps relative errors
 }
 
 // newProof prepares the proof of m, whose formats are chosen; from says what its constants stand for. Weights whose owners keep ranges back stay unknown.
 func newProof(m *ir.Module, from *encodings, opt *Options) *proof {
-	return &proof{f: m.Main(), weights: shown(m, opt).Weights, from: from, parties: len(m.Parties), near: map[nearKey]nearness{}, left: new(float64(functionsWork))}
+	p := &proof{f: m.Main(), weights: shown(m, opt).Weights, from: from, parties: len(m.Parties), near: map[nearKey]nearness{}, left: new(float64(functionsWork)), relative: keepsRelative(m.Main())}
+	for _, v := range p.f.Reveals() {
+		if t := opt.tolerance(v.Attrs.Str("name")); v.Type.Elem == ir.Ring {
+			p.balance = max(p.balance, math.Sqrt(t.Atol/t.Rtol))
+		}
+	}
+	return p
+}
+
+// keepsRelative returns the values whose relative errors are relative ones of all outputs that are computed of them: by views, truncations, sums of what has one
+// sign and products.
+func keepsRelative(f *ir.Func) map[*ir.Value]bool {
+	out, used := map[*ir.Value]bool{}, map[*ir.Value]bool{}
+	for i := len(f.Body) - 1; i >= 0; i-- {
+		v := f.Body[i]
+		keeps := v.Op == ir.OpReveal || out[v] && (ir.Rows[v.Op].View || v.Op == ir.OpTrunc || v.Op == ir.OpShl || v.Op == ir.OpReduceSum || v.Op == ir.OpMul ||
+			v.Op == ir.OpAdd && v.Args[0].Range.Lo >= 0 && v.Args[1].Range.Lo >= 0)
+		for _, a := range v.Args {
+			out[a], used[a] = keeps && (out[a] || !used[a]), true
+		}
+	}
+	return out
 }
 
 // What a proof may take.
@@ -407,9 +430,22 @@ func (p *proof) weight(v *ir.Value, _ []enclosure) (enclosure, error) {
 	}
 	off := encodingError(d, w, v.Type.Scale)
 	for i := range e.len() {
-		e.set(i, enclosed{d.At(i), d.At(i), p.own(v, off.F[i]), 0})
+		e.set(i, p.encoded(v, enclosed{lo: d.At(i), hi: d.At(i)}, off.F[i]))
 	}
 	return e, nil
+}
+
+// encoded adds the error of an encoding to x, relative to the least that x may be: what a product with it is off by is then small where the product is.
+func (p *proof) encoded(v *ir.Value, x enclosed, off float64) enclosed {
+	if off = p.own(v, off); off == 0 {
+		return x
+	}
+	if least := x.least(); off <= least {
+		x.rel = up(off / least)
+	} else {
+		x.abs = off
+	}
+	return x
 }
 
 // constant: what it stands for is within its encoding's error of it.
@@ -423,7 +459,7 @@ func (p *proof) constant(v *ir.Value, _ []enclosure) (enclosure, error) {
 		}
 		x := enclosed{lo: y, hi: y}
 		if off != nil && off.F[i] > 0 {
-			x.lo, x.hi, x.abs = below(y-off.F[i]), above(y+off.F[i]), p.own(v, off.F[i])
+			x = p.encoded(v, enclosed{lo: below(y - off.F[i]), hi: above(y + off.F[i])}, off.F[i])
 		}
 		e.set(i, x)
 	}
@@ -474,11 +510,14 @@ func (a enclosed) xor(b enclosed) enclosed {
 	return c
 }
 
-func multiplied(_ *proof, v *ir.Value, args []enclosure) (enclosure, error) {
-	square := v.Args[0] == v.Args[1]
+func multiplied(p *proof, v *ir.Value, args []enclosure) (enclosure, error) {
+	square, k := v.Args[0] == v.Args[1], 0.0
+	if p.relative[v] {
+		k = p.balance
+	}
 	return elementwise(v.Type.Shape, args, func(x []enclosed) enclosed {
 		if square {
-			return x[0].squared()
+			return x[0].squared(k)
 		}
 		return x[0].times(x[1])
 	})

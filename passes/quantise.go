@@ -519,11 +519,17 @@ func (q *quantiser) meetings(f *ir.Func) map[*ir.Value]int {
 	return out
 }
 
+// mostOfIntegers is how many fraction bits a factor has at most that is taken for integers, or for a mean of a power of two of them.
+const mostOfIntegers = 8
+
 // snap returns the fraction bits of a weight or constant a that meets a factor with the given fraction bits.
 func (q *quantiser) snap(v, a *ir.Value, other, want int) int {
 	s := factorBits(q.f, a.Range.Abs())
 	if a.Range.Origin == ir.Assumed {
 		s = max(s, q.f)
+	}
+	if w := q.wish[v]; other <= mostOfIntegers && w > s { // of integers or means of them: their product is as fine as the weight or constant
+		return min(w, mostFraction)
 	}
 	ring := func(s int) int {
 		n := q.need(v, s+other, want)

@@ -74,16 +74,27 @@ func rangePass(m *ir.Module, opt *Options) error {
 		}
 		lim := limit(v.Type.Elem, opt.FracBits)
 		iv, err := bound(m, v, seen, opt)
+		narrow, let := false, interval{} // in what a check lets through
 		if err != nil {
 			errs.Add(v.Pos, err)
 			iv = interval{-lim, lim, ir.Assumed}
 		}
-		if o, ok := observed[v]; ok {
+		if ir.OfGuest(v) {
+			if iv.from != ir.Proved || !(iv.hi > iv.lo) {
+				errs.Add(v.Pos, diag.Errorf(v.Pos, "%q is the input of a guest, and what it may be is not declared: a guest gives shares, of any words of a ring that the range decides", v.Attrs.Str("name")).
+					WithHint("declare the input's range (--range NAME=LO..HI), of more than one number"))
+				iv = interval{0, 1, ir.Proved}
+			}
+		} else if o, ok := observed[v]; ok {
 			switch {
 			case iv.from == ir.Assumed && v.Op == ir.OpInput:
 				iv = o
 			case v.Type.Elem == ir.Int && v.Op != ir.OpInput: // integers are exact for all inputs that are let in, or refused
 			case o.hi-o.lo < iv.hi-iv.lo:
+				if narrow = v.Op != ir.OpInput; narrow && opt.Guard > 0 {
+					iv, let = opt.checked(o, iv)
+					break
+				}
 				iv = interval{max(o.lo, iv.lo), min(o.hi, iv.hi), ir.Calibrated}
 				if iv.lo > iv.hi {
 					iv.lo, iv.hi = o.lo, o.hi
@@ -103,12 +114,18 @@ func rangePass(m *ir.Module, opt *Options) error {
 			if iv.lo > iv.hi {
 				iv = interval{-wide, wide, ir.Assumed}
 			}
+			narrow, let = true, interval{}
 		case iv.lo < -lim || iv.hi > lim:
 			errs.Add(v.Pos, tooLarge(v, iv, lim))
 			return errs.Err() // what is computed from it would only repeat this
 		}
 		seen[v] = iv
-		if v.Range = publish(v, iv); taken {
+		if let != (interval{}) { // what follows from it holds of all that its check lets through
+			seen[v] = let
+		}
+		v.Range = publish(v, iv)
+		v.Range.Narrow = narrow
+		if taken {
 			opt.notes.published(v.Range)
 		}
 		if iv.from == ir.Assumed {

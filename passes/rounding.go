@@ -71,6 +71,17 @@ func (a *approximation) truncated(x *ir.Value, frac int) *ir.Value {
 	return a.chop(a.E(ir.OpFormat, ir.Attrs{ir.I("frac", int64(2*a.frac))}, x), frac)
 }
 
+// finer returns the fraction bits that x is stated to be held with, if they are more than frac: what is rounded decides by all of them. Else it returns keep.
+func finer(x *ir.Value, frac int) int {
+	for x.Op == ir.OpFormat || x.Op == ir.OpAdd && x.Args[1].Op == ir.OpConst {
+		if f := int(x.Attrs.Int("frac", 0)); x.Op == ir.OpFormat && f > frac {
+			return f
+		}
+		x = x.Args[0]
+	}
+	return keep
+}
+
 // chop rounds x down to frac fraction bits. Truncation with n parties gives 0 to n-1 units too much, which are subtracted where a
 // comparison shows them.
 func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
@@ -81,6 +92,11 @@ func (a *approximation) chop(x *ir.Value, frac int) *ir.Value {
 	for i := range k {
 		k[i], one[i] = float64(i)*unit, unit
 	}
-	over := a.E(ir.OpLtz, nil, a.add(a.column(a.sub(x, y), len(k)), a.exact(frac, ir.Shape{1, len(k)}, k...)))
-	return a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), one, frac))
+	rest := a.within(a.sub(x, y), finer(x, a.frac), -float64(a.parties)*unit, 2*unit)
+	over := a.E(ir.OpLtz, nil, a.add(a.column(rest, len(k)), a.exact(frac, ir.Shape{1, len(k)}, k...)))
+	down := a.sub(y, a.weigh(x, a.E(ir.OpCast, ir.Attrs{ir.S("to", "real")}, over), one, frac))
+	if math.IsInf(iv.lo, 0) || math.IsInf(iv.hi, 0) {
+		return down
+	}
+	return a.inside(down, math.Floor(iv.lo/unit)*unit, math.Floor(iv.hi/unit)*unit)
 }

@@ -136,7 +136,7 @@ func (a *approximation) between(x *ir.Value, f func(float64) float64, w *bend) *
 // waves computes a function with asymptotes, half a wave away from where they meet, as a sum of waves: one opening and no round
 // behind it. What has the shape of a step or of a corner is continued by its mirror image, so that even harmonics vanish.
 // It returns nil if x may lie so far out that there would be too many of them. Error: 0.5 eps by the fit, the rest by rounding.
-// Waves of what is revealed as it is have quietBits more fraction bits than the error asks for.
+// Waves have as many fraction bits as keep what they are rounded by out of the result, and quietBits more than the error asks for if that is revealed as it is.
 func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity) *ir.Value {
 	iv := a.known(x)
 	bits := a.mantissaBits()
@@ -152,30 +152,40 @@ func (a *approximation) waves(x *ir.Value, f func(float64) float64, part parity)
 	case centred:
 		g, y0 = func(x float64) float64 { return f(x) - 0.5 }, 0.5
 	}
-	w := fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.1*a.eps, bits) // a few more waves cost little
-	if w == nil {
-		w = fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
+	fit := func(bits int) *waves {
+		if w := fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.1*a.eps, bits); w != nil { // a few more waves cost little
+			return w
+		}
+		return fitWaves(g, part == even, max(-iv.lo, iv.hi), 0.5*a.eps, bits)
 	}
+	w := fit(bits)
 	if w == nil {
 		return nil
+	}
+	lo, hi := extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	out := a.bitsOf(max(-lo, hi))
+	least := bits
+	if bits, out = quietWaves(w.rows, bits, out); bits > least {
+		if finer := fit(bits); finer != nil {
+			w = finer
+		}
 	}
 	if slope != 0 { // x is opened anyway, and linear terms read its wire
 		x = a.firm(x, a.bitsOf(max(-iv.lo, iv.hi)))
 	}
 	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", w.rows), ir.I("period", int64(w.period)), ir.I("frac", int64(bits))}, x)
-	lo, hi := extremes(func(t float64) float64 { return g(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
 	if w.mean != 0 {
 		y = a.add(y, a.exact(bits, ir.Shape{}, w.mean))
 	}
-	y = a.within(y, keep, lo-a.eps, hi+a.eps)
+	bottom, top := extremes(func(t float64) float64 { return g(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
+	y = a.within(y, keep, bottom-a.eps, top+a.eps)
 	if y0 != 0 {
 		y = a.add(y, a.num(y0))
 	}
 	if slope != 0 {
 		y = a.add(y, a.mul(x, a.num(slope)))
 	}
-	lo, hi = extremes(func(t float64) float64 { return f(iv.lo + (iv.hi-iv.lo)*(t+1)/2) })
-	return a.within(y, a.bitsOf(max(-lo, hi)), lo-a.eps, hi+a.eps)
+	return a.settled(y, out, lo-a.eps, hi+a.eps)
 }
 
 // bitsOf returns the fraction bits that arguments and results of waves of the given magnitude are kept with: as many as any value of that size,

@@ -86,9 +86,12 @@ func (c *check) newSearch(m *ir.Module, weights map[*ir.Value]*ir.Tensor, n *Num
 }
 
 // rangesOf returns the inputs of m, which have ranges, by name.
-func rangesOf(m *ir.Module) map[string]*ir.Value {
+func rangesOf(m *ir.Module) map[string]*ir.Value { return inputsOf(m.Main()) }
+
+// inputsOf returns the inputs of f by name.
+func inputsOf(f *ir.Func) map[string]*ir.Value {
 	out := map[string]*ir.Value{}
-	for _, v := range m.Main().Body {
+	for _, v := range f.Body {
 		if v.Op == ir.OpInput {
 			out[v.Attrs.Str("name")] = v
 		}

@@ -88,7 +88,15 @@ func sink(m *ir.Module, opt *Options) error {
 		switch v.Op {
 		case ir.OpTrunc:
 			u, d := raw(args[0])
-			d += v.Attrs.Int("drop", 0)
+			if by := v.Attrs.Int("drop", 0); d+by <= ringRoom {
+				d += by
+			} else { // more than a ring has: the two cannot be one
+				var err error
+				if u, err = settle(args[0]); err != nil {
+					return nil, err
+				}
+				d = by
+			}
 			if d == 0 {
 				return u, nil
 			}

@@ -24,6 +24,7 @@ type Taken struct {
 type Bound struct {
 	Lo, Hi float64
 	Origin ir.Origin
+	Narrow bool // a run may leave it
 }
 
 // A StatedPolicy is what a plan says of a policy whose text is not there: nothing of it is checked.
@@ -101,7 +102,7 @@ func (b *notebook) bound(v *ir.Value, iv interval) interval {
 			out.hi = hi
 		}
 	}
-	b.taken.Bounds = append(b.taken.Bounds, Bound{out.lo, out.hi, out.from})
+	b.taken.Bounds = append(b.taken.Bounds, Bound{Lo: out.lo, Hi: out.hi, Origin: out.from})
 	return out
 }
 
@@ -109,9 +110,9 @@ func (b *notebook) bound(v *ir.Value, iv interval) interval {
 func (b *notebook) published(r ir.Range) ir.Range {
 	if b.replay {
 		x := next(b, b.taken.Bounds, &b.bounds)
-		return ir.Range{Lo: x.Lo, Hi: x.Hi, Origin: x.Origin}
+		return ir.Range(x)
 	}
-	b.taken.Bounds = append(b.taken.Bounds, Bound{r.Lo, r.Hi, r.Origin})
+	b.taken.Bounds = append(b.taken.Bounds, Bound(r))
 	return r
 }
 
@@ -136,7 +137,7 @@ func (b *notebook) tableColumns(v *ir.Value, opt *Options) []interval {
 	}
 	out := shownColumns(v, opt)
 	for _, x := range out {
-		b.taken.Columns = append(b.taken.Columns, Bound{x.lo, x.hi, x.from})
+		b.taken.Columns = append(b.taken.Columns, Bound{Lo: x.lo, Hi: x.hi, Origin: x.from})
 	}
 	if out == nil {
 		b.taken.Columns = append(b.taken.Columns, noColumns)

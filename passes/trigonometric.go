@@ -25,6 +25,7 @@ func (a *approximation) wave(x *ir.Value, sine bool) *ir.Value {
 	if sine {
 		rows = ir.Reals(ir.Shape{1, 3}, 1, 0, 1)
 	}
-	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", rows), ir.I("period", 0), ir.I("frac", int64(min(a.frac, mostWaveBits)))}, turns)
-	return a.within(y, a.frac, -1, 1)
+	bits, out := quietWaves(rows, min(a.frac, mostWaveBits), a.frac)
+	y := a.E(ir.OpWave, ir.Attrs{ir.T("data", rows), ir.I("period", 0), ir.I("frac", int64(bits))}, turns)
+	return a.settled(y, out, -1, 1)
 }

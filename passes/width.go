@@ -53,6 +53,15 @@ func width(m *ir.Module, opt *Options) error {
 		open[v] = n
 		want(x, size(v, n))
 	}
+	// readsChecked is reads for an argument that is checked, in which case more bits are opened.
+	watched := opt.watch(f)
+	readsChecked := func(v, x *ir.Value, n int) {
+		reads(v, x, n)
+		d := v.Attrs.Int("drop", 0)
+		if k := watched.bits(v, 0, n-d); k > 0 {
+			want(x, size(v, k+d))
+		}
+	}
 	parties := float64(len(m.Parties))
 	wide := openedWide(f)
 	narrow := map[*ir.Value][2]int{} // attributes nx and ny of products
@@ -72,7 +81,8 @@ func width(m *ir.Module, opt *Options) error {
 		case ir.OpReveal:
 			x := v.Args[0]
 			if x.Type.Elem == ir.Ring {
-				want(x, size(v, ir.SignedBits(x.Range.Abs(), scale, 1)))
+				n := ir.SignedBits(x.Range.Abs(), scale, 1)
+				want(x, size(v, max(n, watched.bits(v, 0, n))))
 			}
 		case ir.OpTrunc:
 			x, d := v.Args[0], v.Attrs.Int("drop", 0)
@@ -86,17 +96,17 @@ func width(m *ir.Module, opt *Options) error {
 					n = m
 				}
 			}
-			reads(v, x, n)
+			readsChecked(v, x, n)
 		case ir.OpRelu, ir.OpLtz, ir.OpEqz, ir.OpWave, ir.OpExpo:
 			n := opens(v, len(m.Parties))
-			reads(v, v.Args[0], n)
+			readsChecked(v, v.Args[0], n)
 			masked[v.Args[0]] = max(masked[v.Args[0]], n-v.Attrs.Int("drop", 0))
 		case ir.OpMax:
 			n := opens(v, len(m.Parties))
 			for _, x := range v.Args {
-				reads(v, x, n)
+				readsChecked(v, x, n)
 				want(x, need[v])
-				masked[x] = max(masked[x], n)
+				masked[x] = max(masked[x], n, watched.bits(v, 0, n))
 			}
 		case ir.OpSelect:
 			want(v.Args[1], need[v])
@@ -108,9 +118,9 @@ func width(m *ir.Module, opt *Options) error {
 				// not rounded up: a wire says no more than the range, which is public
 				if k := 1 + ir.SignedBits(x.Range.Abs(), x.Type.Scale, 2*parties); secret && narrows(v, j) && !wide[x] && k < need[v] {
 					n[j] = k
-					masked[x] = max(masked[x], k)
+					masked[x] = max(masked[x], k, watched.bits(v, j, k))
 				}
-				want(x, need[v])
+				want(x, max(need[v], size(v, watched.bits(v, j, need[v]))))
 			}
 			narrow[v] = n
 		case ir.OpAdd, ir.OpSub:
@@ -145,6 +155,7 @@ func width(m *ir.Module, opt *Options) error {
 		if n := open[v]; n > 0 {
 			attrs = attrs.With(ir.I("n", int64(n)))
 		}
+		attrs = watched.attrs(v, attrs)
 		n, err := nf.Emit(v.Pos, v.Op, attrs, args...)
 		if n != nil {
 			n.Range = v.Range
@@ -168,7 +179,7 @@ func leaf(v *ir.Value) bool {
 		v = origin(v)
 		switch v.Op {
 		case ir.OpInput, ir.OpWeight:
-			return true
+			return !ir.OfGuest(v)
 		case ir.OpNeg, ir.OpShl:
 			v = v.Args[0]
 		case ir.OpAdd, ir.OpSub, ir.OpMul:
@@ -195,7 +206,7 @@ func openedWide(f *ir.Func) map[*ir.Value]bool {
 	wide := map[*ir.Value]bool{}
 	for i := len(f.Body) - 1; i >= 0; i-- {
 		v := f.Body[i]
-		if v.Op == ir.OpInput || v.Op == ir.OpWeight {
+		if v.Op == ir.OpInput && !ir.OfGuest(v) || v.Op == ir.OpWeight {
 			wide[v] = true
 		}
 		for j, a := range v.Args {

@@ -31,11 +31,14 @@ func TestWrapIsNoDivision(t *testing.T) {
 		_, err = Run(m, &Options{FracBits: 16, Default: policy.New("", policy.Rule{Output: "z", To: []string{"p1"}})})
 		return err
 	}
-	err := compile("1000000000")
+	err := compile("1400000000")
 	if err == nil {
-		t.Fatal("a product of up to 2^60 was wrapped")
+		t.Fatal("a product of up to 2^61 was wrapped")
 	}
-	for _, want := range []string{"are to be kept in the 32 bits of their type", "declare narrower input ranges"} {
+	if err := compile("2147483647"); err == nil || !strings.Contains(err.Error(), "integers that may reach beyond 2^61 are to be kept in the 32 bits") {
+		t.Errorf("a product of up to 2^62: %v", err)
+	}
+	for _, want := range []string{"integers in 0..1.96e+18 are to be kept in the 32 bits of their type", "declare narrower input ranges", "the low bits of what lies within 2^59"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not say %q", err, want)
 		}
@@ -43,7 +46,7 @@ func TestWrapIsNoDivision(t *testing.T) {
 	if strings.Contains(err.Error(), "division") {
 		t.Errorf("%v speaks of a division", err)
 	}
-	if err := compile("1000000"); err != nil {
-		t.Errorf("narrower ranges: %v", err)
+	if err := compile("759250124"); err != nil {
+		t.Errorf("a product within 2^59: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ type Report struct {
 	Compiler     string    `json:"compiler"`
 	Parties      []string  `json:"parties"`
 	Dealer       string    `json:"dealer"`
+	Guests       []Guest   `json:"guests,omitempty"`
 	Provides     []Port    `json:"provides"`
 	Learns       []Learned `json:"learns"`
 	Policies     []Policy  `json:"policies"`
@@ -173,7 +174,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 	}
 	m := &p.Manifest
 	r := &Report{
-		Version: Version, Name: m.Name, PlanDigest: p.Digest(), GraphDigest: m.Source, SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer,
+		Version: Version, Name: m.Name, PlanDigest: p.Digest(), GraphDigest: m.Source, SourceDigest: m.Source, Compiler: m.Compiler, Parties: m.Parties, Dealer: m.Dealer, Guests: guestsOf(m),
 		Provides: provides(m), Learns: learns(m), Openings: openings(p), Flows: flows(g),
 		Assumed: Assumed(p), Verified: verified, Bound: bound(p, nil), Statements: []Signature{}, Guards: []Guard{}, PublicRanges: []Range{}, Accuracy: []Accuracy{},
 		Protocol: Protocol{
@@ -333,13 +334,11 @@ func (r *Report) trust() []string {
 		fmt.Sprintf("up to %d of the %d parties may collude without learning more than their own data and outputs say", n-1, n),
 		"truncation rounds by chance, by at most one unit in the last place (n-1 with n parties); how it rounds depends on low bits of shares, which each of two parties knows",
 	}
+	if len(r.Guests) > 0 {
+		out = append(out, "a guest chooses its input, within the words of its ring, and nothing else; what it sends is uniform to all parties but one together, so it needs one honest party, and a page or program that is what it says")
+	}
 	if rounded(r.plan) {
 		out = append(out, "outputs made of waves or exponentials tell a part of a bit of their argument beyond the function, in every run anew: bound the number of runs (max_runs)")
-	}
-	for _, o := range r.plan.Manifest.Outputs {
-		if o.Noise > 0 {
-			out = append(out, fmt.Sprintf("the lowest %d of the %d bits of output %q may be off by what was rounded in material: they tell of masks, and through them of what they hide, no more than these bits a run", o.Noise, o.Bits, o.Name))
-		}
 	}
 	if r.dealt != plan.OnlyCorrections {
 		out = append(out, "keys of comparisons hide what they are for if AES-128 under a public key is as good as a random permutation; masks need AES as a cipher only")

@@ -119,7 +119,7 @@ func (r *Report) AtLeast(s Severity) (out []Finding) {
 
 // concerned lists the owners whose data others learn something of.
 func (r *Report) concerned() (out []string) {
-	for _, o := range r.Parties {
+	for _, o := range r.plan.Manifest.Roster() {
 		if slices.ContainsFunc(r.Flows, func(f Flow) bool {
 			return f.Owner == o && slices.ContainsFunc(f.To, func(to string) bool { return to != o })
 		}) {

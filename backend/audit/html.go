@@ -114,6 +114,9 @@ func writeHTML(w io.Writer, a *Report) error {
 		pg.Colours = append(pg.Colours, pageColour{r, class[r]})
 	}
 	pg.Roles = append(pg.Roles, pageRole{a.Dealer, "dealer", "deals correlated randomness, sees no data"})
+	for _, g := range a.Guests {
+		pg.Roles = append(pg.Roles, pageRole{g.Name, "guest", "computes nothing; " + strings.Join(g.Held, "; ")})
+	}
 	f := a.graph.Main()
 	nodes, err := draw.Nodes(f, a.plan)
 	if err != nil {

@@ -72,7 +72,7 @@ type dependence struct {
 func (r *Report) infer() []Inference {
 	out := []Inference{}
 	f := r.graph.Main()
-	for _, to := range append(slices.Clone(r.Parties), r.Dealer) {
+	for _, to := range slices.Concat(r.Parties, []string{r.Dealer}, r.plan.Manifest.Guests) {
 		var outputs []*ir.Value
 		for _, v := range f.Reveals() {
 			if slices.Contains(v.Attrs.Strings("to"), to) && news(v, to) {

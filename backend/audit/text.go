@@ -18,7 +18,7 @@ func writeText(w io.Writer, a *Report) error {
 	if a.View != nil {
 		return writeView(w, a.View)
 	}
-	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textAccuracy, textSent, textPublic, textCost} {
+	for _, part := range []func(io.Writer, *Report) error{textFindings, textLearns, textGuards, textInference, textProvides, textGuests, textAccuracy, textSent, textPublic, textCost} {
 		if err := part(w, a); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func textProvides(w io.Writer, a *Report) error {
 	fmt.Fprintf(w, "\nWho provides what\n")
 	t := columns(w, "  owner", "what", "name", "type", "range")
 	for _, p := range a.Provides {
-		t.row("  "+p.Owner, p.Kind, p.Name, p.Type, fmt.Sprintf("%g..%g %s", p.Lo, p.Hi, p.From))
+		t.row("  "+p.Owner, p.Kind, p.Name, p.Type, fmt.Sprintf("%s..%s %s", plan.Decimal(p.Lo), plan.Decimal(p.Hi), p.From))
 	}
 	return t.Flush()
 }

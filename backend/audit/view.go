@@ -32,9 +32,10 @@ type Received struct {
 
 // viewOf returns the plan as a role sees it.
 func (r *Report) viewOf(role string) (*View, error) {
-	at := slices.Index(r.plan.Roles(), role)
+	roles := append(r.plan.Roles(), r.plan.Manifest.Guests...)
+	at := slices.Index(roles, role)
 	if at < 0 {
-		return nil, fmt.Errorf("the plan has no role %q; it has %s", role, strings.Join(r.plan.Roles(), ", "))
+		return nil, fmt.Errorf("the plan has no role %q; it has %s", role, strings.Join(roles, ", "))
 	}
 	v := &View{Role: role, Gives: []Port{}, Learns: []Learned{}, Receives: received(r.plan, at), Infers: []string{}}
 	for _, p := range r.Provides {
@@ -55,6 +56,10 @@ func (r *Report) viewOf(role string) (*View, error) {
 			}
 		}
 	}
+	if r.plan.Manifest.Invited(role) {
+		v.Collude = []string{fmt.Sprintf("with up to %d of the %d parties nothing follows but what their own data and outputs say together; with all of them, everything", len(r.Parties)-1, len(r.Parties))}
+		return v, nil
+	}
 	if role == r.Dealer {
 		v.Collude = []string{"with any party: who knows the masks and sees what is opened reads every number"}
 		return v, nil
@@ -69,6 +74,9 @@ func (r *Report) viewOf(role string) (*View, error) {
 // received counts what the role numbered at receives, by phase, sender and kind.
 func received(p *plan.Plan, at int) []Received {
 	out := []Received{}
+	if at >= len(p.Programs) { // a guest, who takes part in no exchange: its shares it is given
+		return out
+	}
 	roles := p.Roles()
 	for ph := plan.Setup; ph <= plan.Online; ph++ {
 		for from, sender := range roles {

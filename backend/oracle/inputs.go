@@ -40,6 +40,9 @@ func span(p plan.Port) (lo, hi int64) {
 	if p.Elem == "bool" {
 		return 0, 1
 	}
+	if p.Shares { // any words
+		return 0, int64(low(int64(p.Bits)))
+	}
 	lo, hi = int64(math.Ceil(math.Ldexp(p.Lo, p.Scale))), int64(math.Floor(math.Ldexp(p.Hi, p.Scale)))
 	return lo, max(lo, hi)
 }

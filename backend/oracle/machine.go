@@ -21,6 +21,7 @@ const maxWorlds = 1 << 12
 type machine struct {
 	p       *plan.Plan
 	n       int
+	items   []plan.Item // of the plan, and behind them one for each input: the shares of a guest's words
 	worlds  int
 	block   int
 	corrupt []bool
@@ -61,7 +62,7 @@ type result struct {
 }
 
 func newMachine(p *plan.Plan, block int, corrupt []bool) *machine {
-	m := &machine{p: p, n: p.NumParties(), block: block, corrupt: corrupt, roots: map[int]bool{}, offset: map[site]int{}, loose: map[int]bool{}}
+	m := &machine{p: p, items: withGuests(p), n: p.NumParties(), block: block, corrupt: corrupt, roots: map[int]bool{}, offset: map[site]int{}, loose: map[int]bool{}}
 	for role := range p.Programs {
 		var st [3][][]stage
 		for ph := plan.Setup; ph <= plan.Online; ph++ {
@@ -160,7 +161,7 @@ func (m *machine) draw(s site) []uint64 {
 	if d := m.drawn[s]; d != nil {
 		return d
 	}
-	it, d := m.p.Items[s.item], make([]uint64, m.worlds)
+	it, d := m.items[s.item], make([]uint64, m.worlds)
 	m.drawn[s] = d
 	mask := low(int64(it.Bits))
 	if m.source != nil {
@@ -284,7 +285,7 @@ func (m *machine) phase(ph plan.Phase) {
 
 // site returns where a party draws in this session.
 func (m *machine) site(party, item, element int) site {
-	if m.p.Items[item].Scope == plan.Model {
+	if m.items[item].Scope == plan.Model {
 		return site{0, party, item, element}
 	}
 	return site{m.session, party, item, element}
@@ -499,6 +500,10 @@ func (m *machine) step(role int, s *plan.Step, lo, hi int) {
 			in := m.inputs
 			if m.session > 0 {
 				in = m.later
+			}
+			if index := int(s.Args[0]); index < len(m.p.Manifest.Inputs) && m.p.Manifest.Inputs[index].Shares {
+				m.given(to, role, index, e, in[index][e])
+				continue
 			}
 			for w := range to {
 				to[w] = in[s.Args[0]][e]

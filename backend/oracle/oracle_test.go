@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/backend/verify"
 	"smpcc/ir"
 	"smpcc/ir/exact"
@@ -128,6 +129,66 @@ func TestMutants(t *testing.T) {
 	t.Logf("steps in none of the programs: %v", missing)
 	if c.accepted*20 < c.mutants {
 		t.Error("hardly any mutant was accepted: edits are too rough to tell anything")
+	}
+}
+
+// TestTypedMutants: every plan that the compiler makes of random programs has a type and is private, and so has and is what random edits of typed plans leave
+// with a type: projected as any plan is, and run on small blocks of memory.
+func TestTypedMutants(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, *seedFlag))
+	programs, each := 24, 60
+	switch {
+	case *programsFlag > 0:
+		programs = *programsFlag
+	case nightly:
+		programs = 4000
+	}
+	c := tally{programs: programs, steps: map[string]bool{}, kinds: map[string][2]int{}}
+	for range programs {
+		src, set, p := random(t, r)
+		src += fmt.Sprintf("(%+v)", set)
+		base, err := typed.Decode(p.Encode())
+		if err != nil {
+			t.Fatalf("what was compiled has no type: %v:\n%s", err, src)
+		}
+		for _, s := range base.Program.Steps {
+			c.steps[typed.Rows[s.Op].Name] = true
+		}
+		c.decide(t, p, r.Uint64(), src, nil)
+		was := edited(r, base).bytes()
+		for range each {
+			e := edited(r, base)
+			for range 1 + r.IntN(3) {
+				e.edit()
+			}
+			if e.bytes() == was {
+				continue
+			}
+			mutant, err := typed.Check(&e.m, &e.p)
+			if c.count(kindOf(e.edits), err == nil); err != nil {
+				continue
+			}
+			q, err := mutant.Project()
+			if err != nil {
+				t.Errorf("has a type and no projection: %v\nafter edits %q of\n%s", err, e.edits, src)
+				continue
+			}
+			c.decide(t, q, r.Uint64(), src, e.edits)
+		}
+	}
+	t.Logf("%d programs, all with a type; %d mutants, %d of them with a type; of all these %d not private, %d unsupported; in %d worlds were sampled, %d round, %d are noisy",
+		c.programs, c.mutants, c.accepted, c.leaks, c.unsupported, c.sampled, c.rounded, c.noisy)
+	var missing []string
+	for _, row := range typed.Rows {
+		if !c.steps[row.Name] {
+			missing = append(missing, row.Name)
+		}
+	}
+	slices.Sort(missing)
+	t.Logf("by first edit, mutants and those with a type: %v", c.kinds)
+	t.Logf("rows in none of the programs: %v", missing)
+	if c.accepted*20 < c.mutants {
+		t.Error("hardly any mutant has a type: edits are too rough to tell anything")
 	}
 }
 

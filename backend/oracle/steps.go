@@ -88,6 +88,11 @@ func elementwise(s *plan.Step, d []uint64, src [][]uint64) {
 		for w := range d {
 			d[w] = uint64(a[0])*src[0][w] + (1-2*src[0][w])*src[1][w]
 		}
+	case plan.StepExtend:
+		for w := range d {
+			bit := uint64(a[1])*src[1][w] + (1-2*src[1][w])*src[3][w]
+			d[w] = uint64(a[1])*src[0][w] - src[2][w] + bit<<uint(a[0])
+		}
 	case plan.StepWireMul:
 		for w := range d {
 			px, tx := read(src[0][w], a[0])
@@ -344,6 +349,34 @@ func whole(s *plan.Step, d, a, b buffer) {
 					for w, x := range a.at((o*arg(1)+j)*arg(2) + i) {
 						to[w] += x
 					}
+				}
+			}
+		}
+	case plan.StepPack:
+		k := arg(0)
+		for i := 0; (i+1)*k <= len(a.words)/a.worlds; i++ {
+			to := d.at(i)
+			clear(to)
+			for j := range k {
+				for w, x := range a.at(i*k + j) {
+					to[w] |= x & 1 << j
+				}
+			}
+		}
+	case plan.StepValid:
+		bits, sets := s.Args[0], len(d.words)/d.worlds
+		clear(d.words)
+		for i := range len(a.words) / a.worlds {
+			for w, m := range a.at(i) {
+				top := (m + 1<<(bits-3)) & low(bits) >> (bits - 4)
+				odd := uint64(0)
+				for at := range uint64(16) {
+					if back := (top - at) & 15; back == 0 || back > 3 {
+						odd ^= b.at(i)[w] >> at & 1
+					}
+				}
+				for j := range sets {
+					d.at(j)[w] ^= odd & (plan.Subset(uint64(s.Args[1]), uint64(i)) >> j)
 				}
 			}
 		}

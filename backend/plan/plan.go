@@ -47,6 +47,7 @@ type Manifest struct {
 	Accuracy  []Accuracy `pb:"25"` // how close each output is to the exact one
 	Precision float64    `pb:"26"` // asked of approximated functions
 	Recipe    Recipe     `pb:"27"` // what the plan was compiled with
+	Guests    []string   `pb:"28"` // owners and receivers that compute nothing: each party holds a share of their data, and keeps one of what they receive
 }
 
 // An Accuracy says how close an output is to the exact one: |secure - exact| <= Atol + Rtol*|exact|.
@@ -127,12 +128,19 @@ type Port struct {
 	Item   int      `pb:"11"` // outputs: the item whose shares of zero re-randomise it, which names its reveal
 
 	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
-	Noise   int      `pb:"13"` // outputs: so many of the lowest bits may be off by what was rounded in material, and so tell of masks
-	Words   []string `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
-	Decimal bool     `pb:"15"` // outputs: integers that are text, in decimal
-	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
-	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
-	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
+	// 13 was in use
+	Words      []string   `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
+	Decimal    bool       `pb:"15"` // outputs: integers that are text, in decimal
+	Missing    string     `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
+	Given      []int      `pb:"17"` // columns, along the last axis, whose elements are always there
+	Classes    []string   `pb:"18"` // outputs: what the places along the last axis are called
+	Shares     bool       `pb:"19"` // inputs: a guest's, of which every party is given a share of the words mod 2^Bits; see Least
+	Valid      int        `pb:"20"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
+	Checked    int64      `pb:"21"` // of an output that says so of others: elements whose range it checks; 0 of all others
+	Guard      int        `pb:"22"` // of such an output: bits by which each is checked
+	Categories []Category `pb:"23"` // inputs: columns whose elements may only be some values
+	Step       float64    `pb:"24"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
+	Places     int        `pb:"25"` // of decimals, which are held as integers: they count units of 10^-Places
 }
 
 // Len returns the number of elements.
@@ -288,9 +296,10 @@ const (
 	Correction             // dealer to the last party
 	Reveal                 // an output, to its receivers
 	Keys                   // dealer to all parties: correction words of keys, which each of them has a root of its own for
+	Give                   // an output's share, which a party keeps for the guests that receive the output
 )
 
-var kindNames = []string{"wire", "bits", "correction", "reveal", "keys"}
+var kindNames = []string{"wire", "bits", "correction", "reveal", "keys", "give"}
 
 // String returns the kind as it is printed.
 func (k Kind) String() string {

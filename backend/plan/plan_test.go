@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"bytes"
+	"flag"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,6 +19,15 @@ import (
 	"smpcc/ir/text"
 	"smpcc/passes"
 )
+
+// By day rapid draws the same cases in every run; new ones are looked for at night, and by -rapid.seed.
+func init() {
+	if os.Getenv("SMPCC_NIGHTLY") == "" {
+		if err := flag.Set("rapid.seed", "1"); err != nil {
+			panic(err)
+		}
+	}
+}
 
 // layer is a dense layer with weights: it has inputs, weights, setup, corrections, comparisons and reveals.
 const layer = `module "layer" {

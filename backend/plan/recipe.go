@@ -30,6 +30,7 @@ type Recipe struct {
 	Bounds     []Bound  `pb:"19"` // taken from data, in the order in which the compiler asks
 	Columns    []Bound  `pb:"20"` // taken from samples of tables
 	Zeros      []bool   `pb:"21"` // of weights that something is divided by: whether one has no reciprocal
+	Guard      int      `pb:"22"` // bits by which values that may leave their range are checked
 }
 
 // An Asked is the tolerance asked of one output.
@@ -44,6 +45,7 @@ type Bound struct {
 	Lo     float64 `pb:"1"`
 	Hi     float64 `pb:"2"`
 	Origin int     `pb:"3"` // as in the text of the IR: none, assumed, calibrated, proved
+	Narrow bool    `pb:"4"` // samples or an assumption made it narrower than what the value is computed from allows
 }
 
 // Limits on what a recipe may say.
@@ -60,7 +62,7 @@ func (r *Recipe) validate() error {
 		}
 	}
 	switch {
-	case r.FracBits < 0 || r.FracBits > 64 || r.Ring < 0 || r.Ring > 64 || r.RevealBits < 0 || r.RevealBits > 64 || r.Samples < 0 || r.Attempt < 0:
+	case r.FracBits < 0 || r.FracBits > 64 || r.Ring < 0 || r.Ring > 64 || r.RevealBits < 0 || r.RevealBits > 64 || r.Samples < 0 || r.Attempt < 0 || r.Guard < 0 || r.Guard > 8:
 		return fmt.Errorf("recipe: %d fraction bits, ring of %d, %d bits revealed, %d samples, attempt %d", r.FracBits, r.Ring, r.RevealBits, r.Samples, r.Attempt)
 	case len(r.Told)+len(r.Outputs)+len(r.Exact)+len(r.Skip) > maxTold || len(r.Bounds)+len(r.Columns)+len(r.Zeros)+len(r.Weights) > maxTaken:
 		return fmt.Errorf("recipe: %d options and %d bounds are too many", len(r.Told), len(r.Bounds))
@@ -99,6 +101,7 @@ func (r *Recipe) Options() []string {
 	for _, n := range r.Skip {
 		add("--skip %s", n)
 	}
+	add("--guard %d", r.Guard)
 	if r.Strict {
 		add("--strict-range")
 	}

@@ -47,12 +47,15 @@ const (
 	StepDecay
 	StepDCF
 	StepDCFKey
+	StepExtend
+	StepValid
+	StepPack
 )
 
 // Elementwise reports whether element i of the result depends on elements i of the sources only, and all have one length.
 func (op StepOp) Elementwise() bool {
 	switch op {
-	case StepCopy, StepGather, StepSum, StepMatMul, StepConv, StepDPF, StepDPFKey, StepDCF, StepDCFKey:
+	case StepCopy, StepGather, StepSum, StepMatMul, StepConv, StepDPF, StepDPFKey, StepDCF, StepDCFKey, StepValid, StepPack:
 		return false
 	}
 	return true
@@ -212,6 +215,9 @@ var Steps = map[StepOp]*StepRow{
 		}},
 	StepB2A: {Name: "b2a", Doc: "delta public, share [s]: d = first*delta + (1-2*delta)*[s]", Src: 2, Args: []string{"first"}},
 
+	StepExtend: {Name: "extend", Doc: "a = m public, delta public, shares [R1] of the mask of m and [s] of that of delta: d = first*m - [R1] + 2^bits*(first*delta + (1-2*delta)*[s])",
+		Src: 4, Args: []string{"bits", "first"}, check: argRange(0, 1, 63)},
+
 	StepDPF: {Name: "dpf", Doc: "a is public, b = XOR shares of the roots of keys, c = the keys' correction words: d[i] = XOR share of lt = [a[i] < r[j]] (kind 1) or eq = [a[i] = r[j]] (kind 2), j = i / points, on the lowest bits of a and of the mask r that the keys are for. " +
 		"Blocks of roots and correction words are kept in planes: for each level the lower words of all keys, then the upper ones",
 		Src: 3, Args: []string{"bits", "kind", "points", "first"}, check: func(s *Step, n func(int) int, p *Plan) error {
@@ -231,6 +237,21 @@ var Steps = map[StepOp]*StepRow{
 			}
 			return checkDCF(s.Args[0], s.Args[1], keys, n(s.Src[1]), n(s.Src[2]), p)
 		}},
+
+	StepValid: {Name: "valid", Doc: "a = m public, b = XOR shares of the one-hot of r's top 4 of bits bits; with p = the top 4 of the lowest bits bits of m + 2^(bits-3), element i is outside where the one-hot is none of p-1, p-2, p-3 mod 16: " +
+		"d[j] = XOR share of the parity of the elements outside that are in subset j (Subset)",
+		Src: 2, Args: []string{"bits", "seed"}, check: func(s *Step, n func(int) int, p *Plan) error {
+			if s.Args[0] < ValidTop || s.Args[0] > 64 || n(s.Dst) != ValidSets || n(s.Src[0]) != n(s.Src[1]) {
+				return fmt.Errorf("%d parities of %d and %d elements of %d bits", n(s.Dst), n(s.Src[0]), n(s.Src[1]), s.Args[0])
+			}
+			return nil
+		}},
+	StepPack: {Name: "pack", Doc: "bit j of d[i] = lowest bit of a[k*i+j] for j < k", Src: 1, Args: []string{"k"}, check: func(s *Step, n func(int) int, p *Plan) error {
+		if k := s.Args[0]; k < 1 || k > MaxGroup || !product(int64(n(s.Src[0])), k, int64(n(s.Dst))) {
+			return fmt.Errorf("packs %d bits of %d into %d words", k, n(s.Src[0]), n(s.Dst))
+		}
+		return nil
+	}},
 
 	StepPRGSum: {Name: "prgsum", Doc: "d = sum or XOR of all holders' shares of a random item, mod 2^bits", Args: []string{"item"}, Dealer: true, check: checkItem},
 	StepDeal:   {Name: "deal", Doc: "d = a minus (or XOR) the shares of item that all parties but the last draw, mod 2^bits: the last party's share", Src: 1, Args: []string{"item"}, Dealer: true, check: checkItem},

@@ -46,15 +46,21 @@ func (m *Manifest) text(b *bufio.Writer, digest string) {
 			if t.Owner == "" {
 				who = "to " + strings.Join(t.To, ", ")
 			}
-			fmt.Fprintf(b, "%s %q %s %s%v, %d bits with %d of fraction, range %g..%g %s\n", what, t.Name, who, t.Elem, t.Shape, t.Bits, t.Scale, t.Lo, t.Hi, t.Origin)
+			fmt.Fprintf(b, "%s %q %s %s%v, %d bits with %d of fraction, range %s..%s %s\n", what, t.Name, who, t.Elem, t.Shape, t.Bits, t.Scale, Decimal(t.Lo), Decimal(t.Hi), t.Origin)
 			if len(t.Words) > 0 {
 				fmt.Fprintf(b, "  text: %q\n", t.Words)
+			}
+			for _, c := range t.Categories {
+				fmt.Fprintf(b, "  column %d: %d values and no others\n", c.Column, len(c.Values))
+			}
+			if t.Step != 0 {
+				fmt.Fprintf(b, "  multiples of %g, to which their owner rounds, within the range\n", t.Step)
 			}
 			if t.Missing != "" {
 				fmt.Fprintf(b, "  elements may be missing, but those of columns %v; %q says which are\n", t.Given, t.Missing)
 			}
 			for k, c := range t.Columns {
-				fmt.Fprintf(b, "  column %d: range %g..%g, with %d of fraction\n", k, c.Lo, c.Hi, t.ScaleOf(k))
+				fmt.Fprintf(b, "  column %d: range %s..%s, with %d of fraction\n", k, Decimal(c.Lo), Decimal(c.Hi), t.ScaleOf(k))
 			}
 		}
 	}

@@ -61,7 +61,10 @@ func (p *Plan) validateManifest() error {
 		return fmt.Errorf("%d parties, want 2 to %d", n, maxParties)
 	}
 	seen := map[string]bool{}
-	for _, r := range p.Roles() {
+	if n := len(m.Parties) + len(m.Guests); n > maxParties {
+		return fmt.Errorf("%d parties and guests, want %d at most", n, maxParties)
+	}
+	for _, r := range append(p.Roles(), m.Guests...) {
 		if r == "" || len(r) > maxNameSize || seen[r] {
 			return fmt.Errorf("role name %q is empty, too long or used twice", r)
 		}
@@ -76,7 +79,7 @@ func (p *Plan) validateManifest() error {
 	list := func(what string, ports []Port, output, twice bool) error {
 		names := map[string]bool{}
 		for _, t := range ports {
-			if err := errors.Join(p.validatePort(t, output), t.validateColumns(what == "input"), t.validateText(m.Inputs, what == "input", output)); err != nil {
+			if err := errors.Join(p.validatePort(t, output), t.validateShares(m.Guests, what == "input"), t.validateColumns(what == "input"), t.validateText(m.Inputs, what == "input", output)); err != nil {
 				return fmt.Errorf("%s %q: %w", what, t.Name, err)
 			}
 			if names[t.Name] && !twice {
@@ -110,22 +113,19 @@ func (p *Plan) validatePort(t Port, output bool) error {
 		return errors.New("range is not a number")
 	}
 	known := func(name string) error {
-		if !slices.Contains(p.Manifest.Parties, name) {
-			return fmt.Errorf("%q is not a party", name)
+		if !slices.Contains(p.Manifest.Parties, name) && !p.Manifest.Invited(name) {
+			return fmt.Errorf("%q is not a party and no guest", name)
 		}
 		return nil
 	}
 	if !output {
-		if len(t.To) > 0 || t.Item != 0 || t.Noise != 0 {
-			return errors.New("has receivers, or noise")
+		if len(t.To) > 0 || t.Item != 0 {
+			return errors.New("has receivers")
 		}
 		return known(t.Owner)
 	}
 	if t.Owner != "" || len(t.To) == 0 {
 		return errors.New("has an owner or no receivers")
-	}
-	if t.Noise < 0 || t.Noise > t.Bits {
-		return fmt.Errorf("noise in %d of %d bits", t.Noise, t.Bits)
 	}
 	for _, r := range t.To {
 		if err := known(r); err != nil {
@@ -301,7 +301,7 @@ func (p *Plan) checkStep(role int, ph Phase, s *Step, row *StepRow) error {
 		} else {
 			port, want = p.Manifest.Weights[i-in], Setup
 		}
-		if port.Owner != g.Role || ph != want {
+		if port.Owner != g.Role && !port.Shares || ph != want {
 			return fmt.Errorf("%q of %s is bound by %s in %v", port.Name, port.Owner, g.Role, ph)
 		}
 	case StepDPF, StepDCF:
@@ -372,8 +372,11 @@ func (p *Plan) validateOpen(role int, ph Phase, o *Open) error {
 		ok = it.Dealt && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && len(o.To) == 1 && o.To[0] == parties-1
 	case Keys: // in whole words
 		ok = it.Dealt && it.Bits == 64 && ph == Offline && len(o.From) == 1 && o.From[0] == dealer && all(o.To)
+	case Give:
+		out := p.output(o.Item - 1)
+		ok = it.Dealt && ph == Online && len(o.From) == 1 && slices.Equal(o.From, o.To) && o.From[0] != dealer && out != nil && slices.ContainsFunc(out.To, p.Manifest.Invited)
 	case Reveal:
-		ok = it.Dealt && ph == Online && all(o.From) && !slices.Contains(o.To, dealer) && slices.ContainsFunc(p.Manifest.Outputs, func(t Port) bool { return t.Item == o.Item-1 })
+		ok = it.Dealt && ph == Online && all(o.From) && !slices.Contains(o.To, dealer) && p.output(o.Item-1) != nil
 	}
 	if !ok {
 		return fmt.Errorf("%v from %v to %v masked by item %d is not allowed in %v", o.Kind, o.From, o.To, o.Item-1, ph)
@@ -433,20 +436,27 @@ func (p *Plan) validateExchanges() error {
 	return nil
 }
 
+// output returns the output that an item's shares of zero are for, nil if there is none.
+func (p *Plan) output(item int) *Port {
+	i := slices.IndexFunc(p.Manifest.Outputs, func(t Port) bool { return t.Item == item })
+	if i < 0 {
+		return nil
+	}
+	return &p.Manifest.Outputs[i]
+}
+
 // validateOutputs checks that each output is opened once, as the manifest describes it and to those it names: the manifest
-// is what people approve. Roles agree on openings, and party 0 takes part in every reveal.
+// is what people approve. Roles agree on openings, and party 0 takes part in every reveal. Of an output that a guest receives every party keeps
+// its share.
 func (p *Plan) validateOutputs() error {
-	reveals := map[int]*Open{}
-	for _, round := range p.Programs[0].Online {
-		for i := range round.Opens {
-			o := &round.Opens[i]
-			if o.Kind != Reveal {
-				continue
-			}
-			if reveals[o.Item-1] != nil {
-				return fmt.Errorf("item %d masks two reveals", o.Item-1)
-			}
-			reveals[o.Item-1] = o
+	opened, err := p.openedOutputs(Reveal, 0)
+	if err != nil {
+		return err
+	}
+	given := make([]map[int]*Open, p.NumParties())
+	for i := range given {
+		if given[i], err = p.openedOutputs(Give, i); err != nil {
+			return err
 		}
 	}
 	names := map[int]string{}
@@ -455,21 +465,57 @@ func (p *Plan) validateOutputs() error {
 			return fmt.Errorf("outputs %q and %q are the same item", other, t.Name)
 		}
 		names[t.Item] = t.Name
-		o := reveals[t.Item]
-		if o == nil {
+		var reached []string
+		for _, o := range append([]*Open{opened[t.Item]}, ofItem(given, t.Item)...) {
+			if o != nil && (o.Len != t.Len() || o.Bits != t.Bits) {
+				return fmt.Errorf("output %q has %d elements of %d bits, %d of %d bits are revealed", t.Name, t.Len(), t.Bits, o.Len, o.Bits)
+			}
+		}
+		if o := opened[t.Item]; o != nil {
+			for _, r := range o.To {
+				reached = append(reached, p.Manifest.Parties[r])
+			}
+		}
+		if kept := ofItem(given, t.Item); !slices.Contains(kept, nil) {
+			for _, g := range t.To {
+				if p.Manifest.Invited(g) {
+					reached = append(reached, g)
+				}
+			}
+		}
+		if len(reached) == 0 {
 			return fmt.Errorf("output %q is never revealed", t.Name)
 		}
-		if o.Len != t.Len() || o.Bits != t.Bits {
-			return fmt.Errorf("output %q has %d elements of %d bits, %d of %d bits are revealed", t.Name, t.Len(), t.Bits, o.Len, o.Bits)
-		}
-		var to []string
-		for _, r := range o.To {
-			to = append(to, p.Manifest.Parties[r])
-		}
 		said := slices.Compact(slices.Sorted(slices.Values(t.To)))
-		if slices.Sort(to); !slices.Equal(to, said) {
-			return fmt.Errorf("output %q goes to %v, the manifest says %v", t.Name, to, said)
+		if reached = slices.Compact(slices.Sorted(slices.Values(reached))); !slices.Equal(reached, said) {
+			return fmt.Errorf("output %q goes to %v, the manifest says %v", t.Name, reached, said)
 		}
 	}
 	return nil
+}
+
+// openedOutputs returns the openings of a kind by their items, of which each masks one.
+func (p *Plan) openedOutputs(kind Kind, role int) (map[int]*Open, error) {
+	out := map[int]*Open{}
+	for _, round := range p.Programs[role].Online {
+		for i := range round.Opens {
+			o := &round.Opens[i]
+			if o.Kind != kind {
+				continue
+			}
+			if out[o.Item-1] != nil {
+				return nil, fmt.Errorf("item %d masks two reveals", o.Item-1)
+			}
+			out[o.Item-1] = o
+		}
+	}
+	return out, nil
+}
+
+// ofItem returns what each party has of an item.
+func ofItem(by []map[int]*Open, item int) (out []*Open) {
+	for _, m := range by {
+		out = append(out, m[item])
+	}
+	return out
 }

@@ -46,6 +46,7 @@ const (
 	kFn                 // function par
 	kRule               // share of the result of step par, whose equation holds for the sum over all parties
 	kDrop               // a share shifted right: the sum over all parties is the truncated value
+	kGiven              // a party's share of bound tensor number par, which a guest gave it
 	kCommon             // correction words of keys, item par, as all parties receive them
 )
 

@@ -169,6 +169,13 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 	switch s.Op {
 	case plan.StepInput:
 		i := arg(0)
+		if m := &c.p.Manifest; i < len(m.Inputs) && m.Inputs[i].Shares {
+			mode := plan.Add
+			if m.Inputs[i].Elem == "bool" {
+				mode = plan.Xor
+			}
+			return t.single(t.atom(kGiven, i, n, func() term { return term{e: 64, deg: 1, smode: mode} })), true
+		}
 		owners := uint64(0)
 		if role < 64 {
 			owners = 1 << role
@@ -251,10 +258,16 @@ func (c *checker) eval(role int, s *plan.Step, src []value, n int, where func() 
 		return c.share(role, s, src, []int{0, 1}, s.Args[:1], plan.Add, 64, n, where)
 	case plan.StepWireMul:
 		return c.share(role, s, src, []int{0, 3}, s.Args[:2], plan.Add, 64, n, where)
+	case plan.StepValid:
+		return c.share(role, s, src, []int{0}, s.Args, plan.Xor, 1, n, where)
+	case plan.StepPack:
+		return keep(t.linear(t.param(s.Op, s.Args, nil), src[0], n, arg(0), xorOnly)), true
 	case plan.StepWave, plan.StepExpo:
 		return c.share(role, s, src, []int{0}, s.Args, plan.Add, 64, n, where)
 	case plan.StepMulBit:
 		return c.share(role, s, src, []int{0, 1}, nil, plan.Add, 64, n, where)
+	case plan.StepExtend:
+		return c.share(role, s, src, []int{0, 1}, s.Args[:1], plan.Add, 64, n, where)
 	case plan.StepB2A:
 		return c.share(role, s, src, []int{0}, nil, plan.Add, 64, n, where)
 	case plan.StepDPF, plan.StepDCF:
@@ -608,7 +621,7 @@ func (c *checker) open(ph plan.Phase, r int, o *plan.Open, side func(role int) *
 // isChunks reports whether a function is the comparison of chunks, whose bits depend on the mask of what is compared.
 func (c *checker) isChunks(par int) bool {
 	op := c.table.params[par].op
-	return op == plan.StepLeaf || op == plan.StepGroup
+	return op == plan.StepLeaf || op == plan.StepGroup || op == fnLow
 }
 
 // sum returns the value that the parties' parts of an opening add up to.
@@ -678,7 +691,7 @@ func (c *checker) reveal(o *plan.Open, where *place, all term) {
 	}
 	out := c.outputs[o.Item-1]
 	m := &c.p.Manifest
-	for i, owner := range m.Parties {
+	for i, owner := range m.Roster() {
 		if all.owners&(1<<min(i, 63)) == 0 {
 			continue
 		}

@@ -28,6 +28,8 @@ func (c *checker) whole(id termID) value {
 	switch x.kind {
 	case kShare:
 		v = c.wholeShare(x.par, x.n)
+	case kGiven:
+		v = c.given(x.par, x.n)
 	case kPub:
 		o := c.opened[x.par]
 		mask := t.single(c.mask(x.par))
@@ -81,6 +83,8 @@ func (c *checker) map1(x term, v value) value {
 		return out
 	case plan.StepSum, plan.StepMatMul, plan.StepConv:
 		return t.linear(x.par, v, x.n, x.e, addOnly)
+	case plan.StepPack:
+		return t.linear(x.par, t.as(v, plan.Xor), x.n, x.e, xorOnly)
 	}
 	return t.linear(x.par, v, x.n, v.e, both)
 }
@@ -208,6 +212,23 @@ func (c *checker) fn(op plan.StepOp, args []int64, e int, masked bool, of ...val
 // isMask reports whether d is the mask of an opened value of n bits: a number in 0..2^n-1 that agrees with it mod 2^n.
 func (c *checker) isMask(d, mask value, n int) bool {
 	return d.w >= n && d.e <= n && mask.w >= n && same(c.table.as(d, mask.mode).form, mask.form, n)
+}
+
+// isTop reports whether d is the top bits of the mask of an opened value of n bits.
+func (c *checker) isTop(d, mask value, n, top int) bool {
+	t := c.table
+	if len(d.form) != 1 || d.form[0].c != 1 || d.w < top {
+		return false
+	}
+	x := &t.terms[d.form[0].t]
+	if x.kind != kLin || x.par != t.param(plan.StepBits, []int64{int64(n - top), int64(top)}, nil) {
+		return false
+	}
+	u := t.single(x.a)
+	if y := t.terms[x.a]; y.kind == kWord {
+		u = t.values[y.par]
+	}
+	return u.w >= n && mask.w >= n && same(t.as(u, mask.mode).form, mask.form, n) // these bits are those of all numbers that agree mod 2^n
 }
 
 // isFn returns the value a function was applied to, if v is such a function with these arguments.
@@ -434,6 +455,22 @@ func (c *checker) rule(x term) value {
 		}
 		truth.w = min(truth.w, n)
 		return shares(t.single(c.fn(p.op, append(slices.Clone(p.args), gain), 64, false, truth)), w)
+	case plan.StepValid: // whether the value lies in an interval that the public part decides
+		n := int(p.args[0])
+		all, truth, mask := opened(0)
+		if all.w < n {
+			wrong("it checks %d bits of an opened value of %d", n, all.w)
+		}
+		d, ok := c.isFn(c.operand(p.kids[1], plan.Xor), plan.StepOneHot, plan.ValidTop, plan.ValidTop, 0, 1, 0)
+		if !ok || !c.isTop(d, mask, n, plan.ValidTop) {
+			wrong("[hot] is not the one-hot of the top bits of the opened value's mask")
+		}
+		truth.w, truth.e, truth.exact = n, n, nil
+		over := t.over(term{}, truth, true)
+		id := t.atom(kFn, t.param(p.op, p.args, nil, t.number(truth)), x.n, func() term {
+			return term{e: 1, owners: over.owners, ready: over.ready, depth: over.depth, masked: over.masked || over.taint}
+		})
+		return t.single(id)
 	case plan.StepMulBit:
 		all, truth, mask := opened(0)
 		delta, w, s := c.bit(p.kids[1], p.kids[2], wrong)
@@ -448,6 +485,22 @@ func (c *checker) rule(x term) value {
 		}
 		truth.w = w
 		return shares(t.single(c.fn(p.op, nil, 64, false, truth, delta)), w)
+	case plan.StepExtend: // x = m - r + 2^n [m < r] for x in 0..2^n-1
+		n := int(p.args[0])
+		all, truth, mask := opened(0)
+		if all.e > n || all.w < n {
+			wrong("the opened value is not %d bits wide", n)
+		}
+		delta, ds, _ := c.bit(p.kids[1], p.kids[3], wrong)
+		r, w, ok := c.material(p.kids[2])
+		if !ok || !c.isMask(r, mask, n) {
+			wrong("[R1] is not the mask of the opened value")
+		}
+		if !c.isWrap(delta, p.kids[0], n) {
+			wrong("the bit is not whether this value wraps")
+		}
+		truth.w, truth.e = n, n
+		return shares(t.single(c.fn(p.op, p.args, 64, false, truth)), min(w, ds+n, 64))
 	case plan.StepB2A:
 		delta, w, _ := c.bit(p.kids[0], p.kids[1], wrong)
 		return shares(t.single(c.fn(p.op, nil, 1, false, delta)), w)
@@ -544,6 +597,28 @@ func (c *checker) bit(open, share int, wrong func(string, ...any)) (truth value,
 	}
 	mask.mode, mask.e = plan.Add, 1
 	return truth, s.w, mask
+}
+
+// given returns what the shares of a guest's words combine to.
+func (c *checker) given(input, n int) value {
+	p, guest := &c.p.Manifest.Inputs[input], slices.Index(c.p.Manifest.Guests, c.p.Manifest.Inputs[input].Owner)
+	v := c.table.single(c.table.atom(kInput, input, n, func() term { return term{e: 64, owners: 1 << min(c.n+guest, 63)} }))
+	v.w = p.Bits
+	return v
+}
+
+// isWrap reports whether a hidden bit is the comparison of all n bits of an opened value with its mask.
+func (c *checker) isWrap(bit value, opened, n int) bool {
+	t := c.table
+	if len(bit.form) != 1 || bit.form[0].c != 1 || t.terms[bit.form[0].t].kind != kTrue {
+		return false
+	}
+	o := c.opened[t.terms[bit.form[0].t].par]
+	if len(o.def.form) != 1 || o.def.form[0].c != 1 || t.terms[o.def.form[0].t].kind != kFn {
+		return false
+	}
+	p := t.params[t.terms[o.def.form[0].t].par]
+	return p.op == fnLow && p.args[0] == int64(n) && p.args[1] == int64(opened)
 }
 
 // isPositive reports whether a hidden bit says that a hidden value of n bits is not negative. A value is read from one reading of its mask, by its top bit,
@@ -715,7 +790,7 @@ func (c *checker) signs(v value) value {
 			if slices.ContainsFunc(u.form, func(m mono) bool { return !slices.ContainsFunc(mask.form, func(k mono) bool { return k.t == m.t }) }) {
 				continue // of the mask of another comparison that this one is joined with
 			}
-			exact = exact && u.e <= low+1 && u.w >= low+1
+			exact = exact && u.w >= low+1 // bit low of a number is that of all that agree with it mod 2^(low+1)
 			sum = t.merge(sum, u.form, 1, plan.Add)
 			take[k.t] = true
 			count++

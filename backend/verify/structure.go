@@ -153,7 +153,7 @@ func (c *checker) stepStructure(role int, ph plan.Phase, r int, s *plan.Step) {
 		} else {
 			port, want = m.Weights[i-len(m.Inputs)], plan.Setup
 		}
-		if port.Owner != c.p.Programs[role].Role || ph != want {
+		if port.Owner != c.p.Programs[role].Role && !port.Shares || ph != want {
 			c.find(ForeignInput, where(), "%q of %s is read by %s in %v", port.Name, port.Owner, c.p.Programs[role].Role, ph)
 		}
 	case plan.StepPRG:
@@ -197,6 +197,10 @@ func (c *checker) openStructure(role int, ph plan.Phase, r int, o *plan.Open) {
 	where := c.openPlace(role, ph, r, o)
 	if slices.Contains(o.To, c.n) || role == c.n && ph == plan.Online {
 		c.find(DealerReceives, where, "the dealer takes part in an exchange of %v or receives from it", ph)
+		return
+	}
+	if o.Kind == plan.Give {
+		c.find(RevealReceivers, where, "a share of an output is not kept for a guest by all parties in one round")
 		return
 	}
 	if o.Item < 1 || o.Item > len(c.p.Items) || o.Kind < plan.OpenWire || o.Kind > plan.Keys {

@@ -209,7 +209,7 @@ func Check(p *plan.Plan) *Report { return check(p, (*plan.Plan).Cost) }
 
 // check verifies a plan and a claim of what it costs.
 func check(p *plan.Plan, cost func(*plan.Plan) *plan.Cost) (r *Report) {
-	c := &checker{p: p, n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
+	c := &checker{p: together(p), n: len(p.Manifest.Parties), report: &Report{Findings: []Finding{}, Proved: []Fact{}, Assumed: []string{}}, dealt: map[int]*value{}, dealtOut: map[int]termID{},
 		openedAt: map[int]moment{}, roots: map[int]bool{}, keyed: map[int]*value{}, opened: map[int]*opening{}, wholes: map[termID]value{}, seen: map[string]bool{}, facts: map[string]int64{}, outputs: map[int]*plan.Port{}, revealed: map[int]bool{}}
 	r = c.report
 	defer func() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"slices"
@@ -31,6 +32,36 @@ func (s *signing) flags(c *cobra.Command) {
 	f.StringVar(&s.reason, "reason", "", "`TEXT` that says why")
 }
 
+// statement returns what is to be signed about a plan, and the key.
+func (s *signing) statement(c *cobra.Command, p *plan.Plan, purpose attest.Purpose, now time.Time) (x attest.Statement, key ed25519.PrivateKey, err error) {
+	if s.key == "" {
+		return x, nil, usagef("%s: --key FILE is missing", c.CommandPath())
+	}
+	if key, err = attest.LoadKey(s.key); err != nil {
+		return x, nil, err
+	}
+	x = attest.Sign(key, purpose, p.Digest(), s.by, now)
+	x.Role, x.Reason, x.Scope = s.role, s.reason, s.scope
+	if x.Until, err = untilText(s.until, now); err != nil {
+		return x, nil, err
+	}
+	if x.Weights, err = boundWeights(p, s.weights); err != nil {
+		return x, nil, err
+	}
+	if err := x.Check(); err != nil {
+		return x, nil, usageError{err}
+	}
+	return x, key, nil
+}
+
+// approvalFlags adds what an approval may say.
+func (s *signing) approvalFlags(c *cobra.Command) {
+	s.flags(c)
+	c.Flags().StringVar(&s.scope, "scope", "", "`TEXT` that says what for")
+	c.Flags().StringVar(&s.until, "until", "", "last `DAY` on which the approval counts, or a time")
+	c.Flags().StringArrayVar(&s.weights, "weights", nil, "commitment to the weights that it is for, `OWNER=weights:HEX`")
+}
+
 // sign adds a statement to the file beside a plan.
 func (s *signing) sign(c *cobra.Command, path string, purpose attest.Purpose, done string) error {
 	if s.key == "" {
@@ -40,21 +71,10 @@ func (s *signing) sign(c *cobra.Command, path string, purpose attest.Purpose, do
 	if err != nil {
 		return err
 	}
-	key, err := attest.LoadKey(s.key)
+	now := time.Now()
+	x, key, err := s.statement(c, p, purpose, now)
 	if err != nil {
 		return err
-	}
-	now := time.Now()
-	x := attest.Sign(key, purpose, p.Digest(), s.by, now)
-	x.Role, x.Reason, x.Scope = s.role, s.reason, s.scope
-	if x.Until, err = untilText(s.until, now); err != nil {
-		return err
-	}
-	if x.Weights, err = boundWeights(p, s.weights); err != nil {
-		return err
-	}
-	if err := x.Check(); err != nil {
-		return usageError{err}
 	}
 	file := attest.File(path)
 	list, err := attest.Read(file)
@@ -137,10 +157,7 @@ The signature covers what else you say: in which role you sign, why, for what, u
 the owner's server runs the plan with those weights only that the commitment is to (smpcc weights commit). smpcc revoke takes an approval back.`,
 		Args: exactly(1, "one PLAN"),
 	}
-	s.flags(c)
-	c.Flags().StringVar(&s.scope, "scope", "", "`TEXT` that says what for")
-	c.Flags().StringVar(&s.until, "until", "", "last `DAY` on which the approval counts, or a time")
-	c.Flags().StringArrayVar(&s.weights, "weights", nil, "commitment to the weights that it is for, `OWNER=weights:HEX`")
+	s.approvalFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		return s.sign(c, args[0], attest.Approval, "approved")
 	}

@@ -40,6 +40,9 @@ type preprocessing struct {
 	mean, std float64
 	invert    bool
 	text      bool
+	elem      string // of numbers in tables: int, bool, decimal, or real where it is empty
+	strict    bool   // nothing may be missing
+	csv       csvRule
 }
 
 // parsePreprocessing reads mean:M,std:S,invert.
@@ -75,8 +78,7 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 			err = finite(t)
 		}
 		if err != nil {
-			t = nil
-			err = diag.Errorf(diag.Pos{File: path}, "%v", trimPath(path, err))
+			t, err = nil, inPath(path, err)
 		}
 	}()
 	st, err := os.Stat(path)
@@ -109,13 +111,23 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 		if pre.text {
 			return readCSVText(f)
 		}
-		return readCSV(f)
+		return readCSV(f, pre)
 	case ".json":
 		return readJSON(f)
 	case ".png", ".jpg", ".jpeg":
 		return readImage(f, st.Size(), pre)
 	}
 	return nil, fmt.Errorf("unknown kind of file %q; data comes as .npy, .npz, .pb, .csv, .json, .png or .jpg", ext)
+}
+
+// inPath says in an error which file it is about.
+func inPath(path string, err error) error {
+	var d *diag.Error
+	if errors.As(err, &d) && d.Pos.IsZero() {
+		d.Pos.File = path
+		return d
+	}
+	return diag.Errorf(diag.Pos{File: path}, "%v", trimPath(path, err))
 }
 
 // trimPath removes the path from an error that names it, since the diagnosis begins with it.
@@ -238,19 +250,6 @@ func readMember(f *zip.File) (*ir.Tensor, error) {
 // missing are the cells of a table that stand for a value that is not there.
 var missing = []string{"", "nan", "na", "n/a", "null", "none", "?"}
 
-// parseCell reads a number, NaN of one that is missing.
-func parseCell(s string) (float64, error) {
-	s = strings.TrimSpace(s)
-	if slices.Contains(missing, strings.ToLower(s)) {
-		return math.NaN(), nil
-	}
-	x, err := strconv.ParseFloat(s, 64)
-	if err == nil && math.IsInf(x, 0) {
-		err = errors.New("is infinite")
-	}
-	return x, err
-}
-
 // textTensor returns a tensor of strings.
 func textTensor(shape ir.Shape, list []string) *ir.Tensor {
 	t := ir.NewTensor(ir.Int, shape)
@@ -280,33 +279,13 @@ func readCSVText(f io.Reader) (*ir.Tensor, error) {
 	return textTensor(ir.Shape{len(rows), len(rows[0])}, slices.Concat(rows...)), nil
 }
 
-// readCSV reads numbers; a first line that is not numeric is a header. A cell that is empty, or says so, is a missing value.
-func readCSV(f io.Reader) (*ir.Tensor, error) {
-	r := csv.NewReader(f)
-	r.TrimLeadingSpace = true
-	rows, err := r.ReadAll()
+// readCSV reads numbers in rows. A cell that is empty, or says so, is a missing value.
+func readCSV(f io.Reader, pre preprocessing) (*ir.Tensor, error) {
+	t, err := splitCSV(f, pre.csv)
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) > 0 {
-		if slices.ContainsFunc(rows[0], func(s string) bool { _, err := parseCell(s); return errors.Is(err, strconv.ErrSyntax) }) {
-			rows = rows[1:]
-		}
-	}
-	if len(rows) == 0 {
-		return nil, errors.New("holds no numbers")
-	}
-	t := ir.NewTensor(ir.Real, ir.Shape{len(rows), len(rows[0])})
-	for i, row := range rows {
-		for j, s := range row {
-			x, err := parseCell(s)
-			if err != nil {
-				return nil, fmt.Errorf("row %d, column %d is not a number", i+1, j+1)
-			}
-			t.F[i*len(row)+j] = x
-		}
-	}
-	return t, nil
+	return t.columns(t.all(), pre.elem, pre.strict)
 }
 
 // readJSON reads numbers or booleans, in lists of one depth.

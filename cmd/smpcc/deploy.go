@@ -21,7 +21,8 @@ import (
 // A planOperator is what the commands share that look after plans of servers.
 type planOperator struct {
 	workerSet
-	at []string
+	at  []string
+	how string // what the flag that says so is called; --at if it is ""
 }
 
 // flags adds those that say which servers.
@@ -50,7 +51,7 @@ func (o *planOperator) each(f func(op *control.Operator, role, suffix string) er
 	}
 	for _, r := range roles {
 		if o.cfg.Servers[r] == "" {
-			return usagef("--at %s: servers in %s has no address of it", r, o.config)
+			return usagef("%s %s: servers in %s has no address of it", orElse(o.how, "--at"), r, o.config)
 		}
 	}
 	return o.eachWorker(func(cfg *control.Config, suffix string) error {
@@ -72,6 +73,7 @@ func planDeployCommand() *cobra.Command {
 	var o planOperator
 	var weights string
 	var sessions int
+	var clients []string
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "deploy PLAN --config FILE",
@@ -92,6 +94,7 @@ It takes the server's own certificate, or one that is named in plan_clients of i
 	o.flags(c)
 	c.Flags().StringVar(&weights, "weights", "", "`FILE` with the weights of the server's party; by default PLAN.ROLE.weights.npz, if it owns any")
 	c.Flags().IntVar(&sessions, "sessions", 0, "sessions of the plan at once, `N`; by default limits.plan_sessions of the server")
+	c.Flags().StringSliceVar(&clients, "clients", nil, "`NAMES` of the certificates that may use the plan at this server, in place of its clients; a list stays until the plan is withdrawn or gets another")
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait until the plan takes sessions, `D` such as 1m; by default not at all")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if sessions < 0 || wait < 0 {
@@ -109,7 +112,7 @@ It takes the server's own certificate, or one that is named in plan_clients of i
 			if err != nil {
 				return err
 			}
-			d.Sessions = sessions
+			d.Sessions, d.Clients = sessions, clients
 			all := int64(0)
 			s, err := op.Deploy(c.Context(), role, d, func(n int64) {
 				all += n

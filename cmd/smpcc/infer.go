@@ -198,7 +198,7 @@ func (i *inference) print(prefix string, request int, r *client.Result) error {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
-			if err := onnx.WriteTensor(filepath.Join(dir, fileName(port.Name)+".pb"), port.Name, t); err != nil {
+			if err := onnx.WriteTensor(filepath.Join(dir, fileName(port.Name)+".pb"), port.Name, asReals(t)); err != nil {
 				return err
 			}
 		}
@@ -277,7 +277,7 @@ func split(t *ir.Tensor, port plan.Port) []*ir.Tensor {
 	var out []*ir.Tensor
 	for at := 0; at < t.Len(); at += each {
 		part := ir.NewTensor(t.Elem, append([]int{each / rest}, t.Shape[1:]...))
-		part.Words = t.Words
+		part.Words, part.Places = t.Words, t.Places
 		if len(t.F) > 0 {
 			copy(part.F, t.F[at:at+each])
 		} else {

@@ -14,7 +14,6 @@ import (
 	"smpcc/ir"
 	"smpcc/ir/diag"
 	"smpcc/ir/text"
-	"smpcc/passes"
 )
 
 // numbersRuns is how many drawn inputs the errors of nodes are taken over.
@@ -109,7 +108,7 @@ func measureNodes(path string, p *plan.Plan, comp *smpcc.Compilation, s *source,
 		return err
 	}
 	for run := range numbersRuns {
-		in := passes.Draw(comp.Graph, run)
+		in := comp.Numbers.Draw(comp.Graph, run)
 		if len(opt.Samples) > 0 {
 			if in = opt.Samples[run%len(opt.Samples)]; run >= len(opt.Samples) {
 				break

@@ -308,6 +308,7 @@ func columnNames(files map[string]string) map[string][]string {
 		if errors.Join(err, f.Close()) != nil || len(header) == 0 {
 			continue
 		}
+		header[0] = strings.TrimPrefix(header[0], "\ufeff")
 		if _, err := strconv.ParseFloat(strings.TrimSpace(header[0]), 64); !errors.Is(err, strconv.ErrSyntax) {
 			continue
 		}

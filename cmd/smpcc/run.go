@@ -82,6 +82,11 @@ Inputs are .npy, .npz, .pb (ONNX tensors), .csv, .json, .png or .jpg files.`,
 		if err != nil {
 			return err
 		}
+		for name := range data { // columns of tables
+			if table, _, ok := strings.Cut(name, "."); ok && files[name] == "" {
+				files[name] = files[table]
+			}
+		}
 		if slices.ContainsFunc(p.Manifest.Guards, func(g plan.Guard) bool { return g.MaxRuns > 0 || g.Expires != 0 || len(g.Approve) > 0 }) && transport == "memory" {
 			fmt.Fprintln(c.ErrOrStderr(), "note: policies bound runs (smpcc audit lists how); servers enforce that, this trial on one machine counts nothing")
 		}
@@ -149,6 +154,7 @@ type job struct {
 	comp      *smpcc.Compilation // nil for plans
 	path      string
 	inputs    map[string]*ir.Tensor
+	presented bool              // inputs are as the plan has them
 	files     map[string]string // where inputs come from, for messages
 	transport string
 	timeline  string // file to write one to; none if empty
@@ -165,8 +171,11 @@ func (j *job) bind() ([][]uint64, error) {
 	var out [][]uint64
 	var names []string
 	var err error
-	if j.inputs, err = presented(j.plan, j.inputs, j.files); err != nil {
-		return nil, err
+	if !j.presented { // once: what has been made integers is not to be quantised again
+		if j.inputs, err = presented(j.plan, j.inputs, j.files); err != nil {
+			return nil, err
+		}
+		j.presented = true
 	}
 	for _, p := range j.plan.Manifest.Inputs {
 		names = append(names, p.Name)
@@ -179,6 +188,11 @@ func (j *job) bind() ([][]uint64, error) {
 		w, err := smpcc.BindInput(j.plan, p, t)
 		if err != nil {
 			return nil, inFile(j.files[p.Name], err)
+		}
+		if p.Places > 0 {
+			if j.inputs[p.Name], err = smpcc.Units(t, p); err != nil {
+				return nil, inFile(j.files[p.Name], err)
+			}
 		}
 		out = append(out, w)
 	}
@@ -197,7 +211,7 @@ func presented(p *plan.Plan, data map[string]*ir.Tensor, files map[string]string
 		fitted[name] = t
 	}
 	for _, port := range p.Manifest.Inputs {
-		if t := fitted[port.Name]; t != nil && (len(port.Words) > 0 || port.Missing != "") {
+		if t := fitted[port.Name]; t != nil && (len(port.Words) > 0 || port.Missing != "" || port.Step != 0) {
 			fitted[port.Name] = fit(t, dimensions(port))
 		}
 	}
@@ -282,6 +296,9 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 	if err != nil {
 		return err
 	}
+	if j.transport == "grpc" && len(j.plan.Manifest.Guests) > 0 {
+		return usagef("--transport grpc: guests have no process of their own; run it in memory, or start servers with guests.listen and use smpcc infer --guest")
+	}
 	if j.transport == "grpc" {
 		return j.runProcesses(ctx, bar, in)
 	}
@@ -311,7 +328,7 @@ func (j *job) run(ctx context.Context, bar *progress) error {
 // collect decodes what each receiver got.
 func (j *job) collect(of func(role int) map[string][]uint64) {
 	j.outputs = map[string]map[string]*ir.Tensor{}
-	for role, name := range j.plan.Manifest.Parties {
+	for role, name := range append(j.plan.Roles(), j.plan.Manifest.Guests...) {
 		for _, p := range j.plan.Manifest.Outputs {
 			if words := of(role)[p.Name]; words != nil {
 				if j.outputs[name] == nil {
@@ -377,7 +394,7 @@ func (j *job) print(w io.Writer, float bool) error {
 		}
 		if j.want != nil {
 			if float {
-				fmt.Fprintf(w, "  in the clear: %s\n", renderExact(j.want[p.Name], p.Scale))
+				fmt.Fprintf(w, "  in the clear: %s\n", renderExact(j.want[p.Name], p.Scale, p.Places))
 			}
 			fmt.Fprintf(w, "  largest error against float: %.3g\n", j.worst(p.Name))
 		}
@@ -449,6 +466,8 @@ func render(t *ir.Tensor, frac int) string {
 			parts = append(parts, number(t.F[i], frac))
 		} else if t.Words != nil {
 			parts = append(parts, strconv.Quote(t.Words[t.I[i]]))
+		} else if t.Places > 0 {
+			parts = append(parts, decimalText(t.I[i], t.Places))
 		} else if t.Elem == ir.Bool {
 			parts = append(parts, fmt.Sprint(t.I[i] != 0))
 		} else {
@@ -461,10 +480,34 @@ func render(t *ir.Tensor, frac int) string {
 	return t.Shape.String() + " " + strings.Join(parts, " ")
 }
 
+// decimalText renders units of 10^-places.
+func decimalText(k int64, places int) string {
+	sign, s := "", strconv.FormatInt(k, 10)
+	if k < 0 {
+		sign, s = "-", s[1:]
+	}
+	if len(s) <= places {
+		s = strings.Repeat("0", places+1-len(s)) + s
+	}
+	return sign + s[:len(s)-places] + "." + s[len(s)-places:]
+}
+
+// asReals returns decimals as the reals nearest to them, for formats that have none.
+func asReals(t *ir.Tensor) *ir.Tensor {
+	if t.Places == 0 {
+		return t
+	}
+	out := ir.NewTensor(ir.Real, t.Shape)
+	for i, k := range t.I {
+		out.F[i] = float64(k) / math.Pow10(t.Places)
+	}
+	return out
+}
+
 // renderExact prints an exact result, whose integers may be of any size, with as many digits as render gives.
-func renderExact(t *exact.Tensor, frac int) string {
+func renderExact(t *exact.Tensor, frac, places int) string {
 	if t.Big == nil {
-		return render(&ir.Tensor{Elem: t.Elem, Shape: t.Shape, F: t.F, I: t.I}, frac)
+		return render(&ir.Tensor{Elem: t.Elem, Shape: t.Shape, F: t.F, I: t.I, Places: places}, frac)
 	}
 	var parts []string
 	for i := range t.Len() {
@@ -488,7 +531,7 @@ func (j *job) write(dir string) error {
 			return err
 		}
 		for _, name := range sortedKeys(j.outputs[who]) {
-			if err := onnx.WriteTensor(filepath.Join(sub, fileName(name)+".pb"), name, j.outputs[who][name]); err != nil {
+			if err := onnx.WriteTensor(filepath.Join(sub, fileName(name)+".pb"), name, asReals(j.outputs[who][name])); err != nil {
 				return err
 			}
 		}

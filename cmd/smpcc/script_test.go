@@ -58,9 +58,12 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits runs smpcc and wants an exit code: exits CODE ARGS...; its output is in stdout.txt and stderr.txt.
+// exits runs smpcc and wants an exit code: exits CODE [-f FILE] ARGS..., with the line of FILE behind ARGS; its output is in stdout.txt and stderr.txt.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	code := 0
+	if len(args) > 2 && args[1] == "-f" {
+		args = append(append([]string{args[0]}, args[3:]...), strings.TrimSpace(ts.ReadFile(args[2])))
+	}
 	if err := ts.Exec("smpcc", args[1:]...); err != nil {
 		var e *exec.ExitError
 		if !errors.As(err, &e) {

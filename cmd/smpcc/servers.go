@@ -50,6 +50,8 @@ func serverCommands() []*cobra.Command {
 		group("weights", "Bind an owner to its weights, and prove which ones they were", weightsCommands()...),
 		group("plan", "Sign plans, show who has, and look after those of running servers", planCommands()...),
 		approveCommand(), revokeCommand(),
+		requestCommand(), group("requests", "Look at what others ask a server's organisation to run, and decide", requestsCommands()...),
+		catalogueCommand(), historyCommand(), budgetCommand(),
 		group("log", "Check a server's audit log, and report what it says", logVerifyCommand(), logReportCommand()),
 		group("policy", "Check and explain policies", policyCommands()...),
 	}
@@ -119,8 +121,18 @@ A server runs its roles of several plans. Those of a folder it reads at its star
 
   plans: plans/                     # NAME.plan, with NAME.plan.ROLE.weights.npz and NAME.plan.sigs beside it; plan: may be left out
   plan_clients: [ops]               # certificates that may deploy and withdraw; the server's own may always
+  plan_users: {e5f217abc4d8b667: [analyst]}   # clients of one plan, in place of clients
   policies: [other.policy.yaml]     # more policies of this owner, where plans were compiled under different ones
   limits: {plans: 16, plan_sessions: 8, upload: 1GiB}   # sessions and memory are limits of all plans together
+
+Others may ask that plans be run, and members of the organisation decide (smpcc request, smpcc requests):
+
+  requests: {from: [analyst], waiting: 4, per_day: 16, keep: 128, plan: 64MiB, disk: 1GiB, expire: 720h}
+  members: {viewers: [clerk], approvers: [officer], operators: [ops]}
+  budgets: [{client: analyst, runs: 100, rows: 10000, runs_per_month: 20}, {client: "*", runs: 1000}]
+  datasets: datasets/               # NAME.yaml: schemas of data that the catalogue shows
+  alerts: {webhook: "https://alerts.example.org/smpcc"}   # requests, refusals, 80 % of a budget, certificate, peers' logs
+  console: {listen: "127.0.0.1:7443"}                     # pages for members, by their certificates
 
 Where one server of each role is too slow, each organisation runs several, which work in pairs: worker 3 of one with worker 3 of
 the others. Then {worker} in addresses and in the state folder stands for the number that --worker gives:
@@ -153,7 +165,7 @@ There is no mode without certificates and no default policy.`,
 			return fmt.Errorf("%s: plan is missing; plans: DIR serves those of a folder, and plan_clients: [NAME] takes them by smpcc plan deploy", config)
 		}
 		cfg.Software, cfg.CPU, cfg.ReadWeights = smpcc.Version, bench.CPU, planWeights
-		cfg.CheckWeights = checkBound
+		cfg.CheckWeights, cfg.Auditor = checkBound, consoleAuditor()
 		var weights [][]uint64
 		if !dealer && p != nil {
 			_, name, err := keys.Load(cfg.TLS)

@@ -17,6 +17,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
 	"smpcc/backend/verify"
+	"smpcc/frontend/dsl"
 	"smpcc/frontend/onnx"
 	"smpcc/ir"
 	"smpcc/ir/diag"
@@ -25,7 +26,7 @@ import (
 
 // A source is what commands work on: a model, a program or a plan, with the flags that say how to compile it.
 type source struct {
-	dims, owners, reveals, public, ranges, images []string
+	dims, owners, guests, reveals, public, ranges, images []string
 	compares                                      bool // policies are compared with those of a plan
 	policies, skip, dumps, calibrate              []string
 	net, ring                                     string
@@ -36,6 +37,9 @@ type source struct {
 	exact, inputs                                 []string // inputs: of the command, for the names of columns
 	strict                                        bool
 	outputs                                       []string
+	columns, weightData                           []string   // what columns of tables are called in files; data of a program's weights
+	header, decimal                               string     // how tables in text are read
+	wanted                                        []wanted   // of the source, once data has been read
 	plan                                          *plan.Plan // of the source, once it has been read
 }
 
@@ -43,13 +47,18 @@ type source struct {
 func (s *source) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringArrayVar(&s.dims, "dim", nil, "value of a symbolic dimension, `N=8`")
-	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, `NAME=PARTY`")
+	f.StringArrayVar(&s.owners, "owner", nil, "party that owns an input or weight, or for an input a guest, who computes nothing, `NAME=PARTY`")
+	f.StringArrayVar(&s.guests, "guest", nil, "`NAME` of a guest: an owner of inputs, or a receiver, that computes nothing; one called guest needs no flag")
 	f.StringArrayVar(&s.reveals, "reveal", nil, "receivers of an output, `OUT=PARTY,...`")
 	f.StringSliceVar(&s.outputs, "outputs", nil, "values of a model, `NAME,...`, that are its outputs in place of its own: the graph is cut there")
 	f.StringArrayVar(&s.public, "public", nil, "an input that everybody may know, with its data, `NAME=FILE`")
 	f.StringArrayVar(&s.ranges, "range", nil, "declared range of an input, `NAME=LO..HI`, of columns of a table, NAME[:,3]=LO..HI or NAME[:,3:7]=LO..HI, or all in a file, @FILE.csv or @FILE.json")
 	f.Float64Var(&s.assume, "assume", passes.DefaultAssume, "largest magnitude `N` of real inputs without range and samples; larger values are refused")
 	f.StringArrayVar(&s.images, "image", nil, "how pixels become numbers, `NAME=mean:M,std:S,invert`; by default x/255")
+	f.StringArrayVar(&s.columns, "columns", nil, "what a column of a table is called in the header of its file, `COLUMN=NAME,...`")
+	f.StringVar(&s.header, "header", "auto", "whether the first line of CSV holds names: yes, no, or auto: yes if every cell is a name, no if every cell is a number, and else it is refused")
+	f.StringVar(&s.decimal, "decimal", "point", "what separates decimals in CSV: point or comma")
+	f.StringArrayVar(&s.weightData, "weight-data", nil, "data of a weight of a program, `NAME=FILE`")
 	f.StringArrayVar(&s.policies, "policy", nil, "policy `FILE` of an owner; without one the default policy applies, which is printed")
 	f.StringArrayVar(&s.skip, "skip", nil, "leave a `PASS` out")
 	f.StringArrayVar(&s.dumps, "dump-after", nil, "print the IR after a `PASS`, or after all")
@@ -102,6 +111,7 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 		opt.Dims[k] = n
 	}
+	opt.Guests = s.guests
 	if opt.Owners, err = pairs("owner", s.owners); err != nil {
 		return opt, err
 	}
@@ -119,6 +129,12 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 	}
 	opt.Public = public
 	opt.Shapes = shapesOf(data)
+	if opt.Weights, err = s.read(path, "weight-data", s.weightData); err != nil {
+		return opt, err
+	}
+	for k, t := range opt.Weights {
+		opt.Shapes[k] = t.Shape
+	}
 	files := slices.Clone(s.inputs)
 	var programShapes map[string]ir.Shape // nil for models
 	if len(s.calibrate) > 0 {
@@ -270,15 +286,17 @@ func samples(args []string) [][]string {
 	return out
 }
 
-// inputShapes returns the shapes that a program declares of its inputs.
+// inputShapes returns the shapes that a program declares of its inputs, as far as they are numbers.
 func inputShapes(path string) (map[string]ir.Shape, error) {
-	m, err := smpcc.Load(path, smpcc.Options{})
+	list, err := dsl.Declarations(path)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string]ir.Shape{}
-	for _, v := range m.Main().Inputs() {
-		out[v.Attrs.Str("name")] = v.Type.Shape
+	for _, d := range list {
+		if shape, ok := sizes(d.Dims); ok {
+			out[d.Name] = shape
+		}
 	}
 	return out, nil
 }
@@ -380,7 +398,7 @@ func inputNames(path string) ([]string, error) {
 	return out, nil
 }
 
-// read reads data files given as NAME=FILE, fitted to what the model declares.
+// read reads data files given as NAME=FILE, fitted to what the model declares. The name of a table stands for its columns, which are in one file.
 func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, error) {
 	files, err := pairs(flag, list)
 	if err != nil {
@@ -390,37 +408,45 @@ func (s *source) read(path, flag string, list []string) (map[string]*ir.Tensor, 
 	if err != nil {
 		return nil, err
 	}
-	dims, texts := map[string][]string{}, map[string]bool{}
-	if filepath.Ext(path) == ".onnx" && len(files) > 0 {
-		infos, err := onnx.Inputs(path)
-		if err != nil {
+	rule, err := s.csvRules()
+	if err != nil {
+		return nil, err
+	}
+	if len(files) > 0 {
+		if s.wanted, err = s.wants(path); err != nil {
 			return nil, err
-		}
-		for _, i := range infos {
-			dims[i.Name], texts[i.Name] = i.Dims, i.Text
-		}
-	} else if is, _ := isPlan(path); is && len(files) > 0 {
-		if p, err := s.planOnce(path); err == nil { // what is wrong with it, loading it says
-			for _, i := range p.Manifest.Inputs {
-				texts[i.Name] = len(i.Words) > 0
-			}
 		}
 	}
 	out := map[string]*ir.Tensor{}
 	for _, name := range sortedKeys(files) {
+		at := slices.IndexFunc(s.wanted, func(w wanted) bool { return w.name == name })
+		if columns := tableOf(s.wanted, name); at < 0 && len(columns) > 0 {
+			table, err := s.readTable(files[name], name, columns, rule)
+			if err != nil {
+				return nil, err
+			}
+			for k, t := range table {
+				out[k] = t
+			}
+			continue
+		}
 		pre := preprocessing{std: 1}
 		if images[name] != "" {
 			if pre, err = parsePreprocessing(images[name]); err != nil {
 				return nil, usageError{err}
 			}
 		}
-		pre.text = texts[name]
+		pre.csv = rule
+		if at >= 0 {
+			w := s.wanted[at]
+			pre.text, pre.elem, pre.strict = w.text, w.elem, w.strict
+		}
 		t, err := readTensor(files[name], pre)
 		if err != nil {
 			return nil, err
 		}
-		if d, ok := dims[name]; ok {
-			t = fit(t, d)
+		if at >= 0 && s.wanted[at].dims != nil {
+			t = fit(t, s.wanted[at].dims)
 		}
 		out[name] = t
 	}
@@ -488,7 +514,7 @@ func (s *source) unverified(c *cobra.Command, path string, data map[string]*ir.T
 		return nil, nil, err
 	}
 	if is {
-		for _, f := range []string{"dim", "owner", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
+		for _, f := range []string{"dim", "owner", "guest", "reveal", "outputs", "public", "range", "assume", "policy", "skip", "dump-after", "ring", "calibrate", "frac-bits", "precision", "atol", "rtol", "reveal-bits", "exact", "parties", "strict-range"} {
 			if c.Flags().Changed(f) && !(f == "policy" && s.compares) {
 				return nil, nil, usagef("--%s says how to compile, but %s is a plan already", f, path)
 			}

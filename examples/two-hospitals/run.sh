@@ -29,6 +29,8 @@ esac
 echo "== the plan, compiled under both hospitals' policies"
 $smpcc compile $here/trial.smp -o "$dir/trial.plan" --policy $here/north.policy.yaml --policy $here/south.policy.yaml
 
+digest=$($smpcc plan show "$dir/trial.plan" | sed -n 's/^plan *//p')
+
 echo "== one folder for each organisation, as it would be on its machine"
 for name in north south registry north-client south-client; do
   mkdir -p "$dir/$name"
@@ -43,6 +45,11 @@ for name in north south registry north-client south-client; do
     -e "s|0.0.0.0:7101|127.0.0.1:$own|; s|0.0.0.0:9101|127.0.0.1:$((own + 10))|; s|/var/lib/smpcc/state|state|" \
     "$here/config/$name.yaml" > "$dir/$name/local.yaml"
   # in clusters everybody has two workers, see kubernetes/
+  case $name in north | south | registry)
+    sed "s/DIGEST/${digest:0:16}/" "$here/kubernetes/$name.yaml" > "$dir/$name/kubernetes.yaml"
+    { printf '%s\n' "apiVersion: v1" "kind: ConfigMap" "metadata: {name: smpcc-plan-${digest:0:16}}" "immutable: true" "binaryData:"
+      printf '  trial.plan: '; base64 < "$dir/trial.plan" | tr -d '\n'; echo; } > "$dir/$name/plan.yaml" ;;
+  esac
   { cat "$here/config/$name.yaml"; echo "workers: 2"; } | sed -E 's#"(north|south|registry):7101"#"\1-{worker}.\1:7101"#g' > "$dir/$name/workers.yaml"
 done
 

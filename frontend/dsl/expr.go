@@ -10,184 +10,6 @@ import (
 	"smpcc/ir/diag"
 )
 
-// An operand is a public constant c that is known while compiling, or a value v.
-type operand struct {
-	c *ir.Tensor
-	v *ir.Value
-}
-
-func (x operand) elem() ir.Elem {
-	if x.c != nil {
-		return x.c.Elem
-	}
-	return x.v.Type.Elem
-}
-
-func (x operand) shape() ir.Shape {
-	if x.c != nil {
-		return x.c.Shape
-	}
-	return x.v.Type.Shape
-}
-
-// kind renders the operand's type for people: int[3] of alice, bob.
-func (x operand) kind() string {
-	s := x.elem().String()
-	if len(x.shape()) > 0 {
-		s += x.shape().String()
-	}
-	if x.v != nil {
-		if o := x.v.Type.Vis.Owners(); len(o) > 0 {
-			s += " of " + strings.Join(o, ", ")
-		}
-	}
-	return s
-}
-
-// value turns an operand into a value.
-func (c *checker) value(pos diag.Pos, x operand) (*ir.Value, error) {
-	if x.v != nil {
-		return x.v, nil
-	}
-	return c.emit(pos, ir.OpConst, ir.Attrs{ir.T("data", x.c)})
-}
-
-// apply computes op on operands: at once if all are constants. Integer constants adapt to reals beside them, integers of
-// parties are converted.
-func (c *checker) apply(pos diag.Pos, op ir.Op, attrs ir.Attrs, xs ...operand) (operand, error) {
-	if op != ir.OpCast && op != ir.OpSelect {
-		if err := c.adapt(pos, xs); err != nil {
-			return operand{}, err
-		}
-	}
-	row := ir.Rows[op]
-	args := make([]*ir.Value, len(xs))
-	data := make([]*ir.Tensor, len(xs))
-	constant := row.Eval != nil
-	for i, x := range xs {
-		constant = constant && x.c != nil
-		if data[i] = x.c; x.c != nil {
-			args[i] = &ir.Value{Op: ir.OpConst, Type: ir.Type{Elem: x.c.Elem, Shape: x.c.Shape}, Attrs: ir.Attrs{ir.T("data", x.c)}}
-		} else {
-			args[i] = x.v
-		}
-	}
-	if constant {
-		v := &ir.Value{Op: op, Args: args, Attrs: attrs}
-		var err error
-		if v.Type, err = row.TypeOf(v); err == nil {
-			if v.Type.Shape.Size() > maxKnown {
-				c.fail(pos, "constant of shape %v is too large", v.Type.Shape)
-				return operand{}, errFailed
-			}
-			var t *ir.Tensor
-			if t, err = row.Eval(v, data); err == nil {
-				return operand{c: t}, nil
-			}
-		}
-		c.mismatch(pos, op, err, xs)
-		return operand{}, errFailed
-	}
-	probe := &ir.Value{Op: op, Args: args, Attrs: attrs}
-	if _, err := row.TypeOf(probe); err != nil {
-		c.mismatch(pos, op, err, xs)
-		return operand{}, errFailed
-	}
-	for i, x := range xs {
-		var err error
-		if args[i], err = c.value(pos, x); err != nil {
-			return operand{}, err
-		}
-	}
-	v, err := c.emit(pos, op, attrs, args...)
-	return operand{v: v}, err
-}
-
-// mismatch reports operands that an op does not take, with their types.
-func (c *checker) mismatch(pos diag.Pos, op ir.Op, err error, xs []operand) {
-	var kinds []string
-	for _, x := range xs {
-		kinds = append(kinds, x.kind())
-	}
-	c.fail(pos, "%s of %s: %v", op, strings.Join(kinds, " and "), err)
-}
-
-// adapt gives operands one element kind if one is real and the others are integers.
-func (c *checker) adapt(pos diag.Pos, xs []operand) error {
-	if !slices.ContainsFunc(xs, func(x operand) bool { return x.elem() == ir.Real }) {
-		return nil
-	}
-	for i, x := range xs {
-		if x.elem() == ir.Int {
-			r, err := c.real(pos, x)
-			if err != nil {
-				return err
-			}
-			xs[i] = r
-		}
-	}
-	return nil
-}
-
-// real converts an operand to reals.
-func (c *checker) real(pos diag.Pos, x operand) (operand, error) {
-	if x.elem() == ir.Real {
-		return x, nil
-	}
-	return c.apply(pos, ir.OpCast, ir.Attrs{ir.S("to", "real")}, x)
-}
-
-// integer evaluates an expression that must be a public integer; what says what it is for.
-func (c *checker) integer(x *expr, what string) (int, error) {
-	o, err := c.expr(x)
-	if err != nil {
-		return 0, err
-	}
-	return c.integerOf(c.at(x.Pos), o, what)
-}
-
-func (c *checker) integerOf(pos diag.Pos, o operand, what string) (int, error) {
-	if o.c == nil || o.c.Elem != ir.Int || o.c.Len() != 1 {
-		c.fail(pos, "%s must be an integer that is known when compiling, not %s", what, o.kind())
-		return 0, errFailed
-	}
-	if n := o.c.I[0]; n >= -1<<31 && n < 1<<31 {
-		return int(n), nil
-	}
-	c.fail(pos, "%s is out of range: %d", what, o.c.I[0])
-	return 0, errFailed
-}
-
-// number evaluates an expression that must be a public number.
-func (c *checker) number(x *expr, what string) (float64, error) {
-	o, err := c.expr(x)
-	if err != nil {
-		return 0, err
-	}
-	if o.c == nil || o.c.Elem == ir.Bool || o.c.Len() != 1 {
-		c.fail(c.at(x.Pos), "%s must be a number that is known when compiling, not %s", what, o.kind())
-		return 0, errFailed
-	}
-	return o.c.At(0), nil
-}
-
-// bound evaluates an end of a range, which is kept as a float64.
-func (c *checker) bound(x *expr) (float64, error) {
-	o, err := c.expr(x)
-	if err != nil {
-		return 0, err
-	}
-	if o.c != nil && o.c.Elem == ir.Int && o.c.Len() == 1 {
-		if n := o.c.I[0]; n == math.MaxInt64 || int64(float64(n)) != n {
-			step := int64(math.Nextafter(math.Abs(float64(n)), math.Inf(1)) - math.Abs(float64(n)))
-			c.fail(c.at(x.Pos), "a range cannot end at %d: beyond 2^53 = %d its ends are multiples of powers of two", n, int64(1)<<53).
-				WithHint("take a multiple of %d", step)
-			return 0, errFailed
-		}
-	}
-	return c.number(x, "a range")
-}
-
 // fold evaluates a chain of operands of one logic operator.
 func fold[T any](c *checker, pos diag.Pos, op ir.Op, args []T, eval func(T) (operand, error)) (operand, error) {
 	x, err := eval(args[0])
@@ -203,6 +25,9 @@ func fold[T any](c *checker, pos diag.Pos, op ir.Op, args []T, eval func(T) (ope
 }
 
 func (c *checker) expr(x *expr) (operand, error) {
+	if err := c.spend(c.at(x.Pos), 0); err != nil {
+		return operand{}, err
+	}
 	return fold(c, c.at(x.Pos), ir.OpOr, x.Args, func(a *conjunction) (operand, error) {
 		return fold(c, c.at(a.Pos), ir.OpAnd, a.Args, c.negation)
 	})
@@ -274,24 +99,20 @@ func (c *checker) product(n *product) (operand, error) {
 	return x, err
 }
 
-// quotient multiplies by the reciprocal of a public divisor.
+// quotient divides reals: by a public divisor with its reciprocal.
 func (c *checker) quotient(pos diag.Pos, x, y operand) (operand, error) {
-	whole := x.elem() == ir.Int && y.elem() == ir.Int
-	if y.c == nil || y.elem() == ir.Bool {
-		hint := "compare products instead of quotients, or reveal both and divide there"
-		if whole {
-			hint = "write div(x, y) for the whole quotient, towards zero, and mod(x, y) for what is left; or " + hint
-		}
-		c.fail(pos, "division by %s: the divisor must be a number that is known when compiling", y.kind()).WithHint("%s", hint)
+	if x.num.decimal || y.num.decimal {
+		c.fail(pos, "decimals do not divide without rounding: %s by %s", x.kind(), y.kind()).
+			WithHint("write divide(x, y, places=2) for a quotient that is rounded to so many places, or real(x) / real(y)")
 		return operand{}, errFailed
 	}
-	if x.elem() != ir.Real && y.elem() != ir.Real {
-		hint := "write real(x) / n for a quotient with a fraction"
-		if whole {
-			hint = "write div(x, n) for the whole quotient, towards zero, mod(x, n) for what is left, or real(x) / n for a quotient with a fraction"
-		}
-		c.fail(pos, "integers do not divide: %s by %s", x.kind(), y.kind()).WithHint("%s", hint)
+	if x.elem() == ir.Int && y.elem() == ir.Int {
+		c.fail(pos, "integers do not divide: %s by %s", x.kind(), y.kind()).
+			WithHint("write div(x, n) for the whole quotient, towards zero, mod(x, n) for what is left, or real(x) / n for a quotient with a fraction")
 		return operand{}, errFailed
+	}
+	if y.c == nil || y.elem() == ir.Bool {
+		return c.apply(pos, ir.OpDiv, nil, x, y)
 	}
 	inv := ir.NewTensor(ir.Real, y.shape())
 	for i := range inv.F {
@@ -337,13 +158,6 @@ func (c *checker) matmul(pos diag.Pos, x, y operand) (operand, error) {
 	return c.reshape(pos, z, s)
 }
 
-func (c *checker) reshape(pos diag.Pos, x operand, s ir.Shape) (operand, error) {
-	if x.shape().Equal(s) {
-		return x, nil
-	}
-	return c.apply(pos, ir.OpReshape, ir.Attrs{ir.Dims("shape", s)}, x)
-}
-
 func (c *checker) unary(n *unary) (operand, error) {
 	x, err := c.postfix(n.X)
 	if err != nil || len(n.Minus)%2 == 0 {
@@ -354,79 +168,54 @@ func (c *checker) unary(n *unary) (operand, error) {
 
 func (c *checker) postfix(n *postfix) (operand, error) {
 	x, err := c.primary(n.X)
-	for _, i := range n.Indices {
+	for i, r := range n.Rest {
 		if err != nil {
 			return x, err
 		}
-		x, err = c.index(x, &i)
+		pos := c.at(r.Pos)
+		switch {
+		case r.Indices != nil && x.cols != nil:
+			y := operand{cols: []columnOf{}}
+			for _, f := range x.cols {
+				v, err := c.index(f.x, n.Rest[i].Indices)
+				if err != nil {
+					return v, err
+				}
+				y.cols = append(y.cols, columnOf{f.name, v})
+			}
+			x = y
+		case r.Indices != nil:
+			x, err = c.index(x, n.Rest[i].Indices)
+		default:
+			x, err = c.column(pos, x, r.Field)
+		}
+	}
+	if err == nil && x.arr != nil {
+		x, err = c.flattened(c.at(n.Pos), x)
 	}
 	return x, err
 }
 
-// index picks positions (which remove a dimension) and slices of the leading dimensions.
-func (c *checker) index(x operand, n *indices) (operand, error) {
-	in := x.shape()
-	if len(n.List) > len(in) {
-		c.fail(c.at(n.Pos), "%d indices for %s", len(n.List), x.kind())
+// column returns a column of a record.
+func (c *checker) column(pos diag.Pos, x operand, n string) (operand, error) {
+	if x.cols == nil {
+		c.fail(pos, "%s has no columns", x.kind())
 		return x, errFailed
 	}
-	starts, ends, steps := make([]int, len(in)), append([]int{}, in...), make([]int, len(in))
-	keep := ir.Shape{}
-	for i := range in {
-		steps[i] = 1
+	var known []string
+	for _, f := range x.cols {
+		if f.name == n {
+			return f.x, nil
+		}
+		known = append(known, f.name)
 	}
-	for i, ix := range n.List {
-		pos := c.at(ix.Pos)
-		bound := func(e *expr, def int) (int, error) {
-			if e == nil {
-				return def, nil
-			}
-			k, err := c.integer(e, "an index")
-			if err != nil {
-				return 0, err
-			}
-			if k < 0 {
-				k += in[i]
-			}
-			if k < 0 || k > in[i] {
-				c.fail(pos, "index is outside dimension %d of %s", i, x.kind())
-				return 0, errFailed
-			}
-			return k, nil
-		}
-		from, err := bound(ix.From, 0)
-		if err != nil {
-			return x, err
-		}
-		if ix.Colon == "" {
-			if ix.From == nil {
-				c.fail(pos, "index is empty")
-				return x, errFailed
-			}
-			if from >= in[i] {
-				c.fail(pos, "index %d is outside dimension %d of %s", from, i, x.kind())
-				return x, errFailed
-			}
-			starts[i], ends[i] = from, from+1
-			continue
-		}
-		to, err := bound(ix.To, in[i])
-		if err != nil {
-			return x, err
-		}
-		if to < from {
-			c.fail(pos, "slice %d:%d is backwards", from, to)
-			return x, errFailed
-		}
-		starts[i], ends[i] = from, to
-		keep = append(keep, to-from)
+	e := c.fail(pos, "there is no column %q", n)
+	if s := nearest(n, slices.Clone(known)); s != "" {
+		e.WithHint("did you mean %q?", s)
+	} else {
+		e.WithHint("the columns are %s", strings.Join(known, ", "))
 	}
-	keep = append(keep, in[len(n.List):]...)
-	y, err := c.apply(c.at(n.Pos), ir.OpSlice, ir.Attrs{ir.Dims("starts", starts), ir.Dims("ends", ends), ir.Dims("steps", steps)}, x)
-	if err != nil {
-		return y, err
-	}
-	return c.reshape(c.at(n.Pos), y, keep)
+	return x, errFailed
 }
 
 func (c *checker) primary(n *primary) (operand, error) {
@@ -445,17 +234,22 @@ func (c *checker) primary(n *primary) (operand, error) {
 			c.fail(pos, "number %s is out of range", *n.Int)
 			return operand{}, errFailed
 		}
-		return operand{c: ir.Ints(ir.Shape{}, x)}, nil
+		return whole(x), nil
 	case n.Bool != nil:
 		t := ir.NewTensor(ir.Bool, ir.Shape{})
 		if *n.Bool == "true" {
 			t.I[0] = 1
 		}
 		return operand{c: t}, nil
+	case n.Text != nil:
+		s := strings.Trim(*n.Text, `"`)
+		return operand{text: &s}, nil
 	case n.Paren != nil:
 		return c.expr(n.Paren)
 	case n.List != nil:
 		return c.list(pos, n.List)
+	case n.Record != nil:
+		return c.record(n.Record)
 	case n.Call != nil:
 		return c.call(n.Call)
 	}
@@ -463,25 +257,45 @@ func (c *checker) primary(n *primary) (operand, error) {
 }
 
 func (c *checker) lookup(pos diag.Pos, n string) (operand, error) {
-	b := c.names[n]
+	b, _ := c.names.find(n)
 	switch {
 	case b != nil && b.bad:
 		return operand{}, errFailed
 	case b != nil:
 		return b.x, nil
-	case builtins[n] != nil || c.fns[n] != nil:
+	case builtins[n] != nil || c.fns[n] != nil || library()[n] != nil || c.models[n] != nil:
 		c.fail(pos, "%q is a function: call it with %s(...)", n, n)
 		return operand{}, errFailed
 	}
 	e := c.fail(pos, "unknown name %q", n)
-	var known []string
-	for k := range c.names {
-		known = append(known, k)
-	}
-	if s := nearest(n, known); s != "" {
+	if hint := otherNames[n]; hint != "" {
+		e.WithHint("%s", hint)
+	} else if s := nearest(n, c.names.all()); s != "" {
 		e.WithHint("did you mean %q?", s)
 	}
 	return operand{}, errFailed
+}
+
+// record makes columns of expressions.
+func (c *checker) record(n *record) (operand, error) {
+	out := operand{cols: []columnOf{}}
+	var failed error
+	for _, f := range n.Fields {
+		x, err := c.expr(f.X)
+		switch {
+		case err != nil:
+			failed = err
+		case slices.ContainsFunc(out.cols, func(o columnOf) bool { return o.name == f.Name.Text }):
+			c.fail(c.at(f.Name.Pos), "column %q is named twice", f.Name.Text)
+			failed = errFailed
+		case x.cols != nil:
+			c.fail(c.at(f.X.Pos), "a column is a tensor, not %s", x.kind())
+			failed = errFailed
+		default:
+			out.cols = append(out.cols, columnOf{f.Name.Text, x})
+		}
+	}
+	return out, failed
 }
 
 // list builds a constant, or stacks values of one shape.
@@ -507,11 +321,27 @@ func (c *checker) stack(pos diag.Pos, items []operand) (operand, error) {
 		return operand{}, err
 	}
 	first := items[0]
-	for i, x := range items {
-		if !x.shape().Equal(first.shape()) || x.elem() != first.elem() {
+	constant := true
+	for _, x := range items {
+		if !x.shape().Equal(first.shape()) || x.elem() != first.elem() || x.cols != nil {
 			c.fail(pos, "elements differ: %s and %s", first.kind(), x.kind())
 			return operand{}, errFailed
 		}
+		constant = constant && x.c != nil && x.num == numeral{}
+	}
+	if constant { // also long ones, at once
+		t := ir.NewTensor(first.elem(), append(ir.Shape{len(items)}, first.shape()...))
+		if t.Shape.Size() > maxKnown {
+			c.fail(pos, "constant of shape %v is too large", t.Shape)
+			return operand{}, errFailed
+		}
+		t.F, t.I = t.F[:0], t.I[:0]
+		for _, x := range items {
+			t.F, t.I = append(t.F, x.c.F...), append(t.I, x.c.I...)
+		}
+		return operand{c: t}, nil
+	}
+	for i, x := range items {
 		var err error
 		if items[i], err = c.reshape(pos, x, append(ir.Shape{1}, x.shape()...)); err != nil {
 			return operand{}, err
@@ -521,113 +351,6 @@ func (c *checker) stack(pos diag.Pos, items []operand) (operand, error) {
 		return items[0], nil
 	}
 	return c.apply(pos, ir.OpConcat, ir.Attrs{ir.I("axis", 0)}, items...)
-}
-
-func (c *checker) call(n *call) (operand, error) {
-	pos := c.at(n.Name.Pos)
-	args := make([]operand, len(n.Args))
-	failed := false
-	for i, a := range n.Args {
-		var err error
-		if args[i], err = c.expr(a); err != nil {
-			failed = true
-		}
-	}
-	b, fn := builtins[n.Name.Text], c.fns[n.Name.Text]
-	switch {
-	case b == nil && fn == nil:
-		if x := c.names[n.Name.Text]; x != nil {
-			if !x.bad {
-				c.fail(pos, "%q is not a function", n.Name.Text)
-			}
-			return operand{}, errFailed
-		}
-		e := c.fail(pos, "unknown function %q", n.Name.Text)
-		var known []string
-		for k := range builtins {
-			known = append(known, k)
-		}
-		for k := range c.fns {
-			known = append(known, k)
-		}
-		if s := nearest(n.Name.Text, known); s != "" {
-			e.WithHint("did you mean %q?", s)
-		}
-		return operand{}, errFailed
-	case failed:
-		return operand{}, errFailed
-	case b != nil:
-		if len(args) < b.min || b.max >= 0 && len(args) > b.max {
-			c.fail(pos, "%s takes %s, got %d", b.Name, b.Params, len(args))
-			return operand{}, errFailed
-		}
-		return b.lower(c, pos, args)
-	}
-	return c.inline(pos, fn, args)
-}
-
-// inline evaluates a user function on its arguments.
-func (c *checker) inline(pos diag.Pos, fn *definition, args []operand) (operand, error) {
-	n := fn.fn.Name.Text
-	switch {
-	case slices.Contains(c.calls, n):
-		c.fail(pos, "%s calls itself, by way of %s", n, strings.Join(append(c.calls, n), " -> ")).WithHint("the computation is straight-line: there is no recursion")
-		return operand{}, errFailed
-	case len(c.calls) >= maxCalls:
-		c.fail(pos, "calls are nested deeper than %d", maxCalls)
-		return operand{}, errFailed
-	case len(args) != len(fn.fn.Params):
-		c.fail(pos, "%s takes %d arguments, got %d", n, len(fn.fn.Params), len(args))
-		return operand{}, errFailed
-	}
-	names, base := c.names, c.base
-	c.names = map[string]*meaning{}
-	for k, b := range names { // constants and lets before it are seen; parameters hide nothing
-		c.names[k] = b
-	}
-	c.base = fn.base
-	c.calls = append(c.calls, n)
-	within := c.within
-	inside := slices.Clip(append(slices.Clone(within), n))
-	c.within = inside
-	defer func() {
-		c.names, c.base, c.calls, c.within = names, base, c.calls[:len(c.calls)-1], within
-	}()
-	before := len(c.errs)
-	for i, p := range fn.fn.Params {
-		if p.Type != nil {
-			e, s, err := c.typeOf(p.Type)
-			if err != nil {
-				return operand{}, err
-			}
-			if e == ir.Real && args[i].elem() == ir.Int {
-				if args[i], err = c.real(pos, args[i]); err != nil {
-					return operand{}, err
-				}
-			}
-			if e != args[i].elem() || !s.Equal(args[i].shape()) {
-				c.fail(pos, "argument %d (%s) of %s is %s, want %s%s", i+1, p.Name.Text, n, args[i].kind(), e, strings.TrimPrefix(s.String(), "[]"))
-				return operand{}, errFailed
-			}
-		}
-		delete(c.names, p.Name.Text)
-		c.bind(p.Name, args[i], nil)
-	}
-	for _, l := range fn.fn.Lets {
-		c.within = append(inside, l.Name.Text)
-		x, err := c.expr(l.X)
-		delete(c.names, l.Name.Text)
-		c.bind(l.Name, x, err)
-	}
-	c.within = inside
-	x, err := c.expr(fn.fn.Return)
-	if err != nil && len(c.errs) > before && len(c.calls) == 1 { // say from where the failing body was reached
-		last := c.errs[len(c.errs)-1]
-		if last.Hint == "" {
-			last.WithHint("in %s, called on line %d", n, pos.Line)
-		}
-	}
-	return x, err
 }
 
 // nearest returns the known name closest to n, or "" if none is close.

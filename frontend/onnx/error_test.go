@@ -64,7 +64,7 @@ func TestMistakes(t *testing.T) {
 		{"younger than what hints advise", modelOf(18, withInput(graph("y", nd("Gelu", "x", "y")))), Options{}, "operator Gelu of opset 18 is not supported, only that of opset 20 on\n\thint: convert the model to opset 20"},
 		{"domain", foreignModel, Options{}, "operator FusedConv (domain \"com.example\") is not supported\n\thint: export it as other operators, or as a function of the model, whose body is read in its place"},
 		{"domain without opset", modelOf(17, withInput(graph("y", foreign))), Options{}, `operator FusedConv is of domain "com.example", of which the model imports no opset`},
-		{"opset", modelOf(99, graph("y")), Options{}, "m.onnx: opset 99 is not supported, want 1 to 25\n\thint: export or convert the model to opset 17"},
+		{"opset", modelOf(99, graph("y")), Options{}, "m.onnx: opset 99 is not supported, want 1 to 28\n\thint: export or convert the model to opset 17"},
 		{"format", old, Options{}, "version 2 of the ONNX format is not supported, want 3 to 13"},
 		{"functions", local, Options{}, `"y"`},
 		{"no outputs", modelOf(17, withInput(graph("", nd("Relu", "x", "y")))), Options{}, "model has no outputs"},

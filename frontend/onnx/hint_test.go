@@ -56,7 +56,7 @@ func TestHints(t *testing.T) {
 			continue
 		}
 		if len(c.then.Public) == 0 {
-			if _, err := ir.Run(m, tensors{"x": row3}); err != nil {
+			if _, err := ir.Run(m, asOwners(m, tensors{"x": row3})); err != nil {
 				t.Errorf("%s: %v", c.name, err)
 			}
 		}

@@ -171,6 +171,7 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 		return
 	}
 	attrs := ir.Attrs{ir.S("name", name), ir.S("owner", r.owner(name, r.opt.InputOwner)), ir.S("elem", e.String()), ir.Dims("shape", shape)}
+	attrs = attrs.Guest(slices.Contains(r.opt.Guests, attrs.Str("owner")))
 	typ := pb.TensorProto_DataType(t.GetElemType())
 	if rg, ok := r.opt.Ranges[name]; ok && text {
 		r.errs.Add(pos, &diag.Error{Kind: diag.Usage, Pos: pos, Msg: fmt.Sprintf("--range %s: this input is text, which has no range", short(name)), Hint: "leave the flag out"})
@@ -180,6 +181,8 @@ func (r *reader) input(v *pb.ValueInfoProto) {
 				fail(err)
 				return
 			}
+		} else if e == ir.Real {
+			rg[0], rg[1] = ir.Admitting(rg[0], rg[1])
 		}
 		attrs = append(attrs, ir.F("lo", rg[0]), ir.F("hi", rg[1]))
 	}
@@ -221,7 +224,7 @@ func (r *reader) columns(name string, e ir.Elem, shape ir.Shape, declared map[in
 		if c < 0 || c >= k {
 			return nil, wrong(fmt.Sprintf("columns count from 0 to %d", k-1), "--range: input %q has no column %d, its shape is %v", short(name), c, shape)
 		}
-		bounds.F[2*i], bounds.F[2*i+1] = declared[c][0], declared[c][1]
+		bounds.F[2*i], bounds.F[2*i+1] = ir.Admitting(declared[c][0], declared[c][1])
 	}
 	return ir.Attrs{ir.Dims("columns", list), ir.T("bounds", bounds)}, nil
 }

@@ -41,7 +41,7 @@ func wholeType(t pb.TensorProto_DataType) string {
 // arithmetic lists the operators whose result may leave the type of its operands. Sums and products may be of any size on the way: what counts is the
 // low bits of the last one.
 var arithmetic = map[string]bool{"Add": true, "Sub": true, "Mul": true, "Div": true, "Neg": true, "Abs": true, "Pow": true, "BitShift": true, "Sum": true, "MatMul": true, "Gemm": true, "Einsum": true,
-	"CumSum": true, "ReduceSum": true, "ReduceProd": true, "ReduceL1": true, "ReduceSumSquare": true, "Conv": true, "Scatter": true, "ScatterElements": true, "ScatterND": true}
+	"CumSum": true, "CumProd": true, "ReduceSum": true, "ReduceProd": true, "ReduceL1": true, "ReduceSumSquare": true, "Conv": true, "Scatter": true, "ScatterElements": true, "ScatterND": true}
 
 // typed notes the types of a node's integer results, and keeps of them the bits that their type has.
 func (n *node) typed(out []*ir.Value) ([]*ir.Value, error) {
@@ -109,7 +109,7 @@ func (n *node) resultType(i int) (pb.TensorProto_DataType, bool) {
 		return 0, false
 	case "MatMulInteger", "ConvInteger":
 		return pb.TensorProto_INT32, true
-	case "Cast":
+	case "Cast", "BitCast":
 		return pb.TensorProto_DataType(n.int("to", 0)), true
 	case "EyeLike":
 		if n.has("dtype") {

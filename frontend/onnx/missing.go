@@ -80,7 +80,7 @@ func (c *calc) absent(x *ir.Value) *ir.Value {
 	if r.defined(name) {
 		return c.got(nil, diag.Errorf(c.n.at, "the missing values of input %q need an input %q, and the model has something of that name", x.Attrs.Str("name"), short(name)).WithHint("rename it"))
 	}
-	m := c.got(r.f.Emit(x.Pos, ir.OpInput, ir.Attrs{ir.S("name", name), ir.S("owner", x.Attrs.Str("owner")), ir.S("elem", ir.Bool.String()), ir.Dims("shape", x.Type.Shape)}))
+	m := c.got(r.f.Emit(x.Pos, ir.OpInput, ir.Attrs{ir.S("name", name), ir.S("owner", x.Attrs.Str("owner")), ir.S("elem", ir.Bool.String()), ir.Dims("shape", x.Type.Shape)}.Guest(ir.OfGuest(x))))
 	if c.err == nil {
 		r.added = append(r.added, name)
 	}

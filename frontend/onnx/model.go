@@ -23,7 +23,7 @@ const (
 	maxRank    = 16
 	maxDepth   = 16 // nested branches
 	minOpset   = 1  // rows say from where on each operator is
-	maxOpset   = 25
+	maxOpset   = 28
 	usualOpset = 17 // what hints advise
 	minFormat  = 3  // versions of the file format
 	maxFormat  = 13
@@ -195,6 +195,8 @@ type reader struct {
 	initTypes map[*ir.Tensor]pb.TensorProto_DataType
 	readers   map[string][]*pb.NodeProto // nodes of the graph that is being read, by what they read
 	units     map[*ir.Value]inUnits
+	offsets   map[*ir.Value]offset
+	choices   []choice
 	text      textList
 	classes   map[*ir.Value][]string  // names of the places along a value's last axis
 	masks     map[*ir.Value]*ir.Value // which elements of values are missing; nil of those that never are
@@ -235,8 +237,8 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	base := filepath.Base(name)
 	r := &reader{opt: opt, file: name, dir: dir, imports: map[string]int64{},
 		vals: map[string]*ir.Value{}, inits: map[string]*ir.Tensor{}, broken: map[string]bool{}, absent: map[string]error{},
-		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, types: map[*ir.Value]pb.TensorProto_DataType{}, initTypes: map[*ir.Tensor]pb.TensorProto_DataType{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, units: map[*ir.Value]inUnits{}, text: newTextList(), classes: map[*ir.Value][]string{}, masks: map[*ir.Value]*ir.Value{}, settled: map[*ir.Value]bool{}, written: map[*ir.Value]*ir.Tensor{}, left: budget{cells: spareCells, work: maxWork}}
-	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Weights: map[string]*ir.Tensor{}}
+		known: map[*ir.Value]int{}, computed: map[*ir.Value]*ir.Tensor{}, types: map[*ir.Value]pb.TensorProto_DataType{}, initTypes: map[*ir.Tensor]pb.TensorProto_DataType{}, copies: map[string]int{}, literals: map[*pb.TensorProto]*ir.Value{}, units: map[*ir.Value]inUnits{}, offsets: map[*ir.Value]offset{}, text: newTextList(), classes: map[*ir.Value][]string{}, masks: map[*ir.Value]*ir.Value{}, settled: map[*ir.Value]bool{}, written: map[*ir.Value]*ir.Tensor{}, left: budget{cells: spareCells, work: maxWork}}
+	r.m = &ir.Module{Name: strings.TrimSuffix(base, filepath.Ext(base)), Parties: opt.Parties, Dealer: opt.Dealer, Guests: opt.Guests, Weights: map[string]*ir.Tensor{}}
 	r.f = ir.NewFunc("main")
 	r.m.Funcs = []*ir.Func{r.f}
 	var opset int64
@@ -266,6 +268,7 @@ func load(name, dir string, data []byte, opt Options) (m *ir.Module, err error) 
 	r.boundIndices()
 	r.boundText()
 	r.boundMissing()
+	r.boundChoices()
 	r.sweep()
 	if err := r.errs.Err(); err != nil {
 		return nil, err

@@ -476,7 +476,7 @@ func TestOperators(t *testing.T) {
 				if opt.PublicWeights && len(m.Weights) > 0 {
 					t.Errorf("public weights: %d weights are left", len(m.Weights))
 				}
-				got, err := ir.Run(m, c.x)
+				got, err := ir.Run(m, asOwners(m, c.x))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"fmt"
 	"math"
 
 	"smpcc/ir"
@@ -103,6 +104,23 @@ func alongAxis(f func(c *calc, x *ir.Value, axis int) *ir.Value) func(n *node) (
 	}
 }
 
+// swish is x / (1 + exp(-alpha x)).
+func (c *calc) swish(x *ir.Value, alpha float64) *ir.Value {
+	if alpha == 0 {
+		return c.scale(x, 0.5)
+	}
+	return c.scale(c.fn(ir.OpSilu, c.scale(x, alpha)), 1/alpha)
+}
+
+// swiGLU lowers SwiGLU: the gate's swish times the other input.
+func swiGLU(n *node) ([]*ir.Value, error) {
+	c := n.calc()
+	if a, b := n.in(0).Type, n.in(1).Type; !a.Shape.Equal(b.Shape) || a.Elem != ir.Real || b.Elem != ir.Real {
+		return nil, fmt.Errorf("gate %v%v and values %v%v must be reals of one shape", a.Elem, a.Shape, b.Elem, b.Shape)
+	}
+	return c.one(c.mul(c.swish(n.in(0), n.float("alpha", 1)), n.in(1)))
+}
+
 func init() {
 	along := version{since: 1, in: 1, max: 1, attrs: "axis:i"}
 	add("Softmax", "exp(x) / sum(exp(x)) along an axis, approximated; in front of an arg-max it vanishes.", alongAxis(func(c *calc, x *ir.Value, a int) *ir.Value {
@@ -137,12 +155,9 @@ func init() {
 		}
 	}, version{since: 20, in: 1, max: 1, attrs: "approximate:s"})
 	formula("Swish", "Elementwise x * sigmoid(alpha * x), approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
-		alpha := n.float("alpha", 1)
-		if alpha == 0 {
-			return c.scale(x, 0.5)
-		}
-		return c.scale(c.fn(ir.OpSilu, c.scale(x, alpha)), 1/alpha)
+		return c.swish(x, n.float("alpha", 1))
 	}, version{since: 24, in: 1, max: 1, attrs: "alpha:f"})
+	add("SwiGLU", "Elementwise a * sigmoid(alpha * a) * b, approximated.", swiGLU, version{since: 28, in: 2, max: 2, attrs: "alpha:f"})
 	formula("Softsign", "Elementwise x / (1 + |x|), approximated.", func(c *calc, n *node, x *ir.Value) *ir.Value {
 		return c.div(x, c.plus(c.fn(ir.OpAbs, x), 1))
 	}, version{since: 1, in: 1, max: 1})

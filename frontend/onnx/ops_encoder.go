@@ -317,6 +317,7 @@ func oneHotEncoder(n *node) ([]*ir.Value, error) {
 		} else if x.Type.Elem == ir.Int {
 			n.among(x, cats.i)
 		}
+		n.oneOf(x, cats.i)
 	}
 	return c.one(c.to(c.hits(x, cats), ir.Real))
 }

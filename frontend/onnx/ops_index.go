@@ -527,6 +527,46 @@ func cumSum(n *node) ([]*ir.Value, error) {
 	return c.one(c.transpose(c.reshape(flat, y.Type.Shape...), back...))
 }
 
+// cumProd multiplies the elements before each one with it: after step k each element has the product of 2^k of them, so that its depth is log2 of the
+// length.
+func cumProd(n *node) ([]*ir.Value, error) {
+	x, c := n.in(0), n.calc()
+	in := x.Type.Shape
+	k, _, err := n.scalar(1, "axis")
+	if err != nil {
+		return nil, err
+	}
+	axes, err := ir.NormAxes([]int{int(k)}, len(in))
+	if err != nil {
+		return nil, err
+	}
+	if x.Type.Elem == ir.Bool {
+		return nil, c.wrongInput(x)
+	}
+	a, size := axes[0], in[axes[0]]
+	reverse := n.int("reverse", 0) != 0
+	ones := func(count int) *ir.Value {
+		s := slices.Clone(in)
+		s[a] = count
+		return c.expand(c.num(x, 1), s)
+	}
+	// shifted moves elements by some places in the direction of the product, with ones behind them.
+	shifted := func(y *ir.Value, by int) *ir.Value {
+		if reverse {
+			return c.concat(a, c.cut(y, a, by, size), ones(by))
+		}
+		return c.concat(a, ones(by), c.cut(y, a, 0, size-by))
+	}
+	y := x
+	if n.int("exclusive", 0) != 0 && size > 0 {
+		y = shifted(y, 1)
+	}
+	for by := 1; by < size && c.err == nil; by *= 2 {
+		y = c.mul(y, shifted(y, by))
+	}
+	return c.one(y)
+}
+
 // running sums the rows of x [rows, size] up to each element, without it if exclusive, from the end if reverse. A long row is cut into blocks: within
 // each, and over the sums of those before.
 func (c *calc) running(x *ir.Value, exclusive, reverse bool) *ir.Value {
@@ -712,6 +752,7 @@ func init() {
 	add("Trilu", "Upper or lower triangle of matrices.", trilu, version{since: 14, in: 1, max: 2, attrs: "upper:i"})
 	add("EyeLike", "Ones on a diagonal, zeros elsewhere.", eyeLike, version{since: 9, in: 1, max: 1, attrs: "dtype:i k:i"})
 	add("CumSum", "Sums of all entries up to each along an axis.", cumSum, version{since: 11, in: 2, max: 2, attrs: "exclusive:i reverse:i"})
+	add("CumProd", "Products of all entries up to each one.", cumProd, version{since: 26, in: 2, max: 2, attrs: "exclusive:i reverse:i"})
 	add("ReverseSequence", "Sequences of public lengths turned around.", reverseSequence, version{since: 10, in: 2, max: 2, attrs: "batch_axis:i time_axis:i"})
 	add("Compress", "Entries that a public condition marks.", compress, version{since: 9, in: 2, max: 2, attrs: "axis:i"})
 	add("TopK", "The k largest or smallest entries along an axis, in order, and their indices; compares each with each.", topK,

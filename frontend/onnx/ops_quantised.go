@@ -130,8 +130,41 @@ func (c *calc) grid(i int, x ir.Shape) (g quantisation) {
 	return g
 }
 
+// An offset says that integers are others and a zero point, which is added as late as it can be: what reads them takes it off again.
+type offset struct {
+	less *ir.Value
+	zero float64
+}
+
+// offsetBy is x + zero, and notes it.
+func (c *calc) offsetBy(x *ir.Value, zero float64) *ir.Value {
+	q := c.plus(x, zero)
+	if c.err == nil && q.Op == ir.OpConst {
+		q = c.got(c.n.renamed(q))
+	}
+	if c.err == nil {
+		c.n.r.offsets[q] = offset{x, zero}
+	}
+	return q
+}
+
+// only returns the zero point of a grid if it is public and one for all.
+func (g quantisation) only() (zero float64, ok bool) {
+	switch {
+	case g.zero == nil:
+		return 0, g.z == nil
+	case g.zero.Len() == 1:
+		return float64(g.zero.I[0]), true
+	}
+	return 0, false
+}
+
 // centred is q - zero in reals, integers all.
 func (c *calc) centred(q *ir.Value, g quantisation) *ir.Value {
+	zero, ok := g.only()
+	if o, noted := c.n.r.offsets[q]; noted && ok && zero == o.zero {
+		return c.to(o.less, ir.Real)
+	}
 	if g.z != nil {
 		q = c.sub(q, g.z)
 	}
@@ -145,7 +178,11 @@ func (c *calc) dequantised(q *ir.Value, g quantisation) *ir.Value {
 	case c.err != nil:
 		return nil
 	case g.by != 0:
-		return c.inUnit(u, g.by, true, false)
+		y := c.inUnit(u, g.by, true, false)
+		if lo, hi, ok := ends(c.n.r.typeOf(q)); ok {
+			c.holds(y, hi-lo)
+		}
+		return y
 	}
 	return c.mul(u, g.s)
 }
@@ -211,10 +248,15 @@ func dequantize(n *node) ([]*ir.Value, error) {
 	return one(n.owned(0, out))
 }
 
+// mostExact is the fraction bits that integers in another unit are rounded with: ratios of scales are often near to simple fractions, and then halves are
+// no rarity, and what float32 has of them decides.
+const mostExact = 27
+
 // nearest rounds to integers, halves to even: with k = floor(x/2) and r = x - 2k it is 2k, and one more where r > 1/2, and where r >= 3/2.
 func (c *calc) nearest(x *ir.Value) *ir.Value {
-	k := c.scale(c.fn(ir.OpFloor, c.scale(x, 0.5)), 2)
-	r := c.sub(x, k)
+	fine := func(x *ir.Value) *ir.Value { return c.e(ir.OpFormat, ir.Attrs{ir.I("frac", mostExact)}, x) }
+	k := c.scale(c.fn(ir.OpFloor, fine(c.scale(x, 0.5))), 2)
+	r := fine(c.sub(x, k))
 	if c.err != nil {
 		return nil
 	}
@@ -222,13 +264,47 @@ func (c *calc) nearest(x *ir.Value) *ir.Value {
 	return c.add(c.add(k, up), c.to(c.e(ir.OpGe, nil, r, c.num(r, 1.5)), ir.Real))
 }
 
-// quantised is saturate(round(a) + zero) as integers of a type, for a = x/scale. Where a is a sum of products with weights, ties are rounded up: they
-// come about by chance alone. whole says that a consists of integers.
-func (c *calc) quantised(a *ir.Value, g quantisation, typ pb.TensorProto_DataType, whole, product bool) *ir.Value {
+// An unbound value is one before the bounds that Relu and Clip put on it. Rounding is monotone: what is bound and then rounded and saturated is as well
+// rounded and then saturated at the rounded bounds, which the ends of the type are anyway.
+type unbound struct {
+	x      *ir.Value
+	lo, hi float64
+}
+
+// unbind takes the bounds off a value.
+func unbind(x *ir.Value) unbound {
+	b := unbound{x, math.Inf(-1), math.Inf(1)}
+	for {
+		lo, hi := math.Inf(-1), math.Inf(1)
+		switch b.x.Op {
+		case ir.OpRelu:
+			lo = 0
+		case ir.OpClip:
+			lo, hi = b.x.Attrs.Float("lo", lo), b.x.Attrs.Float("hi", hi)
+		default:
+			return b
+		}
+		b = unbound{b.x.Args[0], min(max(min(lo, hi), b.lo), b.hi), min(max(hi, b.lo), b.hi)} // of a clip whose lo is above its hi, everything is hi
+	}
+}
+
+// times is the value and its bounds in another unit, k > 0.
+func (c *calc) times(b unbound, k float64) unbound {
+	round := func(x float64) float64 { return float64(float32(x * k)) } // as runtimes divide
+	return unbound{c.scale(b.x, k), round(b.lo), round(b.hi)}
+}
+
+// quantised is saturate(round(b) + zero) as integers of a type, for b = x/scale. Where it is a sum of products with weights, ties are rounded up: they
+// come about by chance alone. whole says that it consists of integers.
+func (c *calc) quantised(b unbound, g quantisation, typ pb.TensorProto_DataType, whole, product bool) *ir.Value {
 	lo, hi, ok := ends(typ)
 	if !ok {
 		return c.got(nil, refusedType(c.n.at, typ, "quantising secrets to"))
 	}
+	if c.err != nil {
+		return nil
+	}
+	a := b.x
 	switch {
 	case whole:
 	case product:
@@ -239,20 +315,16 @@ func (c *calc) quantised(a *ir.Value, g quantisation, typ pb.TensorProto_DataTyp
 	if c.err != nil {
 		return nil
 	}
-	zero, one := 0.0, g.zero == nil && g.z == nil || g.zero != nil && g.zero.Len() == 1
-	if g.zero != nil && one {
-		zero = float64(g.zero.I[0])
-	}
+	zero, one := g.only()
 	clip := func(x *ir.Value, lo, hi float64) *ir.Value {
 		return c.e(ir.OpClip, ir.Attrs{ir.F("lo", lo), ir.F("hi", hi)}, x)
 	}
 	q := c.to(a, ir.Int)
 	if one {
-		q = c.plus(clip(q, lo-zero, hi-zero), zero)
-	} else {
-		q = clip(c.add(q, g.z), lo, hi)
-	}
-	if c.err == nil && q.Op == ir.OpConst {
+		lo, hi = lo-zero, hi-zero
+		lo, hi = min(max(lo, math.RoundToEven(b.lo)), hi), min(max(lo, math.RoundToEven(b.hi)), hi)
+		q = c.offsetBy(clip(q, lo, hi), zero)
+	} else if q = clip(c.add(q, g.z), lo, hi); c.err == nil && q.Op == ir.OpConst {
 		q = c.got(c.n.renamed(q))
 	}
 	if c.err == nil {
@@ -295,17 +367,52 @@ func quantize(n *node) ([]*ir.Value, error) {
 		e.Refusal, e.Public = quantised.kind, n.r.sources(n.in(1))
 		return nil, e
 	}
-	a, whole, product := x, false, false
-	switch s, ok := n.unitOf(0); {
-	case ok && g.by != 0:
-		a, whole, product = c.scale(s.u, s.by/g.by), s.whole && s.by == g.by, s.sum
-	case x.Type.Elem != ir.Real:
-		a = c.to(x, ir.Real)
-		fallthrough
-	default:
-		a = c.div(a, g.s)
+	if q, ok := c.byOwner(x, g, typ); ok {
+		return c.one(q)
 	}
-	return c.one(c.quantised(a, g, typ, whole, product))
+	if x.Type.Elem != ir.Real {
+		x = c.to(x, ir.Real)
+	}
+	return c.one(c.onGrid(x, g, typ))
+}
+
+// byOwner has the owner of an input quantise it, where nothing reads it but quantisations on one public grid: what enters is integers of few bits, and
+// exactly those that a runtime would have, less the zero point. ok is false where that is not so.
+func (c *calc) byOwner(x *ir.Value, g quantisation, typ pb.TensorProto_DataType) (q *ir.Value, ok bool) {
+	n := c.n
+	lo, hi, few := ends(typ)
+	zero, one := g.only()
+	if c.err != nil || x.Op != ir.OpInput || n.r.depth > 0 || n.r.branches > 0 || !few || len(n.over) > 0 || n.r.masks[x] != nil || x.Attrs.Has("columns") || !(float32(g.by) > 0) || !one {
+		return nil, false
+	}
+	if !x.Attrs.Has("step") { // else another quantisation has seen that all are alike
+		for _, p := range n.r.readers[n.p.Input[0]] {
+			if p.GetOpType() != "QuantizeLinear" || domain(p.GetDomain()) != standard || !slices.Equal(p.Input, n.p.Input) || !slices.EqualFunc(p.Attribute, n.p.Attribute, sameAttribute) {
+				return nil, false
+			}
+		}
+		lo, hi = lo-zero, hi-zero
+		if x.Attrs.Has("lo") { // what is declared of the reals
+			at := func(x float64) float64 { return min(max(math.RoundToEven(float64(float32(x)/float32(g.by))), lo), hi) }
+			lo, hi = at(x.Attrs.Float("lo", 0)), at(x.Attrs.Float("hi", 0))
+		}
+		x.Attrs = x.Attrs.With(ir.S("elem", ir.Int.String())).With(ir.F("lo", lo)).With(ir.F("hi", hi)).With(ir.F("step", g.by))
+		x.Type.Elem = ir.Int
+		n.r.types[x] = pb.TensorProto_INT32
+	}
+	if q = c.offsetBy(x, zero); q == x {
+		q = c.got(n.renamed(x))
+		c.n.r.offsets[q] = offset{x, zero}
+	}
+	if c.err == nil {
+		n.r.types[q] = typ
+	}
+	return q, true
+}
+
+// sameAttribute reports whether two attributes of numbers are the same.
+func sameAttribute(a, b *pb.AttributeProto) bool {
+	return a.GetName() == b.GetName() && a.GetI() == b.GetI() && a.GetF() == b.GetF()
 }
 
 // requantised quantises reals with the grid of input i.
@@ -318,10 +425,28 @@ func (c *calc) requantised(y *ir.Value, i int) *ir.Value {
 	if c.n.given(i + 1) {
 		typ = c.n.r.typeOf(c.n.in(i + 1))
 	}
-	if s, ok := c.n.r.units[y]; ok && g.by != 0 && c.err == nil {
-		return c.quantised(c.scale(s.u, s.by/g.by), g, typ, s.whole && s.by == g.by, s.sum)
+	return c.onGrid(y, g, typ)
+}
+
+// onGrid quantises reals, in the unit that they are known in if there is one, and without the bounds of one sign or both that they have: those of the
+// type take their place.
+func (c *calc) onGrid(x *ir.Value, g quantisation, typ pb.TensorProto_DataType) *ir.Value {
+	if c.err != nil {
+		return nil
 	}
-	return c.quantised(c.div(y, g.s), g, typ, false, false)
+	_, public := g.only() // bounds are the same for all elements
+	s, ok := c.n.r.units[x]
+	switch {
+	case ok && g.by > 0 && s.by > 0 && public:
+		return c.quantised(c.times(unbind(s.u), s.by/g.by), g, typ, s.whole && s.by == g.by, s.sum)
+	case ok && g.by != 0:
+		return c.quantised(unbound{c.scale(s.u, s.by/g.by), math.Inf(-1), math.Inf(1)}, g, typ, s.whole && s.by == g.by, s.sum)
+	case g.by > 0 && public:
+		b := unbind(x)
+		round := func(x float64) float64 { return float64(float32(x) / float32(g.by)) } // as runtimes divide
+		return c.quantised(unbound{c.div(b.x, g.s), round(b.lo), round(b.hi)}, g, typ, false, false)
+	}
+	return c.quantised(unbound{c.div(x, g.s), math.Inf(-1), math.Inf(1)}, g, typ, false, false)
 }
 
 // real returns quantised input i, whose scale and zero point are inputs at and at+1, as reals: weights if the file holds it.
@@ -396,7 +521,7 @@ func (c *calc) layer(x *ir.Value, w, b *ir.Value, i int, lower func(n *node) ([]
 	if err != nil {
 		return c.got(nil, err)
 	}
-	return c.inUnit(out[0], by, false, true)
+	return c.inUnit(c.finely(out[0], n.terms(w.Type.Shape), s.most), by, false, true)
 }
 
 // biasOf returns the bias of input i, integers in units of the product of two scales.

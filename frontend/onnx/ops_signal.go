@@ -65,6 +65,26 @@ func (c *calc) spectrum(size, bins, parts int, inverse bool) *ir.Tensor {
 	return m
 }
 
+// halfSpectrum returns the matrix that makes a real signal of size entries of its bins up to the middle, whose other half is their conjugates:
+// x_t = (sum over k of w_k (Re X_k cos(2 pi k t/size) - Im X_k sin(2 pi k t/size)))/size, where w_k is 1 for bins that are their own conjugates, and 2 else.
+func (c *calc) halfSpectrum(size, bins int) *ir.Tensor {
+	m := c.table(ir.Real, bins*2, size)
+	if m == nil {
+		return nil
+	}
+	for k := range bins {
+		w := 2 / float64(size)
+		if 2*k%size == 0 {
+			w = 1 / float64(size)
+		}
+		for t := range size {
+			angle := 2 * math.Pi * float64(t*k%size) / float64(size)
+			m.F[2*k*size+t], m.F[(2*k+1)*size+t] = float64(w*math.Cos(angle)), float64(-w*math.Sin(angle))
+		}
+	}
+	return m
+}
+
 // shortTime lowers STFT: the transforms of windows of a signal [batch, length, 1 or 2], a step apart.
 func shortTime(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
@@ -202,7 +222,15 @@ func fourier(n *node) ([]*ir.Value, error) {
 	if a == rank-1 {
 		return nil, errors.New("the last dimension holds real and imaginary parts")
 	}
+	inverse, onesided := n.int("inverse", 0) != 0, n.int("onesided", 0) != 0
+	half := inverse && onesided // of a real signal, whose other bins are the conjugates of these
 	size := s[a]
+	if half {
+		if s[rank-1] != 2 {
+			return nil, errors.New("inverse=1 with onesided=1 is for bins of two parts")
+		}
+		size = 2 * (size - 1)
+	}
 	if n.given(1) {
 		k, _, err := n.scalar(1, "dft_length")
 		if err != nil {
@@ -211,24 +239,31 @@ func fourier(n *node) ([]*ir.Value, error) {
 		if !(k >= 1 && k <= maxTransform) {
 			return nil, fmt.Errorf("dft_length %g is out of range", k)
 		}
-		if size = int(k); size < s[a] {
-			x = c.cut(x, a, 0, size)
-		} else if size > s[a] {
-			pads := make([]int, 2*rank)
-			pads[rank+a] = size - s[a]
-			x = c.e(ir.OpPad, ir.Attrs{ir.Dims("pads", pads)}, x)
-		}
+		size = int(k)
 	}
-	if size > maxTransform {
-		return nil, fmt.Errorf("transform of %d entries is too long", size)
+	if size < 1 || size > maxTransform {
+		return nil, fmt.Errorf("transform of %d entries is empty or too long", size)
 	}
-	bins := size
-	if n.int("onesided", 0) != 0 {
+	bins, entries, parts, outParts := size, size, s[rank-1], 2
+	if onesided {
 		bins = size/2 + 1
 	}
-	inverse := n.int("inverse", 0) != 0
-	parts := s[rank-1]
-	m := c.spectrum(size, bins, parts, inverse)
+	if half {
+		bins, entries, outParts = size, bins, 1
+	}
+	if entries < s[a] {
+		x = c.cut(x, a, 0, entries)
+	} else if entries > s[a] {
+		pads := make([]int, 2*rank)
+		pads[rank+a] = entries - s[a]
+		x = c.e(ir.OpPad, ir.Attrs{ir.Dims("pads", pads)}, x)
+	}
+	var m *ir.Tensor
+	if half {
+		m = c.halfSpectrum(size, entries)
+	} else {
+		m = c.spectrum(size, bins, parts, inverse)
+	}
 	if m == nil {
 		return nil, c.err
 	}
@@ -238,8 +273,8 @@ func fourier(n *node) ([]*ir.Value, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	y := c.e(ir.OpMatMul, nil, c.reshape(xt, xt.Type.Shape[:rank-2].Size(), size*parts), c.data(m, false))
-	out := append(slices.Clone(xt.Type.Shape[:rank-2]), bins, 2)
+	y := c.e(ir.OpMatMul, nil, c.reshape(xt, xt.Type.Shape[:rank-2].Size(), entries*parts), c.data(m, false))
+	out := append(slices.Clone(xt.Type.Shape[:rank-2]), bins, outParts)
 	return c.one(c.transpose(c.reshape(y, out...), back...))
 }
 

@@ -18,6 +18,7 @@ type Options struct {
 	Bound         map[string]int                // takes the dimensions that Shapes bind, if not nil
 	Parties       []string                      // computing parties; p0 and p1 if empty
 	Dealer        string                        // d if empty
+	Guests        []string                      // owners of inputs and receivers that compute nothing
 	WeightOwner   string                        // owner of float initialisers
 	InputOwner    string                        // owner of inputs
 	Owners        map[string]string             // input or initialiser -> party
@@ -54,7 +55,7 @@ func (r *reader) flags(inputs, outputs, symbols map[string]bool) {
 		}
 	}
 	party := func(flag, name string) {
-		if !slices.Contains(r.opt.Parties, name) {
+		if !slices.Contains(r.opt.Parties, name) && (!slices.Contains(r.opt.Guests, name) || strings.HasPrefix(flag, "owner of weights")) {
 			r.mistake("the parties are "+strings.Join(r.opt.Parties, ", "), "%s: %q is not a party", flag, name)
 		}
 	}
@@ -73,6 +74,9 @@ func (r *reader) flags(inputs, outputs, symbols map[string]bool) {
 	for _, n := range slices.Sorted(maps.Keys(r.opt.Owners)) {
 		check("--owner", n, "input or initialiser", owned)
 		party("--owner "+n, r.opt.Owners[n])
+		if g := r.opt.Owners[n]; slices.Contains(r.opt.Guests, g) && !inputs[n] && owned[n] {
+			r.mistake("weights stay with parties, which hold them from one run to the next", "--owner %s: %s is a guest, and this is no input", n, g)
+		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(r.opt.Reveal)) {
 		check("--reveal", n, "output", outputs)

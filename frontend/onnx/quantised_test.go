@@ -27,6 +27,20 @@ func as8(typ pb.TensorProto_DataType, pairs ...string) []*pb.NodeProto {
 	return out
 }
 
+// asOwners returns inputs as their owners give them: where an input stands for reals in steps, as the integers next to them.
+func asOwners(m *ir.Module, in tensors) tensors {
+	out := tensors{}
+	for name, x := range in {
+		out[name] = x
+	}
+	for _, v := range m.Main().Body {
+		if x := in[v.Attrs.Str("name")]; v.Op == ir.OpInput && v.Attrs.Has("step") && x != nil {
+			out[v.Attrs.Str("name")] = steps(x, v.Attrs.Float("step", 0), 0, int64(v.Attrs.Float("lo", 0)), int64(v.Attrs.Float("hi", 0)))
+		}
+	}
+	return out
+}
+
 // steps is the specification of QuantizeLinear: saturate(round half to even(x/scale) + zero).
 func steps(x *ir.Tensor, scale float64, zero, lo, hi int64) *ir.Tensor {
 	y := ir.NewTensor(ir.Int, x.Shape)

@@ -32,6 +32,10 @@ var (
 		"Optional OptionalGetElement OptionalHasElement"}
 	imageFile = &refusal{"image decoding", "it decodes image files", "decode images before the model: inputs may be PNG or JPEG files (--input NAME=FILE)",
 		"ImageDecoder"}
+	outside = &refusal{"extreme values", "it may be infinite or not a number, and fixed point has nothing else than numbers", "cut the graph before it (smpcc compile --outputs NAME), or ask for the output that follows",
+		""}
+	rawBits = &refusal{"extreme values", "it reads the bits of a floating-point number, and fixed point has others", "cut the graph before it (smpcc compile --outputs NAME), and take numbers apart after they are revealed",
+		""}
 	dataShape = &refusal{"data-dependent shape", "its result has a shape that depends on secret data", "rewrite the model with Where and Mul",
 		"Compress NonMaxSuppression NonZero Unique"}
 )

@@ -16,8 +16,43 @@ import (
 type inUnits struct {
 	u     *ir.Value // of reals
 	by    float64
-	whole bool // u consists of integers
-	sum   bool // u is a sum of products with weights, whose halves come about by chance alone
+	whole bool    // u consists of integers
+	most  float64 // largest magnitude that the type of u's integers has; 0 if there is none
+	sum   bool    // u is a sum of products with weights, whose halves come about by chance alone
+}
+
+// decided is the error that rounded weights may leave in what is rounded to integers next, as a root of a mean square and a power of two: as much as
+// sums of float32 have in numbers of 8 bits, so that no more of them come out on the other side of a half than of a runtime's.
+const decided = -18
+
+// mostDecided bounds the fraction bits that weights get for that.
+const mostDecided = 36
+
+// finely gives a sum of terms products of weights and integers, of most in magnitude, the fraction bits that rounding it to integers next takes.
+func (c *calc) finely(y *ir.Value, terms int, most float64) *ir.Value {
+	if c.err != nil || most == 0 {
+		return y
+	}
+	rms := most / 2 * math.Sqrt(float64(max(terms, 1))/12) // of uniform errors of half a unit, and integers of half the largest magnitude
+	frac := min(max(int(math.Ceil(math.Log2(rms)))-decided, 0), mostDecided)
+	return c.e(ir.OpFormat, ir.Attrs{ir.I("frac", int64(frac))}, y)
+}
+
+// terms returns how many products a node sums for one element of its result, whose factors are weights w.
+func (n *node) terms(w ir.Shape) int {
+	switch op := n.p.GetOpType(); {
+	case len(w) == 0:
+		return 1
+	case op == "Conv" || op == "QLinearConv":
+		return w.Size() / max(w[0], 1)
+	case op == "ConvTranspose" && len(w) > 1:
+		return w.Size() / max(w[1], 1)
+	case (op == "Gemm" || op == "QGemm") && n.int("transB", 0) != 0 && len(w) > 1:
+		return w[1]
+	case len(w) == 1:
+		return w[0]
+	}
+	return w[len(w)-2]
 }
 
 // unitOf returns how input i is by*u, if that is known.
@@ -39,9 +74,17 @@ func (c *calc) inUnit(u *ir.Value, by float64, whole, sum bool) *ir.Value {
 		v = c.scale(u, by)
 	}
 	if c.err == nil {
-		c.n.r.units[v] = inUnits{u, by, whole, sum}
+		c.n.r.units[v] = inUnits{u: u, by: by, whole: whole, sum: sum}
 	}
 	return v
+}
+
+// holds notes the largest magnitude of the integers that a value is in units of.
+func (c *calc) holds(v *ir.Value, most float64) {
+	if s, ok := c.n.r.units[v]; ok && c.err == nil {
+		s.most = most
+		c.n.r.units[v] = s
+	}
 }
 
 // through lists the operators that a factor goes through, with one input that has elements of the result's unit.
@@ -104,14 +147,16 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 		if err != nil || out[0].Type.Elem != ir.Real {
 			return out, err == nil, err
 		}
-		return []*ir.Value{c.inUnit(out[0], s.by, s.whole && slices.Contains(kept, op), s.sum)}, true, c.err
+		y := c.inUnit(out[0], s.by, s.whole && slices.Contains(kept, op), s.sum)
+		c.holds(y, s.most)
+		return []*ir.Value{y}, true, c.err
 	case products[op]:
 		w, err := n.fixed(1)
 		if err != nil || w == nil || w.Elem != ir.Real || n.has("alpha") || n.has("beta") {
 			return nil, false, err
 		}
-		by, ok := n.r.quantum(n.p.Output[0], mostAhead)
-		if !ok {
+		by, quantised := n.r.quantum(n.p.Output[0], mostAhead)
+		if !quantised {
 			by = 1
 		}
 		n.over = map[int]*ir.Value{0: s.u}
@@ -137,10 +182,10 @@ func (n *node) scaled(lower func(n *node) ([]*ir.Value, error)) (out []*ir.Value
 		if err != nil {
 			return nil, false, err
 		}
-		if by == 1 {
+		if !quantised {
 			return out, true, nil
 		}
-		return []*ir.Value{c.inUnit(out[0], by, false, true)}, true, c.err
+		return []*ir.Value{c.inUnit(c.finely(out[0], n.terms(w.Shape), s.most), by, false, true)}, true, c.err
 	case op == "Add" && len(n.p.Input) == 2:
 		t, ok := n.unitOf(1)
 		by, quantised := n.r.quantum(n.p.Output[0], mostAhead)

@@ -278,7 +278,7 @@ func (p *parser) module() *ir.Module {
 
 // moduleLine takes one statement of a module, or a function.
 func (p *parser) moduleLine(m *ir.Module) {
-	t := p.word("parties, dealer, policy, allow or func")
+	t := p.word("parties, dealer, guests, policy, allow or func")
 	if p.err != nil {
 		return
 	}
@@ -295,6 +295,13 @@ func (p *parser) moduleLine(m *ir.Module) {
 			p.fail(t, "dealer is stated twice")
 		}
 		m.Dealer = p.name()
+	case "guests":
+		if m.Guests != nil {
+			p.fail(t, "guests are stated twice")
+		}
+		for p.err == nil && (p.tok.kind == word || p.tok.kind == quoted) {
+			m.Guests = append(m.Guests, p.name())
+		}
 	case "policy":
 		var r policy.Ref
 		r.Owner = p.name()
@@ -322,7 +329,7 @@ func (p *parser) moduleLine(m *ir.Module) {
 		p.body(t, f)
 		return
 	default:
-		p.fail(t, "found %v, want parties, dealer, policy, allow or func", t)
+		p.fail(t, "found %v, want parties, dealer, guests, policy, allow or func", t)
 	}
 	p.endLine()
 }

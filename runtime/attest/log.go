@@ -21,7 +21,7 @@ const maxEntry = 1 << 16
 
 // An Event is what a server writes down about a plan: no data, and nothing that derives from data.
 type Event struct {
-	What     string   `json:"what"` // start, setup, session, ended, refused, recovered
+	What     string   `json:"what"` // start, setup, session, ended, refused, recovered, deploy, withdraw, request, head
 	Role     string   `json:"role"`
 	Plan     string   `json:"plan"`
 	Parties  []string `json:"parties,omitempty"`
@@ -29,7 +29,7 @@ type Event struct {
 	Decision string   `json:"decision,omitempty"` // allowed or refused, done or failed
 	Reason   string   `json:"reason,omitempty"`
 
-	Client    string     `json:"client,omitempty"`    // that opened the session
+	Client    string     `json:"client,omitempty"`    // that opened the session, sent the request or decided about it
 	Receivers []string   `json:"receivers,omitempty"` // parties that learn an output
 	Rows      int        `json:"rows,omitempty"`      // of the largest input
 	Left      []RunsLeft `json:"left,omitempty"`      // behind this run
@@ -271,6 +271,13 @@ func (l *Log) Head() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.last.Hash
+}
+
+// Last returns the last entry, of number 0 if there is none.
+func (l *Log) Last() Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
 }
 
 // Close writes what waits and closes the file.

@@ -100,7 +100,7 @@ func (c *Client) Close() {
 
 // Encode turns the inputs of the parties that the client acts for into words, nil for those of others. An input that is
 // missing, unknown, of another size, or outside the range that the plan relies on is an error. Elements that are NaN are missing ones, where the plan
-// allows that; text enters by the codes that plan.Port.Code has.
+// allows that; reals are quantised where the plan has a step for them; text enters by the codes that plan.Port.Code has.
 func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 	words := make([][]uint64, len(c.plan.Manifest.Inputs))
 	used := 0
@@ -138,11 +138,23 @@ func (c *Client) Encode(in Inputs) ([][]uint64, error) {
 	return words, nil
 }
 
-// marked returns inputs in which elements that are missing, which are NaN, are marked in the inputs that the plan has for that.
+// marked returns inputs in which elements that are missing, which are NaN, are marked in the inputs that the plan has for that, and reals that their
+// owner quantises are integers.
 func (c *Client) marked(in Inputs) (Inputs, error) {
 	out := maps.Clone(in)
 	for _, p := range c.plan.Manifest.Inputs {
 		x, ok := in[p.Name]
+		if ok && p.Step != 0 {
+			y := make([]float64, len(x))
+			for i, v := range x {
+				q, ok := p.Quantised(v)
+				if y[i] = float64(q); !ok {
+					return nil, fmt.Errorf("input %q: element %d is not a number", p.Name, i)
+				}
+			}
+			out[p.Name] = y
+			continue
+		}
 		if _, given := in[p.Missing]; !ok || p.Missing == "" || given || len(x) != p.Len() {
 			continue
 		}

@@ -58,6 +58,13 @@ type ofServers struct {
 	Clients         any `yaml:"clients"`
 	MaterialClients any `yaml:"material_clients"`
 	PlanClients     any `yaml:"plan_clients"`
+	PlanUsers       any `yaml:"plan_users"`
+	Members         any `yaml:"members"`
+	Requests        any `yaml:"requests"`
+	Budgets         any `yaml:"budgets"`
+	Datasets        any `yaml:"datasets"`
+	Alerts          any `yaml:"alerts"`
+	Console         any `yaml:"console"`
 	InputTimeout    any `yaml:"input_timeout"`
 	Results         any `yaml:"results"`
 	Drain           any `yaml:"drain"`

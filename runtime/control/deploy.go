@@ -49,6 +49,7 @@ type DeployRequest struct {
 	Plan     string            `json:"plan"`               // its digest
 	Sums     map[string]string `json:"sums"`               // of the files, SHA-256 in hexadecimal
 	Sessions int               `json:"sessions,omitempty"` // of the plan at once; no limit of its own if 0
+	Clients  []string          `json:"clients,omitempty"`  // of the plan, in place of the server's
 }
 
 // A PlanStatus says how a plan is at a server.
@@ -93,14 +94,15 @@ type PlansReply struct {
 // A Deployment is a plan that a server is to serve.
 type Deployment struct {
 	Digest    string
-	Plan      string // file
-	Approvals string // file of signatures; "" for none
-	Weights   string // file of the weights that the server's party owns; "" for none
-	Ending    string // of the name of that file, such as .npz
-	Sessions  int    // of the plan at once; no limit of its own if 0
+	Plan      string   // file
+	Approvals string   // file of signatures; "" for none
+	Weights   string   // file of the weights that the server's party owns; "" for none
+	Ending    string   // of the name of that file, such as .npz
+	Sessions  int      // of the plan at once; no limit of its own if 0
+	Clients   []string // of the plan, in place of the server's; those if there are none
 }
 
-// An Operator looks after the plans of servers, those of one worker.
+// An Operator looks after the plans of servers, those of one worker. Requesters and members use it too: what a caller may, its certificate decides.
 type Operator struct {
 	cfg  *Config
 	node *grpcnet.Node
@@ -117,7 +119,7 @@ func NewOperator(cfg *Config) (*Operator, error) {
 		return nil, err
 	}
 	o := &Operator{cfg: cfg, node: grpcnet.NewNode(conf, name, nil)}
-	o.node.Worker, o.node.Patience, o.node.Replies = cfg.Worker, cfg.timeout, map[string]int{"Plans": 1 << 20}
+	o.node.Worker, o.node.Patience, o.node.Replies = cfg.Worker, cfg.timeout, longReplies
 	return o, nil
 }
 
@@ -136,20 +138,25 @@ func (o *Operator) call(ctx context.Context, role, method string, req, reply any
 }
 
 func (o *Operator) send(ctx context.Context, role, method string, req []byte, reply any, within time.Duration) error {
+	out, err := o.exchange(ctx, role, method, req, within)
+	if err != nil || reply == nil {
+		return err
+	}
+	return json.Unmarshal(out, reply)
+}
+
+// exchange sends a request to a server and returns its reply.
+func (o *Operator) exchange(ctx context.Context, role, method string, req []byte, within time.Duration) ([]byte, error) {
 	addr := o.cfg.Servers[role]
 	if addr == "" {
-		return fmt.Errorf("servers has no address of %q", role)
+		return nil, fmt.Errorf("servers has no address of %q", role)
 	}
 	if within == promptly {
 		within = o.cfg.timeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	out, err := o.node.Call(ctx, role, addr, method, req)
-	if err != nil || reply == nil {
-		return err
-	}
-	return json.Unmarshal(out, reply)
+	return o.node.Call(ctx, role, addr, method, req)
 }
 
 // Plans lists the plans at a server.
@@ -164,7 +171,7 @@ func (o *Operator) Withdraw(ctx context.Context, role, digest string) (r PlanSta
 
 // Deploy sends a plan to a server and has it served. sent, if not nil, is told how many bytes have been sent.
 func (o *Operator) Deploy(ctx context.Context, role string, d Deployment, sent func(int64)) (r PlanStatus, err error) {
-	req := DeployRequest{Plan: d.Digest, Sums: map[string]string{}, Sessions: d.Sessions}
+	req := DeployRequest{Plan: d.Digest, Sums: map[string]string{}, Sessions: d.Sessions, Clients: d.Clients}
 	for _, f := range []struct{ name, path string }{{PlanFile, d.Plan}, {ApprovalsFile, d.Approvals}, {WeightsFile + d.Ending, d.Weights}} {
 		if f.path == "" {
 			continue

@@ -90,6 +90,7 @@ type Session struct {
 	x     *execution
 	used  atomic.Bool
 	wiped sync.Once
+	kept  map[string][]uint64
 	Stats [3]PhaseStats // by plan.Phase; setup stays zero
 }
 
@@ -134,10 +135,10 @@ func (e *Engine) Setup(ctx context.Context, t Transport, keys Streams, weights [
 	return m, nil
 }
 
-// own checks that exactly the tensors this role owns are given, at their size.
+// own checks that exactly the tensors this role owns, or holds a guest's share of, are given, at their size.
 func (e *Engine) own(what string, ports []plan.Port, data [][]uint64) error {
 	for i, p := range ports {
-		switch mine := p.Owner == e.prog.Role; {
+		switch mine := p.Owner == e.prog.Role || p.Shares && e.role < e.plan.NumParties(); {
 		case mine && data[i] == nil:
 			return fmt.Errorf("%s %q of %s is missing", what, p.Name, p.Owner)
 		case !mine && data[i] != nil:
@@ -196,12 +197,21 @@ func (s *Session) Online(ctx context.Context, t Transport, inputs [][]uint64) (m
 		return nil, err
 	}
 	out := map[string][]uint64{}
-	for _, o := range s.x.outputs {
-		out[o.port.Name] = o.words
+	s.kept = map[string][]uint64{}
+	for key, o := range s.x.outputs {
+		if key < 0 {
+			s.kept[o.port.Name] = o.words
+		} else {
+			out[o.port.Name] = o.words
+		}
 	}
 	s.x.outputs = nil // the caller's
 	return out, nil
 }
+
+// Kept returns, after Online, this role's shares of the outputs that guests receive, by name: to be given to those guests and to nobody else. They are
+// the caller's.
+func (s *Session) Kept() map[string][]uint64 { return s.kept }
 
 // Discard clears the memory and the streams of a session that will not run.
 func (s *Session) Discard() {
@@ -271,20 +281,27 @@ type output struct {
 	words []uint64
 }
 
-// outputs makes room for what this role receives, by item. Offline does it, so that Online need not.
+// forGuests is the key of what a role keeps of an item's output for guests, among what it receives by item.
+func forGuests(item int) int { return -1 - item }
+
+// outputs makes room for what this role receives, by item, and for what it keeps for guests. Offline does it, so that Online need not.
 func (e *Engine) outputs() map[int]*output {
 	out := map[int]*output{}
 	for r := range e.prog.Online {
 		for i := range e.prog.Online[r].Opens {
 			o := &e.prog.Online[r].Opens[i]
-			if o.Kind != plan.Reveal || !has(o.To, e.role) {
+			if o.Kind != plan.Reveal && o.Kind != plan.Give || !has(o.To, e.role) {
 				continue
 			}
 			for j := range e.plan.Manifest.Outputs {
 				if p := &e.plan.Manifest.Outputs[j]; p.Item == o.Item-1 {
 					words := make([]uint64, o.Len)
 					touch(words)
-					out[p.Item] = &output{p, words}
+					if o.Kind == plan.Give {
+						out[forGuests(p.Item)] = &output{p, words}
+					} else {
+						out[p.Item] = &output{p, words}
+					}
 				}
 			}
 		}

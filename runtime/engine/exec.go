@@ -63,6 +63,10 @@ func (x *execution) step(s *plan.Step) {
 		x.keys(a, arg(0), func(lo int, masks []uint64, roots [2]dpf.Block) {
 			dpf.ReluKeys(d, len(a), lo, masks, roots, arg(1), arg(2))
 		})
+	case plan.StepValid:
+		parities(d, a, x.slot(s.Src[1]), arg(0), uint64(s.Args[1]))
+	case plan.StepPack:
+		pack(d, a, arg(0))
 	case plan.StepCopy:
 		ring.Copy(d, a, plan.CopyOf(s))
 	case plan.StepGather:
@@ -150,6 +154,11 @@ func (x *execution) each(w *worker, s *plan.Step, lo, hi int) {
 		delta, sh, first := src(0), src(1), uint64(arg(0))
 		for i := range d {
 			d[i] = first*delta[i] + (1-2*delta[i])*sh[i]
+		}
+	case plan.StepExtend:
+		m, delta, r, sh, shift, first := src(0), src(1), src(2), src(3), uint(arg(0)), uint64(arg(1))
+		for i := range d {
+			d[i] = first*m[i] - r[i] + (first*delta[i]+(1-2*delta[i])*sh[i])<<shift
 		}
 	case plan.StepPRGSum:
 		x.sum(w, d, arg(0), lo)

@@ -534,6 +534,11 @@ func (x *execution) unpack(w *worker, in *traffic, i, lo, hi int) error {
 			}
 		}
 	}
+	if o.Kind == plan.Give { // a share, not a number
+		if out := x.outputs[forGuests(o.Item-1)]; out != nil {
+			copy(out.words[lo:hi], d)
+		}
+	}
 	x.written(w, o.Dst, lo, hi)
 	return nil
 }

@@ -179,9 +179,9 @@ func sortOf(op plan.StepOp) int {
 		return 6
 	case plan.StepCopy, plan.StepGather, plan.StepSum:
 		return 5
-	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF, plan.StepDCF:
+	case plan.StepLeaf, plan.StepMerge, plan.StepGroup, plan.StepReluSel, plan.StepDPF, plan.StepDCF, plan.StepValid:
 		return 4
-	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepWave, plan.StepExpo:
+	case plan.StepFinish, plan.StepWireMul, plan.StepMulBit, plan.StepB2A, plan.StepExtend, plan.StepWave, plan.StepExpo:
 		return 3
 	case plan.StepPRG, plan.StepPRGSum, plan.StepDeal, plan.StepOneHot, plan.StepMono, plan.StepDPFKey, plan.StepDCFKey, plan.StepPhase, plan.StepDecay:
 		return 2

@@ -207,8 +207,10 @@ func (e *Engine) whole(s *plan.Step, w *Work) *[Kinds]float64 {
 			kind = Gathers
 		}
 		to[kind] += words
-	case plan.StepSum:
+	case plan.StepSum, plan.StepPack:
 		to[Gathers] += src
+	case plan.StepValid:
+		to[Merge] += src
 	case plan.StepDPF, plan.StepDCF, plan.StepDPFKey, plan.StepDCFKey:
 		n, args, times := dst, s.Args, 1.0
 		if s.Op == plan.StepDPFKey || s.Op == plan.StepDCFKey { // two hashes a block
@@ -262,7 +264,7 @@ func (e *Engine) amount(s *plan.Step) (Kind, float64) {
 	switch s.Op {
 	case plan.StepReluSel:
 		return Select, n
-	case plan.StepFinish, plan.StepMulBit, plan.StepB2A:
+	case plan.StepFinish, plan.StepMulBit, plan.StepB2A, plan.StepExtend:
 		return Wires, n
 	case plan.StepWireMul:
 		return Products, n
@@ -320,7 +322,7 @@ func (e *Engine) Footprint() Footprint {
 	f.Messages = Buffers(e.plan, mine, 2, plan.Offline, plan.Online)
 	for _, r := range e.prog.Online {
 		for i := range r.Opens {
-			if o := &r.Opens[i]; o.Kind == plan.Reveal && has(o.To, e.role) {
+			if o := &r.Opens[i]; (o.Kind == plan.Reveal || o.Kind == plan.Give) && has(o.To, e.role) {
 				f.Outputs += 8 * int64(o.Len)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"smpcc/runtime/engine"
 	"smpcc/runtime/material"
 	"smpcc/runtime/memnet"
+	"smpcc/runtime/share"
 )
 
 // A Runner holds the roles of one plan after setup.
@@ -40,7 +42,7 @@ type Phase struct {
 
 // A Result is one run.
 type Result struct {
-	Outputs []map[string][]uint64 // by role: what it received
+	Outputs []map[string][]uint64 // by role: what it received; behind the roles, by guest: what the shares that the parties keep for it add up to
 	Offline Phase
 	Online  Phase
 }
@@ -90,8 +92,11 @@ func (r *Runner) Run(ctx context.Context, inputs [][]uint64) (*Result, error) {
 	}
 	r.session++
 	res := &Result{Outputs: make([]map[string][]uint64, len(r.plan.Programs))}
+	given, err := r.given(inputs)
+	if err != nil {
+		return nil, err
+	}
 	sessions := make([]*engine.Session, len(r.plan.Programs))
-	var err error
 	res.Offline, err = r.phase(plan.Offline, func(role int, t engine.Transport) error {
 		keys, err := r.streams("session", role)
 		if err != nil {
@@ -108,13 +113,56 @@ func (r *Runner) Run(ctx context.Context, inputs [][]uint64) (*Result, error) {
 		for i, in := range r.plan.Manifest.Inputs {
 			if in.Owner == r.plan.Programs[role].Role {
 				own[i] = inputs[i]
+			} else if in.Shares && role < len(given[i]) {
+				own[i] = given[i][role]
 			}
 		}
 		var err error
 		res.Outputs[role], err = sessions[role].Online(ctx, t, own)
 		return err
 	})
-	return res, err
+	if err != nil {
+		return res, err
+	}
+	for _, g := range r.plan.Manifest.Guests {
+		res.Outputs = append(res.Outputs, r.taken(g, sessions))
+	}
+	return res, nil
+}
+
+// given shares the words of guests among the parties, by input.
+func (r *Runner) given(inputs [][]uint64) ([][][]uint64, error) {
+	out := make([][][]uint64, len(inputs))
+	for i, in := range r.plan.Manifest.Inputs {
+		if !in.Shares {
+			continue
+		}
+		if len(inputs[i]) != in.Len() {
+			return nil, fmt.Errorf("input %q has %d elements, want %d", in.Name, len(inputs[i]), in.Len())
+		}
+		var err error
+		if out[i], err = share.Split(&in, inputs[i], r.plan.NumParties()); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// taken returns what a guest receives: the sum of what the parties have kept for it.
+func (r *Runner) taken(guest string, sessions []*engine.Session) map[string][]uint64 {
+	out := map[string][]uint64{}
+	for i := range r.plan.Manifest.Outputs {
+		o := &r.plan.Manifest.Outputs[i]
+		if !slices.Contains(o.To, guest) {
+			continue
+		}
+		shares := make([][]uint64, r.plan.NumParties())
+		for p := range shares {
+			shares[p] = sessions[p].Kept()[o.Name]
+		}
+		out[o.Name] = share.Join(o, shares)
+	}
+	return out
 }
 
 // streams derives the streams a role may have: its own, or all for the dealer.

@@ -22,6 +22,7 @@ type Metrics struct {
 	ended     *prometheus.CounterVec
 	refused   *prometheus.CounterVec
 	failed    *prometheus.CounterVec
+	alerts    *prometheus.CounterVec
 	phases    *prometheus.HistogramVec
 	exchanges *prometheus.HistogramVec
 	computing *prometheus.CounterVec
@@ -37,7 +38,8 @@ func NewMetrics(role, plan, version string) *Metrics {
 		registry:  prometheus.NewRegistry(),
 		ended:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_sessions_total", Help: "Setups, material jobs and sessions that have ended, by result."}, []string{"purpose", "result"}),
 		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_refused_total", Help: "Requests refused before a session began, by reason."}, []string{"reason"}),
-		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_failures_total", Help: "Everything that failed, by what it was: setup, material, session, opening, join, key, input, generate, look."}, []string{"what"}),
+		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_failures_total", Help: "Everything that failed, by what it was: setup, material, session, opening, join, key, input, generate, look, plan, deploy, withdraw, request, decision, history, catalogue, head, alert, console."}, []string{"what"}),
+		alerts:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_alerts_total", Help: "Alerts, by kind (request, refusal, budget, certificate, log-head) and what became of them: sent, failed, dropped, no webhook."}, []string{"kind", "result"}),
 		phases:    prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_phase_seconds", Help: "Time of a phase of one session.", Buckets: seconds}, []string{"phase"}),
 		exchanges: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "smpcc_exchange_seconds", Help: "Time of one exchange of messages with all peers.", Buckets: seconds}, []string{"phase"}),
 		computing: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "smpcc_step_seconds_total", Help: "Time spent in local steps, that is outside exchanges."}, []string{"phase"}),
@@ -47,7 +49,7 @@ func NewMetrics(role, plan, version string) *Metrics {
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "smpcc_info", Help: "What this server is; always 1.", ConstLabels: prometheus.Labels{"role": role, "plan": plan, "version": version}})
 	info.Set(1)
-	m.registry.MustRegister(m.ended, m.refused, m.failed, m.phases, m.exchanges, m.computing, m.rounds, m.bytes, m.queued, info,
+	m.registry.MustRegister(m.ended, m.refused, m.failed, m.alerts, m.phases, m.exchanges, m.computing, m.rounds, m.bytes, m.queued, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -71,6 +73,9 @@ func (m *Metrics) Refused(reason string) { m.refused.WithLabelValues(reason).Inc
 
 // Failed counts a failure of any kind: of a job, or of a request. Each has a line in the log.
 func (m *Metrics) Failed(what string) { m.failed.WithLabelValues(what).Inc() }
+
+// Alert counts what became of an alert.
+func (m *Metrics) Alert(kind, result string) { m.alerts.WithLabelValues(kind, result).Inc() }
 
 // Queued counts a request's wait.
 func (m *Metrics) Queued(d time.Duration) { m.queued.Observe(d.Seconds()) }
@@ -145,6 +150,36 @@ func (c planNumbers) Collect(out chan<- prometheus.Metric) {
 
 // Plans has the numbers of plans asked for when metrics are read.
 func (m *Metrics) Plans(list func() []PlanNumbers) { m.registry.MustRegister(planNumbers{list}) }
+
+// BudgetNumbers are the numbers of a budget of a policy or a client.
+type BudgetNumbers struct {
+	Of, Who, What, Policy string
+	Most, Used            uint64
+}
+
+// budgetNumbers collects the numbers of budgets, which come and go with plans and months.
+type budgetNumbers struct{ list func() []BudgetNumbers }
+
+// Numbers of budgets.
+var (
+	budgetMost = prometheus.NewDesc("smpcc_budget_limit", "What a policy allows to all, or the configuration to a client.", []string{"of", "who", "what", "policy"}, nil)
+	budgetUsed = prometheus.NewDesc("smpcc_budget_used", "How much of it is used.", []string{"of", "who", "what", "policy"}, nil)
+)
+
+// Describe implements prometheus.Collector. Which budgets there will be nobody knows.
+func (c budgetNumbers) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c budgetNumbers) Collect(out chan<- prometheus.Metric) {
+	for _, b := range c.list() {
+		labels := []string{b.Of, strings.ToValidUTF8(b.Who, "?"), b.What, b.Policy}
+		out <- prometheus.MustNewConstMetric(budgetMost, prometheus.GaugeValue, float64(b.Most), labels...)
+		out <- prometheus.MustNewConstMetric(budgetUsed, prometheus.GaugeValue, float64(b.Used), labels...)
+	}
+}
+
+// Budgets has the numbers of budgets asked for when metrics are read.
+func (m *Metrics) Budgets(list func() []BudgetNumbers) { m.registry.MustRegister(budgetNumbers{list}) }
 
 // Serve answers /metrics, /healthz (the process runs) and /readyz (it takes sessions; with ?plan=DIGEST, those of a plan) at addr until ctx ends. ready says what there is
 // to say of a plan, "" for the server, and why it takes none. up, if not nil, gets the address.

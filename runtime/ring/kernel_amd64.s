@@ -7523,8 +7523,14 @@ loop:
 	VPSRAQ     $0x20, Z7, Z9
 	VPSLLQ     $0x20, Z7, Z6
 	VPSRAQ     $0x20, Z6, Z6
+	VPMULDQ    Z10, Z10, Z12
+	VPSRLQ     $0x1f, Z12, Z12
 	VPMULDQ    Z10, Z9, Z11
+	VPMULDQ    Z12, Z6, Z13
+	VPADDQ     Z13, Z11, Z11
 	VPMULDQ    Z10, Z6, Z10
+	VPMULDQ    Z12, Z9, Z13
+	VPSUBQ     Z13, Z10, Z10
 	VPSRAQ     $0x1e, Z11, Z11
 	VPSRAQ     $0x1e, Z10, Z10
 	VPSUBQ     Z11, Z6, Z6
@@ -7568,8 +7574,14 @@ rest:
 	VPSRAQ      $0x20, Z8, Z0
 	VPSLLQ      $0x20, Z8, Z4
 	VPSRAQ      $0x20, Z4, Z4
+	VPMULDQ     Z1, Z1, Z6
+	VPSRLQ      $0x1f, Z6, Z6
 	VPMULDQ     Z1, Z0, Z5
+	VPMULDQ     Z6, Z4, Z7
+	VPADDQ      Z7, Z5, Z5
 	VPMULDQ     Z1, Z4, Z1
+	VPMULDQ     Z6, Z0, Z7
+	VPSUBQ      Z7, Z1, Z1
 	VPSRAQ      $0x1e, Z5, Z5
 	VPSRAQ      $0x1e, Z1, Z1
 	VPSUBQ      Z5, Z4, Z4

@@ -351,7 +351,7 @@ func unpackWideAdd512(dst *uint64, own *uint64, src *byte, groups int, shift *ui
 func unpackWideXor512(dst *uint64, own *uint64, src *byte, groups int, shift *uint64, bits int, mask uint64, bytes uint64)
 
 // wave512 computes d = c*u + s*v for n words, c and s the cosine and sine of angle = m*k << up, in 2^-64 turns, rounded to 30-down fraction bits: those of the nearest
-// 4096th of a turn in the table, with 30 fraction bits, c in the lower half of a word, and the first derivative from there.
+// 4096th of a turn in the table, with 30 fraction bits, c in the lower half of a word, and the first two derivatives from there.
 //
 //go:noescape
 func wave512(d *uint64, m *uint64, u *uint64, v *uint64, n int, k uint64, up uint64, down uint64, table *int32)

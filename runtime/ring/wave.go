@@ -45,12 +45,14 @@ const (
 	arc       = 823550 // 2 pi * 2^17: radians with waveFrac fraction bits in 2^-43 turns, times 2^30
 )
 
-// publicSinCos is sinCos for an angle that is public, within 2^-21: it indexes a table, and goes on from there by the first derivative.
+// publicSinCos is sinCos for an angle that is public: it indexes a table, and goes on from there by the first two derivatives. The third is
+// smaller than 2^-33.
 func publicSinCos(t *[waveSteps][2]int32, angle uint64) (c, s int64) {
 	i := (angle + 1<<(63-waveLog)) >> (64 - waveLog)
 	rest := int64(angle-i<<(64-waveLog)) >> 21 * arc >> waveFrac
 	c, s = int64(t[i%waveSteps][0]), int64(t[i%waveSteps][1])
-	return c - s*rest>>waveFrac, s + c*rest>>waveFrac
+	square := rest * rest >> (waveFrac + 1) // half of it
+	return c - (s*rest+c*square)>>waveFrac, s + (c*rest-s*square)>>waveFrac
 }
 
 // Wave computes d = C(k*m) * u + S(k*m) * v for public m, where C and S are the cosine and sine of 2 pi / 2^nbits times their argument,

@@ -89,6 +89,9 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 			add("state", ferr, "")
 		}
 	}
+	if cfg.Datasets != "" {
+		checkDatasets(cfg.Datasets, add)
+	}
 	if cfg.Listen == "" {
 		add("listen", errors.New("listen is missing: the address to answer on"), "")
 	} else if l, lerr := net.Listen("tcp", cfg.Listen); lerr == nil {
@@ -125,6 +128,21 @@ func Check(ctx context.Context, cfg *Config, dealer bool) []Finding {
 	return out
 }
 
+// checkDatasets reads the schemas of data that the catalogue shows.
+func checkDatasets(dir string, add func(what string, err error, format string, args ...any) bool) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if _, serr := os.Stat(dir); serr != nil {
+		err = serr
+	}
+	if err != nil {
+		add("datasets", err, "")
+	}
+	for _, file := range files {
+		d, err := readDataset(file)
+		add("data set "+filepath.Base(file), err, "%s, %s rows, %d columns", d.Name, d.Rows, len(d.Columns))
+	}
+}
+
 // checkPlan tests one plan, and its weights. mine says that the name is the certificate's. It returns the plan if it can be read.
 func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, add func(what string, err error, format string, args ...any) bool, warn func(what, format string, args ...any)) *plan.Plan {
 	what := "plan"
@@ -158,7 +176,7 @@ func checkPlan(cfg *Config, name string, dealer bool, file planFile, mine bool, 
 		if err = s.bindWeights(); err != nil {
 			break
 		}
-		unmet = s.conditions("session")
+		unmet = s.conditions(jobRequest{Purpose: "session"})
 		err = cfg.tooSmall(p, role)
 	}
 	detail := ""

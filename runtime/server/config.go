@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/runtime/console"
 	"smpcc/runtime/control"
 	"smpcc/runtime/disk"
 )
@@ -29,6 +30,10 @@ const (
 	defaultDisk     = 10 << 30
 	defaultUpload   = 1 << 30
 	defaultPlans    = 16
+
+	defaultLapse       = 30 * 24 * time.Hour
+	defaultRequestPlan = 64 << 20
+	defaultRequestDisk = 1 << 30
 )
 
 // A Config is a server's configuration file. Relative paths are relative to the file. Its JSON schema is docs/schema/server.schema.json.
@@ -48,7 +53,17 @@ type Config struct {
 	// MaterialClients may have material made, which only the server's own certificate may besides.
 	MaterialClients []string `yaml:"material_clients,omitempty"`
 	// PlanClients may deploy and withdraw plans, which only the server's own certificate may besides.
-	PlanClients  []string  `yaml:"plan_clients,omitempty"`
+	PlanClients []string `yaml:"plan_clients,omitempty"`
+	// PlanUsers are the clients of single plans, by the start of the digest, in place of clients. Those of deployed plans come with the deployment.
+	PlanUsers map[string][]string `yaml:"plan_users,omitempty"`
+
+	Members  Members        `yaml:"members,omitempty"`  // people of the organisation: who may look, decide and operate
+	Requests Requests       `yaml:"requests,omitempty"` // of others that plans be run
+	Budgets  []ClientBudget `yaml:"budgets,omitempty"`  // of clients, besides those of policies
+	Datasets string         `yaml:"datasets,omitempty"` // folder of NAME.yaml, the schemas that the catalogue shows
+	Alerts   Alerts         `yaml:"alerts,omitempty"`   // told to a webhook
+	Console  Console        `yaml:"console,omitempty"`  // pages for members
+
 	InputTimeout string    `yaml:"input_timeout"`       // how long a session waits for this party's input; 10m
 	Results      string    `yaml:"results,omitempty"`   // how long outputs wait for their client; 10m
 	Drain        string    `yaml:"drain,omitempty"`     // how long a server that stops waits for its sessions; 30s
@@ -64,14 +79,16 @@ type Config struct {
 	ReadWeights func(p *plan.Plan, file, owner string) ([][]uint64, error) `yaml:"-"`
 	// CheckWeights compares a file of weights with the commitment of an opening, and returns it. It comes from the program.
 	CheckWeights func(p *plan.Plan, weights, opening, owner string) (commitment string, err error) `yaml:"-"`
+	// Auditor reads plans for the console. It comes from the program.
+	Auditor console.Auditor `yaml:"-"`
 	// Now is the clock by which certificates end, the machine's if it is nil.
 	Now func() time.Time `yaml:"-"`
 	// Disk is where the files of state are kept, the machine's if it is nil. The ledger is always on the machine's.
 	Disk disk.Disk `yaml:"-"`
 
-	timeout, input, results, drain, queue, expire time.Duration
-	memory, disk, upload                          int64
-	clientSessions, clientQueue                   int
+	timeout, input, results, drain, queue, expire, lapse time.Duration
+	memory, disk, upload, requestPlan, requestDisk       int64
+	clientSessions, clientQueue                          int
 }
 
 // Limits bound what a server runs at once. The plan says what a session takes.
@@ -96,6 +113,43 @@ type Material struct {
 	High   int    `yaml:"high,omitempty"`   // sessions in store to which it is filled; twice low
 	Expire string `yaml:"expire,omitempty"` // age at which stored material is thrown away; 168h
 	Disk   string `yaml:"disk,omitempty"`   // most that the store may take; 10GiB
+}
+
+// Members are the names in the certificates of people who act for the organisation at its server. The server's own certificate may do all of it.
+type Members struct {
+	Viewers   []string `yaml:"viewers,omitempty"`   // see plans, requests, history and budgets
+	Approvers []string `yaml:"approvers,omitempty"` // see that, and decide about requests
+	Operators []string `yaml:"operators,omitempty"` // see that, deploy and withdraw plans
+}
+
+// Requests say who may ask that plans be run, and how much of it is kept.
+type Requests struct {
+	From    []string `yaml:"from,omitempty"`    // certificates that may ask
+	Waiting int      `yaml:"waiting,omitempty"` // requests of one of them that wait; 4
+	PerDay  int      `yaml:"per_day,omitempty"` // requests of one of them in 24 hours; 16
+	Keep    int      `yaml:"keep,omitempty"`    // requests in all; 128
+	Plan    string   `yaml:"plan,omitempty"`    // of one plan's file; 64MiB
+	Disk    string   `yaml:"disk,omitempty"`    // of all plans' files; 1GiB
+	Expire  string   `yaml:"expire,omitempty"`  // how long one waits; 720h
+}
+
+// A ClientBudget is how much of sessions a client may open in all, over all plans; what is 0 is not bounded.
+type ClientBudget struct {
+	Client   string `yaml:"client"` // a name, or "*" for each client that no other line names
+	Runs     int    `yaml:"runs,omitempty"`
+	Rows     int    `yaml:"rows,omitempty"`
+	PerMonth int    `yaml:"runs_per_month,omitempty"`
+}
+
+// Alerts say where a server tells what somebody should look at. They hold names, numbers and times, no data.
+type Alerts struct {
+	Webhook string `yaml:"webhook,omitempty"` // https URL; http only on this machine
+}
+
+// Console says where pages for members answer. There is none without it.
+type Console struct {
+	Listen string `yaml:"listen,omitempty"` // address, of this machine unless open says otherwise
+	Open   bool   `yaml:"open,omitempty"`   // the address may be another machine's too
 }
 
 // Telemetry says where measurements go. They hold names, numbers and times, no data.
@@ -124,7 +178,7 @@ func (c *Config) resolved() (*Config, error) {
 		return nil, err
 	}
 	out.Config = *common
-	out.Listen, out.State, out.Telemetry.Listen = c.Numbered(c.Listen), c.Numbered(c.State), c.Numbered(c.Telemetry.Listen)
+	out.Listen, out.State, out.Telemetry.Listen, out.Console.Listen = c.Numbered(c.Listen), c.Numbered(c.State), c.Numbered(c.Telemetry.Listen), c.Numbered(c.Console.Listen)
 	return &out, nil
 }
 
@@ -148,7 +202,7 @@ func ReadConfig(path string) (*Config, error) {
 	for i := range c.Policies {
 		f.Beside(&c.Policies[i])
 	}
-	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines)...)
+	f.Beside(append(c.Paths(), &c.Plans, &c.Weights, &c.Datasets, &c.State, &c.Policy, &c.Approvals, &c.Opening, &c.Telemetry.Timelines)...)
 	if err := c.check(f); err != nil {
 		return nil, err
 	}
@@ -170,6 +224,7 @@ func (c *Config) check(at *control.File) error {
 	}{
 		{"input_timeout", c.InputTimeout, defaultInput, &c.input}, {"results", c.Results, defaultResults, &c.results}, {"drain", c.Drain, defaultDrain, &c.drain},
 		{"limits.queue_timeout", c.Limits.QueueTimeout, defaultQueue, &c.queue}, {"material.expire", c.Material.Expire, defaultExpire, &c.expire},
+		{"requests.expire", c.Requests.Expire, defaultLapse, &c.lapse},
 	} {
 		if err := at.Duration(d.key, d.text, d.def, d.to); err != nil {
 			errs = append(errs, err)
@@ -179,7 +234,8 @@ func (c *Config) check(at *control.File) error {
 		key, text string
 		def       int64
 		to        *int64
-	}{{"limits.memory", c.Limits.Memory, defaultMemory, &c.memory}, {"material.disk", c.Material.Disk, defaultDisk, &c.disk}, {"limits.upload", c.Limits.Upload, defaultUpload, &c.upload}} {
+	}{{"limits.memory", c.Limits.Memory, defaultMemory, &c.memory}, {"material.disk", c.Material.Disk, defaultDisk, &c.disk}, {"limits.upload", c.Limits.Upload, defaultUpload, &c.upload},
+		{"requests.plan", c.Requests.Plan, defaultRequestPlan, &c.requestPlan}, {"requests.disk", c.Requests.Disk, defaultRequestDisk, &c.requestDisk}} {
 		*s.to = s.def
 		if s.text == "" {
 			continue
@@ -193,7 +249,8 @@ func (c *Config) check(at *control.File) error {
 		key string
 		to  *int
 		def int
-	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"limits.plans", &c.Limits.Plans, defaultPlans}, {"limits.plan_sessions", &c.Limits.PlanSessions, 0}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low}} {
+	}{{"limits.sessions", &c.Limits.Sessions, defaultSessions}, {"limits.queue", &c.Limits.Queue, defaultQueued}, {"limits.plans", &c.Limits.Plans, defaultPlans}, {"limits.plan_sessions", &c.Limits.PlanSessions, 0}, {"material.low", &c.Material.Low, 0}, {"material.high", &c.Material.High, 2 * c.Material.Low},
+		{"requests.waiting", &c.Requests.Waiting, 4}, {"requests.per_day", &c.Requests.PerDay, 16}, {"requests.keep", &c.Requests.Keep, 128}} {
 		if *n.to < 0 || *n.to > 1<<20 {
 			bad(n.key, "%d is not in 0..%d", *n.to, 1<<20)
 		}
@@ -238,6 +295,7 @@ func (c *Config) check(at *control.File) error {
 			bad("telemetry.traces", "%s leaves this machine without TLS; use https, or a collector on this machine", t)
 		}
 	}
+	c.checkMembers(bad)
 	if d := c.PolicyDigest; d != "" {
 		if raw, err := hex.DecodeString(d); err != nil || len(raw) != sha256.Size {
 			bad("policy_digest", "is not a sha-256 in hexadecimal")

@@ -30,12 +30,16 @@ const (
 	recordName = "deployment.json"
 )
 
+// maxClients bounds the clients of one plan.
+const maxClients = 1024
+
 // A deployRecord says how a plan is served.
 type deployRecord struct {
 	Plan      string    `json:"plan"` // its digest
 	By        string    `json:"by"`
 	At        time.Time `json:"at"`
 	Sessions  int       `json:"sessions,omitempty"`
+	Clients   []string  `json:"clients,omitempty"`   // of the plan, in place of the server's
 	Weights   string    `json:"weights,omitempty"`   // file beside this one
 	Withdrawn bool      `json:"withdrawn,omitempty"` // of a plan that lies in the configuration's folder: it is not served
 }
@@ -202,6 +206,7 @@ func (s *Server) readPlan(f planFile) (*deployment, error) {
 	}
 	d.source, d.file, d.by, d.since = f.source, f.file, f.record.By, f.record.At
 	d.gate.limit(s.quota(f.record))
+	d.clients.Store(&f.record.Clients)
 	return d, nil
 }
 
@@ -245,7 +250,7 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 	if err != nil {
 		return nil, err
 	}
-	if len(r.Plan) != 64 || r.Sessions < 0 || r.Sessions > 1<<20 {
+	if len(r.Plan) != 64 || r.Sessions < 0 || r.Sessions > 1<<20 || len(r.Clients) > maxClients || slices.Contains(r.Clients, "") {
 		return nil, errors.New("malformed request")
 	}
 	if err := s.takes(); err != nil {
@@ -260,7 +265,7 @@ func (s *Server) deployHandler(ctx context.Context, peer string, req []byte) ([]
 		return nil, err
 	}
 	defer s.deploying.unlock()
-	f := planFile{source: control.FromDeployment, file: filepath.Join(u.dir, control.PlanFile), record: deployRecord{Plan: r.Plan, By: peer, At: time.Now().UTC().Truncate(time.Second), Sessions: r.Sessions}}
+	f := planFile{source: control.FromDeployment, file: filepath.Join(u.dir, control.PlanFile), record: deployRecord{Plan: r.Plan, By: peer, At: time.Now().UTC().Truncate(time.Second), Sessions: r.Sessions, Clients: r.Clients}}
 	for name := range u.sizes {
 		if strings.HasPrefix(name, control.WeightsFile) {
 			if f.weights != "" {
@@ -345,6 +350,9 @@ func (s *Server) redeploy(ctx context.Context, d *deployment, u *upload, f planF
 			return err
 		}
 	}
+	if len(f.record.Clients) == 0 { // nobody else gets in by leaving them out
+		f.record.Clients = old.Clients
+	}
 	fresh := weights != nil && !slices.EqualFunc(weights, d.ownWeights(), slices.Equal[[]uint64])
 	if fresh {
 		if err := d.rebind(f.weights); err != nil {
@@ -379,6 +387,7 @@ func (s *Server) redeploy(ctx context.Context, d *deployment, u *upload, f planF
 	d.by, d.since = f.record.By, f.record.At
 	d.mu.Unlock()
 	d.gate.limit(s.quota(f.record))
+	d.clients.Store(&f.record.Clients)
 	s.fitRequests()
 	if fresh {
 		return d.replaceWeights(ctx, weights)
@@ -403,64 +412,73 @@ func (s *Server) remove(dir string) error {
 
 // withdrawHandler ends the serving of a plan.
 func (s *Server) withdrawHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
-	if err := s.mayDeploy(peer); err != nil {
-		return nil, err
-	}
 	r, err := control.Decode[control.PlanRequest](req)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.deploying.lock(ctx); err != nil {
-		return nil, err
-	}
-	defer s.deploying.unlock()
-	if len(r.Plan) != 64 {
-		return nil, errors.New("malformed request")
-	}
-	if p, ok := s.plans.refusedOf(r.Plan); ok && p.Source == control.FromDeployment {
-		return s.forgetRefused(p, peer)
-	}
-	d, err := s.plans.find(s.name, r.Plan)
+	status, err := s.withdraw(ctx, peer, r.Plan)
 	if err != nil {
 		return nil, err
 	}
-	home := s.folderOf(r.Plan)
+	return json.Marshal(status)
+}
+
+// withdraw ends the serving of a plan, and returns how it is.
+func (s *Server) withdraw(ctx context.Context, peer, digest string) (r control.PlanStatus, err error) {
+	if err := s.mayDeploy(peer); err != nil {
+		return r, err
+	}
+	if err := s.deploying.lock(ctx); err != nil {
+		return r, err
+	}
+	defer s.deploying.unlock()
+	if len(digest) != 64 {
+		return r, errors.New("malformed request")
+	}
+	if p, ok := s.plans.refusedOf(digest); ok && p.Source == control.FromDeployment {
+		return p, s.forgetRefused(p, peer)
+	}
+	d, err := s.plans.find(s.name, digest)
+	if err != nil {
+		return r, err
+	}
+	home := s.folderOf(digest)
 	switch {
 	case d.source == control.FromConfiguration:
-		return nil, fmt.Errorf("plan %s stands in the configuration of %s: take the line plan: out there, and restart", d.plan16(), s.name)
+		return r, fmt.Errorf("plan %s stands in the configuration of %s: take the line plan: out there, and restart", d.plan16(), s.name)
 	case d.leaving():
 	case d.source == control.FromFolder:
 		if err := os.MkdirAll(home, 0o700); err != nil {
-			return nil, err
+			return r, err
 		}
-		if err := errors.Join(s.writeRecord(home, deployRecord{Plan: r.Plan, By: peer, At: time.Now().UTC(), Withdrawn: true}), s.files().SyncDir(s.plansFolder())); err != nil {
-			return nil, err
+		if err := errors.Join(s.writeRecord(home, deployRecord{Plan: digest, By: peer, At: time.Now().UTC(), Withdrawn: true}), s.files().SyncDir(s.plansFolder())); err != nil {
+			return r, err
 		}
 	default:
 		if err := s.remove(home); err != nil {
-			return nil, err
+			return r, err
 		}
 	}
 	if !d.leaving() {
 		if err := d.note("withdraw", "allowed", "by "+peer); err != nil {
-			return nil, err
+			return r, err
 		}
 		d.retire()
 		d.log.Info("withdrawn: it takes no more sessions", "by", peer)
 	}
-	return json.Marshal(d.planStatus())
+	return d.planStatus(), nil
 }
 
 // forgetRefused removes a plan that has been deployed and that a start has refused.
-func (s *Server) forgetRefused(p control.PlanStatus, peer string) ([]byte, error) {
+func (s *Server) forgetRefused(p control.PlanStatus, peer string) error {
 	if err := s.remove(s.folderOf(p.Plan)); err != nil {
-		return nil, err
+		return err
 	}
 	if err := s.audit.Add(attest.Event{What: "withdraw", Role: s.name, Plan: p.Plan, Decision: "allowed", Reason: "by " + peer}); err != nil {
-		return nil, err
+		return err
 	}
 	s.plans.forget(p.Plan)
-	return json.Marshal(p)
+	return nil
 }
 
 // plansHandler lists the plans.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"smpcc/backend/plan"
@@ -40,10 +41,11 @@ type deployment struct {
 	fitness     fitness
 	used        chan struct{} // lead only: material has been used
 
-	source   string         // what has the server serve it
-	file     string         // "" for the configuration's
-	leaves   chan struct{}  // closed when it is withdrawn
-	own      sync.WaitGroup // jobs
+	source   string                   // what has the server serve it
+	file     string                   // "" for the configuration's
+	leaves   chan struct{}            // closed when it is withdrawn
+	clients  atomic.Pointer[[]string] // that came with the deployment, in place of the server's
+	own      sync.WaitGroup           // jobs
 	counted  tally
 	loops    context.Context
 	endLoops context.CancelFunc
@@ -145,7 +147,7 @@ func (s *deployment) approve() error {
 	}
 	for _, g := range s.plan.Manifest.Guards {
 		if b := s.budgets(g, s.cfg.now()); len(b) > 0 && s.cfg.Workers > 1 {
-			return fmt.Errorf("refused: the policy of %s allows %s in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, b[0].what, s.cfg.Workers)
+			return fmt.Errorf("refused: the policy of %s allows %s in all, which only one server can count, and there are %d workers; set workers: 1", g.Owner, b[0].text, s.cfg.Workers)
 		}
 	}
 	owns := false

@@ -2,12 +2,19 @@ package server
 
 import (
 	"context"
+	"testing"
 	"time"
 
 	"smpcc/backend/plan"
 )
 
 func init() { lookEvery = time.Second }
+
+// CompareEvery, for tests, sets the pause between two looks at other roles' logs, until the test ends.
+func CompareEvery(t testing.TB, d time.Duration) {
+	before := compareEvery.Swap(int64(d))
+	t.Cleanup(func() { compareEvery.Store(before) })
+}
 
 // SessionMemory, for tests, is what a session takes at a role.
 var SessionMemory = sessionMemory

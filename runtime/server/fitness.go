@@ -131,6 +131,9 @@ func (f *fitness) finds(err error, log *slog.Logger, metrics *observe.Metrics) {
 
 // look looks at what the server needs for any plan.
 func (s *Server) look() error {
+	if left := s.expires.Sub(s.cfg.now()); left < soonExpires {
+		s.alerts.tell(alertCertificate, "", fmt.Sprintf("the certificate ends at %s, in %v", s.expires.UTC().Format(time.RFC3339), left.Round(time.Hour)), "")
+	}
 	if err := ownCertificate(s.tls, s.tls.Certificates[0].Leaf, s.cfg.now()); err != nil {
 		return err
 	}

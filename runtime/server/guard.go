@@ -20,8 +20,8 @@ import (
 // logName is the audit log in the state folder.
 const logName = "audit.log"
 
-// conditions returns why no setup or session may begin now, nil if one may.
-func (s *deployment) conditions(purpose string) error {
+// conditions returns why a setup or session may not begin now, nil if it may.
+func (s *deployment) conditions(r jobRequest) error {
 	bound, err := s.termsNow()
 	if err != nil {
 		return err
@@ -52,16 +52,14 @@ func (s *deployment) conditions(purpose string) error {
 				return err
 			}
 		}
-		if purpose == "session" && s.ledger != nil { // a check of the configuration leaves the ledger alone
-			if err := s.left(g); err != nil {
-				return err
-			}
-		}
 	}
-	return nil
+	if r.Purpose != "session" || s.ledger == nil { // a check of the configuration leaves the ledger alone
+		return nil
+	}
+	return s.left(s.budgetsOf(r.Opener, s.cfg.now()))
 }
 
-// approvals reads what has been signed about plans here: in the configuration's file, and beside the plan.
+// approvals reads what has been signed about plans here: in the configuration's file, beside the plan, and what members have decided.
 func (s *deployment) approvals() (list []attest.Statement, err error) {
 	var files []string
 	if s.cfg.Approvals != "" {
@@ -73,7 +71,7 @@ func (s *deployment) approvals() (list []attest.Statement, err error) {
 	case s.cfg.Approvals == "" && s.cfg.Plan != "":
 		files = append(files, attest.File(s.cfg.Plan))
 	}
-	for _, file := range files {
+	for _, file := range append(files, s.cfg.approvalsOf(s.planHex())) {
 		more, err := attest.Read(file)
 		if err != nil {
 			return nil, err
@@ -112,15 +110,15 @@ func (s *deployment) guards() error {
 // outputs may have been seen. The decision is being written when permit returns: written waits for it, and is called before anything of the job is sent. A log that has just
 // failed is waited for here, so that no number is taken up in vain.
 func (s *deployment) permit(r jobRequest, use func() error) (written func() error, err error) {
-	if err := s.conditions(r.Purpose); err != nil {
+	if err := s.conditions(r); err != nil {
 		return nil, s.refused(r, err)
 	}
 	if err := use(); err != nil {
 		return nil, err
 	}
 	if r.Purpose == "session" {
-		for _, g := range s.plan.Manifest.Guards {
-			if err := s.countRun(g); err != nil {
+		for _, b := range s.budgetsOf(r.Opener, s.cfg.now()) {
+			if err := s.count(b); err != nil {
 				return nil, s.refused(r, err)
 			}
 		}
@@ -136,6 +134,7 @@ func (s *deployment) permit(r jobRequest, use func() error) (written func() erro
 // refused writes a refusal down and returns why.
 func (s *deployment) refused(r jobRequest, why error) error {
 	s.log.Warn("refused", r.Purpose, r.ID, "reason", why.Error())
+	s.alerts.tell(alertRefusal, s.planHex(), fmt.Sprintf("%s %d, opened by %q: %v", r.Purpose, r.ID, r.Opener, why), why.Error())
 	return errors.Join(why, s.audit.Add(s.entry(r, "refused", why.Error())))
 }
 

@@ -54,6 +54,10 @@ type Server struct {
 	observer func(d *deployment, j *job, ph plan.Phase, round int, out [][]byte)
 
 	plans     plans
+	inbox     inbox
+	heads     heads
+	alerts    *alerts
+	reading   latch // one past of the log is read at a time
 	runs      runs
 	uploads   uploads
 	deploying latch // one plan is deployed or withdrawn at a time
@@ -70,7 +74,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{tls: conf, cfg: cfg, name: name, dealer: dealer, draining: make(chan struct{}), deploying: make(latch, 1), expires: conf.Certificates[0].Leaf.NotAfter}
+	s := &Server{tls: conf, cfg: cfg, name: name, dealer: dealer, draining: make(chan struct{}), deploying: make(latch, 1), reading: make(latch, 1), expires: conf.Certificates[0].Leaf.NotAfter}
 	s.gate = &gate{sessions: cfg.Limits.Sessions, memory: cfg.memory, queue: cfg.Limits.Queue, each: cfg.clientSessions, eachQueue: cfg.clientQueue}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -97,6 +101,7 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 		d.prepared = true // by the first session, if need be
 	}
 	s.observe(p)
+	s.alerts = newAlerts(cfg.Alerts.Webhook, name, s.log, s.metrics)
 	if s.tracer, err = observe.NewTracer(context.Background(), cfg.Telemetry.Traces, name); err != nil {
 		return nil, err
 	}
@@ -136,6 +141,12 @@ func New(cfg *Config, p *plan.Plan, weights [][]uint64, dealer bool, log *slog.L
 	if err := s.loadPlans(); err != nil {
 		return fail(err)
 	}
+	if err := s.loadInbox(); err != nil {
+		return fail(err)
+	}
+	if err := s.loadHeads(); err != nil {
+		return fail(err)
+	}
 	s.fitRequests()
 	return s, nil
 }
@@ -148,7 +159,7 @@ func (s *Server) fitRequests() {
 		longest = max(longest, n)
 		together = max(together, int64(d.gate.capacity())*int64(n)) // which sessions count as theirs
 	}
-	s.node.SetLimits(map[string]int{"Input": control.HeadBytes + longest, "Upload": control.HeadBytes + control.PartBytes}, together+2*control.PartBytes)
+	s.node.SetLimits(map[string]int{"Input": control.HeadBytes + longest, "Upload": control.HeadBytes + control.PartBytes, "Decide": 4 * control.HeadBytes}, together+2*control.PartBytes)
 }
 
 // handlers returns what answers requests. A refusal leaves a line in the log, and is counted; Wait and Result tell of jobs that have left theirs.
@@ -159,6 +170,8 @@ func (s *Server) handlers() map[string]grpcnet.Handler {
 		"Open": s.routed("opening", (*deployment).open), "Join": s.routed("join", (*deployment).join), "Key": s.routed("key", (*deployment).key), "Input": s.routed("input", (*deployment).input),
 		"Generate": s.routed("generate", (*deployment).generateHandler), "Renew": s.routed("setup", (*deployment).renewHandler),
 		"Upload": s.uploadHandler, "Deploy": s.told("deploy", s.deployHandler), "Withdraw": s.told("withdraw", s.withdrawHandler), "Plans": s.plansHandler,
+		"Send": s.told("request", s.sendHandler), "Requests": s.requestsHandler, "Decide": s.told("decision", s.decideHandler), "File": s.fileHandler,
+		"Catalogue": s.catalogueHandler, "History": s.historyHandler, "Budgets": s.budgetsHandler, "Head": s.headHandler,
 	}
 }
 
@@ -195,15 +208,6 @@ func (s *Server) told(what string, h grpcnet.Handler) grpcnet.Handler {
 	}
 }
 
-// mayCall returns why a caller who is known may not call a method, before anything of the request is read.
-func (s *Server) mayCall(peer, method string) error {
-	switch method {
-	case "Upload", "Deploy", "Withdraw":
-		return s.mayDeploy(peer)
-	}
-	return nil
-}
-
 // planOf returns the digest that a request names, in its head or as a whole; "" if it names none.
 func planOf(req []byte) string {
 	var named struct {
@@ -234,6 +238,10 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if err != nil {
 		return errors.Join(err, s.ledger.Close(), s.audit.Close())
 	}
+	people, err := s.openConsole()
+	if err != nil {
+		return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
+	}
 	for _, d := range s.plans.list() {
 		if err := d.note("start", "allowed", d.policyReason()); err != nil {
 			return errors.Join(err, l.Close(), s.ledger.Close(), s.audit.Close())
@@ -246,7 +254,7 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 	if len(s.plans.list()) == 0 {
 		s.log.Info("listening", "address", l.Addr().String(), "version", s.cfg.Software)
 	}
-	served := make(chan error, 2)
+	served := make(chan error, 3)
 	go func() { served <- s.node.Serve(l) }()
 	if s.cfg.Telemetry.Listen != "" {
 		s.helpers.Go(func() {
@@ -255,8 +263,17 @@ func (s *Server) Serve(ctx context.Context, ready func(net.Addr)) error {
 			}
 		})
 	}
+	if people != nil {
+		s.helpers.Go(func() {
+			if err := people(); err != nil {
+				served <- fmt.Errorf("console: %w", err)
+			}
+		})
+	}
 	s.node.Serving(true)
 	s.helpers.Go(s.keepLooking)
+	s.helpers.Go(s.keepComparing)
+	s.helpers.Go(func() { s.alerts.run(s.ctx) })
 	if ready != nil {
 		ready(l.Addr())
 	}
@@ -352,6 +369,9 @@ func (s *Server) observe(p *plan.Plan) {
 	}
 	m := observe.NewMetrics(s.name, mark, s.cfg.Software)
 	m.Plans(s.planNumbers)
+	m.Budgets(s.budgetNumbers)
+	m.Gauge("smpcc_requests_waiting", "Requests in the inbox that wait for a decision.", func() float64 { return float64(s.requestsWaiting()) })
+	m.Gauge("smpcc_log_heads_wrong", "Other roles whose audit log does not go on where it was.", func() float64 { return float64(s.headsWrong()) })
 	most := func(f func(d *deployment) float64) func() float64 {
 		return func() (n float64) {
 			for _, d := range s.plans.list() {
@@ -387,9 +407,6 @@ func (s *Server) observe(p *plan.Plan) {
 	s.metrics = m
 }
 
-// isClient reports whether a caller may act for this party.
-func (s *Server) isClient(peer string) bool { return slices.Contains(s.cfg.Clients, peer) }
-
 // mayOrder reports whether a caller may have material made.
 func (s *Server) mayOrder(peer string) bool {
 	return peer == s.name || slices.Contains(s.cfg.MaterialClients, peer)
@@ -397,7 +414,7 @@ func (s *Server) mayOrder(peer string) bool {
 
 // isKnown reports whether a caller may ask anything.
 func (s *Server) isKnown(peer string) bool {
-	if s.isClient(peer) || s.mayOrder(peer) || s.mayDeploy(peer) == nil || s.cfg.Servers[peer] != "" { // those are roles, of plans to come too
+	if s.isUser(peer) || s.mayOrder(peer) || s.mayDeploy(peer) == nil || s.isMember(peer) || s.maySend(peer) == nil || s.cfg.Servers[peer] != "" { // those are roles, of plans to come too
 		return true
 	}
 	return slices.ContainsFunc(s.plans.list(), func(d *deployment) bool { return d.isRole(peer) })

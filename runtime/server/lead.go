@@ -213,7 +213,7 @@ func (s *deployment) nextSession(epoch uint64, who jobRequest) (r jobRequest, er
 // startSession begins a session at all roles. Its material is marked used here when the others have joined, so that a session which does not begin uses none. Roles that
 // have joined a session that does not begin are told.
 func (s *deployment) startSession(ctx context.Context, r jobRequest, begun func()) error {
-	if err := s.conditions(r.Purpose); err != nil { // before the others begin
+	if err := s.conditions(r); err != nil { // before the others begin
 		s.aside(func() { s.tellRefused(r) })
 		return s.refused(r, err)
 	}
@@ -380,7 +380,7 @@ func (s *deployment) await(ctx context.Context, r jobRequest) (*job, error) {
 
 // start begins a setup or material job at all roles: use records it here first. Parties ask the dealer for keys, who waits for his own joining.
 func (s *deployment) start(ctx context.Context, r jobRequest, use func() error) error {
-	if err := s.conditions(r.Purpose); err != nil { // before the others begin
+	if err := s.conditions(r); err != nil { // before the others begin
 		s.aside(func() { s.tellRefused(r) })
 		return s.refused(r, err)
 	}

@@ -28,11 +28,9 @@ func (s *deployment) openNumbers() (err error) {
 	if s.stocked, err = s.ledger.Numbers(s.ledgerKey("stock"), stockBlock, stockMost, inFlight); err != nil {
 		return err
 	}
-	for _, g := range s.plan.Manifest.Guards {
-		for _, b := range s.budgets(g, s.cfg.now()) {
-			if _, err = s.runs.under(b, inFlight); err != nil {
-				return err
-			}
+	for _, b := range s.policyBudgets(s.cfg.now()) {
+		if _, err = s.runs.under(b, inFlight); err != nil {
+			return err
 		}
 	}
 	return nil

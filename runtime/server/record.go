@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"smpcc/backend/plan"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
 	"smpcc/runtime/grpcnet"
@@ -20,18 +21,24 @@ import (
 func (s *deployment) entry(r jobRequest, decision, reason string) attest.Event {
 	e := attest.Event{What: r.Purpose, Role: s.name, Plan: s.planHex(), Parties: s.plan.Manifest.Parties, Session: r.ID, Decision: decision, Reason: reason, Client: r.Opener}
 	if r.Purpose == "session" {
-		for _, o := range s.plan.Manifest.Outputs {
-			for _, to := range o.To {
-				if !slices.Contains(e.Receivers, to) {
-					e.Receivers = append(e.Receivers, to)
-				}
-			}
-		}
+		e.Receivers = receiversOf(s.plan)
 		e.Rows = s.batch()
 		e.Left = s.runsLeft()
 	}
 	s.whoApproved(&e)
 	return e
+}
+
+// receiversOf returns who learns an output of a plan.
+func receiversOf(p *plan.Plan) (out []string) {
+	for _, o := range p.Manifest.Outputs {
+		for _, to := range o.To {
+			if !slices.Contains(out, to) {
+				out = append(out, to)
+			}
+		}
+	}
+	return out
 }
 
 // whoApproved notes which of the keys that policies name have approved the plan, and which have taken that back.
@@ -96,10 +103,11 @@ func (s *deployment) toldRefused(_ context.Context, peer string, req []byte) ([]
 		return nil, errors.New("malformed request")
 	}
 	reason := fmt.Sprintf("refused by %s, whose log says why", lead)
-	if err := s.conditions(r.Purpose); err != nil {
+	if err := s.conditions(r); err != nil {
 		reason = err.Error()
 	}
 	s.log.Warn("refused", r.Purpose, r.ID, "reason", reason)
+	s.alerts.tell(alertRefusal, s.planHex(), fmt.Sprintf("%s %d, opened by %q: %s", r.Purpose, r.ID, r.Opener, reason), reason)
 	if err := s.audit.Add(s.entry(r, "refused", reason)); err != nil {
 		return nil, err
 	}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +23,7 @@ import (
 
 // Limits of uploads.
 const (
-	maxUploads = 4
+	maxUploads = 4           // of those who may deploy, and of those who may only ask
 	uploadIdle = time.Minute // after which one makes room for another
 )
 
@@ -42,9 +41,10 @@ type uploads struct {
 
 // An upload is a folder of files, as far as they have come.
 type upload struct {
-	dir   string
-	sizes map[string]int64
-	last  time.Time
+	dir     string
+	sizes   map[string]int64
+	last    time.Time
+	deploys bool // its caller may deploy; or else it may only ask that the plan be run
 }
 
 // total returns the bytes of all files.
@@ -55,17 +55,9 @@ func (u *upload) total() (n int64) {
 	return n
 }
 
-// mayDeploy returns why a caller may not change which plans are served, nil if it may.
-func (s *Server) mayDeploy(peer string) error {
-	if peer == s.name || slices.Contains(s.cfg.PlanClients, peer) {
-		return nil
-	}
-	return fmt.Errorf("%q may not deploy or withdraw plans: it is neither %s nor in plan_clients of its configuration", peer, s.name)
-}
-
 // uploadHandler takes a part of a file.
 func (s *Server) uploadHandler(_ context.Context, peer string, req []byte) ([]byte, error) {
-	if err := s.mayDeploy(peer); err != nil {
+	if err := s.mayUpload(peer); err != nil {
 		return nil, err
 	}
 	h, data, err := control.Unseal[control.UploadHead](req)
@@ -102,6 +94,10 @@ func (s *Server) addPart(peer string, h control.UploadHead, data []byte) (err er
 		return fmt.Errorf("%s: %d bytes have come, not %d", h.File, u.sizes[h.File], h.At)
 	case u.total()+int64(len(data)) > s.cfg.upload:
 		return fmt.Errorf("the files have more than %s; raise limits.upload", sizeText(s.cfg.upload))
+	case !u.deploys && strings.HasPrefix(h.File, control.WeightsFile):
+		return errors.New("a request has no weights: they are their owner's")
+	case !u.deploys && u.total()+int64(len(data)) > s.cfg.requestPlan:
+		return fmt.Errorf("the plan has more than %s, the limit of requests.plan at %s", sizeText(s.cfg.requestPlan), s.name)
 	}
 	f, err := s.files().OpenFile(filepath.Join(u.dir, h.File), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err == nil {
@@ -119,15 +115,18 @@ func (s *Server) addPart(peer string, h control.UploadHead, data []byte) (err er
 // beginUpload makes a folder for a caller's files. The lock of uploads is held.
 func (s *Server) beginUpload(peer string) (*upload, error) {
 	s.dropUpload(peer)
+	deploys, same := s.mayDeploy(peer) == nil, 0 // so that those who ask keep nobody from deploying
 	for other, u := range s.uploads.of {
 		if time.Since(u.last) > uploadIdle {
 			s.dropUpload(other)
+		} else if u.deploys == deploys {
+			same++
 		}
 	}
-	if len(s.uploads.of) >= maxUploads {
+	if same >= maxUploads {
 		return nil, fmt.Errorf("%d plans are being uploaded to %s; try again later", maxUploads, s.name)
 	}
-	u := &upload{dir: filepath.Join(s.plansFolder(), uploadMark+rand.Text()), sizes: map[string]int64{}, last: time.Now()}
+	u := &upload{dir: filepath.Join(s.plansFolder(), uploadMark+rand.Text()), sizes: map[string]int64{}, last: time.Now(), deploys: deploys}
 	if err := os.MkdirAll(u.dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -273,6 +273,23 @@ func (b *Builder) Open(o plan.Open, src map[int]int) []int {
 	return dst
 }
 
+// Give has every party keep what it holds for guests, all of them in one round: as soon as all sources are there.
+func (b *Builder) Give(o plan.Open, src map[int]int) {
+	when := AtOnline
+	for role, slot := range src {
+		when = Later(when, b.roles[role].slots[slot].when)
+	}
+	o.Kind, o.Node = plan.Give, b.node
+	for role := range b.Parties {
+		mine := o
+		mine.From, mine.To, mine.Src = []int{role}, []int{role}, src[role]
+		mine.Dst = b.Slot(role, o.Len, Moment{when.phase, when.round + 1})
+		ph := &b.roles[role].phases[when.phase]
+		ph.opens[when.round] = append(ph.opens[when.round], mine)
+	}
+	b.rounds[when.phase] = max(b.rounds[when.phase], when.round+2)
+}
+
 // Everyone lists the parties.
 func (b *Builder) Everyone() []int {
 	all := make([]int, b.Parties)

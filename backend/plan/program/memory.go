@@ -67,31 +67,23 @@ func (b *Builder) layout(role int) plan.Program {
 		}
 	}
 	sort.SliceStable(lives, func(i, j int) bool { return lives[i].from < lives[j].from })
-	type block struct{ off, len, until int }
-	var busy []block // sorted by offset
+	free := newGaps()
+	until := make([][]int, clock+1) // slots whose last use is then
+	done := 0                       // what was last used before is free
 	for _, l := range lives {
 		s := &p.Slots[l.slot]
 		if s.Scope == plan.Model || l.from < 0 {
 			continue
 		}
-		live := busy[:0]
-		for _, x := range busy {
-			if x.until >= l.from {
-				live = append(live, x)
+		for ; done < l.from; done++ {
+			for _, slot := range until[done] {
+				free.give(p.Slots[slot].Offset, align(p.Slots[slot].Len))
 			}
 		}
-		busy = live
 		n := align(s.Len)
-		off, at := 0, 0
-		for at < len(busy) && busy[at].off-off < n {
-			off = max(off, busy[at].off+busy[at].len)
-			at++
-		}
-		s.Offset = off
-		busy = append(busy, block{})
-		copy(busy[at+1:], busy[at:])
-		busy[at] = block{off, n, l.to}
-		p.Words = max(p.Words, off+n)
+		s.Offset = free.take(n)
+		until[l.to] = append(until[l.to], l.slot)
+		p.Words = max(p.Words, s.Offset+n)
 	}
 	return p
 }

@@ -133,8 +133,8 @@ const (
 // Check types all steps of a program. What has a type masks whatever leaves a party, but outputs, which go to the receivers that the
 // manifest names, with the permission of each owner of data they derive from.
 func Check(m *plan.Manifest, p *Program) (*Checked, error) {
-	if len(m.Parties) < 2 || len(m.Parties) > 64 {
-		return nil, fmt.Errorf("typed plan of %d parties, want 2..64", len(m.Parties))
+	if len(m.Parties) < 2 || len(m.Parties)+len(m.Guests) > 64 {
+		return nil, fmt.Errorf("typed plan of %d parties and %d guests, want 2..64 together", len(m.Parties), len(m.Guests))
 	}
 	if len(p.Steps)*(len(m.Parties)+1) > maxSteps {
 		return nil, fmt.Errorf("%d steps of %d parties are more than %d", len(p.Steps), len(m.Parties), maxSteps)

@@ -25,6 +25,9 @@ const (
 	fnDecay                 // gain exp(-rate r), for both readings of r
 	fnCompareKeys           // keys of distributed point functions for r
 	fnReluKeys              // keys of comparison functions that carry values, for r
+	fnTopHot                // one-hot of the top bits of r
+	fnTogether              // products of groups of adjacent elements of the bits r
+	fnEnd                   // behind the last
 )
 
 // A Def is material as a function of masks of opened values. Equal definitions are one item.
@@ -44,7 +47,7 @@ type Function struct {
 }
 
 // Functions is the table of functions of masks.
-var Functions [fnReluKeys + 1]Function
+var Functions [fnEnd]Function
 
 func init() {
 	Functions = [...]Function{
@@ -91,6 +94,13 @@ func init() {
 		}},
 		fnCompareKeys: {"comparison keys", plan.Common, nil},
 		fnReluKeys:    {"comparison keys", plan.Common, nil},
+		fnTopHot: {"one-hot of mask's top bits", plan.Xor, func(e *emitter, d Def) int {
+			top := e.Op(e.Dealer, plan.StepBits, d.Len, []int64{int64(e.checked.Types[d.Of].Bits - plan.ValidTop), plan.ValidTop}, e.wires[d.Of].k)
+			return e.Op(e.Dealer, plan.StepOneHot, d.Len, []int64{plan.ValidTop, plan.ValidTop, 0, 1, 0}, top)
+		}},
+		fnTogether: {"products of bits' masks", plan.Xor, func(e *emitter, d Def) int {
+			return e.Op(e.Dealer, plan.StepMono, d.Len, []int64{d.Args[0], plan.KindEq, d.Args[1]}, e.packed(e.Dealer, e.wires[d.Of].k, d.Len, d.Args[0]))
+		}},
 	}
 }
 

@@ -21,7 +21,6 @@ type OutputFact struct {
 	To     []string `json:"to"`
 	Owners []string `json:"owners"` // of the inputs and weights that it derives from
 	Bits   int      `json:"bits"`
-	Noise  int      `json:"noise_bits"` // of these the lowest may tell of masks, by what was rounded in material
 }
 
 // Facts is what the types of a plan say.
@@ -70,7 +69,7 @@ func (c *Checked) Facts() Facts {
 	}
 	list := func(in map[Op]*RowFact) []RowFact {
 		out := []RowFact{}
-		for op := OpInvalid; op <= OpReveal; op++ {
+		for op := range opEnd {
 			if in[op] != nil {
 				out = append(out, *in[op])
 			}
@@ -80,8 +79,8 @@ func (c *Checked) Facts() Facts {
 	f.Opened, f.Rounded, f.Assumed = list(opened), list(rounded), list(assumed)
 	for i := range c.Manifest.Outputs {
 		out, t := &c.Manifest.Outputs[i], c.Revealed(i)
-		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits, Noise: out.Noise}
-		for k, p := range c.Manifest.Parties {
+		fact := OutputFact{Name: out.Name, To: out.To, Owners: []string{}, Bits: t.Bits}
+		for k, p := range c.Manifest.Roster() {
 			if t.Owners.Has(k) {
 				fact.Owners = append(fact.Owners, p)
 			}
@@ -102,11 +101,7 @@ func (f Facts) String() string {
 		if of == "" {
 			of = "nobody"
 		}
-		told := ""
-		if o.Noise > 0 {
-			told = fmt.Sprintf("; the lowest %d may tell of masks, by what was rounded in material", o.Noise)
-		}
-		fmt.Fprintf(&b, "  output %s: to %s, of data of %s, %d bits%s\n", o.Name, strings.Join(o.To, ", "), of, o.Bits, told)
+		fmt.Fprintf(&b, "  output %s: to %s, of data of %s, %d bits\n", o.Name, strings.Join(o.To, ", "), of, o.Bits)
 	}
 	for _, r := range f.Rounded {
 		fmt.Fprintf(&b, "  %s: %d round\n", r.Row, r.Steps)

@@ -136,7 +136,12 @@ func (x *machine) step(role int, s *plan.Step) {
 	mod := func(w uint64, b int) uint64 { return low(w, b) }
 	switch s.Op {
 	case plan.StepInput:
-		set(func(i int) uint64 { return x.bound[arg(0)][i] })
+		set(func(i int) uint64 {
+			if w := x.bound[arg(0)]; len(w) > n { // a guest's: the shares of one party behind those of the other
+				return w[role*n+i]
+			}
+			return x.bound[arg(0)][i]
+		})
 	case plan.StepConst:
 		set(func(i int) uint64 {
 			if len(s.Data) == 1 {
@@ -189,6 +194,25 @@ func (x *machine) step(role int, s *plan.Step) {
 				sum += src[0][(k/inner*axis+j)*inner+k%inner]
 			}
 			return sum
+		})
+	case plan.StepPack:
+		set(func(i int) (word uint64) {
+			for j := range arg(0) {
+				word |= src[0][arg(0)*i+j] & 1 << j
+			}
+			return word
+		})
+	case plan.StepValid:
+		set(func(j int) (odd uint64) {
+			for i := range src[0] {
+				p := int(mod(src[0][i]+1<<(arg(0)-3), arg(0)) >> (arg(0) - 4))
+				for at := range 16 {
+					if back := (p - at + 16) % 16; plan.Subset(uint64(s.Args[1]), uint64(i))>>j&1 == 1 && (back < 1 || back > 3) {
+						odd ^= src[1][i] >> at & 1
+					}
+				}
+			}
+			return odd
 		})
 	case plan.StepMatMul:
 		m, k, cols := arg(1), arg(2), arg(3)
@@ -270,6 +294,11 @@ func (x *machine) compute(role int, s *plan.Step, src [][]uint64) func(i int) ui
 		return func(i int) uint64 {
 			d := src[1][i]
 			return src[0][i]*(first(0)*d+(1-2*d)*src[2][i]) - (d*src[3][i] + (1-2*d)*src[4][i])
+		}
+	case plan.StepExtend:
+		return func(i int) uint64 {
+			m, d, r, s := src[0][i], src[1][i], src[2][i], src[3][i]
+			return first(1)*m - r + (first(1)*d+(1-2*d)*s)*(1<<uint(arg(0)))
 		}
 	case plan.StepB2A:
 		return func(i int) uint64 { return first(0)*src[0][i] + (1-2*src[0][i])*src[1][i] }

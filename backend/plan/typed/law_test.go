@@ -160,6 +160,11 @@ func (s *sketch) check() (map[Op]bool, error) {
 		}
 		row := Rows[step.Op]
 		if row.Plain == nil {
+			if step.Op == OpReceive {
+				if err := s.received(c, i, got[i].X); err != nil {
+					return nil, err
+				}
+			}
 			if step.Op == OpInput {
 				got[i].X = s.bound[step.Args[0]]
 			}
@@ -526,6 +531,29 @@ var laws = []struct {
 			s.row(OpExpo, []int{v}, int64(bits), 5*rate, 1<<24, 12, 40)
 		}
 	}},
+	{"ranges", nil, func(s *sketch) {
+		for _, bits := range []int{4, 5, 6, 24, 64} {
+			v := s.value(bits)
+			s.row(OpValid, []int{v}, int64(bits))
+			for _, to := range []int64{1, int64(bits) - 2, int64(bits)} {
+				w := s.row(OpLow, []int{v}, to)
+				s.row(OpUnmask, []int{w}, to)
+				if to > 3 {
+					s.row(OpValid, []int{w}, 3)
+				}
+			}
+		}
+		x, r := s.every(5)
+		for i := range x { // one element alone, so that none is made up for by another
+			if i%7 == 0 {
+				s.row(OpValid, []int{s.opened(plan.Add, 5, x[i:i+1], r[i:i+1])}, int64(i))
+			}
+		}
+		for k := int64(1); k <= 7; k++ {
+			n := 5 * int(k)
+			s.row(OpAll, []int{s.opened(plan.Xor, 1, each(n, func(i int) uint64 { return min(1, s.r.Uint64()%8) }), each(n, func(i int) uint64 { return s.r.Uint64() & 1 }))}, k)
+		}
+	}},
 }
 
 // TestLaws: what the roles compute of each row is what the row means, for all values and masks of a few bits.
@@ -600,6 +628,11 @@ func TestBrokenRows(t *testing.T) {
 		}},
 		{"products", OpMatMul, first(func(d *Def) { d.Bits-- })},
 		{"shiftopen", OpShiftOpen, func(row *Row) { row.Slack = func(s *Site, parties int) (int64, int64) { return 0, int64(parties - 2) } }},
+		{"ranges", OpValid, first(func(d *Def) { d.Bits-- })},
+		{"ranges", OpAll, first(func(d *Def) { d.Args[0] = 1 })},
+		{"ranges", OpLow, func(row *Row) {
+			row.Party = func(e *emitter, s *Site, items [][]int) wire { return e.wires[s.Src[0]] }
+		}},
 		{"waves", OpWave, func(row *Row) {
 			row.Slack = func(s *Site, parties int) (int64, int64) { lo, hi := rounded(s, parties); return lo / 3, hi / 3 }
 		}},

@@ -41,6 +41,10 @@ const (
 	OpWave
 	OpExpo
 	OpReveal
+	OpLow
+	OpValid
+	OpAll
+	opEnd // behind the last
 )
 
 // Rows is the table of rows.
@@ -56,6 +60,8 @@ func init() {
 		OpLeaf: leafRow, OpMerge: mergeRow, OpGroup: groupRow, OpKeyCompare: keyCompareRow, OpMSB: msbRow, OpIsZero: isZeroRow,
 		OpSelect: selectRow, OpKeyRelu: keyReluRow, OpMulBit: mulBitRow, OpNumber: numberRow, OpAnd: andRow,
 		OpWireMul: wireMulRow, OpWave: waveRow, OpExpo: expoRow,
+		OpReceive: receiveRow, OpWrap: wrapRow, OpExtend: extendRow,
+		OpLow: lowRow, OpValid: validRow, OpAll: allRow,
 	}
 }
 

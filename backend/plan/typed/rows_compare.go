@@ -85,6 +85,9 @@ var mergeRow = &Row{Name: "merge", Doc: "d = x XOR a is public: z bit 0 = XOR_j 
 	Source: treeSource, Src: []Kinds{kinds(Covered)},
 	Rule: func(s *Site) (Type, error) {
 		t := s.T[0]
+		if t.Part.Merged {
+			return t, errors.New("merges what is one comparison")
+		}
 		if k := t.Part.Words; k < 1 || k > plan.MaxGroup || t.Part.Kind == plan.KindBoth && k > 5 {
 			return t, fmt.Errorf("merges %d comparisons of kind %d", k, t.Part.Kind)
 		}

@@ -179,7 +179,7 @@ var coverRow = &Row{Name: "cover", Doc: "z: everybody learns d = x XOR a, a a ma
 		return e.opened(s, e.wires[s.Src[0]].s, plan.OpenBits, "masks of comparison bits")
 	}}
 
-var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index learn x: each party's share plus a fresh share of zero", Src: []Kinds{kinds(Shared)}, Args: []string{"index"}, Exchange: Output,
+var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index learn x, which has no noise: each party's share plus a fresh share of zero. Parties receive it from all; a guest is given it by each party, out of band", Src: []Kinds{kinds(Shared)}, Args: []string{"index"}, Exchange: Output,
 	Rule: func(s *Site) (Type, error) {
 		m, t := s.Manifest, s.T[0]
 		if s.Args[0] < 0 || s.Args[0] >= int64(len(m.Outputs)) {
@@ -190,23 +190,19 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 			return t, fmt.Errorf("output %q is %s, %d x %d bits", out.Name, out.Elem, out.Len(), out.Bits)
 		}
 		for _, to := range out.To {
-			if !slices.Contains(m.Parties, to) {
-				return t, fmt.Errorf("output %q goes to %q, which is no party", out.Name, to)
+			if !slices.Contains(m.Parties, to) && !m.Invited(to) {
+				return t, fmt.Errorf("output %q goes to %q, which is no party and no guest", out.Name, to)
 			}
-			for i, owner := range m.Parties {
+			for i, owner := range m.Roster() {
 				if t.Owners.Has(i) && !slices.ContainsFunc(m.Allowed, func(a plan.Allowance) bool { return a.Output == out.Name && a.Receiver == to && a.Owner == owner }) {
 					return t, fmt.Errorf("output %q goes to %s and derives from data of %s, whose permission is not recorded", out.Name, to, owner)
 				}
 			}
 		}
-		done := Type{Kind: Done, Mode: t.Mode, Bits: t.Bits, Len: t.Len}
-		if out.Noise < 0 || out.Noise > t.Bits {
-			return done, fmt.Errorf("output %q has noise in %d of %d bits", out.Name, out.Noise, t.Bits)
+		if t.Noise > 0 {
+			return t, fmt.Errorf("the lowest %d bits of output %q tell of masks, by what was rounded in material: drop them before the reveal", min(t.Noise.Bits(), t.Bits), out.Name)
 		}
-		if bits := min(t.Noise.Bits(), t.Bits); bits > out.Noise {
-			return done, fmt.Errorf("the lowest %d bits of output %q tell of masks, and the manifest says that %d do: drop more before the reveal", bits, out.Name, out.Noise)
-		}
-		return done, nil
+		return Type{Kind: Done, Mode: t.Mode, Bits: t.Bits, Len: t.Len}, nil
 	},
 	Plain: same,
 	Party: func(e *emitter, s *Site, items [][]int) wire {
@@ -228,6 +224,11 @@ var revealRow = &Row{Name: "reveal", Doc: "the receivers of output number index 
 				to = append(to, i)
 			}
 		}
-		e.Open(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, From: e.Everyone(), To: to, Item: out.Item + 1, Kind: plan.Reveal}, src)
+		if len(to) > 0 {
+			e.Open(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, From: e.Everyone(), To: to, Item: out.Item + 1, Kind: plan.Reveal}, src)
+		}
+		if slices.ContainsFunc(out.To, e.Plan.Manifest.Invited) {
+			e.Give(plan.Open{Mode: t.Mode, Len: t.Len, Bits: t.Bits, Item: out.Item + 1}, src)
+		}
 		return wire{}
 	}}

@@ -22,10 +22,10 @@ func abs(x int64) uint64 {
 func diagonal(x uint64) Noise { return Noise(x).times(46341).drop(16).plus(1) }
 
 // waveNoise bounds the rounding of a wave with coefficients of size in all, which is at least the magnitude of (U, V): C and S are within
-// 1/2 + 2^(frac-21), U and V within 1/2 + size 2^-27.
+// 1/2 + 2^(frac-27), U and V within 1/2 + size 2^-27. The two parts of 2^-27 are sqrt(2) size 2^(frac-27) each.
 func waveNoise(size uint64, frac int) Noise {
-	public := diagonal(size).plus(Noise(size).up(frac).drop(20))
-	return public.plus(diagonal(1 << frac)).plus(Noise(size).up(frac).drop(26)).plus(1)
+	kernels := Noise(size).up(frac).drop(27).plus(1).times(2 * 46341).drop(15).plus(1)
+	return diagonal(size).plus(diagonal(1 << frac)).plus(kernels).plus(Noise(size).drop(26)).plus(2)
 }
 
 var waveRow = &Row{Name: "wave", Doc: "z = 2^frac (a cos(k x) + b sin(k x)), angles in 2 pi/2^period: cos(k m) [U] + sin(k m) [V] with frac fraction bits, U = a cos(k r) - b sin(k r), V = a sin(k r) + b cos(k r). A mask that wraps makes no difference",

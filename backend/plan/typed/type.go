@@ -154,8 +154,11 @@ func (n Noise) up(by int) Noise {
 // drop returns the noise of a value of which the lowest bits were dropped. What is smaller than a unit can still carry into it: that is
 // part of how truncation rounds.
 func (n Noise) drop(by int) Noise {
-	if n == math.MaxUint64 {
+	switch {
+	case n == math.MaxUint64:
 		return n
+	case n>>by == 0:
+		return 0
 	}
-	return n >> by
+	return n>>by + 1
 }
