@@ -18,6 +18,9 @@ func TestReach(t *testing.T) {
 			}
 			args = append(args, boundArg(t, f, in, a, form))
 		}
+		if c.op == OpExtend { // of a wire and whether it wraps
+			args = append(args, emit(t, f, OpWraps, nil, args[0]))
+		}
 		v := emit(t, f, c.op, c.attrs, args...)
 		was, err := Eval(f, Env{Inputs: in})
 		if err != nil {

@@ -392,7 +392,7 @@ func (c *checker) inline(pos diag.Pos, d *definition, args []operand, given []bo
 	if err := c.spend(pos, 0); err != nil {
 		return operand{}, err
 	}
-	names, base, within, before := c.names, c.base, c.within, len(c.errs)
+	names, base, within, place, before := c.names, c.base, c.within, c.stands, len(c.errs)
 	c.names = &scope{names: map[string]*meaning{}, function: true}
 	if d.library {
 		if within == nil {
@@ -402,10 +402,9 @@ func (c *checker) inline(pos diag.Pos, d *definition, args []operand, given []bo
 		c.names.up = c.global
 	}
 	c.base = d.base
-	c.calls = append(c.calls, d)
-	defer c.enter(n)()
+	c.calls, c.stands = append(c.calls, d), append(slices.Clip(place), n)
 	x, err := c.body(pos, d, args, given)
-	c.names, c.base, c.within, c.calls = names, base, within, c.calls[:len(c.calls)-1]
+	c.names, c.base, c.within, c.stands, c.calls = names, base, within, place, c.calls[:len(c.calls)-1]
 	if d.library && within == nil { // say whose mistake it is
 		for _, e := range c.errs[before:] {
 			e.Msg = n + ": " + e.Msg

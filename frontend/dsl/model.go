@@ -121,7 +121,9 @@ func (c *checker) spliced(pos diag.Pos, m *model, g *ir.Module, given []ModelArg
 		for i, a := range v.Args {
 			list[i] = to[a]
 		}
-		n, err := c.emit(v.Pos, v.Op, attrs, list...)
+		at := v.Pos
+		at.Within = strings.Trim(strings.Join(c.stands, "/")+"/"+prefix+at.Within, "/")
+		n, err := c.emit(at, v.Op, attrs, list...)
 		if err != nil {
 			return operand{}, err
 		}

@@ -169,26 +169,19 @@ type checker struct {
 	inputs []Declared
 	within *diag.Pos // the call of a library function whose body is at hand
 	trial  bool      // a function that is not called is being checked: parameters without type are unknown
+	stands []string  // the name that is being defined, and calls and names inside
 	work   int
 	facts  map[*ir.Value]interval
-	path   []string // the name being defined, and names and calls inside: values are called by it
 }
 
 // at turns a position inside the statement at hand into one of the file; in the library, into that of the call.
 func (c *checker) at(p lexer.Position) diag.Pos {
 	if c.within != nil {
-		at := *c.within
-		at.Within = strings.Join(c.path, "/")
-		return at
+		pos := *c.within
+		pos.Within = strings.Join(c.stands, "/")
+		return pos
 	}
-	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column, Within: strings.Join(c.path, "/")}
-}
-
-// enter enters a name that values are called by; what it returns leaves it.
-func (c *checker) enter(name string) func() {
-	path := c.path
-	c.path = append(slices.Clip(path), name)
-	return func() { c.path = path }
+	return diag.Pos{File: c.file, Line: p.Line + c.base, Col: p.Column, Within: strings.Join(c.stands, "/")}
 }
 
 // fail records a mistake with its source line.

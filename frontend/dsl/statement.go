@@ -15,14 +15,33 @@ type result struct {
 	err      error
 }
 
+// defines returns the name that a statement gives a value, or "".
+func (s *statement) defines() string {
+	switch {
+	case s.Let != nil:
+		return s.Let.Name.Text
+	case s.Const != nil:
+		return s.Const.Name.Text
+	case s.Assign != nil:
+		return s.Assign.Name
+	case s.Reveal != nil && s.Reveal.As != nil:
+		return s.Reveal.As.Text
+	}
+	return ""
+}
+
 // statement does what one statement says.
 func (c *checker) statement(s *statement) result {
+	if name := s.defines(); name != "" {
+		outer := c.stands
+		c.stands = append(slices.Clip(outer), name)
+		defer func() { c.stands = outer }()
+	}
 	if err := c.spend(c.at(s.Pos), 0); err != nil {
 		return result{returned: true, err: err}
 	}
 	switch {
 	case s.Let != nil:
-		defer c.enter(s.Let.Name.Text)()
 		x, err := c.expr(s.Let.X)
 		c.bind(s.Let.Name, x, err, false)
 	case s.Const != nil:
@@ -249,11 +268,6 @@ func (c *checker) assign(a *assignment) {
 }
 
 func (c *checker) reveal(r *reveal) {
-	if name := r.X.text(); r.As != nil {
-		defer c.enter(r.As.Text)()
-	} else if name != "" {
-		defer c.enter(name)()
-	}
 	pos := c.at(r.X.Pos)
 	x, err := c.expr(r.X)
 	ok := err == nil
