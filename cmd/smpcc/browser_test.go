@@ -217,6 +217,7 @@ func (o *office) checkBrowser(v1 string) {
 		t.Skip("a browser takes long to start; SMPCC_NIGHTLY=1 or SMPCC_SHOTS=DIR runs it")
 	}
 	b := newBrowser(t)
+	o.compile("v3.plan", "4")
 	o.run("request v3.plan --config analyst.yaml --to p0 --why", "a study of small numbers")
 	v3 := o.digest("v3.plan")
 	site := o.front("officer")

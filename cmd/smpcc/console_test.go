@@ -54,9 +54,8 @@ func newOffice(t *testing.T) *office {
 	for r, more := range map[string]string{"p0": "max_runs: 10\napprove: ['" + key + "']\n", "p1": ""} {
 		o.write(r+".policy.yaml", "version: 1\nowner: "+r+"\nallow:\n  - output: output\n    to: [p1]\n"+more)
 	}
-	for name, bound := range map[string]string{"v1.plan": "16", "v2.plan": "8", "v3.plan": "4"} {
-		o.run("compile " + root + "/examples/credit/model.onnx --dim N=1 --range input=-" + bound + ".." + bound + " -o " + name + " --policy p0.policy.yaml --policy p1.policy.yaml")
-	}
+	o.compile("v1.plan", "16")
+	o.compile("v2.plan", "8")
 	o.write("patients.csv", o.firstLines(root+"/examples/credit/patients.csv", 2))
 	for _, who := range []string{"ops", "analyst", "p1-client"} {
 		o.write(who+".yaml", common+tlsOf(who)+"acts_for: [p1]\n")
@@ -92,6 +91,16 @@ func newOffice(t *testing.T) *office {
 	o.run("infer --config p1-client.yaml v1.plan --input input=patients.csv")
 	o.run("request v2.plan --config analyst.yaml --to p0 --why", "<script>alert(1)</script> & a study")
 	return o
+}
+
+// compile compiles a version of the plan.
+func (o *office) compile(name, bound string) {
+	o.t.Helper()
+	model, err := filepath.Abs("../../examples/credit/model.onnx")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.run("compile " + model + " --dim N=1 --range input=-" + bound + ".." + bound + " -o " + name + " --policy p0.policy.yaml --policy p1.policy.yaml")
 }
 
 func (o *office) firstLines(file string, n int) string {

@@ -31,28 +31,37 @@ func (o *planOperator) flags(c *cobra.Command) {
 	c.Flags().StringSliceVar(&o.at, "at", nil, "`ROLE` whose server is asked, or several; by default the one that the certificate names, or those in acts_for")
 }
 
-// each calls f for each server in turn, with what to call it in messages.
-func (o *planOperator) each(f func(op *control.Operator, role, suffix string) error) error {
+// roles reads the configuration and returns the roles whose servers are asked.
+func (o *planOperator) roles() ([]string, error) {
 	if err := o.read(); err != nil {
-		return err
+		return nil, err
 	}
 	roles := o.at
 	if len(roles) == 0 {
 		_, name, err := keys.Load(o.cfg.TLS)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if roles = o.cfg.ActsFor; o.cfg.Servers[name] != "" {
 			roles = []string{name}
 		}
 	}
 	if len(roles) == 0 {
-		return usagef("%s: the certificate names no role, and acts_for none; say with --at ROLE whose server", o.config)
+		return nil, usagef("%s: the certificate names no role, and acts_for none; say with --at ROLE whose server", o.config)
 	}
 	for _, r := range roles {
 		if o.cfg.Servers[r] == "" {
-			return usagef("%s %s: servers in %s has no address of it", orElse(o.how, "--at"), r, o.config)
+			return nil, usagef("%s %s: servers in %s has no address of it", orElse(o.how, "--at"), r, o.config)
 		}
+	}
+	return roles, nil
+}
+
+// each calls f for each server in turn, with what to call it in messages.
+func (o *planOperator) each(f func(op *control.Operator, role, suffix string) error) error {
+	roles, err := o.roles()
+	if err != nil {
+		return err
 	}
 	return o.eachWorker(func(cfg *control.Config, suffix string) error {
 		op, err := control.NewOperator(cfg)

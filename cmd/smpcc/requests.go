@@ -28,19 +28,17 @@ func (o *planOperator) worker0() {
 	}
 }
 
-// at1 calls f for the one server that a command is about.
-func (o *planOperator) at1(f func(op *control.Operator, role string) error) error {
+// one calls f for the one server that a command is about.
+func (o *planOperator) one(f func(op *control.Operator, role string) error) error {
 	o.worker0()
-	if len(o.at) > 1 {
-		return usagef("--at %s: want one role", strings.Join(o.at, ","))
+	roles, err := o.roles()
+	if err != nil {
+		return err
 	}
-	n := 0
-	return o.each(func(op *control.Operator, role, _ string) error {
-		if n++; n > 1 {
-			return usagef("say with --at ROLE whose server")
-		}
-		return f(op, role)
-	})
+	if len(roles) != 1 {
+		return usagef("%s are several; say with --at ROLE whose server", strings.Join(roles, ", "))
+	}
+	return o.each(func(op *control.Operator, role, _ string) error { return f(op, role) })
 }
 
 func requestCommand() *cobra.Command {
@@ -208,7 +206,7 @@ or that is served, or --against PLAN.
 		if err != nil {
 			return err
 		}
-		return o.at1(func(op *control.Operator, role string) error {
+		return o.one(func(op *control.Operator, role string) error {
 			r, err := requestAt(c, op, role, id)
 			if err != nil {
 				return err
@@ -401,7 +399,7 @@ It takes a certificate that is named in members.approvers of the server, or its 
 		if s.key == "" {
 			return usagef("%s: --key FILE is missing", c.CommandPath())
 		}
-		return o.at1(func(op *control.Operator, role string) error {
+		return o.one(func(op *control.Operator, role string) error {
 			r, err := requestAt(c, op, role, id)
 			if err != nil {
 				return err
@@ -455,7 +453,7 @@ func requestsEndCommand(name, state, short, who string) *cobra.Command {
 		if err := control.CheckWords("text of --reason", reason); err != nil {
 			return usageError{err}
 		}
-		return o.at1(func(op *control.Operator, role string) error {
+		return o.one(func(op *control.Operator, role string) error {
 			r, err := requestAt(c, op, role, id)
 			if err != nil {
 				return err
