@@ -14,7 +14,7 @@ import (
 // domain refuses arguments for which v has no value, and exponentials that no ring holds. args stand for those of v.
 func domain(v *ir.Value, args []*ir.Value, known func(*ir.Value) interval, opt *Options) error {
 	refuse := func(what, hint string, iv interval) error {
-		return diag.Errorf(v.Pos, "%s at %g..%g: %s", v.Op, iv.lo, iv.hi, what).WithHint("%s", hint)
+		return diag.Errorf(v.Pos, "%s at %g..%g: %s", v.Op, iv.lo, iv.hi, what).WithHint("%s", hint).Refusing(diag.OutsideFormats)
 	}
 	switch v.Op {
 	case ir.OpExp:

@@ -116,3 +116,38 @@ func TestColumnsOfPorts(t *testing.T) {
 		t.Error("columns of a weight or an output are accepted")
 	}
 }
+
+// TestPortsOfHostilePlans: what a plan says of quantisation and of categories fits its port, or is an error.
+func TestPortsOfHostilePlans(t *testing.T) {
+	whole := Port{Name: "x", Elem: "int", Shape: []int{2, 3}, Lo: -128, Hi: 127}
+	with := func(f func(*Port)) Port {
+		p := whole
+		f(&p)
+		return p
+	}
+	for _, c := range []struct {
+		p     Port
+		input bool
+		ok    bool
+	}{
+		{with(func(p *Port) { p.Step = 0.5 }), true, true},
+		{with(func(p *Port) { p.Step = 0.5 }), false, false},
+		{with(func(p *Port) { p.Step = -1 }), true, false},
+		{with(func(p *Port) { p.Step = math.NaN() }), true, false},
+		{with(func(p *Port) { p.Step = math.Inf(1) }), true, false},
+		{with(func(p *Port) { p.Step = 1e-60 }), true, false}, // 0 as float32
+		{with(func(p *Port) { p.Step, p.Hi = 1, 1e300 }), true, false},
+		{with(func(p *Port) { p.Step, p.Lo = 1, math.NaN() }), true, false},
+		{with(func(p *Port) { p.Step, p.Elem = 1, "real" }), true, false},
+		{with(func(p *Port) { p.Categories = []Category{{2, []int{1}}} }), true, true},
+		{with(func(p *Port) { p.Categories = []Category{{3, []int{1}}} }), true, false},
+		{with(func(p *Port) { p.Categories = []Category{{-1, []int{1}}} }), true, false},
+		{with(func(p *Port) { p.Categories = []Category{{0, []int{1}}} }), false, false},
+		{with(func(p *Port) { p.Categories, p.Elem = []Category{{0, []int{1}}}, "bool" }), true, false},
+		{with(func(p *Port) { p.Categories = make([]Category, 4) }), true, false},
+	} {
+		if err := c.p.validateText([]Port{c.p}, c.input, !c.input); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c.p, err)
+		}
+	}
+}
