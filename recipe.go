@@ -86,6 +86,9 @@ func (opt *Options) told() []string {
 	for _, k := range slices.Sorted(maps.Keys(opt.Owners)) {
 		add("--owner %s=%s", k, opt.Owners[k])
 	}
+	for _, g := range opt.Guests {
+		add("--guest %s", g)
+	}
 	for _, k := range slices.Sorted(maps.Keys(opt.Reveal)) {
 		add("--reveal %s=%s", k, strings.Join(opt.Reveal[k], ","))
 	}

@@ -39,6 +39,9 @@ func (m *Manifest) Text(w io.Writer, digest string) error {
 func (m *Manifest) text(b *bufio.Writer, digest string) {
 	fmt.Fprintf(b, "plan %s, format %d, by %s\n", m.Name, m.Version, m.Compiler)
 	fmt.Fprintf(b, "digest %s\ngraph %s\noptions %s\n", digest, m.Source, m.Recipe.Text())
+	if len(m.Guests) > 0 {
+		fmt.Fprintf(b, "guests %s\n", strings.Join(m.Guests, ", "))
+	}
 	fmt.Fprintf(b, "parties %s; dealer %s\nring up to %d bits, %d fraction bits\n", strings.Join(m.Parties, ", "), m.Dealer, m.RingBits, m.FracBits)
 	ports := func(what string, list []Port) {
 		for _, t := range list {

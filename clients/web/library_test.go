@@ -21,6 +21,56 @@ func TestLibrary(t *testing.T) {
 	f := newFakes(t, p, nil)
 	b.open(f.servers["p0"])
 	b.eval(strings.ReplaceAll("\n"+Library, "\nexport ", "\n") + "\ntrue")
+	for n, c := range sharings(t) {
+		got := fmt.Sprint(b.eval(`(async (c) => {
+			const w = encode(c.plan.inputs[1], c.data);
+			const s = await shares(c.plan, [new BigUint64Array(1), w], c.seeds.map((x) => new Uint8Array(x)));
+			const y = decode(c.plan, c.given.map((x) => new Uint8Array(x))).y;
+			return [[...w].join(","), [...s[s.length - 1].subarray(1)].join(","), y.map(String).join(",")].join(";");
+		})(` + c.text + `)`))
+		if got != c.want {
+			t.Fatalf("case %d, %s: the browser says\n%s\nwant\n%s", n, c.text, got, c.want)
+		}
+	}
+	for _, c := range []struct{ port, data, want string }{
+		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1]`, "has 1 elements, want 2"},
+		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1, NaN]`, "element 1 is not a number"},
+		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1, 9.01]`, "element 1 is outside 0..9"},
+		{`{name: "x", elem: "int", shape: [1], bits: 8, scale: 0, lo: 0, hi: 9}`, `[1.5]`, "not a whole number"},
+		{`{name: "x", elem: "bool", shape: [1], bits: 1, scale: 0}`, `[2]`, "is not 0 or 1"},
+		{`{name: "x", elem: "int", shape: [1], bits: 8, scale: 0, lo: 0, hi: 9}`, `undefined`, "has 0 elements"},
+	} {
+		if got := fmt.Sprint(b.eval(`(() => { try { encode(` + c.port + `, ` + c.data + `); return "encoded"; } catch (e) { return e.name + ": " + e.message; } })()`)); !strings.Contains(got, c.want) || !strings.HasPrefix(got, "SmpccError") {
+			t.Errorf("%s: %s, want %s", c.data, got, c.want)
+		}
+	}
+	if got := b.eval(`(async () => { const stop = new AbortController(); stop.abort(); try { await connect({servers: {p0: location.origin, p1: location.origin}, plan: {parties: ["p0", "p1"], inputs: [], outputs: []}, token: "x"}).predict({}, {signal: stop.signal}); return "ran"; } catch (e) { return e.message; } })()`); got != "p0: the request was given up" {
+		t.Errorf("a request that is given up: %v", got)
+	}
+}
+
+func ints(b []byte) []int {
+	out := make([]int, len(b))
+	for i, x := range b {
+		out[i] = int(x)
+	}
+	return out
+}
+
+func joinInts(words []uint64) string {
+	var out []string
+	for _, w := range words {
+		out = append(out, strconv.FormatUint(w, 10))
+	}
+	return strings.Join(out, ",")
+}
+
+// A sharing is numbers of a port, as JSON, and what becomes of them: words, the packed share of the last party, and the outputs that other shares make.
+type sharing struct{ text, want string }
+
+// sharings are random ones, of all widths and kinds of ports.
+func sharings(t *testing.T) (out []sharing) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(7, 19))
 	cases := 60
 	if os.Getenv("SMPCC_NIGHTLY") != "" {
@@ -94,66 +144,28 @@ func TestLibrary(t *testing.T) {
 			t.Fatal(err)
 		}
 		// the port stands second, so that the number of the input counts
-		out := plan.Port{Name: "y", Elem: port.Elem, Bits: port.Bits, Scale: port.Scale, Shape: port.Shape}
+		y := plan.Port{Name: "y", Elem: port.Elem, Bits: port.Bits, Scale: port.Scale, Shape: port.Shape}
 		given := append([][]uint64{last}, others...)
 		var packed [][]int
 		for _, g := range given {
 			packed = append(packed, ints(plan.Pack(nil, g, port.Bits)))
 		}
 		first := plan.Port{Name: "first", Elem: "bool", Bits: 1, Shape: []int{1}}
-		manifest := Manifest{Parties: make([]string, parties), Inputs: []Port{portOf(&first), portOf(&port)}, Outputs: []Port{portOf(&out)}}
+		manifest := Manifest{Parties: make([]string, parties), Inputs: []Port{portOf(&first), portOf(&port)}, Outputs: []Port{portOf(&y)}}
 		args, err := json.Marshal(map[string]any{"plan": manifest, "data": data, "seeds": seedBytes, "given": packed})
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := fmt.Sprint(b.eval(`(async (c) => {
-			const w = encode(c.plan.inputs[1], c.data);
-			const s = await shares(c.plan, [new BigUint64Array(1), w], c.seeds.map((x) => new Uint8Array(x)));
-			const y = decode(c.plan, c.given.map((x) => new Uint8Array(x))).y;
-			return [[...w].join(","), [...s[s.length - 1].subarray(1)].join(","), y.map(String).join(",")].join(";");
-		})(` + string(args) + `)`))
 		var want []string
-		for _, w := range share.Join(&out, given) {
+		for _, w := range share.Join(&y, given) {
 			x := float64(int64(w))
-			if out.Elem == "real" {
-				x = math.Ldexp(x, -out.Scale)
+			if y.Elem == "real" {
+				x = math.Ldexp(x, -y.Scale)
 			}
 			want = append(want, strconv.FormatFloat(x, 'f', -1, 64))
 		}
 		wanted := joinInts(words) + ";" + strings.Trim(strings.ReplaceAll(fmt.Sprint(ints(plan.Pack(nil, last, port.Bits))), " ", ","), "[]") + ";" + strings.Join(want, ",")
-		if got != wanted {
-			t.Fatalf("case %d, %s of %d bits, scale %d, %d parties: the browser says\n%s\nwant\n%s", n, port.Elem, port.Bits, port.Scale, parties, got, wanted)
-		}
-	}
-	for _, c := range []struct{ port, data, want string }{
-		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1]`, "has 1 elements, want 2"},
-		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1, NaN]`, "element 1 is not a number"},
-		{`{name: "x", elem: "real", shape: [2], bits: 8, scale: 4, lo: 0, hi: 9}`, `[1, 9.01]`, "element 1 is outside 0..9"},
-		{`{name: "x", elem: "int", shape: [1], bits: 8, scale: 0, lo: 0, hi: 9}`, `[1.5]`, "not a whole number"},
-		{`{name: "x", elem: "bool", shape: [1], bits: 1, scale: 0}`, `[2]`, "is not 0 or 1"},
-		{`{name: "x", elem: "int", shape: [1], bits: 8, scale: 0, lo: 0, hi: 9}`, `undefined`, "has 0 elements"},
-	} {
-		if got := fmt.Sprint(b.eval(`(() => { try { encode(` + c.port + `, ` + c.data + `); return "encoded"; } catch (e) { return e.name + ": " + e.message; } })()`)); !strings.Contains(got, c.want) || !strings.HasPrefix(got, "SmpccError") {
-			t.Errorf("%s: %s, want %s", c.data, got, c.want)
-		}
-	}
-	if got := b.eval(`(async () => { const stop = new AbortController(); stop.abort(); try { await connect({servers: {p0: location.origin, p1: location.origin}, plan: {parties: ["p0", "p1"], inputs: [], outputs: []}, token: "x"}).predict({}, {signal: stop.signal}); return "ran"; } catch (e) { return e.message; } })()`); got != "p0: the request was given up" {
-		t.Errorf("a request that is given up: %v", got)
-	}
-}
-
-func ints(b []byte) []int {
-	out := make([]int, len(b))
-	for i, x := range b {
-		out[i] = int(x)
+		out = append(out, sharing{string(args), wanted})
 	}
 	return out
-}
-
-func joinInts(words []uint64) string {
-	var out []string
-	for _, w := range words {
-		out = append(out, strconv.FormatUint(w, 10))
-	}
-	return strings.Join(out, ",")
 }

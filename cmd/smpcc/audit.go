@@ -69,8 +69,8 @@ basis, data, persons and retention, and a decision about each finding; with --fa
 				return usagef("--operator %s=%s: the roles are %s", role, opt.Operators[role], strings.Join(p.Roles(), ", "))
 			}
 		}
-		if opt.View = view; view != "" && !slices.Contains(p.Roles(), view) {
-			return usagef("--view %s: the roles are %s", view, strings.Join(p.Roles(), ", "))
+		if opt.View = view; view != "" && !slices.Contains(append(p.Roles(), p.Manifest.Guests...), view) {
+			return usagef("--view %s: the roles are %s", view, strings.Join(append(p.Roles(), p.Manifest.Guests...), ", "))
 		}
 		r, err := audit.Of(p, opt)
 		if err != nil {

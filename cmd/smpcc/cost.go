@@ -12,6 +12,7 @@ import (
 	"smpcc/backend/audit"
 	"smpcc/backend/plan"
 	"smpcc/bench"
+	"smpcc/runtime/guest"
 )
 
 // A network is a profile for estimates of time.
@@ -232,6 +233,9 @@ func costCommand() *cobra.Command {
 			return err
 		}
 		what, to := p.Dealt()
+		for _, line := range guest.Costs(&p.Manifest) {
+			fmt.Fprintln(w, line)
+		}
 		fmt.Fprintf(w, "\n%s to %s: %s for a session; multiplications online: %d per party\n", what, to, bytesText(cost.Dealt), cost.MACs)
 		if known == nil {
 			fmt.Fprintln(w, "time of computing: no machine profile; smpcc bench --calibrate FILE measures one, --machine FILE uses it")

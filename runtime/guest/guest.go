@@ -233,3 +233,26 @@ func Given(m *plan.Manifest, kept map[string][]uint64) (names []string, data []b
 	}
 	return names, data
 }
+
+// Costs says what each guest of a plan sends to each party, and is sent back.
+func Costs(m *plan.Manifest) (out []string) {
+	for _, g := range m.Guests {
+		gives, takes := 0, 0
+		for _, p := range m.Inputs {
+			if p.Owner == g {
+				gives += plan.PackedBytes(p.Len(), p.Bits)
+			}
+		}
+		for _, p := range m.Outputs {
+			if slices.Contains(p.To, g) {
+				takes += plan.PackedBytes(p.Len(), p.Bits)
+			}
+		}
+		text := "guest " + g + ":"
+		if last := len(m.Parties) - 1; gives > 0 {
+			text += fmt.Sprintf(" gives %d B to each of %s and %s to %s;", share.SeedSize, strings.Join(m.Parties[:last], ", "), plan.Bytes(int64(gives)), m.Parties[last])
+		}
+		out = append(out, text+fmt.Sprintf(" is given %s by each party", plan.Bytes(int64(takes))))
+	}
+	return out
+}

@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"smpcc/backend/plan"
@@ -71,10 +72,13 @@ func (c *Checked) Facts() Facts {
 	}
 	list := func(in map[Op]*RowFact) []RowFact {
 		out := []RowFact{}
-		for op := range opEnd {
-			if in[op] != nil {
-				out = append(out, *in[op])
-			}
+		var ops []Op
+		for op := range in {
+			ops = append(ops, op)
+		}
+		slices.Sort(ops)
+		for _, op := range ops {
+			out = append(out, *in[op])
 		}
 		return out
 	}

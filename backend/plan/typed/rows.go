@@ -44,7 +44,6 @@ const (
 	OpLow
 	OpValid
 	OpAll
-	opEnd // behind the last
 )
 
 // Rows is the table of rows.
