@@ -52,6 +52,7 @@ type Options struct {
 	Columns     map[string]map[int][2]float64 // declared ranges of single columns of them, along the last axis, which count from 0
 	ColumnNames map[string][]string           // names of an input's columns, for messages
 	Weights     map[string]*ir.Tensor         // data of a program's weights
+	Sizeless    bool                          // dimensions of a program that have no size count as 1: to check it, not to compile it
 	Policies    []string                      // policy files
 	FracBits    int                           // fraction bits of reals; 16 if 0
 	Exact       []string                      // outputs whose last truncation is exact
@@ -110,7 +111,7 @@ func Load(path string, opt Options) (*ir.Module, error) {
 				return nil, &diag.Error{Pos: diag.Pos{File: path}, Kind: diag.Usage, Msg: flag + " is for models; a program says it itself", Hint: "edit the program"}
 			}
 		}
-		m, err := dsl.Load(path, dsl.Options{Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Model: importedModel})
+		m, err := dsl.Load(path, dsl.Options{Dims: opt.Dims, Shapes: opt.Shapes, Bound: opt.bound, Model: importedModel, Sizeless: opt.Sizeless})
 		if err != nil {
 			return nil, err
 		}

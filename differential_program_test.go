@@ -195,13 +195,13 @@ var arithmetic = []struct {
 	{"%s + %s", (*big.Int).Add, func(x, y float64) float64 { return x + y }},
 	{"%s - %s", (*big.Int).Sub, func(x, y float64) float64 { return x - y }},
 	{"%s * %s", (*big.Int).Mul, func(x, y float64) float64 { return x * y }},
-	{"max(%s, %s)", func(z, x, y *big.Int) *big.Int {
+	{"maximum(%s, %s)", func(z, x, y *big.Int) *big.Int {
 		if x.Cmp(y) < 0 {
 			x = y
 		}
 		return z.Set(x)
 	}, math.Max},
-	{"min(%s, %s)", func(z, x, y *big.Int) *big.Int {
+	{"minimum(%s, %s)", func(z, x, y *big.Int) *big.Int {
 		if x.Cmp(y) > 0 {
 			x = y
 		}
@@ -211,7 +211,80 @@ var arithmetic = []struct {
 
 // integer draws an expression of integers.
 func (w *writer) integer(depth int) amount {
-	switch w.r.IntN(9) {
+	switch w.r.IntN(14) {
+	case 9: // a secret place, within
+		x, k := w.expr(ir.Int, depth), w.expr(ir.Int, depth)
+		if !x.many {
+			return x
+		}
+		if k.many {
+			k = w.leaf(ir.Bool)
+			if k.many || k.known {
+				return x
+			}
+			return w.each("int lookup by bool", fmt.Sprintf("%s[int(%s)]", x.text, k.text), ir.Int, []amount{{known: x.known && k.known}}, func(s int, _ func(int) int) any {
+				at := 0
+				if k.bits[s][0] {
+					at = 1
+				}
+				return x.whole[s][at]
+			})
+		}
+		return w.each("int lookup", fmt.Sprintf("%s[mod(abs(%s), %d)]", x.text, k.text, vector), ir.Int, []amount{{known: x.known && k.known}}, func(s int, _ func(int) int) any {
+			m := new(big.Int).Rem(new(big.Int).Abs(k.whole[s][0]), big.NewInt(vector))
+			return x.whole[s][m.Int64()]
+		})
+	case 10: // what a type keeps
+		x := w.expr(ir.Int, depth)
+		bits, signed := []uint{8, 16, 32}[w.r.IntN(3)], w.r.IntN(2) == 0
+		name := fmt.Sprintf("uint%d", bits)
+		if signed {
+			name = name[1:]
+		}
+		return w.each(name, fmt.Sprintf("int(%s(%s))", name, x.text), ir.Int, []amount{x}, func(s int, at func(int) int) any {
+			span := new(big.Int).Lsh(big.NewInt(1), bits)
+			m := new(big.Int).Mod(x.whole[s][at(0)], span)
+			if signed && m.Bit(int(bits)-1) == 1 {
+				m.Sub(m, span)
+			}
+			return m
+		})
+	case 11: // a sort, and an element of it
+		x := w.expr(ir.Int, depth)
+		if !x.many {
+			return x
+		}
+		k := w.int(0, vector-1)
+		return w.each("sort", fmt.Sprintf("sort(%s)[%d]", x.text, k), ir.Int, []amount{{known: x.known}}, func(s int, _ func(int) int) any {
+			list := slices.Clone(x.whole[s])
+			slices.SortFunc(list, (*big.Int).Cmp)
+			return list[k]
+		})
+	case 12: // a loop
+		x, y := w.expr(ir.Int, depth), w.expr(ir.Int, depth)
+		if !x.many || y.many {
+			return x
+		}
+		return w.each("loop", fmt.Sprintf("above(%s, %s)", x.text, y.text), ir.Int, []amount{{known: x.known && y.known}}, func(s int, _ func(int) int) any {
+			sum := new(big.Int)
+			for _, v := range x.whole[s] {
+				if v.Cmp(y.whole[s][0]) > 0 {
+					sum.Add(sum, v)
+				}
+			}
+			return sum
+		})
+	case 13: // cents of a rounded quotient
+		x, c := w.expr(ir.Int, depth), int64(w.int(1, 1000))
+		return w.each("divide", fmt.Sprintf("int(100 * divide(%s, %d))", x.text, c), ir.Int, []amount{x}, func(s int, at func(int) int) any {
+			n := new(big.Int).Mul(x.whole[s][at(0)], big.NewInt(100))
+			q := new(big.Int).Abs(n)
+			q.Add(q.Lsh(q, 1), big.NewInt(c)).Quo(q, big.NewInt(2*c))
+			if n.Sign() < 0 {
+				q.Neg(q)
+			}
+			return q
+		})
 	case 8:
 		x, c := w.expr(ir.Int, depth), big.NewInt(int64(w.int(1, 100000)))
 		name, f := "div", (*big.Int).Quo
@@ -379,6 +452,7 @@ func drawProgram(seed uint64) *computation {
 	r := rand.New(rand.NewPCG(seed, 2))
 	w := &writer{r: r, data: []map[string]*ir.Tensor{{}, {}}, parties: []string{"a", "b", "c", "e", "f"}[:[]int{2, 2, 2, 2, 3, 5}[r.IntN(6)]], kinds: map[string]bool{}}
 	fmt.Fprintf(&w.text, "parties %s\n", strings.Join(w.parties, ", "))
+	w.text.WriteString("fn above(x, y) {\n    let t = 0\n    for v in x {\n        t += where(v > y, v, 0)\n    }\n    return t\n}\n")
 	kinds := []ir.Elem{ir.Int, ir.Real, ir.Bool}
 	for range w.int(0, 2) { // named on the way
 		x := w.expr(kinds[r.IntN(3)], 1)

@@ -167,6 +167,20 @@ func checkDoc(t *testing.T, dir, src string) string {
 	lines := strings.SplitAfter(src, "\n")
 	for i := 0; i < len(lines); i++ {
 		out.WriteString(lines[i])
+		if m := fileBlock.FindStringSubmatch(lines[i]); m != nil { // a file that a reader writes
+			var text strings.Builder
+			for i++; i < len(lines) && strings.TrimSpace(lines[i]) != "```"; i++ {
+				out.WriteString(lines[i])
+				text.WriteString(lines[i])
+			}
+			if err := os.WriteFile(filepath.Join(dir, m[1]), []byte(text.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if i < len(lines) {
+				out.WriteString(lines[i])
+			}
+			continue
+		}
 		if strings.TrimSpace(lines[i]) != "```console" {
 			continue
 		}
@@ -275,6 +289,9 @@ func runDoc(t *testing.T, dir, command string) string {
 
 // shell holds what documents have assigned.
 var shell = map[string]string{}
+
+// fileBlock begins a block with the content of a file, as ```smp first.smp
+var fileBlock = regexp.MustCompile("^```[a-z]+ ([a-z0-9_]+\\.[a-z]+)\\s*$")
 
 var (
 	assigned = regexp.MustCompile(`^([A-Z]+)=\$\((.*)\)$`)

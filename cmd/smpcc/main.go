@@ -94,7 +94,7 @@ each learns only the outputs that a written policy lets it learn.
 		}
 		return usagef("%s: %w\n\thint: %s --help lists the flags", c.CommandPath(), err, c.CommandPath())
 	})
-	root.AddCommand(runCommand(), compileCommand(), inspectCommand(), costCommand(), auditCommand(), verifyCommand(), recheckCommand(), numbersCommand(), testCommand(), benchCommand(), passesCommand(), opsCommand(), versionCommand())
+	root.AddCommand(runCommand(), compileCommand(), inspectCommand(), costCommand(), auditCommand(), verifyCommand(), recheckCommand(), numbersCommand(), testCommand(), benchCommand(), passesCommand(), opsCommand(), fmtCommand(), programCheckCommand(), versionCommand())
 	root.AddCommand(serverCommands()...)
 	for _, c := range root.Commands() {
 		c.DisableFlagsInUseLine = true

@@ -104,17 +104,8 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		return opt, err
 	}
 	opt.Net = passes.Network{RTT: net.rtt.Seconds(), Bandwidth: net.bandwidth}
-	dims, err := pairs("dim", s.dims)
-	if err != nil {
+	if opt.Dims, err = readDims(s.dims); err != nil {
 		return opt, err
-	}
-	opt.Dims = map[string]int{}
-	for k, v := range dims {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 {
-			return opt, usagef("--dim %s=%s: want a positive number", k, v)
-		}
-		opt.Dims[k] = n
 	}
 	opt.Guests = s.guests
 	if opt.Owners, err = pairs("owner", s.owners); err != nil {
@@ -197,6 +188,23 @@ func (s *source) options(c *cobra.Command, path string, data map[string]*ir.Tens
 		}
 	}
 	return opt, nil
+}
+
+// readDims reads sizes of dimensions, NAME=N.
+func readDims(list []string) (map[string]int, error) {
+	dims, err := pairs("dim", list)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for k, v := range dims {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 1 {
+			return nil, usagef("--dim %s=%s: want a positive number", k, v)
+		}
+		out[k] = n
+	}
+	return out, nil
 }
 
 // given refuses numbers that would mean "not given" to the compiler: whoever writes a 0 asks for something.

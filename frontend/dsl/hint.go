@@ -103,13 +103,14 @@ func (c *checker) typed(pos diag.Pos, text string) string {
 			return hint
 		}
 	}
-	if hint := operatorHint(rest); hint != "" {
-		return hint
-	}
-	if f := strings.Fields(text); len(f) > 0 && f[0] == "if" && strings.HasPrefix(rest, "then") {
+	f := strings.Fields(text)
+	switch {
+	case len(f) > 0 && (f[0] == "let" || f[0] == "const") && strings.HasPrefix(rest, ":"):
+		return "a name takes the type of its value: let x = ..."
+	case len(f) > 0 && f[0] == "if" && strings.HasPrefix(rest, "then"):
 		return "write if condition { ... }"
 	}
-	return ""
+	return operatorHint(rest)
 }
 
 func operatorHint(s string) string {
@@ -148,12 +149,12 @@ func (c *checker) unknownStatement(p piece) bool {
 		e.WithHint("comments begin with #")
 	case hint != "":
 		e.WithHint("%s", hint)
+	case strings.HasPrefix(m[2], "("):
+		e.WithHint("a call alone does nothing: let x = %s(...), or reveal %[1]s(...) to PARTY as NAME", m[1])
 	case strings.HasPrefix(m[2], ":"):
 		e.WithHint("write input %s: TYPE from PARTY, or let %[1]s = ...", m[1])
 	case near != "":
 		e.WithHint("did you mean %q?", near)
-	case strings.HasPrefix(m[2], "("):
-		e.WithHint("a call alone does nothing: let x = %s(...), or reveal %[1]s(...) to PARTY as NAME", m[1])
 	default:
 		e.WithHint("statements begin with %s, or give a name another value: x = ...", strings.Join(statementWords, ", "))
 	}

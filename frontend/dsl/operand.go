@@ -388,7 +388,7 @@ func (c *checker) adapt(pos diag.Pos, xs []operand) error {
 			y, ok := decimalOf(x)
 			if !ok {
 				c.fail(pos, "%s beside decimals: it is no decimal of at most %d places", x.kind(), maxPlaces).
-					WithHint("write real(x) of the decimals to compute with fractions, and round(x, 2) to come back")
+					WithHint("write real(x) of the decimals to compute with fractions")
 				return errFailed
 			}
 			xs[i] = y

@@ -58,7 +58,9 @@ func (c *checker) statement(s *statement) result {
 	case s.If != nil:
 		return c.branch(s.If)
 	case s.Assert != nil:
-		c.assert(s)
+		if !c.assert(s) && len(c.calls) > 0 { // nothing behind it holds
+			return result{returned: true, err: errFailed}
+		}
 	case s.Return != nil:
 		if len(c.calls) == 0 {
 			c.fail(c.at(s.Pos), "return stands in no function").WithHint("write: reveal EXPRESSION to PARTY as NAME")
@@ -200,22 +202,23 @@ func (c *checker) fact(pos diag.Pos, x operand, what, hint string) (bool, error)
 	return x.c.I[0] != 0, nil
 }
 
-// assert refuses the program if a public fact does not hold.
-func (c *checker) assert(s *statement) {
+// assert refuses the program if a public fact does not hold, and reports whether it does.
+func (c *checker) assert(s *statement) bool {
 	pos := c.at(s.Assert.X.Pos)
 	x, err := c.expr(s.Assert.X)
 	if err != nil {
-		return
+		return true // what is not known is not wrong
 	}
 	yes, err := c.fact(pos, x, "assert", "assert is about public facts, as sizes; what depends on data can be revealed")
-	if err != nil || yes {
-		return
-	}
-	if s.Assert.Say != nil {
+	switch {
+	case err != nil || yes:
+		return err == nil
+	case s.Assert.Say != nil:
 		c.fail(pos, "assertion fails: %s", strings.Trim(*s.Assert.Say, `"`))
-		return
+	default:
+		c.fail(pos, "assertion fails")
 	}
-	c.fail(pos, "assertion fails")
+	return false
 }
 
 // assign gives a name another meaning, or some of its elements.
