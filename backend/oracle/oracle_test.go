@@ -73,7 +73,7 @@ func (c *tally) decide(t *testing.T, p *plan.Plan, seed uint64, src string, edit
 // with a type: projected as any plan is, and run on small blocks of memory.
 func TestTypedMutants(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, *seedFlag))
-	programs, each := 24, 60
+	programs, each := 8, 50
 	switch {
 	case *programsFlag > 0:
 		programs = *programsFlag
