@@ -36,7 +36,7 @@ func JSON(w io.Writer, m *Module) error {
 	}
 	policies := []jsonPolicy{}
 	for _, p := range m.Policies {
-		policies = append(policies, jsonPolicy(p))
+		policies = append(policies, jsonPolicy{p.Owner, p.File, p.Digest})
 	}
 	put("  \"policies\": ", policies, ",\n")
 	allowed := []jsonAllowance{}

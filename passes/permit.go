@@ -65,8 +65,16 @@ func permit(m *ir.Module, opt *Options) error {
 		output := v.Attrs.Str("name")
 		from := origins(v, nil)
 		deny := func(owner string) {
-			if opt.Guard > 0 && !v.Attrs.Has("unchecked") {
+			if opt.Guard == 0 {
+				return
+			}
+			if !v.Attrs.Has("unchecked") {
 				v.Attrs = v.Attrs.With(ir.S("unchecked", owner))
+			}
+			for i := range m.Policies {
+				if r := &m.Policies[i]; r.Owner == owner && !keepsBack(r, output) {
+					r.Unchecked += output + "\n"
+				}
 			}
 		}
 		for _, to := range v.Attrs.Strings("to") {
@@ -79,7 +87,7 @@ func permit(m *ir.Module, opt *Options) error {
 					continue
 				}
 				if s, ok := opt.Stated[owner]; ok && s.allows(m, output, to) {
-					if !s.tellsValidity(output, to) {
+					if keepsBack(&s.Ref, output) {
 						deny(owner)
 					}
 					continue
@@ -123,6 +131,11 @@ func permit(m *ir.Module, opt *Options) error {
 		}
 	}
 	return errs.Err()
+}
+
+// keepsBack reports whether a policy does not let receivers of an output be told that it was withheld.
+func keepsBack(r *policy.Ref, output string) bool {
+	return slices.Contains(strings.Split(r.Unchecked, "\n"), output)
 }
 
 // Permits checks the reveals of a graph against the policies of some owners; those of others are not asked.

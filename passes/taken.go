@@ -246,8 +246,3 @@ func (p *StatedPolicy) allows(m *ir.Module, output, to string) bool {
 	}
 	return any
 }
-
-// tellsValidity reports whether the plan says that the receiver of an output may be told whether it was withheld.
-func (p *StatedPolicy) tellsValidity(output, to string) bool {
-	return slices.ContainsFunc(p.Allowed, func(a policy.Allowance) bool { return a.Output == output+ir.ValiditySuffix && a.Receiver == to })
-}

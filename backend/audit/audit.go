@@ -192,7 +192,7 @@ func Of(p *plan.Plan, opt Options) (*Report, error) {
 		r.Accuracy = append(r.Accuracy, Accuracy{x.Output, x.State, x.Atol, x.Rtol, x.Used, x.Runs, x.Frac, x.String(), whyNot(x)})
 	}
 	for _, x := range m.Policies {
-		r.Policies = append(r.Policies, Policy(x))
+		r.Policies = append(r.Policies, Policy{x.Owner, x.File, x.Digest})
 	}
 	for _, x := range m.Guards {
 		r.Guards = append(r.Guards, Guard{x.Owner, x.MaxRuns, x.MinBatch, expiry(x.Expires), append([]string{}, x.Approve...), x.AtLeast, append([]string{}, x.Models...), x.Silent, append([]string{}, x.Purpose...), x.MaxBatch, x.MaxRows, x.PerMonth})

@@ -53,6 +53,8 @@ type Ref struct {
 	Owner  string `pb:"1"`
 	File   string `pb:"2"` // base name, or "default"
 	Digest string `pb:"3"` // sha-256 of the policy's text, hex
+	// Unchecked lists outputs, one a line, whose receivers it does not let be told that they were withheld.
+	Unchecked string `pb:"4"`
 }
 
 // An Allowance records why one receiver may learn one output.
