@@ -437,6 +437,9 @@ func (c *calc) onGrid(x *ir.Value, g quantisation, typ pb.TensorProto_DataType) 
 		return nil
 	}
 	_, public := g.only() // bounds are the same for all elements
+	if x.Op == ir.OpConst && g.by != 0 && public {
+		return c.known(x, g, typ)
+	}
 	s, ok := c.n.r.units[x]
 	switch {
 	case ok && g.by > 0 && s.by > 0 && public:
@@ -449,6 +452,32 @@ func (c *calc) onGrid(x *ir.Value, g quantisation, typ pb.TensorProto_DataType) 
 		return c.quantised(unbound{c.div(b.x, g.s), round(b.lo), round(b.hi)}, g, typ, false, false)
 	}
 	return c.quantised(unbound{c.div(x, g.s), math.Inf(-1), math.Inf(1)}, g, typ, false, false)
+}
+
+// known quantises public reals as runtimes do, in float32 and with halves to even.
+func (c *calc) known(x *ir.Value, g quantisation, typ pb.TensorProto_DataType) *ir.Value {
+	lo, hi, ok := ends(typ)
+	if !ok {
+		return c.got(nil, refusedType(c.n.at, typ, "quantising to"))
+	}
+	zero, _ := g.only()
+	t := x.Attrs.Tensor("data")
+	out := c.table(ir.Int, t.Shape...)
+	if out == nil {
+		return nil
+	}
+	for i, v := range t.F {
+		y := math.RoundToEven(float64(float32(v)/float32(g.by))) + zero
+		if math.IsNaN(y) {
+			return c.fail("element %d is not a number", i)
+		}
+		out.I[i] = int64(min(max(y, lo), hi))
+	}
+	q := c.got(c.n.constant(out))
+	if c.err == nil {
+		c.n.r.types[q] = typ
+	}
+	return q
 }
 
 // real returns quantised input i, whose scale and zero point are inputs at and at+1, as reals: weights if the file holds it.
