@@ -22,7 +22,7 @@ var provedPrograms = []struct {
 	{"a dot product", "input x: real[30] from a in -1..1\ninput z: real[30] from b in -1..1\nreveal x @ z to a, b as y", Proved},
 	{"a variance", "input x: real[20] from a in 0..1\nlet d = x - mean(x)\nreveal mean(d * d) to b as y", Proved},
 	{"a polynomial", "input x: real[4] from a in -1..1\nreveal ((0.25 * x + 1.5) * x - 0.7) * x + 0.1 to b as y", Proved},
-	{"a piecewise linear function", "input x: real[4] from a in -5..5\nreveal max(min(x, 1), -1) + abs(x) to b as y", Proved},
+	{"a piecewise linear function", "input x: real[4] from a in -5..5\nreveal maximum(minimum(x, 1), -1) + abs(x) to b as y", Proved},
 	{"a net of two layers", "input x: real[1,8] from a in -1..1\nweight u: real[8,6] from b\nweight v: real[6,2] from b\nreveal relu(x @ u) @ v to a as y", Proved},
 	{"a selection by an integer", "input k: int from a in 0..9\ninput x: real from a in 0..1\nreveal where(k > 4, x, 2 * x) to b as y", Proved},
 	{"a selection by a real", "input x: real from a in 0..1\nreveal where(x > 0.3, 3, 0.5 * x) to b as y", Measured},
