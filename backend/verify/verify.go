@@ -5,7 +5,6 @@ package verify
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -326,7 +325,3 @@ const (
 
 // factOrder is the order in which facts are told: what keeps data private first.
 var factOrder = []string{factTyped, factOpened, factReveal, factPrograms, factItems, factKeys, factIsolate, factRounded, factSteps, factRounds, factBytes}
-
-func compareBy[T any, K cmp.Ordered](key func(T) K) func(a, b T) int {
-	return func(a, b T) int { return cmp.Compare(key(a), key(b)) }
-}

@@ -197,13 +197,11 @@ type fakes struct {
 	compute func(words [][]uint64) map[string][]uint64
 	refuse  func(token string) string
 	servers map[string]string
-	origins []string
 	mu      sync.Mutex
 	held    map[string][][][]uint64 // by ticket, party
 	answers map[string][][][]uint64
 	cond    *sync.Cond
 	seen    [][]uint64 // of the last request
-	down    string
 	slow    time.Duration
 }
 

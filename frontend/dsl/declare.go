@@ -431,19 +431,6 @@ func (c *checker) integer(x *expr, what string) (int, error) {
 	return c.integerOf(c.at(x.Pos), o, what)
 }
 
-// number evaluates an expression that must be a public number.
-func (c *checker) number(x *expr, what string) (float64, error) {
-	o, err := c.expr(x)
-	if err != nil {
-		return 0, err
-	}
-	if o.c == nil || o.c.Elem == ir.Bool || o.c.Len() != 1 {
-		c.fail(c.at(x.Pos), "%s must be a number that is known when compiling, not %s", what, o.kind())
-		return 0, errFailed
-	}
-	return o.c.At(0), nil
-}
-
 // bound evaluates an end of a range, which is kept as a float64; of decimals in units of their last place.
 func (c *checker) bound(x *expr, num numeral) (float64, error) {
 	o, err := c.expr(x)
