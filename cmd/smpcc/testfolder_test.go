@@ -75,7 +75,7 @@ func TestProgramFolders(t *testing.T) {
 		{"missing", "want.json", `{"s": 15, "h": 1.5}`, exitFailed, `output "more" has no expected value in the folder`},
 		{"more", "want.json", `{"s": 15, "h": 1.5, "more": [false, true], "z": 1}`, exitFailed, "4 outputs are expected, the model has 3"},
 		{"no want", "want.json", "", exitFailed, "no want.json in this folder"},
-		{"refused", "program.smp", strings.Replace(program, "sum(x)", "x * 9000000000000000000", 1), exitFailed, "skipped DIR  refused:"},
+		{"refused", "program.smp", strings.Replace(program, "sum(x)", "x * 9000000000000000000", 1), exitFailed, "skipped DIR  extreme values:"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
