@@ -412,7 +412,7 @@ func TestFunctionsTellNoMoreThanRanges(t *testing.T) {
 }
 
 // TestWavesTakeOneOpening computes functions of arguments that stay near, at the ends of their range too, with any number of parties:
-// after the input, which its owner masks, there is nothing to do but reveal.
+// after the input, which its owner masks, there is nothing to do but to round what is rounded in material away, and reveal.
 func TestWavesTakeOneOpening(t *testing.T) {
 	ofNumbers(t)
 	for _, op := range []ir.Op{ir.OpSigmoid, ir.OpTanh, ir.OpErf, ir.OpGelu, ir.OpGeluTanh, ir.OpSilu, ir.OpSoftplus} {
@@ -432,7 +432,7 @@ func TestWavesTakeOneOpening(t *testing.T) {
 							t.Fatalf("%s(%g) is %g, off by %.3g", op, x.F[i], y, e)
 						}
 					}
-					if r := c.Plan.Cost().Phases[plan.Online].Rounds; r > 2 {
+					if r := c.Plan.Cost().Phases[plan.Online].Rounds; r > 3 {
 						t.Errorf("%d rounds", r)
 					}
 				})

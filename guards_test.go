@@ -12,6 +12,7 @@ import (
 
 	"smpcc"
 	"smpcc/backend/plan"
+	"smpcc/backend/plan/typed"
 	"smpcc/frontend/onnx"
 	"smpcc/runtime/attest"
 	"smpcc/runtime/control"
@@ -224,24 +225,34 @@ func TestServerMissesItsConditions(t *testing.T) {
 // would start a count of its own. Every server refuses it, the owner's also if the whole plan was edited to agree with itself.
 func TestServersCompareConditions(t *testing.T) {
 	cl, _, _ := guarded(t, "max_runs: 2\n", nil)
-	edited := func(policies bool) *plan.Plan {
-		p, err := plan.DecodeProjection(cl.plan.EncodeProjection())
+	edited := func(edit func(m *plan.Manifest)) *plan.Plan {
+		c, err := typed.Decode(cl.plan.Typed)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range p.Manifest.Guards {
-			p.Manifest.Guards[i].Policy = strings.Repeat("ab", 32)
-			for k := range p.Manifest.Policies {
-				if policies && p.Manifest.Policies[k].Owner == p.Manifest.Guards[i].Owner {
-					p.Manifest.Policies[k].Digest = p.Manifest.Guards[i].Policy
-				}
-			}
+		edit(c.Manifest)
+		p, err := typed.Load(c.Encode())
+		if err != nil {
+			t.Fatal(err)
 		}
 		return p
 	}
-	twice := edited(false)
-	twice.Manifest.Guards[0].Policy = cl.plan.Manifest.Guards[0].Policy
-	twice.Manifest.Guards = append(twice.Manifest.Guards, twice.Manifest.Guards[0])
+	counted := edited(func(m *plan.Manifest) {
+		for i := range m.Guards {
+			m.Guards[i].Policy = strings.Repeat("ab", 32)
+		}
+	})
+	other := edited(func(m *plan.Manifest) {
+		for i := range m.Guards {
+			m.Guards[i].Policy = strings.Repeat("ab", 32)
+			for k := range m.Policies {
+				if m.Policies[k].Owner == m.Guards[i].Owner {
+					m.Policies[k].Digest = m.Guards[i].Policy
+				}
+			}
+		}
+	})
+	twice := edited(func(m *plan.Manifest) { m.Guards = append(m.Guards, m.Guards[0]) })
 	file := filepath.Join(t.TempDir(), "p1.policy.yaml") // what the owner has
 	if err := os.WriteFile(file, []byte("version: 1\nowner: p1\nallow:\n  - {output: output, to: [p1]}\nmax_runs: 2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -262,8 +273,8 @@ func TestServersCompareConditions(t *testing.T) {
 		refusedWith(t, err, want)
 	}
 	for _, role := range cl.plan.Roles() {
-		refuses(role, edited(false), "its runs would be counted apart")
+		refuses(role, counted, "its runs would be counted apart")
 		refuses(role, twice, "conditions of p1 twice")
 	}
-	refuses("p1", edited(true), "the plan counts runs under the policy")
+	refuses("p1", other, "the plan counts runs under the policy")
 }

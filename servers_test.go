@@ -355,6 +355,7 @@ func TestServersRefuse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		p.Typed = c.Plan.Typed
 		for i := range p.Programs[1].Online[0].Steps {
 			if s := &p.Programs[1].Online[0].Steps[i]; s.Op == plan.StepAdd { // input + mask
 				s.Op, s.Src = plan.StepNeg, s.Src[:1]
@@ -364,7 +365,7 @@ func TestServersRefuse(t *testing.T) {
 		for _, role := range []string{"p0", "p1", "d"} {
 			cfg := cl.config(role)
 			cfg.Listen, cfg.State = "127.0.0.1:0", t.TempDir()
-			if _, err := server.New(cfg, p, w, role == "d", slog.Default()); err == nil || !strings.Contains(err.Error(), "V05 mask-missing: p1 online round 0") {
+			if _, err := server.New(cfg, p, w, role == "d", slog.Default()); err == nil || !strings.Contains(err.Error(), "V33 other-programs") {
 				t.Errorf("%s: error %v", role, err)
 			}
 		}
