@@ -2,6 +2,7 @@ package passes
 
 import (
 	"math"
+	"slices"
 
 	"smpcc/ir"
 )
@@ -57,7 +58,9 @@ func (o *Options) watch(f *ir.Func) *watcher {
 		return w
 	}
 	needed := guardable(f)
+	chosen := map[*ir.Value]bool{} // what comparisons choose among constants: it lies where they do, whatever is compared
 	for _, v := range f.Body {
+		chosen[v] = v.Op == ir.OpConst || v.Type.Elem == ir.Bool || len(v.Args) > 0 && !slices.ContainsFunc(v.Args, func(a *ir.Value) bool { return !chosen[a] })
 		if v.Op == ir.OpInput || v.Op == ir.OpWeight || v.Op == ir.OpConst { // their owners' encoders and servers hold them to it
 			continue
 		}
@@ -71,7 +74,7 @@ func (o *Options) watch(f *ir.Func) *watcher {
 				w.ask(v, 0, v.Args[0].Range, v.Args[0].Type.Scale-v.Attrs.Int("drop", 0))
 			}
 			w.loose[v] = v.Range.Narrow && !(in && v.Op == ir.OpTrunc)
-		case v.Type.Elem == ir.Bool || v.Op == ir.OpCast:
+		case v.Type.Elem == ir.Bool || v.Op == ir.OpCast || chosen[v]:
 		case v.Op == ir.OpMax:
 			if in && needed[v] {
 				w.ask(v, 0, difference(v), v.Args[0].Type.Scale)
@@ -116,9 +119,6 @@ func (w *watcher) bits(v *ir.Value, i, n, ring int) int {
 	if c[i] == 0 {
 		return 0
 	}
-	if v.Op == ir.OpExpo {
-		c[i] = min(c[i], n-1)
-	}
 	g := w.guard[v]
 	if g == 0 {
 		g = w.opt.Guard
@@ -129,6 +129,9 @@ func (w *watcher) bits(v *ir.Value, i, n, ring int) int {
 	switch {
 	case v.Op == ir.OpWave && c[i] > n:
 		c[i], g = 0, 0
+	case v.Op == ir.OpExpo && c[i] > n-1: // what a check lets through would leave its reach: its argument lies at one end of it
+		c[i], g = 0, 0
+		w.blind[v] = true
 	case g < 1 || c[i]+g < leastChecked:
 		c[i], g = 0, 0
 		w.blind[v] = true
