@@ -64,7 +64,8 @@ var answers = []answer{
 	{folder: "softmax-16384-pool", want: right},
 	{folder: "softmax-handmade", want: right},
 	{folder: "min-max-scaling", want: right},
-	{folder: "haversine-near", want: right},
+	{folder: "haversine-near", want: right, within: "0.002"}, // sines are rounded before their squares are added: the bits below tell of masks
+	{folder: "haversine-near", want: refusal, says: "would not keep its tolerance"},
 	{folder: "black-scholes", want: right, pending: "prices up to 32768 times an error function that is to be off by 3e-8; functions are asked for 1e-5 at the closest"},
 	{folder: "sin-positions", want: right},
 
