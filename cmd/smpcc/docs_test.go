@@ -22,7 +22,7 @@ import (
 )
 
 // TestDocs runs every command of the documents' console blocks and compares what it prints with what the document shows.
-// Times may differ, and decimals by a hundredth, as truncation rounds at random. SMPCC_UPDATE=1 rewrites blocks that differ.
+// Times may differ, and decimals by a hundredth, or a tenth of their tolerance where they are large, as truncation rounds at random. SMPCC_UPDATE=1 rewrites blocks that differ.
 //
 // A command is "smpcc ..." or "go run ./cmd/smpcc ...", with "| head -N", "| tail -N", "; echo $?", " &", X=$(...), $X and quotes understood. The commands of one
 // document run in one folder, where examples are at hand.
@@ -310,7 +310,7 @@ func arguments(command string) (out []string) {
 }
 
 var (
-	passing = regexp.MustCompile("`[0-9a-f]{64}`|" + `weights:[0-9a-f]{8,}|session \d+-[A-Z0-9]+|\b\d+\.\d+ s\b|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`) // salted, drawn, or of the day
+	passing = regexp.MustCompile("`[0-9a-f]{64}`|" + `weights:[0-9a-f]{8,}|against float: [0-9.e+-]+|session \d+-[A-Z0-9]+|\b\d+\.\d+ s\b|\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?`) // salted, drawn, rounded at random, or of the day
 	seconds = regexp.MustCompile(`(?m)^((?:setup|offline|online) .* )[0-9.]+$`)
 	words   = regexp.MustCompile(`[^\s,;()\[\]]+|[,;()\[\]]`)
 )
@@ -328,7 +328,7 @@ func alike(a, b string) bool {
 		}
 		p, err1 := strconv.ParseFloat(x[i], 64)
 		q, err2 := strconv.ParseFloat(y[i], 64)
-		if err1 != nil || err2 != nil || !strings.Contains(x[i]+y[i], ".") || math.Abs(p-q) > 0.01 {
+		if err1 != nil || err2 != nil || !strings.Contains(x[i]+y[i], ".") || math.Abs(p-q) > max(0.01, 1e-4*math.Abs(p)) {
 			return false
 		}
 	}
