@@ -5,6 +5,7 @@ package backend
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"smpcc/backend/plan"
 	"smpcc/backend/plan/typed"
 	"smpcc/ir"
+	"smpcc/ir/diag"
 )
 
 // Options are what the backend needs besides the module.
@@ -31,6 +33,10 @@ type Options struct {
 // from it.
 func Emit(m *ir.Module, opt Options) (*plan.Plan, error) {
 	c, err := Typed(m, opt)
+	if many := (*typed.TooMany)(nil); errors.As(err, &many) {
+		return nil, diag.Errorf(diag.Pos{File: m.Name}, "the plan would be too long: %v", many).
+			WithHint("take vectors in place of loops over their elements: an operation on a whole tensor takes the steps of one; or compute less in one run")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("internal error: typed plan: %w", err)
 	}

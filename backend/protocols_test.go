@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -510,4 +511,21 @@ func exponentialOf(r *rand.Rand, frac int) float64 {
 	ring.Decay(g1, []uint64{mask}, bits, 1, 1<<(48-scale), gain)
 	ring.Expo(d, []uint64{m}, g0, g1, bits, 1<<(48-scale), frac+ir.ExpoSpan(span))
 	return float64(int64(d[0])) - math.Ldexp(math.Exp(math.Ldexp(float64(fixed), -scale)), 2*frac+ir.ExpoSpan(span))
+}
+
+// TestTooLongAPlan: a program whose loops are written out element by element is refused with what to write instead.
+func TestTooLongAPlan(t *testing.T) {
+	b := &shares{t: t, m: &ir.Module{Name: "m", Dealer: "d"}, f: ir.NewFunc("main")}
+	for i := range 31 {
+		b.m.Parties = append(b.m.Parties, fmt.Sprintf("p%d", i))
+	}
+	b.m.Funcs = []*ir.Func{b.f}
+	v := b.input("in", "x", "additive", 16)
+	for range 1 << 13 {
+		v = b.emit("op", ir.OpAdd, nil, v, v)
+	}
+	_, err := Emit(b.m, Options{})
+	if d := (*diag.Error)(nil); !errors.As(err, &d) || !strings.Contains(d.Msg, "the plan would be too long") || d.Hint == "" {
+		t.Errorf("got %v", err)
+	}
 }

@@ -130,6 +130,14 @@ const (
 	maxViews = 4
 )
 
+// TooMany refuses a program that has more steps than who reads a plan takes.
+type TooMany struct{ Steps, Parties int }
+
+// Error says how many there are and how many there may be.
+func (e *TooMany) Error() string {
+	return fmt.Sprintf("%d steps of %d parties are more than %d", e.Steps, e.Parties, maxSteps)
+}
+
 // Check types all steps of a program. What has a type masks whatever leaves a party, but outputs, which go to the receivers that the
 // manifest names, with the permission of each owner of data they derive from.
 func Check(m *plan.Manifest, p *Program) (*Checked, error) {
@@ -137,7 +145,7 @@ func Check(m *plan.Manifest, p *Program) (*Checked, error) {
 		return nil, fmt.Errorf("typed plan of %d parties and %d guests, want 2..64 together", len(m.Parties), len(m.Guests))
 	}
 	if len(p.Steps)*(len(m.Parties)+1) > maxSteps {
-		return nil, fmt.Errorf("%d steps of %d parties are more than %d", len(p.Steps), len(m.Parties), maxSteps)
+		return nil, &TooMany{Steps: len(p.Steps), Parties: len(m.Parties)}
 	}
 	c := &Checked{Program: p, Manifest: m}
 	revealed := map[int64]bool{}
