@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -115,7 +116,15 @@ func (a answer) run(t *testing.T) string {
 		s.atol, s.rtol = []string{a.within}, []string{a.within}
 	}
 	c.SetContext(context.Background())
-	run := &tester{source: s, command: c, contract: exact.Default}
+	asked := exact.Default
+	if a.within != "" {
+		e, err := strconv.ParseFloat(a.within, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked = exact.Contract{Atol: e, Rtol: e}
+	}
+	run := &tester{source: s, command: c, contract: asked}
 	for _, r := range run.folder(filepath.Join("../../testdata/cases", a.folder)) {
 		switch {
 		case r.Status == "skipped" && a.want != right && strings.Contains(r.Why, a.says):
