@@ -19,7 +19,7 @@ import (
 // Opsets that smpcc reads.
 const (
 	firstOpset = 1
-	lastOpset  = 25
+	lastOpset  = 28
 	guess      = 17 // whose mistakes are reported if no opset can be right
 )
 
