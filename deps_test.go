@@ -48,6 +48,7 @@ runtime/commit: runtime/disk
 runtime/share: backend/plan
 runtime/guest: backend/plan runtime/share
 runtime/invite:
+clients/chromium:
 clients/web: backend/plan runtime/guest
 runtime/control: backend/plan runtime/attest runtime/grpcnet runtime/keys runtime/transport
 runtime/client: backend/plan backend/plan/typed runtime/control runtime/guest

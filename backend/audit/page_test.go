@@ -16,6 +16,7 @@ import (
 	"smpcc"
 	"smpcc/backend/audit/draw"
 	"smpcc/backend/plan"
+	"smpcc/clients/chromium"
 	"smpcc/ir"
 	"smpcc/ir/diag"
 )
@@ -114,25 +115,13 @@ func TestFolded(t *testing.T) {
 	}
 }
 
-// browser returns a browser without a window, which draws pages for tests; without one such tests have nothing to see.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skip("there is no browser here")
-	return ""
-}
-
 // TestDrawn opens pages in a browser: their script runs without an error, what is seen at first holds an input and all reveals, boxes of one frame do not overlap,
 // and a deep model is seen as its layers.
 func TestDrawn(t *testing.T) {
 	if os.Getenv("SMPCC_NIGHTLY") == "" {
 		t.Skip("SMPCC_NIGHTLY opens pages in a browser")
 	}
-	path := browser(t)
+	path := chromium.Path(t)
 	pages := map[string]string{"encoder": written(t, transformer(t, 12), "html")}
 	for _, ex := range examples {
 		pages[filepath.Base(ex.path)] = written(t, ex.plan(t), "html")

@@ -1,8 +1,6 @@
 package web
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,185 +8,27 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"smpcc/backend/plan"
+	"smpcc/clients/chromium"
 	"smpcc/runtime/guest"
 	"smpcc/runtime/share"
 )
 
-// A browser is a headless Chromium that is spoken to over a pipe, in the Chrome DevTools Protocol.
-type browser struct {
-	t       *testing.T
-	in      io.Writer
-	out     *bufio.Reader
-	next    int
-	session string
-}
+// A browser opens pages for guests.
+type browser struct{ *chromium.Browser }
 
-// newBrowser starts Chromium, or skips the test where there is none, unless SMPCC_CHROMIUM asks for it.
-func newBrowser(t *testing.T) *browser {
-	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" {
-		if os.Getenv("SMPCC_CHROMIUM") != "" {
-			t.Fatal("there is no Chromium, and SMPCC_CHROMIUM asks for one")
-		}
-		t.Skip("there is no Chromium")
-	}
-	toIn, toOut, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fromIn, fromOut, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions", "--disable-background-networking", "--remote-debugging-pipe", "--window-size=900,1400", "--user-data-dir="+t.TempDir(), "about:blank")
-	c.ExtraFiles = []*os.File{toIn, fromOut}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_ = toIn.Close()
-	_ = fromOut.Close()
-	t.Cleanup(func() {
-		_ = c.Process.Kill()
-		_ = c.Wait()
-		_ = toOut.Close()
-		_ = fromIn.Close()
-		time.Sleep(200 * time.Millisecond) // its children write to the folder that is about to go
-	})
-	b := &browser{t: t, in: toOut, out: bufio.NewReader(fromIn)}
-	var target struct {
-		TargetID string `json:"targetId"`
-	}
-	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var attached struct {
-		SessionID string `json:"sessionId"`
-	}
-	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &attached)
-	b.session = attached.SessionID
-	b.call("Page.enable", nil, nil)
-	return b
-}
+func newBrowser(t *testing.T) browser { return browser{chromium.New(t)} }
 
-// call sends a command and waits for its answer.
-func (b *browser) call(method string, params any, into any) {
-	b.t.Helper()
-	b.next++
-	msg := map[string]any{"id": b.next, "method": method}
-	if params != nil {
-		msg["params"] = params
-	}
-	if b.session != "" {
-		msg["sessionId"] = b.session
-	}
-	data, err := json.Marshal(msg)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if _, err := b.in.Write(append(data, 0)); err != nil {
-		b.t.Fatal(err)
-	}
-	for {
-		line, err := b.out.ReadBytes(0)
-		if err != nil {
-			b.t.Fatalf("%s: %v", method, err)
-		}
-		var reply struct {
-			ID     int             `json:"id"`
-			Result json.RawMessage `json:"result"`
-			Error  json.RawMessage `json:"error"`
-		}
-		if err := json.Unmarshal(bytes.TrimSuffix(line, []byte{0}), &reply); err != nil {
-			b.t.Fatal(err)
-		}
-		if reply.ID != b.next {
-			continue
-		}
-		if reply.Error != nil {
-			b.t.Fatalf("%s: %s", method, reply.Error)
-		}
-		if into != nil {
-			if err := json.Unmarshal(reply.Result, into); err != nil {
-				b.t.Fatal(err)
-			}
-		}
-		return
-	}
-}
-
-// eval returns what an expression, or a promise, comes to.
-func (b *browser) eval(expression string) any {
-	b.t.Helper()
-	var r struct {
-		Result struct {
-			Value any `json:"value"`
-		} `json:"result"`
-		Exception json.RawMessage `json:"exceptionDetails"`
-	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "awaitPromise": true, "returnByValue": true, "userGesture": true}, &r)
-	if r.Exception != nil {
-		b.t.Fatalf("%s: %s", expression, r.Exception)
-	}
-	return r.Result.Value
-}
-
-// open loads a page.
-func (b *browser) open(url string) {
-	b.t.Helper()
-	b.call("Page.navigate", map[string]any{"url": "about:blank"}, nil)
-	b.call("Page.navigate", map[string]any{"url": url}, nil)
-	b.until(`document.readyState === "complete" && !!document.getElementById("status")`)
-}
-
-// until waits until an expression is true.
-func (b *browser) until(expression string) {
-	b.t.Helper()
-	for range 600 {
-		if b.eval(expression) == true {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	b.t.Fatalf("%s does not come true; the page says %v", expression, b.eval(`document.body ? document.body.innerText : ""`))
-}
-
-// picture keeps a screenshot, if SMPCC_SCREENSHOTS names a folder.
-func (b *browser) picture(name string) {
-	b.t.Helper()
-	dir := os.Getenv("SMPCC_SCREENSHOTS")
-	if dir == "" {
-		return
-	}
-	var r struct{ Data []byte }
-	b.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &r)
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), r.Data, 0o644); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-// key presses and releases a key.
-func (b *browser) key(key string, code int, text string) {
-	b.t.Helper()
-	p := map[string]any{"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
-	if text != "" {
-		p["text"] = text
-	}
-	b.call("Input.dispatchKeyEvent", p, nil)
-	b.call("Input.dispatchKeyEvent", map[string]any{"type": "keyUp", "key": key, "code": key, "windowsVirtualKeyCode": code}, nil)
+// open loads a page; anew, where only what stands behind # is another.
+func (b browser) open(url string) {
+	b.Call("Page.navigate", map[string]any{"url": "about:blank"}, nil)
+	b.Call("Page.navigate", map[string]any{"url": url}, nil)
+	b.Until(`document.readyState === "complete" && !!document.getElementById("status")`)
 }
 
 // fakes are parties that put the shares of a request together, which no party can, and answer with shares of what compute makes of them.

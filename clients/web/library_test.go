@@ -20,9 +20,9 @@ func TestLibrary(t *testing.T) {
 	p := program(t, "parties p0, p1\nguests g\ninput x: int[1] from g in 0..9\nreveal x to g as out\n")
 	f := newFakes(t, p, nil)
 	b.open(f.servers["p0"])
-	b.eval(strings.ReplaceAll("\n"+Library, "\nexport ", "\n") + "\ntrue")
+	b.Eval(strings.ReplaceAll("\n"+Library, "\nexport ", "\n") + "\ntrue")
 	for n, c := range sharings(t) {
-		got := fmt.Sprint(b.eval(`(async (c) => {
+		got := fmt.Sprint(b.Eval(`(async (c) => {
 			const w = encode(c.plan.inputs[1], c.data);
 			const s = await shares(c.plan, [new BigUint64Array(1), w], c.seeds.map((x) => new Uint8Array(x)));
 			const y = decode(c.plan, c.given.map((x) => new Uint8Array(x))).y;
@@ -40,11 +40,11 @@ func TestLibrary(t *testing.T) {
 		{`{name: "x", elem: "bool", shape: [1], bits: 1, scale: 0}`, `[2]`, "is not 0 or 1"},
 		{`{name: "x", elem: "int", shape: [1], bits: 8, scale: 0, lo: 0, hi: 9}`, `undefined`, "has 0 elements"},
 	} {
-		if got := fmt.Sprint(b.eval(`(() => { try { encode(` + c.port + `, ` + c.data + `); return "encoded"; } catch (e) { return e.name + ": " + e.message; } })()`)); !strings.Contains(got, c.want) || !strings.HasPrefix(got, "SmpccError") {
+		if got := fmt.Sprint(b.Eval(`(() => { try { encode(` + c.port + `, ` + c.data + `); return "encoded"; } catch (e) { return e.name + ": " + e.message; } })()`)); !strings.Contains(got, c.want) || !strings.HasPrefix(got, "SmpccError") {
 			t.Errorf("%s: %s, want %s", c.data, got, c.want)
 		}
 	}
-	if got := b.eval(`(async () => { const stop = new AbortController(); stop.abort(); try { await connect({servers: {p0: location.origin, p1: location.origin}, plan: {parties: ["p0", "p1"], inputs: [], outputs: []}, token: "x"}).predict({}, {signal: stop.signal}); return "ran"; } catch (e) { return e.message; } })()`); got != "p0: the request was given up" {
+	if got := b.Eval(`(async () => { const stop = new AbortController(); stop.abort(); try { await connect({servers: {p0: location.origin, p1: location.origin}, plan: {parties: ["p0", "p1"], inputs: [], outputs: []}, token: "x"}).predict({}, {signal: stop.signal}); return "ran"; } catch (e) { return e.message; } })()`); got != "p0: the request was given up" {
 		t.Errorf("a request that is given up: %v", got)
 	}
 }

@@ -111,25 +111,25 @@ func TestBrowser(t *testing.T) {
 	for k, from := range []string{f.servers["p0"] + "/#t=TOKEN", "file://" + file + "#t=TOKEN"} {
 		f.seen = nil
 		b.open(from)
-		if b.eval(`location.hash`) != "" {
+		if b.Eval(`location.hash`) != "" {
 			t.Error("the invitation stays in the address")
 		}
-		if b.eval(`document.getElementById("send").disabled`) != true {
+		if b.Eval(`document.getElementById("send").disabled`) != true {
 			t.Error("the button can be pressed before anybody has read who learns what")
 		}
-		b.eval(`document.getElementById("input-sample").click(); true`)
+		b.Eval(`document.getElementById("input-sample").click(); true`)
 		if k == 0 {
-			b.picture("drawn")
+			b.Picture("drawn")
 		}
-		b.eval(send)
-		b.until(`!!document.getElementById("answer")`)
-		if got := b.eval(`document.getElementById("answer").textContent`); got != out.Name+": 2" {
+		b.Eval(send)
+		b.Until(`!!document.getElementById("answer")`)
+		if got := b.Eval(`document.getElementById("answer").textContent`); got != out.Name+": 2" {
 			t.Errorf("%s: the page shows %v", from, got)
 		}
-		if text := fmt.Sprint(b.eval(`document.getElementById("result").innerText`)); !strings.Contains(text, p.Digest()) || !strings.Contains(text, "session 7") || !strings.Contains(text, "p0 was given 16 bytes, one share") || !strings.Contains(text, "11.5000") {
+		if text := fmt.Sprint(b.Eval(`document.getElementById("result").innerText`)); !strings.Contains(text, p.Digest()) || !strings.Contains(text, "session 7") || !strings.Contains(text, "p0 was given 16 bytes, one share") || !strings.Contains(text, "11.5000") {
 			t.Errorf("the receipt says %s", text)
 		}
-		b.picture(fmt.Sprint("answer", k))
+		b.Picture(fmt.Sprint("answer", k))
 		// white on black, inside, in the centre of mass
 		mass, mx, my, most := 0.0, 0.0, 0.0, 0.0
 		for i, w := range f.seen[0] {
@@ -142,23 +142,23 @@ func TestBrowser(t *testing.T) {
 	}
 	// drawn with the pointer: a line
 	b.open(f.servers["p0"] + "/#t=TOKEN")
-	b.eval(send)
-	b.until(`document.getElementById("status").textContent.includes("nothing is drawn yet")`)
-	b.eval(`document.getElementById("input-canvas").scrollIntoView(); true`)
-	at := b.eval(`(() => { const r = document.getElementById("input-canvas").getBoundingClientRect(); return [r.left, r.top]; })()`).([]any)
+	b.Eval(send)
+	b.Until(`document.getElementById("status").textContent.includes("nothing is drawn yet")`)
+	b.Eval(`document.getElementById("input-canvas").scrollIntoView(); true`)
+	at := b.Eval(`(() => { const r = document.getElementById("input-canvas").getBoundingClientRect(); return [r.left, r.top]; })()`).([]any)
 	x, y := at[0].(float64), at[1].(float64)
 	for _, e := range [][3]any{{"mousePressed", 140, 60}, {"mouseMoved", 142, 120}, {"mouseMoved", 140, 220}, {"mouseReleased", 140, 220}} {
-		b.call("Input.dispatchMouseEvent", map[string]any{"type": e[0], "x": x + float64(e[1].(int)), "y": y + float64(e[2].(int)), "button": "left", "buttons": 1, "clickCount": 1}, nil)
+		b.Call("Input.dispatchMouseEvent", map[string]any{"type": e[0], "x": x + float64(e[1].(int)), "y": y + float64(e[2].(int)), "button": "left", "buttons": 1, "clickCount": 1}, nil)
 	}
 	f.seen = nil
-	b.eval(`document.getElementById("send").click(); true`)
-	b.until(`!!document.getElementById("answer")`)
+	b.Eval(`document.getElementById("send").click(); true`)
+	b.Until(`!!document.getElementById("answer")`)
 	if mass := sum(f.seen[0], p.Manifest.Inputs[0].Scale); mass < 20 || mass > 200 {
 		t.Errorf("a line has a mass of %g", mass)
 	}
 	// without the whole link; used up; one party down; then, with a slow network, stopped by hand
 	b.open(f.servers["p0"] + "/")
-	b.until(`document.getElementById("status").textContent.includes("Open the whole link")`)
+	b.Until(`document.getElementById("status").textContent.includes("Open the whole link")`)
 	f.refuse = func(token string) string {
 		if token == "USED" {
 			return "the invitation was for 1 runs, and all of them are used"
@@ -167,15 +167,15 @@ func TestBrowser(t *testing.T) {
 	}
 	try := func(url string) string {
 		b.open(url)
-		b.eval(`document.getElementById("input-sample").click(); true`)
-		b.eval(send)
-		b.until(`document.getElementById("status").className === "bad"`)
-		return fmt.Sprint(b.eval(`document.getElementById("status").textContent`))
+		b.Eval(`document.getElementById("input-sample").click(); true`)
+		b.Eval(send)
+		b.Until(`document.getElementById("status").className === "bad"`)
+		return fmt.Sprint(b.Eval(`document.getElementById("status").textContent`))
 	}
 	if s := try(f.servers["p0"] + "/#t=USED"); !strings.Contains(s, "all of them are used") || !strings.Contains(s, "ask who invited you for a new link") {
 		t.Errorf("a used invitation: %s", s)
 	}
-	b.picture("used")
+	b.Picture("used")
 	down := map[string]string{"p0": f.servers["p0"], "p1": "http://localhost:1"}
 	if page, err = Page(p, down); err != nil {
 		t.Fatal(err)
@@ -187,16 +187,16 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("one party down: %s", s)
 	}
 	// narrow and dark
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 320, "height": 900, "deviceScaleFactor": 2, "mobile": true}, nil)
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
+	b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": 320, "height": 900, "deviceScaleFactor": 2, "mobile": true}, nil)
+	b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": "dark"}}}, nil)
 	b.open(f.servers["p0"] + "/#t=TOKEN")
-	if wide := b.eval(`document.documentElement.scrollWidth`); wide.(float64) > 320 {
+	if wide := b.Eval(`document.documentElement.scrollWidth`); wide.(float64) > 320 {
 		t.Errorf("the page is %v wide on a screen of 320", wide)
 	}
-	if small := b.eval(`[...document.querySelectorAll("button:not([hidden]), label.file, label.check")].filter((e) => e.getBoundingClientRect().height < 44).length`); small != 0.0 {
+	if small := b.Eval(`[...document.querySelectorAll("button:not([hidden]), label.file, label.check")].filter((e) => e.getBoundingClientRect().height < 44).length`); small != 0.0 {
 		t.Errorf("%v targets are smaller than 44 px", small)
 	}
-	b.picture("narrow-dark")
+	b.Picture("narrow-dark")
 }
 
 func sum(words []uint64, scale int) (s float64) {
@@ -218,10 +218,10 @@ func TestBrowserForm(t *testing.T) {
 		return map[string][]uint64{"old": {n}}
 	})
 	b.open(f.servers["p1"] + "/#t=TOKEN")
-	tab := func() { b.key("Tab", 9, "") }
+	tab := func() { b.Key("Tab", 9, "") }
 	word := func(s string) {
 		for _, c := range s {
-			b.key(string(c), int(c), string(c))
+			b.Key(string(c), int(c), string(c))
 		}
 	}
 	tab()
@@ -229,17 +229,17 @@ func TestBrowserForm(t *testing.T) {
 	tab()
 	word("-5")
 	tab()
-	b.key(" ", 32, " ") // ok
+	b.Key(" ", 32, " ") // ok
 	tab()               // what this rests on
 	tab()
-	b.key(" ", 32, " ") // agreed
+	b.Key(" ", 32, " ") // agreed
 	tab()
-	b.key("Enter", 13, "\r")
-	b.until(`!!document.getElementById("answer")`)
-	if got := b.eval(`document.getElementById("answer").textContent`); got != "old: no" || len(f.seen) != 2 || f.seen[0][0] != 45 || f.seen[0][1] != 0 || f.seen[1][0] != 1 {
+	b.Key("Enter", 13, "\r")
+	b.Until(`!!document.getElementById("answer")`)
+	if got := b.Eval(`document.getElementById("answer").textContent`); got != "old: no" || len(f.seen) != 2 || f.seen[0][0] != 45 || f.seen[0][1] != 0 || f.seen[1][0] != 1 {
 		t.Errorf("the page shows %v for %v", got, f.seen)
 	}
-	b.picture("form")
+	b.Picture("form")
 	var tree struct {
 		Nodes []struct {
 			Ignored bool `json:"ignored"`
@@ -247,7 +247,7 @@ func TestBrowserForm(t *testing.T) {
 			Name    struct{ Value any }
 		}
 	}
-	b.call("Accessibility.getFullAXTree", nil, &tree)
+	b.Call("Accessibility.getFullAXTree", nil, &tree)
 	named := 0
 	for _, n := range tree.Nodes {
 		switch n.Role.Value {
@@ -260,7 +260,7 @@ func TestBrowserForm(t *testing.T) {
 	if named < 5 {
 		t.Errorf("%d fields and buttons are named", named)
 	}
-	if s := b.eval(`document.querySelector("input[type=number]").value = 121, document.getElementById("send").click(), document.querySelector("input[type=number]").validity.valid`); s != false {
+	if s := b.Eval(`document.querySelector("input[type=number]").value = 121, document.getElementById("send").click(), document.querySelector("input[type=number]").validity.valid`); s != false {
 		t.Error("a number out of range can be sent")
 	}
 }
