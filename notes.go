@@ -126,17 +126,9 @@ func placeOf(v *ir.Value) string {
 
 // narrowed reports whether v rests on a range that a run may leave.
 func narrowed(v *ir.Value) bool {
-	seen := map[*ir.Value]bool{v: true}
-	for todo := []*ir.Value{v}; len(todo) > 0; {
-		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
-		if v.Range.Narrow {
+	for x := range v.Behind() {
+		if x.Range.Narrow {
 			return true
-		}
-		for _, a := range v.Args {
-			if !seen[a] {
-				seen[a] = true
-				todo = append(todo, a)
-			}
 		}
 	}
 	return false

@@ -84,18 +84,8 @@ func (p *former) checked(v, x *ir.Value, drop, bits int) *ir.Value {
 
 // rests lists the checked wires that a share-level value is computed from, in their order.
 func (p *former) rests(v *ir.Value) (out []*ir.Value) {
-	seen := map[*ir.Value]bool{}
-	for todo := []*ir.Value{v}; len(todo) > 0; {
-		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
-		for _, a := range v.Args {
-			if !seen[a] {
-				seen[a] = true
-				todo = append(todo, a)
-			}
-		}
-	}
 	wires := map[*ir.Value]bool{} // a wire is read through its lowest bits
-	for a := range seen {
+	for a := range v.Behind() {
 		wires[a] = true
 		if a.Op == ir.OpLow {
 			wires[a.Args[0]] = true

@@ -4,6 +4,7 @@ package ir
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
@@ -148,6 +149,26 @@ type Range struct {
 
 // Abs returns the largest magnitude in the range.
 func (r Range) Abs() float64 { return max(r.Hi, -r.Lo, 0) }
+
+// Behind yields v and all that it is computed from, each once, in no order that is promised.
+func (v *Value) Behind() iter.Seq[*Value] {
+	return func(yield func(*Value) bool) {
+		seen := map[*Value]bool{v: true}
+		for todo := []*Value{v}; len(todo) > 0; {
+			at := todo[len(todo)-1]
+			todo = todo[:len(todo)-1]
+			if !yield(at) {
+				return
+			}
+			for _, a := range at.Args {
+				if !seen[a] {
+					seen[a] = true
+					todo = append(todo, a)
+				}
+			}
+		}
+	}
+}
 
 // NewFunc returns an empty function.
 func NewFunc(name string) *Func { return &Func{Name: name} }

@@ -176,11 +176,8 @@ func checkKeys(v *ir.Value) []string {
 // checked, and on none that there was no room to check.
 func (n *Numbers) guarded(f *ir.Func) {
 	for _, out := range f.Reveals() {
-		seen := map[*ir.Value]bool{out: true}
 		any, blind, bits := false, false, 64
-		for todo := []*ir.Value{out}; len(todo) > 0; {
-			v := todo[0]
-			todo = todo[1:]
+		for v := range out.Behind() {
 			g, has := v.Attrs.Int("guard", 0), false
 			for _, key := range checkKeys(v) {
 				has = has || v.Attrs.Int(key, 0) > 0
@@ -188,12 +185,6 @@ func (n *Numbers) guarded(f *ir.Func) {
 			any, blind = any || g > 0 && has, blind || g > 0 && !has
 			if has {
 				bits = min(bits, g)
-			}
-			for _, a := range v.Args {
-				if !seen[a] {
-					seen[a] = true
-					todo = append(todo, a)
-				}
 			}
 		}
 		for i := range n.Outputs {
