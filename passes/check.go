@@ -56,15 +56,12 @@ func (o *Options) tolerance(name string) Tolerance {
 	return t
 }
 
-// compare bounds the outputs of m, whose formats are chosen, runs it, and says for each output what is known of its error; from says what its
-// constants stand for. bad is the first output that does not keep its tolerance.
-func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err error) {
+// compare runs m, whose formats are chosen and whose outputs have the given bounds, and says for each output what is known of its error. bad is the first output that does not keep its tolerance.
+func (c *check) compare(m *ir.Module, bounds map[string]outputBound, n *Numbers) (bad, err error) {
 	if err := c.prepare(m); err != nil {
 		return nil, err
 	}
 	weights, unbound := ir.BindWeights(m.Main(), m.Weights)
-	n.proof = newProof(m, from, c.opt)
-	bounds := n.proof.bounds()
 	got := make([]map[string]*ir.Tensor, len(c.inputs))
 	failed := make([]error, len(c.inputs))
 	concurrently(len(c.inputs), func(i int) {
@@ -82,6 +79,7 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 	for _, v := range m.Main().Reveals() {
 		name := v.Attrs.Str("name")
 		from := source[name]
+		rounded := from.Type.Elem != ir.Real && roundedBefore(from)
 		o := Output{Name: name, State: Measured, Tolerance: c.opt.tolerance(name), Frac: v.Type.Scale, Samples: c.samples, Runs: len(c.inputs)}
 		why := ""
 		for i := range c.inputs {
@@ -91,16 +89,16 @@ func (c *check) compare(m *ir.Module, from *encodings, n *Numbers) (bad, err err
 				why = overflow(failed[i], c.inputs[i])
 			case from.Type.Elem == ir.Real:
 				why = c.reals(&o, m, v, i, got[i][name], why)
-			case c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !roundedBefore(from):
+			case c.ways[i] == drawUniform || c.ways[i] == drawScaled || c.samples || !rounded:
 				discrete(&o, got[i][name], c.want[i][name]) // elsewhere values are equal on purpose, and rounding decides
 			}
 		}
 		switch {
-		case why == "" && o.Of > 0 && !roundedBefore(from) && o.Differ > 0:
+		case why == "" && o.Of > 0 && !rounded && o.Differ > 0:
 			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
 		case why == "" && o.Differ > 1 && float64(o.Differ) > MostDiffer*float64(o.Of):
 			why = fmt.Sprintf("%d of %d elements differ", o.Differ, o.Of)
-		case o.Of > 0 && !roundedBefore(from):
+		case o.Of > 0 && !rounded:
 			o.State = Exact
 		}
 		if from.Type.Elem == ir.Real {
@@ -214,17 +212,9 @@ func discrete(o *Output, got, want *ir.Tensor) {
 // roundedBefore reports whether v is computed from an input or weight of reals, which is rounded when it is bound: a comparison of such values is
 // decided either way where they differ by no more than that.
 func roundedBefore(v *ir.Value) bool {
-	seen := map[*ir.Value]bool{v: true}
-	for todo := []*ir.Value{v}; len(todo) > 0; {
-		v, todo = todo[len(todo)-1], todo[:len(todo)-1]
-		if (v.Op == ir.OpInput || v.Op == ir.OpWeight) && v.Type.Elem == ir.Real {
+	for x := range v.Behind() {
+		if (x.Op == ir.OpInput || x.Op == ir.OpWeight) && x.Type.Elem == ir.Real {
 			return true
-		}
-		for _, a := range v.Args {
-			if !seen[a] {
-				seen[a] = true
-				todo = append(todo, a)
-			}
 		}
 	}
 	return false

@@ -233,9 +233,8 @@ func mayProve(bound float64, a, b attempt, functions bool) bool {
 	return bound <= 2*by
 }
 
-// proves bounds the outputs of a module with formats, and reports whether all tolerances are kept by bounds alone.
-func (c *check) proves(m *ir.Module, from *encodings) bool {
-	bounds := newProof(m, from, c.opt).bounds()
+// keeps reports whether all tolerances are kept by the bounds of outputs alone.
+func (c *check) keeps(m *ir.Module, bounds map[string]outputBound) bool {
 	for _, v := range m.Main().Reveals() {
 		name := v.Attrs.Str("name")
 		if b := bounds[name]; v.Type.Elem == ir.Ring && (b.why != "" || !(b.part(c.opt.tolerance(name)) <= 1)) {
@@ -323,11 +322,16 @@ func settle(m, graph *ir.Module, opt *Options, run func(m *ir.Module, opt *Optio
 			}
 			continue
 		}
-		if proofs++; first != nil && (volumeOf(try) > dearer*volumeOf(first.m) || !check.proves(try, o.encoded)) {
+		if proofs++; first != nil && volumeOf(try) > dearer*volumeOf(first.m) {
 			continue
 		}
-		n := &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: a.wide}
-		bad, err := check.compare(try, o.encoded, n)
+		p := newProof(try, o.encoded, check.opt)
+		bounds := p.bounds()
+		if first != nil && !check.keeps(try, bounds) {
+			continue
+		}
+		n := &Numbers{FracBits: o.FracBits, Precision: o.Precision, Wide: a.wide, proof: p}
+		bad, err := check.compare(try, bounds, n)
 		if err != nil {
 			return nil, err
 		}
