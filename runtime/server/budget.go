@@ -211,7 +211,7 @@ func (s *Server) allBudgets() (out []control.Budget, err error) {
 
 // budgetsHandler tells a member of all budgets, and a client of its own and of those of policies.
 func (s *Server) budgetsHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
-	if !s.isMember(peer) && !s.isUser(peer) && s.maySend(peer) != nil {
+	if !s.mayLook(peer) {
 		return nil, fmt.Errorf("%q may not see budgets: it is neither a member of %s nor a client", peer, s.name)
 	}
 	list, err := s.allBudgets()

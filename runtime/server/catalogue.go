@@ -18,7 +18,7 @@ const maxDatasets = 256
 
 // catalogueHandler tells clients, requesters and members what there is.
 func (s *Server) catalogueHandler(_ context.Context, peer string, _ []byte) ([]byte, error) {
-	if !s.isMember(peer) && !s.isUser(peer) && s.maySend(peer) != nil {
+	if !s.mayLook(peer) {
 		return nil, fmt.Errorf("%q may not see the catalogue: it is neither a member of %s nor a client nor in requests.from", peer, s.name)
 	}
 	return json.Marshal(s.catalogue(peer))

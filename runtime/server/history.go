@@ -19,8 +19,7 @@ const historyFiles = 2
 
 // historyHandler tells what has run: everything to members, to clients what they have opened themselves.
 func (s *Server) historyHandler(ctx context.Context, peer string, req []byte) ([]byte, error) {
-	member := s.isMember(peer)
-	if !member && !s.isUser(peer) && s.maySend(peer) != nil {
+	if !s.mayLook(peer) {
 		return nil, fmt.Errorf("%q may not see what has run: it is neither a member of %s nor a client", peer, s.name)
 	}
 	q, err := control.Decode[control.HistoryRequest](req)
@@ -30,7 +29,7 @@ func (s *Server) historyHandler(ctx context.Context, peer string, req []byte) ([
 	if len(q.Plan) > 64 || len(q.Client) > 256 || q.Most < 0 {
 		return nil, errors.New("malformed request")
 	}
-	if !member {
+	if !s.isMember(peer) {
 		q.Client = peer
 	}
 	r, err := s.history(ctx, q)

@@ -429,7 +429,7 @@ func (s *Server) mayOrder(peer string) bool {
 
 // isKnown reports whether a caller may ask anything.
 func (s *Server) isKnown(peer string) bool {
-	if s.isUser(peer) || s.mayOrder(peer) || s.mayDeploy(peer) == nil || s.isMember(peer) || s.maySend(peer) == nil || s.cfg.Servers[peer] != "" { // those are roles, of plans to come too
+	if s.mayLook(peer) || s.mayOrder(peer) || s.mayDeploy(peer) == nil || s.cfg.Servers[peer] != "" { // those are roles, of plans to come too
 		return true
 	}
 	return slices.ContainsFunc(s.plans.list(), func(d *deployment) bool { return d.isRole(peer) })

@@ -86,6 +86,11 @@ func (s *Server) maySend(peer string) error {
 	return fmt.Errorf("%q may not ask %s to run plans: it is not in requests.from of its configuration", peer, s.name)
 }
 
+// mayLook reports whether a caller may see what there is, what of its own has run and what its budgets have left: members, clients, and who may send requests.
+func (s *Server) mayLook(peer string) bool {
+	return s.isMember(peer) || s.isUser(peer) || s.maySend(peer) == nil
+}
+
 // mayDeploy returns why a caller may not change which plans are served, nil if it may.
 func (s *Server) mayDeploy(peer string) error {
 	if peer == s.name || slices.Contains(s.cfg.PlanClients, peer) || slices.Contains(s.cfg.Members.Operators, peer) {
