@@ -13,7 +13,7 @@ func checkedPlan(t *testing.T, edit func(m *plan.Manifest, p *typed.Program)) (*
 	m := plan.Manifest{Version: plan.Version, Parties: []string{"p0", "p1"}, Dealer: "d", RingBits: 5,
 		Inputs: []plan.Port{{Name: "x", Owner: "p0", Elem: "int", Bits: 5, Shape: []int{1}, Lo: -16, Hi: 15}},
 		Outputs: []plan.Port{{Name: "y", To: []string{"p1"}, Elem: "int", Bits: 4, Shape: []int{1}, Valid: 2},
-			{Name: "y is valid", To: []string{"p1"}, Elem: "bool", Bits: 1, Shape: []int{1}, Checked: 1, Guard: 2}}}
+			{Name: "y is valid", To: []string{"p1"}, Elem: "bool", Bits: 1, Shape: []int{1}, Checked: 1}}}
 	for _, o := range m.Outputs {
 		m.Allowed = append(m.Allowed, plan.Allowance{Output: o.Name, Receiver: "p1", Owner: "p0", Rule: "for the test"})
 	}

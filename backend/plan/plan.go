@@ -134,15 +134,15 @@ type Port struct {
 
 	Columns []Column `pb:"12"` // inputs: of a table whose columns have ranges of their own
 	// 13 was in use
-	Words      []string   `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
-	Decimal    bool       `pb:"15"` // outputs: integers that are text, in decimal
-	Missing    string     `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
-	Given      []int      `pb:"17"` // columns, along the last axis, whose elements are always there
-	Classes    []string   `pb:"18"` // outputs: what the places along the last axis are called
-	Shares     bool       `pb:"19"` // inputs: a guest's, of which every party is given a share of the words mod 2^Bits; see Least
-	Valid      int        `pb:"20"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
-	Checked    int64      `pb:"21"` // of an output that says so of others: elements whose range it checks; 0 of all others
-	Guard      int        `pb:"22"` // of such an output: bits by which each is checked
+	Words   []string `pb:"14"` // of text, whose elements are integers: what 0, 1, ... stand for; -1 of an input stands for any other text
+	Decimal bool     `pb:"15"` // outputs: integers that are text, in decimal
+	Missing string   `pb:"16"` // inputs of reals: the input of booleans that says which elements are not there
+	Given   []int    `pb:"17"` // columns, along the last axis, whose elements are always there
+	Classes []string `pb:"18"` // outputs: what the places along the last axis are called
+	Shares  bool     `pb:"19"` // inputs: a guest's, of which every party is given a share of the words mod 2^Bits; see Least
+	Valid   int      `pb:"20"` // outputs: 1 + the number of the output that says whether this one is there, or has been withheld and is zero; 0: it always is
+	Checked int64    `pb:"21"` // of an output that says so of others: elements whose range it checks; 0 of all others
+	// 22 was in use
 	Categories []Category `pb:"23"` // inputs: columns whose elements may only be some values
 	Step       float64    `pb:"24"` // inputs of integers: if not 0, k stands for the real k*Step, and their owner rounds to it
 	Places     int        `pb:"25"` // of decimals, which are held as integers: they count units of 10^-Places
