@@ -363,28 +363,13 @@ func lpPool(n *node) ([]*ir.Value, error) {
 	if rank < 1 || x.Type.Elem != ir.Real {
 		return nil, c.wrongInput(x)
 	}
-	k, err := ones("kernel_shape", n.ints("kernel_shape"), rank)
-	if err != nil {
-		return nil, err
-	}
-	st, err := ones("strides", n.ints("strides"), rank)
-	if err != nil {
-		return nil, err
-	}
-	d, err := ones("dilations", n.ints("dilations"), rank)
-	if err != nil {
-		return nil, err
-	}
-	pads, extra, err := n.windowPads(s[2:], k, st, d)
-	if err != nil {
-		return nil, err
-	}
 	in := s[2:]
-	out := make(ir.Shape, rank)
-	for i := range rank {
-		out[i] = (in[i]+pads[i]+pads[rank+i]+extra[i]-(k[i]-1)*d[i]-1)/st[i] + 1
+	k, st, d, pads, extra, err := n.poolWindow(in)
+	if err != nil {
+		return nil, err
 	}
-	if err := ir.CheckShape(out); err != nil {
+	out, err := windowPlaces(in, k, st, d, pads, extra)
+	if err != nil {
 		return nil, err
 	}
 	window := ir.Shape(k).Size()

@@ -505,21 +505,30 @@ func eyeLike(n *node) ([]*ir.Value, error) {
 // longSum is the length from which on a running sum is made of those of blocks: a triangle of all of it would be too large.
 const longSum = 1 << 10
 
+// axisInput returns the axis, of so many, that input i names.
+func (n *node) axisInput(i, rank int) (int, error) {
+	k, _, err := n.scalar(i, "axis")
+	if err != nil {
+		return 0, err
+	}
+	axes, err := ir.NormAxes([]int{int(k)}, rank)
+	if err != nil {
+		return 0, err
+	}
+	return axes[0], nil
+}
+
 // cumSum multiplies with a triangle of ones, which is local.
 func cumSum(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	in := x.Type.Shape
-	k, _, err := n.scalar(1, "axis")
+	axis, err := n.axisInput(1, len(in))
 	if err != nil {
 		return nil, err
 	}
-	axes, err := ir.NormAxes([]int{int(k)}, len(in))
-	if err != nil {
-		return nil, err
-	}
-	perm, back := toLast(len(in), axes[0])
+	perm, back := toLast(len(in), axis)
 	y := c.transpose(x, perm...)
-	size := in[axes[0]]
+	size := in[axis]
 	flat := c.running(c.reshape(y, in.Size()/max(1, size), size), n.int("exclusive", 0) != 0, n.int("reverse", 0) != 0)
 	if c.err != nil {
 		return nil, c.err
@@ -532,18 +541,14 @@ func cumSum(n *node) ([]*ir.Value, error) {
 func cumProd(n *node) ([]*ir.Value, error) {
 	x, c := n.in(0), n.calc()
 	in := x.Type.Shape
-	k, _, err := n.scalar(1, "axis")
-	if err != nil {
-		return nil, err
-	}
-	axes, err := ir.NormAxes([]int{int(k)}, len(in))
+	axis, err := n.axisInput(1, len(in))
 	if err != nil {
 		return nil, err
 	}
 	if x.Type.Elem == ir.Bool {
 		return nil, c.wrongInput(x)
 	}
-	a, size := axes[0], in[axes[0]]
+	a, size := axis, in[axis]
 	reverse := n.int("reverse", 0) != 0
 	ones := func(count int) *ir.Value {
 		s := slices.Clone(in)

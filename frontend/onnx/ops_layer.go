@@ -161,6 +161,32 @@ func conv(n *node) ([]*ir.Value, error) {
 	return one(n.unflat(y, flat, err))
 }
 
+// poolWindow returns the kernel, strides, dilations, pads and cells of ceil_mode of a pooling over the given dimensions.
+func (n *node) poolWindow(spatial []int) (k, s, d, pads, extra []int, err error) {
+	rank := len(spatial)
+	if k, err = ones("kernel_shape", n.ints("kernel_shape"), rank); err != nil {
+		return
+	}
+	if s, err = ones("strides", n.ints("strides"), rank); err != nil {
+		return
+	}
+	if d, err = ones("dilations", n.ints("dilations"), rank); err != nil {
+		return
+	}
+	pads, extra, err = n.windowPads(spatial, k, s, d)
+	return
+}
+
+// windowPlaces returns how many places a window has along each dimension.
+func windowPlaces(in, k, s, d, pads, extra []int) (ir.Shape, error) {
+	rank := len(in)
+	out := make(ir.Shape, rank)
+	for i := range rank {
+		out[i] = (in[i]+pads[i]+pads[rank+i]+extra[i]-(k[i]-1)*d[i]-1)/s[i] + 1
+	}
+	return out, ir.CheckShape(out)
+}
+
 // pool lowers MaxPool and AveragePool. storage_order concerns only the indices, see maxPlaces.
 func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 	return func(n *node) ([]*ir.Value, error) {
@@ -169,19 +195,7 @@ func pool(op ir.Op) func(n *node) ([]*ir.Value, error) {
 		if rank < 1 || rank > 3 {
 			return nil, fmt.Errorf("input %v: only 1-D, 2-D and 3-D pooling is supported", x.Type.Shape)
 		}
-		k, err := ones("kernel_shape", n.ints("kernel_shape"), rank)
-		if err != nil {
-			return nil, err
-		}
-		s, err := ones("strides", n.ints("strides"), rank)
-		if err != nil {
-			return nil, err
-		}
-		d, err := ones("dilations", n.ints("dilations"), rank)
-		if err != nil {
-			return nil, err
-		}
-		pads, extra, err := n.windowPads(x.Type.Shape[2:], k, s, d)
+		k, s, d, pads, extra, err := n.poolWindow(x.Type.Shape[2:])
 		if err != nil {
 			return nil, err
 		}

@@ -208,11 +208,8 @@ func (n *node) maxPlaces(x *ir.Value, k, s, d, pads, extra []int) ([]*ir.Value, 
 	c := n.calc()
 	in := x.Type.Shape[2:]
 	rank := len(in)
-	out := make(ir.Shape, rank)
-	for i := range rank {
-		out[i] = (in[i]+pads[i]+pads[rank+i]+extra[i]-(k[i]-1)*d[i]-1)/s[i] + 1
-	}
-	if err := ir.CheckShape(out); err != nil {
+	out, err := windowPlaces(in, k, s, d, pads, extra)
+	if err != nil {
 		return nil, err
 	}
 	window := ir.Shape(k).Size()
