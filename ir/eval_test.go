@@ -141,6 +141,24 @@ var evalCases = []evalCase{
 	{op: OpB2A, attrs: Attrs{I("bits", 30)}, args: []*Tensor{bools(Shape{2}, 0, 1)}, forms: []string{"masked-bit"}, want: ring(Shape{2}, 0, 1)},
 }
 
+// build returns a function of the case's operation, data of its arguments by name, and the value.
+func (c *evalCase) build(t *testing.T) (f *Func, in map[string]*Tensor, v *Value) {
+	t.Helper()
+	f, in = NewFunc("main"), map[string]*Tensor{}
+	var args []*Value
+	for i, a := range c.args {
+		form := ""
+		if i < len(c.forms) {
+			form = c.forms[i]
+		}
+		args = append(args, boundArg(t, f, in, a, form))
+	}
+	if c.op == OpExtend { // of a wire and whether it wraps
+		args = append(args, emit(t, f, OpWraps, nil, args[0]))
+	}
+	return f, in, emit(t, f, c.op, c.attrs, args...)
+}
+
 // boundArg emits an input that holds x in the stated form, scale 4.
 func boundArg(t *testing.T, f *Func, in map[string]*Tensor, x *Tensor, form string) *Value {
 	t.Helper()
@@ -199,19 +217,7 @@ func TestEval(t *testing.T) {
 			shapes = append(shapes, a.Elem.String()+a.Shape.String())
 		}
 		t.Run(string(c.op)+" "+strings.Join(shapes, " "), func(t *testing.T) {
-			f, in := NewFunc("main"), map[string]*Tensor{}
-			var args []*Value
-			for i, a := range c.args {
-				form := ""
-				if i < len(c.forms) {
-					form = c.forms[i]
-				}
-				args = append(args, boundArg(t, f, in, a, form))
-			}
-			if c.op == OpExtend { // of a wire and whether it wraps
-				args = append(args, emit(t, f, OpWraps, nil, args[0]))
-			}
-			v := emit(t, f, c.op, c.attrs, args...)
+			f, in, v := c.build(t)
 			got, err := Eval(f, Env{Inputs: in, Check: true})
 			if err != nil {
 				t.Fatal(err)

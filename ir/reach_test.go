@@ -9,19 +9,7 @@ import (
 // TestReach changes one element of an argument at a time, of each case of each operation, and wants every element of the result that changes to be reached.
 func TestReach(t *testing.T) {
 	for _, c := range evalCases {
-		f, in := NewFunc("main"), map[string]*Tensor{}
-		var args []*Value
-		for i, a := range c.args {
-			form := ""
-			if i < len(c.forms) {
-				form = c.forms[i]
-			}
-			args = append(args, boundArg(t, f, in, a, form))
-		}
-		if c.op == OpExtend { // of a wire and whether it wraps
-			args = append(args, emit(t, f, OpWraps, nil, args[0]))
-		}
-		v := emit(t, f, c.op, c.attrs, args...)
+		f, in, v := c.build(t)
 		was, err := Eval(f, Env{Inputs: in})
 		if err != nil {
 			t.Fatal(err)

@@ -208,13 +208,30 @@ func anyOf[T any](m *mutator, list []T) (x T, ok bool) {
 	return list[m.IntN(len(list))], true
 }
 
+// A kind of edit, and how often it is made.
+type kind struct {
+	weight int
+	name   string
+	do     func()
+}
+
+// drawn draws one of some kinds of edits, by their weights.
+func drawn(intN func(n int) int, kinds []kind) kind {
+	total := 0
+	for _, k := range kinds {
+		total += k.weight
+	}
+	n := intN(total)
+	i := 0
+	for ; n >= kinds[i].weight; i++ {
+		n -= kinds[i].weight
+	}
+	return kinds[i]
+}
+
 // mutate makes one edit; it may find nothing to edit.
 func (m *mutator) mutate() {
-	kinds := []struct {
-		weight int
-		name   string
-		do     func()
-	}{
+	kinds := []kind{
 		{6, "operand", m.operand},
 		{5, "argument", m.argument},
 		{3, "operation", m.operation},
@@ -235,18 +252,9 @@ func (m *mutator) mutate() {
 		{3, "material", m.material},
 		{3, "output", m.output},
 	}
-	total := 0
-	for _, k := range kinds {
-		total += k.weight
-	}
-	n := m.IntN(total)
-	for _, k := range kinds {
-		if n -= k.weight; n < 0 {
-			m.note("%s:", k.name)
-			k.do()
-			return
-		}
-	}
+	k := drawn(m.IntN, kinds)
+	m.note("%s:", k.name)
+	k.do()
 }
 
 // role picks a party, or now and then the dealer.

@@ -39,11 +39,7 @@ func (e *editor) bytes() string {
 
 // edit makes one edit; it may find nothing to edit.
 func (e *editor) edit() {
-	kinds := []struct {
-		weight int
-		name   string
-		do     func()
-	}{
+	kinds := []kind{
 		{8, "operand", e.operand},
 		{8, "argument", e.argument},
 		{4, "row", e.row},
@@ -60,18 +56,9 @@ func (e *editor) edit() {
 		{4, "output", e.output},
 		{2, "scope", e.scope},
 	}
-	total := 0
-	for _, k := range kinds {
-		total += k.weight
-	}
-	n := e.IntN(total)
-	for _, k := range kinds {
-		if n -= k.weight; n < 0 {
-			e.note("%s:", k.name)
-			k.do()
-			return
-		}
-	}
+	k := drawn(e.IntN, kinds)
+	e.note("%s:", k.name)
+	k.do()
 }
 
 // step picks a step that fits.

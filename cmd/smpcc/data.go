@@ -32,6 +32,18 @@ const (
 	maxRatio  = 10_000 // pixels for each byte of a file; compression reaches 8256 at best, with pixels of one bit
 )
 
+// dataSize returns the size of a file of data, and refuses what is none or too large.
+func dataSize(path string) (int64, error) {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxData {
+		return 0, fmt.Errorf("not a file of at most %d bytes", maxData)
+	}
+	return st.Size(), nil
+}
+
 // readTensor reads a data file by its extension. Images become [1,C,H,W], CSV [rows,columns], JSON what it nests.
 func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	defer func() { // a decoder that trips over a malformed file must not take the program down
@@ -45,12 +57,9 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 			t, err = nil, inPath(path, err)
 		}
 	}()
-	st, err := os.Stat(path)
+	size, err := dataSize(path)
 	if err != nil {
 		return nil, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > maxData {
-		return nil, fmt.Errorf("not a file of at most %d bytes", maxData)
 	}
 	ext := strings.ToLower(filepath.Ext(path))
 	if ext == ".pb" {
@@ -70,7 +79,7 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 		}
 		return readNpy(data)
 	case ".npz":
-		return readNpz(f, st.Size())
+		return readNpz(f, size)
 	case ".csv":
 		if pre.text {
 			return readCSVText(f)
@@ -79,7 +88,7 @@ func readTensor(path string, pre preprocessing) (t *ir.Tensor, err error) {
 	case ".json":
 		return readJSON(f)
 	case ".png", ".jpg", ".jpeg":
-		return readImage(f, st.Size(), pre)
+		return readImage(f, size, pre)
 	}
 	return nil, fmt.Errorf("unknown kind of file %q; data comes as .npy, .npz, .pb, .csv, .json, .png or .jpg", ext)
 }

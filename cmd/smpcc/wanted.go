@@ -94,12 +94,8 @@ func (s *source) readTable(path, table string, columns []wanted, rule csvRule) (
 			out, err = nil, inPath(path, err)
 		}
 	}()
-	st, err := os.Stat(path)
-	if err != nil {
+	if _, err := dataSize(path); err != nil {
 		return nil, err
-	}
-	if !st.Mode().IsRegular() || st.Size() > maxData {
-		return nil, fmt.Errorf("not a file of at most %d bytes", maxData)
 	}
 	f, err := os.Open(path)
 	if err != nil {
